@@ -1,0 +1,18 @@
+//! `taskforge`: durable, reviewable runs of AI agents in gated containers; one binary, no server.
+//!
+//! The rooms, from the pure core to the edges: [`run`] (what may happen), [`workflow`] (what was asked),
+//! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
+//! (inside the container), [`engine`] (one tick), [`audit`]. `cli` imports everything; nothing imports `cli`.
+
+pub mod agent;
+pub mod audit;
+pub mod capability;
+pub mod container;
+pub mod engine;
+pub mod failure;
+pub mod gate;
+pub mod image;
+pub mod provider;
+pub mod registry;
+pub mod run;
+pub mod workflow;
