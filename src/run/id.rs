@@ -151,6 +151,20 @@ fn is_lower_hex(b: u8) -> bool {
     matches!(b, b'0'..=b'9' | b'a'..=b'f')
 }
 
+impl RequestId {
+    /// The id of an approval node, from a digest of what makes it unique.
+    #[must_use]
+    pub fn approval(digest: &Digest) -> Self {
+        Self(format!("ap-{}", &digest.0[..16]))
+    }
+
+    /// Whether this is the id of an approval node rather than of a capability request.
+    #[must_use]
+    pub fn is_approval(&self) -> bool {
+        self.0.starts_with("ap-")
+    }
+}
+
 impl Digest {
     /// SHA-256 of `bytes`.
     #[must_use]

@@ -1,5 +1,18 @@
 //! What a run is and what may happen to it: pure. No clock, no file, no container; time and observations are
 //! arguments, events and actions are results.
 
+pub mod apply;
+pub mod capability;
+pub mod command;
+mod consequence;
+pub mod decide;
+pub mod definition;
+pub mod event;
 pub mod id;
+pub mod plan;
+pub mod projection;
 pub mod record;
+pub mod refusal;
+pub mod review;
+pub mod state;
+pub mod status;

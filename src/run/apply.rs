@@ -1,0 +1,396 @@
+//! `apply`: how one event changes a run. Total over legal journals: an event that does not fit the state is an error
+//! that names both, never a guess.
+
+use chrono::{DateTime, Utc};
+use thiserror::Error;
+
+use super::definition::FORMAT;
+use super::event::{Event, EventError, WaitingOn};
+use super::id::{NodeId, RequestId, RunId};
+use super::record::Record;
+use super::state::{Attempt, Node, Request, RequestStatus, State};
+use super::status::{NodeStatus, RunStatus};
+
+/// Why a journal does not fold.
+#[derive(Debug, Error)]
+pub enum ApplyError {
+    #[error("the journal has no events of this program")]
+    Empty,
+    #[error("the journal begins with {0:?} instead of `run.created`")]
+    NotCreated(String),
+    #[error("`run.created` stands a second time, at seq {0}")]
+    CreatedTwice(u64),
+    #[error("the journal has format {found}; this version writes {FORMAT} and only reads newer ones")]
+    Format { found: u32 },
+    #[error(transparent)]
+    Event(#[from] EventError),
+    #[error("{event} names node {node}, which the run does not have")]
+    NoNode { event: String, node: NodeId },
+    #[error("{event} names request {id}, which the run does not have")]
+    NoRequest { event: String, id: RequestId },
+    #[error("node {node} cannot go from {from} to {to}")]
+    Transition { node: NodeId, from: &'static str, to: &'static str },
+    #[error("{event} does not fit the run: {why}")]
+    Misfit { event: String, why: String },
+    #[error("run id {0:?} in the journal is not a run id")]
+    Run(String),
+    #[error("timestamp {0:?} in the journal is not one")]
+    Timestamp(String),
+}
+
+/// Folds the lines of a journal.
+///
+/// # Errors
+/// [`ApplyError`] for the first line that does not fit.
+pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<State, ApplyError> {
+    let mut state: Option<State> = None;
+    for record in records {
+        let event = Event::from_record(record)?;
+        let at = parse_time(&record.timestamp)?;
+        match (&mut state, event) {
+            (None, Event::RunCreated(created)) => {
+                if created.format > FORMAT {
+                    return Err(ApplyError::Format { found: created.format });
+                }
+                let run = RunId::parse(&record.run_id).map_err(|_| ApplyError::Run(record.run_id.clone()))?;
+                state = Some(State::begin(run, *created, at));
+            }
+            (None, other) => return Err(ApplyError::NotCreated(other.to_draft().event)),
+            (Some(_), Event::RunCreated(_)) => return Err(ApplyError::CreatedTwice(record.seq)),
+            (Some(state), event) => {
+                state.apply(&event, at)?;
+                state.last_event.clone_from(&record.event);
+            }
+        }
+    }
+    state.ok_or(ApplyError::Empty)
+}
+
+fn parse_time(text: &str) -> Result<DateTime<Utc>, ApplyError> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|time| time.with_timezone(&Utc))
+        .map_err(|_| ApplyError::Timestamp(text.chars().take(60).collect()))
+}
+
+impl State {
+    /// The state after `run.created` alone.
+    #[must_use]
+    pub fn begin(run: RunId, created: super::definition::Created, at: DateTime<Utc>) -> Self {
+        let nodes = created.nodes.iter().map(|_| Node::begin()).collect();
+        Self {
+            run,
+            created,
+            status: RunStatus::Running,
+            status_reason: String::new(),
+            nodes,
+            requests: Vec::new(),
+            approved: Vec::new(),
+            ingested: std::collections::BTreeSet::new(),
+            applied_controls: Vec::new(),
+            notified: std::collections::BTreeSet::new(),
+            gate_up: false,
+            created_at: at,
+            updated_at: at,
+            last_event: "run.created".to_owned(),
+            last_progress: None,
+        }
+    }
+
+    /// Applies one event that happened `at`.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if the event does not fit; the state is then not to be used any more.
+    pub fn apply(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
+        self.updated_at = at;
+        match event {
+            Event::RunCreated(_) => return Err(self.misfit(event, "the run exists")),
+            Event::RunPaused { reason } => {
+                self.set_status(event, RunStatus::Paused)?;
+                self.status_reason.clone_from(reason);
+            }
+            Event::RunResumed {} => self.set_status(event, RunStatus::Running)?,
+            Event::RunCancelled { reason } => {
+                self.set_status(event, RunStatus::Cancelled)?;
+                self.status_reason.clone_from(reason);
+            }
+            Event::RunCompleted {} => self.set_status(event, RunStatus::Completed)?,
+            Event::RunFailed { .. } => self.set_status(event, RunStatus::Failed)?,
+            Event::RunReopened {} => {
+                if !self.status.is_terminal() {
+                    return Err(self.misfit(event, "it is not finished"));
+                }
+                self.status = RunStatus::Running;
+                self.status_reason.clear();
+            }
+            Event::RunProgress { message, inbox, .. } => {
+                self.last_progress = Some((message.clone(), at));
+                self.ingested.extend(inbox.clone());
+            }
+            Event::RunNotified { ids } => self.notified.extend(ids.iter().cloned()),
+            Event::NodeResult { node, inbox, result } => {
+                self.ingested.insert(inbox.clone());
+                self.find(event, node)?.result = Some(result.clone());
+            }
+            Event::GateStopped { .. } => self.gate_up = false,
+            Event::ControlApplied { id, .. } | Event::ControlRejected { id, .. } => {
+                self.applied_controls.push(id.clone());
+            }
+            Event::InputRejected { input, .. } => {
+                self.ingested.insert(input.clone());
+            }
+            Event::JournalVoided {} => {}
+            Event::NodeReady { .. }
+            | Event::NodeReset { .. }
+            | Event::NodeDispatching { .. }
+            | Event::NodeStarted { .. }
+            | Event::AttemptEnded { .. }
+            | Event::NodeWaiting { .. }
+            | Event::NodeCompleted { .. }
+            | Event::NodeFailed { .. }
+            | Event::NodeSkipped { .. } => self.apply_node(event, at)?,
+            Event::CapabilityRequested { .. }
+            | Event::CapabilityResolved { .. }
+            | Event::CapabilityUnresolvable { .. }
+            | Event::CapabilityApproved { .. }
+            | Event::CapabilityDenied { .. }
+            | Event::CapabilityApplied { .. }
+            | Event::CapabilityFailed { .. } => self.apply_capability(event, at)?,
+        }
+        Ok(())
+    }
+
+    fn apply_node(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
+        match event {
+            Event::NodeReady { node, why, not_before } => {
+                let node = self.step(event, node, NodeStatus::Ready, at)?;
+                node.ready = Some(*why);
+                node.not_before = *not_before;
+                if *why == super::event::ReadyReason::Operator {
+                    node.counted_from = node.attempts.len();
+                }
+            }
+            Event::NodeReset { node } => {
+                self.step(event, node, NodeStatus::Pending, at)?;
+            }
+            Event::NodeDispatching { node, attempt, plan } => {
+                self.gate_up = true;
+                let found = self.find(event, node)?;
+                if found.status != NodeStatus::Ready || found.live().is_some() {
+                    return Err(self.misfit(event, "the node is not ready, or an attempt of it lives"));
+                }
+                if *attempt as usize != found.attempts.len() + 1 {
+                    return Err(self.misfit(event, "attempts are numbered without gaps"));
+                }
+                found.attempts.push(Attempt {
+                    number: *attempt,
+                    plan: plan.clone(),
+                    container_id: None,
+                    started_at: None,
+                    end: None,
+                    ended_at: None,
+                });
+            }
+            Event::NodeStarted { node, attempt, container_id } => {
+                if self.find(event, node)?.live().is_none_or(|live| live.number != *attempt) {
+                    return Err(self.misfit(event, "no such attempt lives"));
+                }
+                let node = self.step(event, node, NodeStatus::Running, at)?;
+                if let Some(live) = node.attempts.last_mut() {
+                    live.container_id = Some(container_id.clone());
+                    live.started_at = Some(at);
+                }
+            }
+            Event::AttemptEnded { node, attempt, end } => {
+                let found = self.find(event, node)?;
+                match found.attempts.last_mut().filter(|last| last.end.is_none() && last.number == *attempt) {
+                    Some(last) => {
+                        last.end = Some(end.clone());
+                        last.ended_at = Some(at);
+                    }
+                    None => return Err(self.misfit(event, "no such attempt lives")),
+                }
+            }
+            Event::NodeWaiting { node, on } => {
+                let node = self.step(event, node, NodeStatus::Waiting, at)?;
+                if matches!(on, WaitingOn::Approval(_)) {
+                    node.approvals += 1;
+                }
+                node.waiting_on = Some(on.clone());
+            }
+            Event::NodeCompleted { node, artifacts, decision } => {
+                let node = self.step(event, node, NodeStatus::Completed, at)?;
+                node.artifacts.clone_from(artifacts);
+                node.decision.clone_from(decision);
+            }
+            Event::NodeFailed { node, code, detail } => {
+                let node = self.step(event, node, NodeStatus::Failed, at)?;
+                node.failure = Some((*code, detail.clone()));
+            }
+            Event::NodeSkipped { node, why } => {
+                let node = self.step(event, node, NodeStatus::Skipped, at)?;
+                node.skipped = Some(why.clone());
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_capability(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
+        match event {
+            Event::CapabilityRequested { id, node, attempt, capability, reason } => {
+                self.find(event, node)?;
+                if self.request(id).is_some() {
+                    return Err(self.misfit(event, "the request exists"));
+                }
+                self.ingested.insert(id.to_string());
+                self.requests.push(Request {
+                    id: id.clone(),
+                    node: node.clone(),
+                    attempt: *attempt,
+                    capability: capability.clone(),
+                    reason: reason.clone(),
+                    at,
+                    status: RequestStatus::Requested,
+                    resolution: None,
+                    decision: None,
+                    problem: String::new(),
+                    image: None,
+                });
+            }
+            Event::CapabilityResolved { id, resolution } => {
+                let request = self.request_step(event, id, RequestStatus::Pending)?;
+                request.resolution = Some(resolution.clone());
+            }
+            Event::CapabilityUnresolvable { id, reason } => {
+                self.request_step(event, id, RequestStatus::Unresolvable)?.problem.clone_from(reason);
+            }
+            Event::CapabilityApproved { id, decision } => {
+                let request = self.request_step(event, id, RequestStatus::Approved)?;
+                request.decision = Some(decision.clone());
+                self.approved.push(id.clone());
+            }
+            Event::CapabilityDenied { id, decision } => {
+                self.request_step(event, id, RequestStatus::Denied)?.decision = Some(decision.clone());
+            }
+            Event::CapabilityApplied { id, image } => {
+                self.request_step(event, id, RequestStatus::Applied)?.image = Some(image.clone());
+            }
+            Event::CapabilityFailed { id, reason } => {
+                self.request_step(event, id, RequestStatus::Failed)?.problem.clone_from(reason);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Moves a node, if it may move so, and sets what every move sets.
+    fn step(
+        &mut self,
+        event: &Event,
+        id: &NodeId,
+        next: NodeStatus,
+        at: DateTime<Utc>,
+    ) -> Result<&mut Node, ApplyError> {
+        let node = self.find(event, id)?;
+        if !node.status.may_become(next) {
+            let (from, to) = (node.status.as_str(), next.as_str());
+            return Err(ApplyError::Transition { node: id.clone(), from, to });
+        }
+        if next.is_terminal() && node.live().is_some() {
+            return Err(self.misfit(event, "an attempt of the node has not ended"));
+        }
+        let node = self.find(event, id)?;
+        node.status = next;
+        node.waiting_on = None;
+        match next {
+            NodeStatus::Pending | NodeStatus::Ready => {
+                node.started_at = None;
+                node.completed_at = None;
+                node.failure = None;
+                node.skipped = None;
+                node.ready = None;
+                node.not_before = None;
+            }
+            NodeStatus::Running => {
+                node.started_at = Some(at);
+                node.completed_at = None;
+            }
+            NodeStatus::Waiting => {
+                node.started_at.get_or_insert(at);
+                node.completed_at = None;
+            }
+            NodeStatus::Completed => {
+                node.started_at.get_or_insert(at);
+                node.completed_at = Some(at);
+            }
+            NodeStatus::Failed | NodeStatus::Skipped => node.completed_at = Some(at),
+        }
+        Ok(node)
+    }
+
+    fn request_step(&mut self, event: &Event, id: &RequestId, next: RequestStatus) -> Result<&mut Request, ApplyError> {
+        use RequestStatus::{Applied, Approved, Denied, Failed, Pending, Requested, Unresolvable};
+        let Some(from) = self.request(id).map(|request| request.status) else {
+            return Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() });
+        };
+        let legal = match from {
+            Requested => matches!(next, Pending | Unresolvable | Denied),
+            // Resolved anew when the set it builds upon has changed.
+            Pending => matches!(next, Pending | Unresolvable | Approved | Denied),
+            Approved => matches!(next, Applied | Failed),
+            Unresolvable | Denied | Applied | Failed => false,
+        };
+        if !legal {
+            let why = format!("request {id} cannot go from {} to {}", from.as_str(), next.as_str());
+            return Err(self.misfit(event, &why));
+        }
+        match self.request_mut(id) {
+            Some(request) => {
+                request.status = next;
+                Ok(request)
+            }
+            None => Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() }),
+        }
+    }
+
+    fn set_status(&mut self, event: &Event, next: RunStatus) -> Result<(), ApplyError> {
+        if self.status.is_terminal() {
+            return Err(self.misfit(event, "the run is finished and was not reopened"));
+        }
+        self.status = next;
+        self.status_reason.clear();
+        Ok(())
+    }
+
+    fn find(&mut self, event: &Event, id: &NodeId) -> Result<&mut Node, ApplyError> {
+        match self.index(id) {
+            Some(index) => Ok(&mut self.nodes[index]),
+            None => Err(ApplyError::NoNode { event: event.to_draft().event, node: id.clone() }),
+        }
+    }
+
+    fn misfit(&self, event: &Event, why: &str) -> ApplyError {
+        ApplyError::Misfit { event: event.to_draft().event, why: why.to_owned() }
+    }
+}
+
+impl Node {
+    fn begin() -> Self {
+        Self {
+            status: NodeStatus::Pending,
+            ready: None,
+            not_before: None,
+            waiting_on: None,
+            attempts: Vec::new(),
+            counted_from: 0,
+            artifacts: Vec::new(),
+            decision: None,
+            failure: None,
+            skipped: None,
+            result: None,
+            approvals: 0,
+            started_at: None,
+            completed_at: None,
+        }
+    }
+}

@@ -1,0 +1,415 @@
+//! `decide`: which events a command comes down to. Pure: the time is an argument, nothing is read or written.
+//! A command that is already true gives no events; one that may not happen gives a [`Refusal`].
+
+use chrono::{DateTime, Utc};
+
+use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
+use super::consequence::settle;
+use super::definition::{NodeDefinition, Retry};
+use super::event::{AttemptEnd, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn};
+use super::id::{Digest, NodeId, RequestId};
+use super::refusal::Refusal;
+use super::review;
+use super::state::{Node, RequestStatus, State};
+use super::status::{NodeKind, NodeStatus, RunStatus};
+
+/// The events of `command` and of all that follows from it at once: dependents become ready, the run ends.
+///
+/// # Errors
+/// [`Refusal`] when the command may not happen in this state; nothing has then happened.
+pub fn decide(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
+    let events = direct(state, command, now)?;
+    Ok(settle(state, events, now))
+}
+
+fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
+    match command {
+        Command::Settle => Ok(Vec::new()),
+        Command::Dispatch { node, attempt, plan } => {
+            alive(state)?;
+            let (_, found) = find(state, &node)?;
+            let next = found.attempts.len() as u64 + 1;
+            if found.status != NodeStatus::Ready || found.live().is_some() || state.status == RunStatus::Paused {
+                return Err(Refusal::NodeIs { node, status: found.status.as_str(), wanted: "dispatched" });
+            }
+            if u64::from(attempt) != next {
+                return Err(Refusal::NotLive { node, attempt });
+            }
+            Ok(vec![Event::NodeDispatching { node, attempt, plan }])
+        }
+        Command::Started { node, attempt, container_id } => {
+            let (_, found) = find(state, &node)?;
+            match found.live().filter(|live| live.number == attempt) {
+                Some(live) if live.container_id.is_some() => Ok(Vec::new()),
+                Some(_) => Ok(vec![Event::NodeStarted { node, attempt, container_id }]),
+                None => Err(Refusal::NotLive { node, attempt }),
+            }
+        }
+        Command::End { node, attempt, seen } => end(state, &node, attempt, seen, now),
+        Command::Request { id, node, attempt, capability, reason } => {
+            if state.ingested.contains(id.as_str()) {
+                return Ok(Vec::new());
+            }
+            alive(state)?;
+            find(state, &node)?;
+            Ok(vec![Event::CapabilityRequested { id, node, attempt, capability, reason }])
+        }
+        Command::Resolve { id, resolution } => match request_status(state, &id)? {
+            RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityResolved { id, resolution }]),
+            _ => Ok(Vec::new()),
+        },
+        Command::CannotResolve { id, reason } => match request_status(state, &id)? {
+            RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityUnresolvable { id, reason }]),
+            _ => Ok(Vec::new()),
+        },
+        Command::Decide { id, verdict, decision } => decision_on(state, id, verdict, decision),
+        Command::ImageReady { recipe, image } => {
+            let of_recipe = approved_with(state, &recipe);
+            if of_recipe.is_empty() {
+                return Err(Refusal::NoSuchImage(recipe));
+            }
+            // The newest lock holds everything that was approved before it, so that its image serves all of them.
+            let base = of_recipe.last().and_then(|id| base_of(state, id)).map(str::to_owned);
+            let newest = base.as_deref().and_then(|base| state.recipe_for(base)) == Some(&recipe);
+            let events = state.approved.iter().filter(|id| {
+                let served = of_recipe.contains(id) || (newest && base_of(state, id) == base.as_deref());
+                served && state.request(id).is_some_and(|request| request.status == RequestStatus::Approved)
+            });
+            Ok(events.map(|id| Event::CapabilityApplied { id: id.clone(), image: image.clone() }).collect())
+        }
+        Command::ImageFailed { recipe, reason } => {
+            let failed = approved_with(state, &recipe);
+            Ok(failed.into_iter().map(|id| Event::CapabilityFailed { id, reason: reason.clone() }).collect())
+        }
+        Command::Progress { inbox, node, message } => {
+            if inbox.as_ref().is_some_and(|id| state.ingested.contains(id)) {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::RunProgress { node, message, inbox }])
+        }
+        Command::Result { inbox, node, result } => {
+            if state.ingested.contains(&inbox) {
+                return Ok(Vec::new());
+            }
+            find(state, &node)?;
+            Ok(vec![Event::NodeResult { node, inbox, result }])
+        }
+        Command::RejectInput { input, reason } => {
+            if state.ingested.contains(&input) {
+                return Ok(Vec::new());
+            }
+            Ok(vec![Event::InputRejected { input, reason }])
+        }
+        Command::Notified { ids } => {
+            let ids: Vec<_> = ids.into_iter().filter(|id| !state.notified.contains(id)).collect();
+            Ok(if ids.is_empty() { Vec::new() } else { vec![Event::RunNotified { ids }] })
+        }
+        Command::ConditionMet { node } => {
+            alive(state)?;
+            let (definition, found) = find(state, &node)?;
+            if definition.kind != NodeKind::Wait || found.status != NodeStatus::Waiting {
+                return Err(Refusal::NodeIs { node, status: found.status.as_str(), wanted: "completed by its condition" });
+            }
+            Ok(vec![Event::NodeCompleted { node, artifacts: Vec::new(), decision: None }])
+        }
+        Command::GateStopped { traffic } => {
+            Ok(if state.gate_up { vec![Event::GateStopped { traffic }] } else { Vec::new() })
+        }
+        Command::Control { id, control } => {
+            let mut events = control_events(state, &control)?;
+            if let Some(id) = id {
+                events.push(Event::ControlApplied { id, action: control.action().to_owned() });
+            }
+            Ok(events)
+        }
+        Command::RejectControl { id, reason } => Ok(vec![Event::ControlRejected { id, reason }]),
+        Command::Killed { reason, traffic } => Ok(killed(state, &reason, traffic)),
+    }
+}
+
+fn decision_on(
+    state: &State,
+    id: RequestId,
+    verdict: Verdict,
+    decision: DecisionRecord,
+) -> Result<Vec<Event>, Refusal> {
+    if let Some((definition, node)) = review::approval_node(state, &id) {
+        let node_id = definition.id.clone();
+        if node.status != NodeStatus::Waiting || node.waiting_on != Some(WaitingOn::Approval(id.clone())) {
+            return Err(Refusal::Decided { id, status: node.status.as_str() });
+        }
+        alive(state)?;
+        let now = review::approval_digest(state, &id);
+        if now.as_ref() != Some(&decision.digest) {
+            let now = now.unwrap_or_else(|| Digest::of(b""));
+            return Err(Refusal::Stale { id, given: decision.digest, now });
+        }
+        return Ok(vec![match verdict {
+            Verdict::Approve => Event::NodeCompleted { node: node_id, artifacts: Vec::new(), decision: Some(decision) },
+            Verdict::Deny => Event::NodeFailed {
+                node: node_id,
+                code: FailureCode::Denied,
+                detail: format!("denied by {}: {}", decision.by, decision.comment),
+            },
+        }]);
+    }
+    let Some(request) = state.request(&id) else {
+        return Err(Refusal::NoRequest(id));
+    };
+    match request.status {
+        RequestStatus::Requested | RequestStatus::Pending => {}
+        status => return Err(Refusal::Decided { id, status: status.as_str() }),
+    }
+    alive(state)?;
+    if verdict == Verdict::Deny {
+        return Ok(vec![Event::CapabilityDenied { id, decision }]);
+    }
+    let Some(resolution) = request.resolution.as_ref().filter(|_| request.status == RequestStatus::Pending) else {
+        return Err(Refusal::NotApprovable { id, status: "not resolved yet".to_owned() });
+    };
+    let granted = state.granted(&resolution.base).map(|request| &request.id);
+    if resolution.upon.as_ref() != granted {
+        let status = "resolved upon a set that has changed since; the next tick resolves it again".to_owned();
+        return Err(Refusal::NotApprovable { id, status });
+    }
+    if resolution.review != decision.digest {
+        return Err(Refusal::Stale { id, given: decision.digest, now: resolution.review.clone() });
+    }
+    Ok(vec![Event::CapabilityApproved { id, decision }])
+}
+
+fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
+    let (definition, node) = find(state, id)?;
+    let Some(live) = node.live().filter(|live| live.number == attempt) else {
+        let known = node.attempts.iter().any(|a| a.number == attempt && a.end.is_some());
+        return if known { Ok(Vec::new()) } else { Err(Refusal::NotLive { node: id.clone(), attempt }) };
+    };
+    let asked = state.requests.iter().filter(|r| r.node == *id && r.attempt == attempt);
+    let asked: Vec<RequestId> = asked.map(|request| request.id.clone()).collect();
+    let (outcome, code, detail) = match &seen.how {
+        _ if state.status == RunStatus::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
+        How::Cancelled => (Outcome::Cancelled, None, "cancelled".to_owned()),
+        How::Gone => (Outcome::Lost, None, "the container is gone".to_owned()),
+        How::NotStarted { reason } => (Outcome::NotStarted, None, reason.clone()),
+        How::Exited { code, oom: true, .. } => (Outcome::Oom, Some(*code), "its memory limit was reached".to_owned()),
+        How::Exited { code, timed_out, .. } if *timed_out || *code == EXIT_TIMEOUT => {
+            (Outcome::Timeout, Some(*code), "its wall clock limit was reached".to_owned())
+        }
+        How::Exited { code: 0, .. } if !seen.missing.is_empty() => {
+            (Outcome::OutputsMissing, Some(0), seen.missing.join("; "))
+        }
+        How::Exited { code: 0, .. } => (Outcome::Succeeded, Some(0), String::new()),
+        How::Exited { code, .. } if *code == EXIT_SUSPENDED && !asked.is_empty() => {
+            (Outcome::Suspended, Some(*code), String::new())
+        }
+        How::Exited { code, .. } if *code == EXIT_SUSPENDED => {
+            (Outcome::Failed, Some(*code), "exit 75 says that it waits, but this attempt asked for nothing".to_owned())
+        }
+        How::Exited { code, .. } => (Outcome::Failed, Some(*code), format!("exit code {code}")),
+    };
+    let ended = AttemptEnd { outcome, exit_code: code, detail: detail.clone(), traffic: seen.traffic };
+    let mut events = vec![];
+    if live.container_id.is_none() && matches!(seen.how, How::Exited { .. }) {
+        // Found exited before its start was journaled: it did run.
+        events.push(Event::NodeStarted { node: id.clone(), attempt, container_id: String::new() });
+    }
+    let running = node.status == NodeStatus::Running || !events.is_empty();
+    events.push(Event::AttemptEnded { node: id.clone(), attempt, end: ended });
+    let next = match outcome {
+        Outcome::Succeeded => {
+            Some(Event::NodeCompleted { node: id.clone(), artifacts: seen.artifacts, decision: None })
+        }
+        Outcome::Suspended => {
+            let before = node.counted().filter(|end| end.outcome == Outcome::Suspended).count();
+            if before as u64 + 1 > u64::from(state.created.limits.suspensions) {
+                let limit = state.created.limits.suspensions;
+                let detail = format!("it was suspended more than {limit} times");
+                Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Suspended, detail })
+            } else {
+                Some(Event::NodeWaiting { node: id.clone(), on: WaitingOn::Requests(asked) })
+            }
+        }
+        Outcome::Cancelled => {
+            Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Cancelled, detail: detail.clone() })
+        }
+        Outcome::Lost | Outcome::NotStarted if may_try_again(state, node) => running.then(|| Event::NodeReady {
+            node: id.clone(),
+            why: ReadyReason::Lost,
+            not_before: None,
+        }),
+        _ => Some(match retry_at(definition, node, code, now) {
+            Some(at) if may_try_again(state, node) => {
+                Event::NodeReady { node: id.clone(), why: ReadyReason::Retry, not_before: Some(at) }
+            }
+            _ => Event::NodeFailed { node: id.clone(), code: failure_code(outcome), detail },
+        }),
+    };
+    events.extend(next);
+    Ok(events)
+}
+
+const fn failure_code(outcome: Outcome) -> FailureCode {
+    match outcome {
+        Outcome::Timeout => FailureCode::Timeout,
+        Outcome::Oom => FailureCode::Oom,
+        Outcome::Lost => FailureCode::Lost,
+        Outcome::OutputsMissing => FailureCode::OutputsMissing,
+        Outcome::NotStarted => FailureCode::NotStarted,
+        Outcome::Suspended => FailureCode::Suspended,
+        Outcome::Cancelled | Outcome::Killed => FailureCode::Cancelled,
+        Outcome::Succeeded | Outcome::Failed => FailureCode::Exit,
+    }
+}
+
+/// The bound on attempts counts what did not end in a suspension: waiting for a person is not a failure.
+fn may_try_again(state: &State, node: &Node) -> bool {
+    let spent = node.counted().filter(|end| !matches!(end.outcome, Outcome::Suspended | Outcome::Killed)).count();
+    (spent as u64) + 1 < u64::from(state.created.limits.attempts)
+}
+
+fn retry_at(
+    definition: &NodeDefinition,
+    node: &Node,
+    code: Option<i64>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let Retry { limit, backoff_ms, max_backoff_ms, on } = definition.retry.as_ref()?;
+    if !on.is_empty() && !code.is_some_and(|code| on.contains(&code)) {
+        return None;
+    }
+    let failed = node.counted().filter(|end| !matches!(end.outcome, Outcome::Suspended | Outcome::Killed)).count();
+    let failed = u32::try_from(failed).unwrap_or(u32::MAX);
+    if failed >= *limit {
+        return None;
+    }
+    let wait = backoff_ms.saturating_mul(1_u64.checked_shl(failed.min(40)).unwrap_or(u64::MAX)).min(*max_backoff_ms);
+    let wait = chrono::Duration::milliseconds(i64::try_from(wait.min(86_400_000 * 365)).unwrap_or(0));
+    Some(now + wait)
+}
+
+fn control_events(state: &State, control: &Control) -> Result<Vec<Event>, Refusal> {
+    match control {
+        Control::Pause { reason } => {
+            alive(state)?;
+            if state.status == RunStatus::Paused {
+                return Err(Refusal::RunIs("paused"));
+            }
+            Ok(vec![Event::RunPaused { reason: reason.clone() }])
+        }
+        Control::Resume => {
+            alive(state)?;
+            if state.status != RunStatus::Paused {
+                return Err(Refusal::RunIs("running"));
+            }
+            Ok(vec![Event::RunResumed {}])
+        }
+        Control::Cancel { reason } => {
+            alive(state)?;
+            Ok(vec![Event::RunCancelled { reason: reason.clone() }])
+        }
+        Control::Retry { node } => retry(state, node),
+        Control::Skip { node } => {
+            alive(state)?;
+            let (definition, found) = find(state, node)?;
+            if definition.kind == NodeKind::Approval {
+                return Err(Refusal::NeedsDecision(node.clone()));
+            }
+            if found.status.is_terminal() || found.live().is_some() {
+                let status = found.status.as_str();
+                return Err(Refusal::NodeIs { node: node.clone(), status, wanted: "skipped" });
+            }
+            Ok(vec![Event::NodeSkipped { node: node.clone(), why: SkipReason::Operator }])
+        }
+    }
+}
+
+/// A failed or skipped node is tried again, and what was skipped because of it waits for it again.
+fn retry(state: &State, id: &NodeId) -> Result<Vec<Event>, Refusal> {
+    let (definition, node) = find(state, id)?;
+    if !matches!(node.status, NodeStatus::Failed | NodeStatus::Skipped) {
+        return Err(Refusal::NodeIs { node: id.clone(), status: node.status.as_str(), wanted: "tried again" });
+    }
+    for need in &definition.needs {
+        let met = state.node(need).is_some_and(|(d, n)| need_is_met(d, n));
+        if !met {
+            return Err(Refusal::Unmet { node: id.clone(), need: need.clone() });
+        }
+    }
+    let mut events = Vec::new();
+    if state.status.is_terminal() {
+        events.push(Event::RunReopened {});
+    }
+    events.push(Event::NodeReady { node: id.clone(), why: ReadyReason::Operator, not_before: None });
+    let mut again = vec![id.clone()];
+    // The workflow has no cycles, so that each pass finds dependents one level further down.
+    loop {
+        let next = state.pairs().find(|(definition, node)| {
+            let by_need = matches!(&node.skipped, Some(SkipReason::NeedFailed(need)) if again.contains(need));
+            node.status == NodeStatus::Skipped && by_need && !again.contains(&definition.id)
+        });
+        let Some((definition, _)) = next else { break };
+        events.push(Event::NodeReset { node: definition.id.clone() });
+        again.push(definition.id.clone());
+    }
+    Ok(events)
+}
+
+fn killed(state: &State, reason: &str, traffic: Option<super::event::TrafficHead>) -> Vec<Event> {
+    let mut events = Vec::new();
+    for (definition, attempt) in state.live_attempts() {
+        let node = definition.id.clone();
+        let end = AttemptEnd {
+            outcome: Outcome::Killed,
+            exit_code: None,
+            detail: reason.to_owned(),
+            traffic: traffic.clone(),
+        };
+        events.push(Event::AttemptEnded { node: node.clone(), attempt: attempt.number, end });
+        if state.node(&node).is_some_and(|(_, n)| n.status == NodeStatus::Running) {
+            events.push(Event::NodeReady { node, why: ReadyReason::Killed, not_before: None });
+        }
+    }
+    if state.gate_up {
+        events.push(Event::GateStopped { traffic });
+    }
+    if !events.is_empty() && state.status == RunStatus::Running {
+        events.push(Event::RunPaused { reason: format!("killed: {reason}") });
+    }
+    events
+}
+
+/// Whether a need lets its dependents start.
+pub(crate) fn need_is_met(definition: &NodeDefinition, node: &Node) -> bool {
+    match node.status {
+        NodeStatus::Completed => true,
+        NodeStatus::Failed => definition.continue_on_failure,
+        NodeStatus::Skipped => node.skipped == Some(SkipReason::Operator) || definition.continue_on_failure,
+        _ => false,
+    }
+}
+
+fn approved_with(state: &State, recipe: &Digest) -> Vec<RequestId> {
+    let with = |id: &&RequestId| {
+        state.request(id).is_some_and(|request| {
+            request.status == RequestStatus::Approved
+                && request.resolution.as_ref().is_some_and(|resolution| resolution.recipe == *recipe)
+        })
+    };
+    state.approved.iter().filter(with).cloned().collect()
+}
+
+fn base_of<'a>(state: &'a State, id: &RequestId) -> Option<&'a str> {
+    state.request(id)?.resolution.as_ref().map(|resolution| resolution.base.as_str())
+}
+
+fn request_status(state: &State, id: &RequestId) -> Result<RequestStatus, Refusal> {
+    state.request(id).map(|request| request.status).ok_or_else(|| Refusal::NoRequest(id.clone()))
+}
+
+fn find<'a>(state: &'a State, id: &NodeId) -> Result<(&'a NodeDefinition, &'a Node), Refusal> {
+    state.node(id).ok_or_else(|| Refusal::NoNode(id.clone()))
+}
+
+fn alive(state: &State) -> Result<(), Refusal> {
+    if state.status.is_terminal() { Err(Refusal::RunFinished(state.status.as_str())) } else { Ok(()) }
+}

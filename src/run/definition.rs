@@ -1,0 +1,186 @@
+//! What a run was created from, frozen: nothing in it changes while the run lives.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::id::{Digest, NodeId, WorkflowId};
+use super::status::NodeKind;
+
+/// The journal format this binary writes. A higher number in a journal is read, never written to.
+pub const FORMAT: u32 = 1;
+
+/// The content of `run.created`: everything that `apply` needs to know of a run from the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Created {
+    pub format: u32,
+    /// The registry's id, as `taskforge.toml` has it; empty in a registry without one.
+    pub registry: String,
+    pub workflow_id: WorkflowId,
+    pub title: String,
+    /// Where the definition came from, relative to the registry, for people.
+    pub workflow_path: String,
+    /// SHA-256 of `workflow.lock.md`.
+    pub workflow_digest: Digest,
+    /// SHA-256 of the binary that containers of this run are given.
+    pub binary: Digest,
+    pub users: Users,
+    pub nodes: Vec<NodeDefinition>,
+    /// Files given with `--input`, as they lie under `inputs/`.
+    #[serde(default)]
+    pub inputs: Vec<Artifact>,
+    #[serde(default)]
+    pub params: std::collections::BTreeMap<String, String>,
+    pub limits: Limits,
+    /// How many containers of this run may live at once.
+    pub concurrency: u32,
+    pub sessions: Sessions,
+}
+
+/// Who the processes of this run are on the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Users {
+    pub agent_uid: u32,
+    pub agent_gid: u32,
+    pub gate_uid: u32,
+    pub gate_gid: u32,
+}
+
+/// OpenClaw sessions that OpenTask's readers expect a run to name.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sessions {
+    pub source: String,
+    #[serde(default)]
+    pub source_agent_id: Option<String>,
+    pub root: String,
+    pub planner: String,
+    pub driver: String,
+}
+
+/// Bounds that the host keeps, whatever happens inside a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Limits {
+    /// Attempts of one node that end in anything but a suspension.
+    pub attempts: u32,
+    /// Times one node may be suspended by a capability request.
+    pub suspensions: u32,
+}
+
+/// One node as frozen at the start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeDefinition {
+    pub id: NodeId,
+    pub title: String,
+    pub kind: NodeKind,
+    pub needs: Vec<NodeId>,
+    pub outputs_mode: OutputsMode,
+    /// Relative to the run folder.
+    pub artifact_paths: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_for: Option<WaitFor>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// A failure of this node does not hold up the nodes that need it.
+    #[serde(default)]
+    pub continue_on_failure: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<ContainerDefinition>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub metadata: Map<String, Value>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputsMode {
+    Notify,
+    Report,
+}
+
+/// What a `wait` node waits for, in OpenTask's shape.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitFor {
+    #[serde(rename = "type")]
+    pub kind: WaitKind,
+    /// Relative to the run folder; only for `file_exists`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitKind {
+    NextTick,
+    Manual,
+    FileExists,
+}
+
+/// When a failed attempt is tried again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Retry {
+    /// Attempts after the first.
+    pub limit: u32,
+    /// Milliseconds before the first retry; doubles with each.
+    pub backoff_ms: u64,
+    pub max_backoff_ms: u64,
+    /// Exit codes to retry on; empty means any.
+    #[serde(default)]
+    pub on: Vec<i64>,
+}
+
+/// The container of a node, with the registry's defaults filled in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerDefinition {
+    /// The base image's reference, before anything granted is added.
+    pub image: String,
+    pub runtime: Runtime,
+    /// The program for [`Runtime::Command`]; empty otherwise.
+    #[serde(default)]
+    pub command: Vec<String>,
+    pub model: String,
+    /// What the workflow asks for before its first attempt.
+    #[serde(default)]
+    pub capabilities: Vec<super::capability::Capability>,
+    pub resources: Resources,
+    /// Requests to a model, over all attempts of the node.
+    pub iterations: u32,
+}
+
+/// What is executed inside the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Runtime {
+    Builtin,
+    Command,
+}
+
+/// Hard limits of one container.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resources {
+    /// Processors, in thousandths.
+    pub cpu_millis: u64,
+    /// Bytes; swap is included.
+    pub memory: u64,
+    pub pids: u32,
+    /// Bytes in the workspace.
+    pub disk: u64,
+    /// Milliseconds of wall clock an attempt.
+    pub wall_ms: u64,
+}
+
+/// A file that the host copied and knows by its digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Relative to the run folder.
+    pub path: String,
+    pub sha256: Digest,
+    pub bytes: u64,
+}

@@ -1,0 +1,443 @@
+//! What happened to a run. An [`Event`] is the only thing that changes a [`State`](super::state::State); its name and
+//! fields are the journal's format, so a field is added with a default and never renamed.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use thiserror::Error;
+
+use super::capability::Capability;
+use super::definition::{Artifact, Created};
+use super::id::{Digest, NodeId, RequestId};
+use super::record::{Draft, Record};
+
+/// One event, by its name in the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data")]
+pub enum Event {
+    #[serde(rename = "run.created")]
+    RunCreated(Box<Created>),
+    #[serde(rename = "run.paused")]
+    RunPaused { reason: String },
+    #[serde(rename = "run.resumed")]
+    RunResumed {},
+    #[serde(rename = "run.cancelled")]
+    RunCancelled { reason: String },
+    #[serde(rename = "run.completed")]
+    RunCompleted {},
+    #[serde(rename = "run.failed")]
+    RunFailed { failed: Vec<NodeId> },
+    /// A person reopened a finished run.
+    #[serde(rename = "run.reopened")]
+    RunReopened {},
+    #[serde(rename = "run.progress")]
+    RunProgress { node: Option<NodeId>, message: String, inbox: Option<String> },
+    /// A person was told what waits; the ids are not told again.
+    #[serde(rename = "run.notified")]
+    RunNotified { ids: Vec<RequestId> },
+
+    #[serde(rename = "node.ready")]
+    NodeReady { node: NodeId, why: ReadyReason, not_before: Option<DateTime<Utc>> },
+    /// A skipped dependent goes back to waiting for its needs, after one of them was retried.
+    #[serde(rename = "node.reset")]
+    NodeReset { node: NodeId },
+    /// The intent to start a container, before anything is started.
+    #[serde(rename = "node.dispatching")]
+    NodeDispatching { node: NodeId, attempt: u32, plan: AttemptPlan },
+    #[serde(rename = "node.started")]
+    NodeStarted { node: NodeId, attempt: u32, container_id: String },
+    #[serde(rename = "attempt.ended")]
+    AttemptEnded { node: NodeId, attempt: u32, end: AttemptEnd },
+    #[serde(rename = "node.waiting")]
+    NodeWaiting { node: NodeId, on: WaitingOn },
+    #[serde(rename = "node.completed")]
+    NodeCompleted { node: NodeId, artifacts: Vec<Artifact>, decision: Option<DecisionRecord> },
+    #[serde(rename = "node.failed")]
+    NodeFailed { node: NodeId, code: FailureCode, detail: String },
+    #[serde(rename = "node.skipped")]
+    NodeSkipped { node: NodeId, why: SkipReason },
+    /// The structured result an agent gave.
+    #[serde(rename = "node.result")]
+    NodeResult { node: NodeId, inbox: String, result: Value },
+
+    #[serde(rename = "capability.requested")]
+    CapabilityRequested {
+        id: RequestId,
+        node: NodeId,
+        /// 0 when the workflow itself asks.
+        attempt: u32,
+        capability: Capability,
+        reason: String,
+    },
+    #[serde(rename = "capability.resolved")]
+    CapabilityResolved { id: RequestId, resolution: Resolution },
+    #[serde(rename = "capability.unresolvable")]
+    CapabilityUnresolvable { id: RequestId, reason: String },
+    #[serde(rename = "capability.approved")]
+    CapabilityApproved { id: RequestId, decision: DecisionRecord },
+    #[serde(rename = "capability.denied")]
+    CapabilityDenied { id: RequestId, decision: DecisionRecord },
+    #[serde(rename = "capability.applied")]
+    CapabilityApplied { id: RequestId, image: String },
+    #[serde(rename = "capability.failed")]
+    CapabilityFailed { id: RequestId, reason: String },
+
+    /// The last container of the run is gone and its gate with it.
+    #[serde(rename = "gate.stopped")]
+    GateStopped { traffic: Option<TrafficHead> },
+    #[serde(rename = "control.applied")]
+    ControlApplied { id: String, action: String },
+    #[serde(rename = "control.rejected")]
+    ControlRejected { id: String, reason: String },
+    /// An inbox file or a decision that could not be used; it stands aside under the name given.
+    #[serde(rename = "input.rejected")]
+    InputRejected { input: String, reason: String },
+    /// A torn tail was made blank; written by the journal itself.
+    #[serde(rename = "journal.voided")]
+    JournalVoided {},
+}
+
+/// Why a node may run now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReadyReason {
+    NeedsMet,
+    /// Every request it waited for has an answer.
+    Answered,
+    /// The last attempt failed and the retry rule allows another.
+    Retry,
+    /// The container vanished without an end that we saw.
+    Lost,
+    /// The kill switch ended the attempt.
+    Killed,
+    /// A person said so.
+    Operator,
+}
+
+/// What a container attempt is going to be: enough to make the same container again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptPlan {
+    /// The container's name, the same for ever.
+    pub container: String,
+    /// The digest of everything the container is made with.
+    pub spec: Digest,
+    /// The image's id, so that a moved tag changes nothing.
+    pub image: String,
+    /// The folder of its socket under `gate/sockets/`.
+    pub socket: String,
+    pub deadline: DateTime<Utc>,
+}
+
+/// How an attempt ended, as observed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AttemptEnd {
+    pub outcome: Outcome,
+    #[serde(default)]
+    pub exit_code: Option<i64>,
+    /// What is wrong, for a person; empty when nothing is.
+    #[serde(default)]
+    pub detail: String,
+    /// The records of the gate up to this point.
+    #[serde(default)]
+    pub traffic: Option<TrafficHead>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    Succeeded,
+    Suspended,
+    Failed,
+    Timeout,
+    Oom,
+    /// The container is gone or was cut off by the Engine.
+    Lost,
+    Killed,
+    Cancelled,
+    /// Exit 0 without the files that were asked for.
+    OutputsMissing,
+    /// It was never started.
+    NotStarted,
+}
+
+/// The position of the gate's records.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrafficHead {
+    /// Bytes.
+    pub at: u64,
+    pub digest: Digest,
+}
+
+/// What a waiting node waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WaitingOn {
+    Requests(Vec<RequestId>),
+    Approval(RequestId),
+    Condition,
+    Session,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    Exit,
+    Timeout,
+    Oom,
+    Lost,
+    OutputsMissing,
+    NotStarted,
+    /// Exit 75 without a request, or a bound on suspensions or attempts.
+    Suspended,
+    Denied,
+    Cancelled,
+    Operator,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    NeedFailed(NodeId),
+    Operator,
+}
+
+/// What a request came down to, before anyone is asked. The lock is opaque here; its room is `image`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Resolution {
+    /// The base image's reference and what its layers were.
+    pub base: String,
+    pub base_layers: Vec<String>,
+    /// The whole set's lock: what was granted before, and this.
+    pub lock: Value,
+    pub lock_digest: Digest,
+    /// The recipe's identity: the image's name.
+    pub recipe: Digest,
+    /// The request whose lock this one builds upon; none if it is the first.
+    pub upon: Option<RequestId>,
+    /// The digest of what a person is shown.
+    pub review: Digest,
+}
+
+/// A decision as it took effect. The file itself lies under `decisions/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionRecord {
+    pub by: String,
+    pub at: String,
+    /// The digest of what was shown.
+    pub digest: Digest,
+    pub comment: String,
+    /// SHA-256 of the decision file.
+    pub file: Digest,
+    /// Whether a signature proves it.
+    #[serde(default)]
+    pub proven: bool,
+}
+
+/// Why a record of ours is not an event this binary knows.
+#[derive(Debug, Error)]
+pub enum EventError {
+    #[error("event {name:?} (seq {seq}) is not known to this version")]
+    Unknown { name: String, seq: u64 },
+    #[error("event {name:?} (seq {seq}) does not have its fields: {source}")]
+    Fields { name: String, seq: u64, source: serde_json::Error },
+}
+
+/// The names that this binary knows; the journal asks before it writes behind them.
+#[must_use]
+pub fn is_known(name: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "run.created",
+        "run.paused",
+        "run.resumed",
+        "run.cancelled",
+        "run.completed",
+        "run.failed",
+        "run.reopened",
+        "run.progress",
+        "run.notified",
+        "node.ready",
+        "node.reset",
+        "node.dispatching",
+        "node.started",
+        "attempt.ended",
+        "node.waiting",
+        "node.completed",
+        "node.failed",
+        "node.skipped",
+        "node.result",
+        "capability.requested",
+        "capability.resolved",
+        "capability.unresolvable",
+        "capability.approved",
+        "capability.denied",
+        "capability.applied",
+        "capability.failed",
+        "gate.stopped",
+        "control.applied",
+        "control.rejected",
+        "input.rejected",
+        "journal.voided",
+    ];
+    NAMES.contains(&name)
+}
+
+impl Event {
+    /// The event as a line to be written.
+    #[must_use]
+    pub fn to_draft(&self) -> Draft {
+        let (event, mut data) = match serde_json::to_value(self) {
+            Ok(Value::Object(mut parts)) => {
+                let name = parts.remove("event").and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+                let data = match parts.remove("data") {
+                    Some(Value::Object(map)) => map,
+                    _ => Map::new(),
+                };
+                (name, data)
+            }
+            // An enum whose variants are all structs serialises to an object with the two keys above.
+            _ => (String::new(), Map::new()),
+        };
+        let node_id = data.remove("node").and_then(|v| v.as_str().map(str::to_owned));
+        data.retain(|_, value| !value.is_null());
+        Draft { event, node_id, message: Some(self.message()), payload: self.payload(), data }
+    }
+
+    /// The event that a line of ours holds.
+    ///
+    /// # Errors
+    /// [`EventError`] when the name or the fields are not this version's.
+    pub fn from_record(record: &Record) -> Result<Self, EventError> {
+        if !is_known(&record.event) {
+            return Err(EventError::Unknown { name: record.event.clone(), seq: record.seq });
+        }
+        if record.event == "journal.voided" {
+            return Ok(Self::JournalVoided {});
+        }
+        let mut data = record.data.clone();
+        if let Some(node) = &record.node_id {
+            data.insert("node".to_owned(), json!(node));
+        }
+        serde_json::from_value(json!({"event": record.event, "data": data})).map_err(|source| EventError::Fields {
+            name: record.event.clone(),
+            seq: record.seq,
+            source,
+        })
+    }
+
+    /// The node this event is about.
+    #[must_use]
+    pub fn node(&self) -> Option<&NodeId> {
+        match self {
+            Self::NodeReady { node, .. }
+            | Self::NodeReset { node }
+            | Self::NodeDispatching { node, .. }
+            | Self::NodeStarted { node, .. }
+            | Self::AttemptEnded { node, .. }
+            | Self::NodeWaiting { node, .. }
+            | Self::NodeCompleted { node, .. }
+            | Self::NodeFailed { node, .. }
+            | Self::NodeSkipped { node, .. }
+            | Self::NodeResult { node, .. }
+            | Self::CapabilityRequested { node, .. } => Some(node),
+            Self::RunProgress { node, .. } => node.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// What OpenTask would write as the payload.
+    fn payload(&self) -> Map<String, Value> {
+        let mut payload = Map::new();
+        if let Self::RunCreated(created) = self {
+            payload.insert("workflowPath".to_owned(), json!(created.workflow_path));
+        }
+        payload
+    }
+
+    /// One line for people.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::RunCreated(created) => format!("Created run scaffold from {}.", created.workflow_path),
+            Self::RunPaused { reason } => format!("Run is paused: {reason}."),
+            Self::RunResumed {} => "Run goes on.".to_owned(),
+            Self::RunCancelled { reason } => format!("Run is cancelled: {reason}."),
+            Self::RunCompleted {} => "Run is completed.".to_owned(),
+            Self::RunFailed { failed } => {
+                format!("Run is failed: {}.", failed.iter().map(NodeId::as_str).collect::<Vec<_>>().join(", "))
+            }
+            Self::RunReopened {} => "Run was reopened.".to_owned(),
+            Self::RunProgress { message, .. } => message.clone(),
+            Self::RunNotified { ids } => format!("A person was told of {} waiting.", ids.len()),
+            Self::NodeReady { node, why, .. } => match why {
+                ReadyReason::NeedsMet => format!("Node {node} is ready for dispatch."),
+                ReadyReason::Answered => format!("Node {node} goes on: its requests are answered."),
+                ReadyReason::Retry => format!("Node {node} is tried again."),
+                ReadyReason::Lost => format!("Node {node} is tried again: its container was lost."),
+                ReadyReason::Killed => format!("Node {node} was ended by the kill switch."),
+                ReadyReason::Operator => format!("Node {node} is tried again on request."),
+            },
+            Self::NodeReset { node } => format!("Node {node} waits for its needs again."),
+            Self::NodeDispatching { node, attempt, plan } => {
+                format!("Node {node} attempt {attempt} goes to container {}.", plan.container)
+            }
+            Self::NodeStarted { node, attempt, .. } => format!("Node {node} attempt {attempt} is running."),
+            Self::AttemptEnded { node, attempt, end } => {
+                let outcome = match end.outcome {
+                    Outcome::Succeeded => "succeeded",
+                    Outcome::Suspended => "was suspended",
+                    Outcome::Failed => "failed",
+                    Outcome::Timeout => "ran out of time",
+                    Outcome::Oom => "ran out of memory",
+                    Outcome::Lost => "was lost",
+                    Outcome::Killed => "was killed",
+                    Outcome::Cancelled => "was cancelled",
+                    Outcome::OutputsMissing => "ended without its files",
+                    Outcome::NotStarted => "could not be started",
+                };
+                if end.detail.is_empty() {
+                    format!("Node {node} attempt {attempt} {outcome}.")
+                } else {
+                    format!("Node {node} attempt {attempt} {outcome}: {}", end.detail)
+                }
+            }
+            Self::NodeWaiting { node, on } => match on {
+                WaitingOn::Requests(ids) => format!("Node {node} waits for {} decision(s).", ids.len()),
+                WaitingOn::Approval(id) => format!("Node {node} waits for approval {id}."),
+                WaitingOn::Condition => format!("Node {node} waits."),
+                WaitingOn::Session => format!("Node {node} waits for its session."),
+            },
+            Self::NodeCompleted { node, decision, .. } => match decision {
+                Some(decision) => format!("Node {node} was approved by {}.", decision.by),
+                None => format!("Node {node} is completed."),
+            },
+            Self::NodeFailed { node, detail, .. } => format!("Node {node} failed: {detail}"),
+            Self::NodeSkipped { node, why } => match why {
+                SkipReason::NeedFailed(need) => format!("Node {node} is skipped: {need} did not complete."),
+                SkipReason::Operator => format!("Node {node} is skipped on request."),
+            },
+            Self::NodeResult { node, .. } => format!("Node {node} gave its result."),
+            Self::CapabilityRequested { node, capability, attempt, .. } => {
+                if *attempt == 0 {
+                    format!("The workflow asks for {capability} for node {node}.")
+                } else {
+                    format!("Node {node} asks for {capability}.")
+                }
+            }
+            Self::CapabilityResolved { id, .. } => format!("Request {id} is resolved and can be decided."),
+            Self::CapabilityUnresolvable { id, reason } => format!("Request {id} cannot be resolved: {reason}"),
+            Self::CapabilityApproved { id, decision } => format!("Request {id} was approved by {}.", decision.by),
+            Self::CapabilityDenied { id, decision } => format!("Request {id} was denied by {}.", decision.by),
+            Self::CapabilityApplied { id, image } => format!("Request {id} is in force: image {image}."),
+            Self::CapabilityFailed { id, reason } => format!("Request {id} could not be applied: {reason}"),
+            Self::GateStopped { .. } => "The gate is stopped.".to_owned(),
+            Self::ControlApplied { action, .. } => format!("Control {action} was applied."),
+            Self::ControlRejected { id, reason } => format!("Control {id} was rejected: {reason}"),
+            Self::InputRejected { input, reason } => format!("{input} was rejected: {reason}"),
+            Self::JournalVoided {} => "A torn tail was voided.".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! `plan`: what should happen next to a run, given what was seen of the world. Pure; when nothing has changed there
+//! is nothing to do, and a tick that finds nothing to do has cost nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use super::command::{EXIT_TIMEOUT, How};
+use super::definition::{NodeDefinition, WaitKind};
+use super::event::WaitingOn;
+use super::id::{Digest, NodeId, RequestId};
+use super::state::{Attempt, Node, RequestStatus, State};
+use super::status::{NodeKind, NodeStatus, RunStatus};
+
+/// What was seen of the world. Everything in it is an observation, nothing an opinion.
+#[derive(Debug, Clone, Default)]
+pub struct Observed {
+    pub now: DateTime<Utc>,
+    /// The kill switch is on.
+    pub killed: bool,
+    /// Containers of this run by name; none if the Engine was not looked at, since nothing could be there.
+    pub containers: Option<BTreeMap<String, Container>>,
+    /// The image of each recipe that [`State::wanted_recipes`] names.
+    pub images: BTreeMap<Digest, Image>,
+    /// `file_exists` nodes whose file is there.
+    pub files_there: BTreeSet<NodeId>,
+    /// Whether `gate/policy.json` says what [`State`] says.
+    pub policy_is_current: bool,
+    /// Whether somebody wants to be told of what waits.
+    pub notify: bool,
+}
+
+/// A container as the Engine shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    pub id: String,
+    pub state: ContainerState,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    Created,
+    Running,
+    Exited { code: i64, oom: bool, finished_at: Option<DateTime<Utc>> },
+}
+
+/// An image that a recipe stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Image {
+    Missing,
+    Building,
+    Ready(String),
+    Failed(String),
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Finish what the kill switch began: nothing of this run is left running, and the journal says so.
+    FinishKill,
+    /// Find the lock that a request comes down to.
+    Resolve {
+        id: RequestId,
+    },
+    /// Start a detached build.
+    Build {
+        recipe: Digest,
+    },
+    TakeImage {
+        recipe: Digest,
+        image: String,
+    },
+    FailImage {
+        recipe: Digest,
+        reason: String,
+    },
+    /// Start a new attempt.
+    Dispatch {
+        node: NodeId,
+    },
+    /// Go on with an attempt whose intent is journaled and whose start is not.
+    Start {
+        node: NodeId,
+        attempt: u32,
+    },
+    /// Journal a start that happened.
+    Adopt {
+        node: NodeId,
+        attempt: u32,
+        container_id: String,
+    },
+    /// Take in logs and outputs, and journal the end.
+    Collect {
+        node: NodeId,
+        attempt: u32,
+        how: How,
+    },
+    /// End a container that may not go on.
+    Stop {
+        node: NodeId,
+        attempt: u32,
+        container: String,
+    },
+    /// Remove a container whose end is journaled.
+    Remove {
+        container: String,
+    },
+    PublishPolicy,
+    StopGate,
+    CompleteWait {
+        node: NodeId,
+    },
+    Notify {
+        ids: Vec<RequestId>,
+    },
+}
+
+/// How long after its deadline a container may still be ending by itself.
+const GRACE: chrono::Duration = chrono::Duration::seconds(5);
+
+/// What to do now, in order.
+#[must_use]
+pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
+    if seen.killed {
+        return if state.may_have_containers() { vec![Action::FinishKill] } else { Vec::new() };
+    }
+    let mut actions = Vec::new();
+    let attempts: Vec<Action> =
+        state.pairs().filter_map(|(definition, node)| attempt_action(state, seen, definition, node)).collect();
+    actions.extend(attempts);
+    actions.extend(leftovers(state, seen));
+    if !state.status.is_terminal() {
+        actions.extend(waits(state, seen));
+        actions.extend(resolutions(state));
+        actions.extend(images(state, seen));
+        actions.extend(dispatches(state, seen));
+        actions.extend(notices(state, seen));
+    }
+    let live = state.live_attempts().next().is_some();
+    let starting = actions.iter().any(|action| matches!(action, Action::Dispatch { .. } | Action::Start { .. }));
+    if live && !seen.policy_is_current && !starting {
+        actions.push(Action::PublishPolicy);
+    }
+    if state.gate_up && !live && !starting {
+        actions.push(Action::StopGate);
+    }
+    actions
+}
+
+fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, node: &Node) -> Option<Action> {
+    let live = node.live()?;
+    let (id, attempt) = (definition.id.clone(), live.number);
+    let containers = seen.containers.as_ref()?;
+    let Some(container) = containers.get(&live.plan.container) else {
+        if live.container_id.is_some() {
+            return Some(Action::Collect { node: id, attempt, how: How::Gone });
+        }
+        return Some(if state.status.is_terminal() {
+            Action::Collect { node: id, attempt, how: How::Cancelled }
+        } else if seen.now >= live.plan.deadline {
+            let reason = "its time was over before it could be started".to_owned();
+            Action::Collect { node: id, attempt, how: How::NotStarted { reason } }
+        } else {
+            Action::Start { node: id, attempt }
+        });
+    };
+    match &container.state {
+        ContainerState::Exited { code, oom, finished_at } => {
+            Some(Action::Collect { node: id, attempt, how: how_it_ended(state, live, *code, *oom, *finished_at) })
+        }
+        _ if state.status == RunStatus::Cancelled || seen.now >= live.plan.deadline + GRACE => {
+            Some(Action::Stop { node: id, attempt, container: live.plan.container.clone() })
+        }
+        ContainerState::Created => Some(Action::Start { node: id, attempt }),
+        ContainerState::Running if live.container_id.is_none() => {
+            Some(Action::Adopt { node: id, attempt, container_id: container.id.clone() })
+        }
+        ContainerState::Running => None,
+    }
+}
+
+/// Only PID 1's end is visible. 137 and 143 without a reason of ours mean that somebody, or an Engine that was
+/// restarted, ended the container from outside: that is a lost attempt, never a result.
+fn how_it_ended(state: &State, live: &Attempt, code: i64, oom: bool, finished_at: Option<DateTime<Utc>>) -> How {
+    if state.status == RunStatus::Cancelled {
+        return How::Cancelled;
+    }
+    let over = finished_at.is_some_and(|finished| finished >= live.plan.deadline);
+    let timed_out = code == EXIT_TIMEOUT || (over && code != 0);
+    let oom = oom && !matches!(code, 0 | super::command::EXIT_SUSPENDED);
+    if matches!(code, 137 | 143) && !oom && !timed_out {
+        return How::Gone;
+    }
+    How::Exited { code, oom, timed_out }
+}
+
+/// Containers of attempts that have ended.
+fn leftovers(state: &State, seen: &Observed) -> Vec<Action> {
+    let Some(containers) = &seen.containers else { return Vec::new() };
+    state
+        .nodes
+        .iter()
+        .flat_map(|node| &node.attempts)
+        .filter(|attempt| attempt.end.is_some() && containers.contains_key(&attempt.plan.container))
+        .map(|attempt| Action::Remove { container: attempt.plan.container.clone() })
+        .collect()
+}
+
+fn waits(state: &State, seen: &Observed) -> Vec<Action> {
+    state
+        .pairs()
+        .filter(|(definition, node)| {
+            let Some(wait) = &definition.wait_for else { return false };
+            let holds = match wait.kind {
+                WaitKind::NextTick => node.started_at.is_none_or(|since| seen.now > since),
+                WaitKind::Manual => false,
+                WaitKind::FileExists => seen.files_there.contains(&definition.id),
+            };
+            definition.kind == NodeKind::Wait && node.status == NodeStatus::Waiting && holds
+        })
+        .map(|(definition, _)| Action::CompleteWait { node: definition.id.clone() })
+        .collect()
+}
+
+fn resolutions(state: &State) -> Vec<Action> {
+    state
+        .requests
+        .iter()
+        .filter(|request| match (request.status, &request.resolution) {
+            (RequestStatus::Requested, _) => true,
+            // What it builds upon has changed: what a person would decide on is not what would be built.
+            (RequestStatus::Pending, Some(resolution)) => {
+                resolution.upon.as_ref() != state.granted(&resolution.base).map(|granted| &granted.id)
+            }
+            _ => false,
+        })
+        .map(|request| Action::Resolve { id: request.id.clone() })
+        .collect()
+}
+
+fn images(state: &State, seen: &Observed) -> Vec<Action> {
+    state
+        .wanted_recipes()
+        .into_iter()
+        .filter_map(|recipe| match seen.images.get(&recipe)? {
+            Image::Missing => Some(Action::Build { recipe }),
+            Image::Building => None,
+            Image::Ready(image) => Some(Action::TakeImage { recipe, image: image.clone() }),
+            Image::Failed(reason) => Some(Action::FailImage { recipe, reason: reason.clone() }),
+        })
+        .collect()
+}
+
+fn dispatches(state: &State, seen: &Observed) -> Vec<Action> {
+    if state.status != RunStatus::Running {
+        return Vec::new();
+    }
+    let live = state.live_attempts().count();
+    let room = (state.created.concurrency as usize).saturating_sub(live);
+    state
+        .pairs()
+        .filter(|(definition, node)| {
+            let Some(container) = &definition.container else { return false };
+            let image_is_there = state.granted(&container.image).is_none_or(|r| r.status == RequestStatus::Applied);
+            let may_start = node.not_before.is_none_or(|time| time <= seen.now);
+            node.status == NodeStatus::Ready && node.live().is_none() && image_is_there && may_start
+        })
+        .take(room)
+        .map(|(definition, _)| Action::Dispatch { node: definition.id.clone() })
+        .collect()
+}
+
+fn notices(state: &State, seen: &Observed) -> Vec<Action> {
+    let ids: Vec<_> = state.waiting_for_a_person().into_iter().filter(|id| !state.notified.contains(id)).collect();
+    if seen.notify && !ids.is_empty() { vec![Action::Notify { ids }] } else { Vec::new() }
+}
+
+impl State {
+    /// Recipes whose image an approved request waits for: the newest set of each base.
+    #[must_use]
+    pub fn wanted_recipes(&self) -> Vec<Digest> {
+        let mut bases: Vec<&str> = self
+            .requests
+            .iter()
+            .filter(|request| request.status == RequestStatus::Approved)
+            .filter_map(|request| request.resolution.as_ref().map(|resolution| resolution.base.as_str()))
+            .collect();
+        bases.sort_unstable();
+        bases.dedup();
+        bases.into_iter().filter_map(|base| self.recipe_for(base)).cloned().collect()
+    }
+
+    /// What only a person can move: requests that are resolved, approval nodes that wait.
+    #[must_use]
+    pub fn waiting_for_a_person(&self) -> Vec<RequestId> {
+        if self.status.is_terminal() {
+            return Vec::new();
+        }
+        let requests = self.requests.iter().filter(|r| r.status == RequestStatus::Pending).map(|r| r.id.clone());
+        let approvals = self.nodes.iter().filter_map(|node| match &node.waiting_on {
+            Some(WaitingOn::Approval(id)) if node.status == NodeStatus::Waiting => Some(id.clone()),
+            _ => None,
+        });
+        requests.chain(approvals).collect()
+    }
+
+    /// Whether a tick would have to look at the Engine.
+    #[must_use]
+    pub fn needs_engine(&self, now: DateTime<Utc>) -> bool {
+        if self.may_have_containers() {
+            return true;
+        }
+        if self.status.is_terminal() {
+            return false;
+        }
+        let blank = Observed { now, policy_is_current: true, ..Observed::default() };
+        !self.wanted_recipes().is_empty() || !resolutions(self).is_empty() || !dispatches(self, &blank).is_empty()
+    }
+}

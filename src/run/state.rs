@@ -1,0 +1,226 @@
+//! A run as it stands: the fold of its events, and nothing else.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::capability::Capability;
+use super::definition::{Artifact, Created, NodeDefinition};
+use super::event::{AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, ReadyReason, Resolution, SkipReason, WaitingOn};
+use super::id::{Digest, NodeId, RequestId, RunId};
+use super::status::{NodeStatus, RunStatus};
+
+/// A run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct State {
+    pub run: RunId,
+    pub created: Created,
+    pub status: RunStatus,
+    /// Why it is paused or cancelled, if it is.
+    #[serde(default)]
+    pub status_reason: String,
+    pub nodes: Vec<Node>,
+    pub requests: Vec<Request>,
+    /// Requests in the order in which they were approved.
+    pub approved: Vec<RequestId>,
+    /// Inbox files that are journaled; a crash may leave such a file lying for the next tick.
+    pub ingested: BTreeSet<String>,
+    pub applied_controls: Vec<String>,
+    pub notified: BTreeSet<RequestId>,
+    /// A gate container may exist: true from the first intent to start an agent until the gate is gone.
+    pub gate_up: bool,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+    pub last_event: String,
+    #[serde(default)]
+    pub last_progress: Option<(String, DateTime<Utc>)>,
+}
+
+/// A node as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    pub status: NodeStatus,
+    #[serde(default)]
+    pub ready: Option<ReadyReason>,
+    /// The next attempt starts no earlier.
+    #[serde(default)]
+    pub not_before: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub waiting_on: Option<WaitingOn>,
+    pub attempts: Vec<Attempt>,
+    /// Attempts since a person last retried the node; bounds count from here.
+    #[serde(default)]
+    pub counted_from: usize,
+    #[serde(default)]
+    pub artifacts: Vec<Artifact>,
+    #[serde(default)]
+    pub decision: Option<DecisionRecord>,
+    #[serde(default)]
+    pub failure: Option<(FailureCode, String)>,
+    #[serde(default)]
+    pub skipped: Option<SkipReason>,
+    #[serde(default)]
+    pub result: Option<Value>,
+    /// How often the node entered approval; part of the approval's id.
+    #[serde(default)]
+    pub approvals: u32,
+    #[serde(default)]
+    pub started_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub completed_at: Option<DateTime<Utc>>,
+}
+
+/// One container execution of a node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    pub plan: AttemptPlan,
+    #[serde(default)]
+    pub container_id: Option<String>,
+    #[serde(default)]
+    pub started_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub end: Option<AttemptEnd>,
+    #[serde(default)]
+    pub ended_at: Option<DateTime<Utc>>,
+}
+
+/// Something an agent, or the workflow, asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Request {
+    pub id: RequestId,
+    pub node: NodeId,
+    /// 0 when the workflow itself asks.
+    pub attempt: u32,
+    pub capability: Capability,
+    pub reason: String,
+    pub at: DateTime<Utc>,
+    pub status: RequestStatus,
+    #[serde(default)]
+    pub resolution: Option<Resolution>,
+    #[serde(default)]
+    pub decision: Option<DecisionRecord>,
+    /// Why it could not be resolved or applied.
+    #[serde(default)]
+    pub problem: String,
+    /// The image in which it is in force.
+    #[serde(default)]
+    pub image: Option<String>,
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestStatus {
+    /// Not resolved yet, or to be resolved again since the set it builds upon has changed.
+    Requested,
+    /// Resolved: a person can decide.
+    Pending,
+    Unresolvable,
+    Approved,
+    Denied,
+    Applied,
+    Failed,
+}
+
+impl RequestStatus {
+    /// Whether the asking agent has its answer.
+    #[must_use]
+    pub const fn is_answered(self) -> bool {
+        matches!(self, Self::Unresolvable | Self::Denied | Self::Applied | Self::Failed)
+    }
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Pending => "pending",
+            Self::Unresolvable => "unresolvable",
+            Self::Approved => "approved",
+            Self::Denied => "denied",
+            Self::Applied => "applied",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl State {
+    /// The definition and the state of node `id`.
+    #[must_use]
+    pub fn node(&self, id: &NodeId) -> Option<(&NodeDefinition, &Node)> {
+        let index = self.index(id)?;
+        Some((&self.created.nodes[index], &self.nodes[index]))
+    }
+
+    /// The nodes, in the workflow's order.
+    pub fn pairs(&self) -> impl Iterator<Item = (&NodeDefinition, &Node)> {
+        self.created.nodes.iter().zip(&self.nodes)
+    }
+
+    pub(crate) fn index(&self, id: &NodeId) -> Option<usize> {
+        self.created.nodes.iter().position(|node| node.id == *id)
+    }
+
+    pub(crate) fn node_mut(&mut self, id: &NodeId) -> Option<&mut Node> {
+        let index = self.index(id)?;
+        self.nodes.get_mut(index)
+    }
+
+    #[must_use]
+    pub fn request(&self, id: &RequestId) -> Option<&Request> {
+        self.requests.iter().find(|request| request.id == *id)
+    }
+
+    pub(crate) fn request_mut(&mut self, id: &RequestId) -> Option<&mut Request> {
+        self.requests.iter_mut().find(|request| request.id == *id)
+    }
+
+    /// The request whose lock is the set granted for containers of `base`: the newest that is approved or applied.
+    /// Each lock holds all that was granted before it, so that the newest says everything.
+    #[must_use]
+    pub fn granted(&self, base: &str) -> Option<&Request> {
+        self.approved
+            .iter()
+            .rev()
+            .filter_map(|id| self.request(id))
+            .filter(|r| matches!(r.status, RequestStatus::Approved | RequestStatus::Applied))
+            .find(|r| r.resolution.as_ref().is_some_and(|resolution| resolution.base == base))
+    }
+
+    /// The recipe that containers of `base` need; none when nothing is granted beyond the base image.
+    #[must_use]
+    pub fn recipe_for(&self, base: &str) -> Option<&Digest> {
+        self.granted(base)?.resolution.as_ref().map(|resolution| &resolution.recipe)
+    }
+
+    /// Attempts whose end is not journaled: at most one a node.
+    pub fn live_attempts(&self) -> impl Iterator<Item = (&NodeDefinition, &Attempt)> {
+        self.pairs().filter_map(|(definition, node)| node.live().map(|attempt| (definition, attempt)))
+    }
+
+    /// Whether containers of this run may exist, so that looking at the Engine is worth a call.
+    #[must_use]
+    pub fn may_have_containers(&self) -> bool {
+        self.gate_up || self.live_attempts().next().is_some()
+    }
+}
+
+impl Node {
+    /// The attempt that has not ended.
+    #[must_use]
+    pub fn live(&self) -> Option<&Attempt> {
+        self.attempts.last().filter(|attempt| attempt.end.is_none())
+    }
+
+    /// Attempts that count towards a bound, with their ends.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = &AttemptEnd> {
+        self.attempts.iter().skip(self.counted_from).filter_map(|attempt| attempt.end.as_ref())
+    }
+}
