@@ -149,6 +149,7 @@ impl State {
             | Event::NodeFailed { .. }
             | Event::NodeSkipped { .. } => self.apply_node(event, at)?,
             Event::CapabilityRequested { .. }
+            | Event::CapabilityJoined { .. }
             | Event::CapabilityResolved { .. }
             | Event::CapabilityUnresolvable { .. }
             | Event::CapabilityApproved { .. }
@@ -249,6 +250,7 @@ impl State {
                     attempt: *attempt,
                     capability: capability.clone(),
                     reason: reason.clone(),
+                    askers: vec![(node.clone(), *attempt)],
                     at,
                     status: RequestStatus::Requested,
                     resolution: None,
@@ -256,6 +258,16 @@ impl State {
                     problem: String::new(),
                     image: None,
                 });
+            }
+            Event::CapabilityJoined { id, inbox, node, attempt } => {
+                self.find(event, node)?;
+                self.ingested.insert(inbox.clone());
+                let asker = (node.clone(), *attempt);
+                match self.request_mut(id) {
+                    Some(request) if !request.askers.contains(&asker) => request.askers.push(asker),
+                    Some(_) => {}
+                    None => return Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() }),
+                }
             }
             Event::CapabilityResolved { id, resolution } => {
                 let request = self.request_step(event, id, RequestStatus::Pending)?;

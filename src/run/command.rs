@@ -12,32 +12,92 @@ use super::id::{Digest, NodeId, RequestId};
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
     /// Say that a container is about to be started.
-    Dispatch { node: NodeId, attempt: u32, plan: AttemptPlan },
+    Dispatch {
+        node: NodeId,
+        attempt: u32,
+        plan: AttemptPlan,
+    },
     /// The container was started, or found started.
-    Started { node: NodeId, attempt: u32, container_id: String },
+    Started {
+        node: NodeId,
+        attempt: u32,
+        container_id: String,
+    },
     /// The attempt is over.
-    End { node: NodeId, attempt: u32, seen: Seen },
+    End {
+        node: NodeId,
+        attempt: u32,
+        seen: Seen,
+    },
     /// An agent asks (`attempt` from 1), or the workflow does (`attempt` 0).
-    Request { id: RequestId, node: NodeId, attempt: u32, capability: Capability, reason: String },
-    Resolve { id: RequestId, resolution: Resolution },
-    CannotResolve { id: RequestId, reason: String },
+    Request {
+        id: RequestId,
+        node: NodeId,
+        attempt: u32,
+        capability: Capability,
+        reason: String,
+    },
+    Resolve {
+        id: RequestId,
+        resolution: Resolution,
+    },
+    CannotResolve {
+        id: RequestId,
+        reason: String,
+    },
     /// A decision on a capability request or an approval node.
-    Decide { id: RequestId, verdict: Verdict, decision: DecisionRecord },
+    Decide {
+        id: RequestId,
+        verdict: Verdict,
+        decision: DecisionRecord,
+    },
     /// The image of `recipe` is there, or building it failed.
-    ImageReady { recipe: Digest, image: String },
-    ImageFailed { recipe: Digest, reason: String },
-    Progress { inbox: Option<String>, node: Option<NodeId>, message: String },
-    Result { inbox: String, node: NodeId, result: Value },
-    RejectInput { input: String, reason: String },
-    Notified { ids: Vec<RequestId> },
+    ImageReady {
+        recipe: Digest,
+        image: String,
+    },
+    ImageFailed {
+        recipe: Digest,
+        reason: String,
+    },
+    Progress {
+        inbox: Option<String>,
+        node: Option<NodeId>,
+        message: String,
+    },
+    Result {
+        inbox: String,
+        node: NodeId,
+        result: Value,
+    },
+    RejectInput {
+        input: String,
+        reason: String,
+    },
+    Notified {
+        ids: Vec<RequestId>,
+    },
     /// A `wait` node's condition holds.
-    ConditionMet { node: NodeId },
+    ConditionMet {
+        node: NodeId,
+    },
     /// The gate's container is gone.
-    GateStopped { traffic: Option<TrafficHead> },
-    Control { id: Option<String>, control: Control },
-    RejectControl { id: String, reason: String },
+    GateStopped {
+        traffic: Option<TrafficHead>,
+    },
+    Control {
+        id: Option<String>,
+        control: Control,
+    },
+    RejectControl {
+        id: String,
+        reason: String,
+    },
     /// The kill switch ended what ran; the run stays paused until a person resumes it.
-    Killed { reason: String, traffic: Option<TrafficHead> },
+    Killed {
+        reason: String,
+        traffic: Option<TrafficHead>,
+    },
     /// Nothing new: only what follows from the state as it is.
     Settle,
 }

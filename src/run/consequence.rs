@@ -33,36 +33,40 @@ fn next(state: &State) -> Option<Event> {
     if state.status.is_terminal() {
         return None;
     }
-    state.pairs().find_map(|(definition, node)| match node.status {
-        NodeStatus::Pending => promote(state, definition, node),
-        NodeStatus::Ready if definition.kind == NodeKind::Approval => {
-            let id = review::approval_id(state, definition, node);
-            Some(Event::NodeWaiting { node: definition.id.clone(), on: WaitingOn::Approval(id) })
-        }
-        NodeStatus::Ready if definition.kind == NodeKind::Wait => {
-            Some(Event::NodeWaiting { node: definition.id.clone(), on: WaitingOn::Condition })
-        }
-        // A container that the workflow gives capabilities waits for these before its first attempt.
-        NodeStatus::Ready if node.live().is_none() => {
-            let open: Vec<_> = state
-                .requests
-                .iter()
-                .filter(|request| request.node == definition.id && request.attempt == 0)
-                .filter(|request| !request.status.is_answered())
-                .map(|request| request.id.clone())
-                .collect();
-            let on = WaitingOn::Requests(open.clone());
-            (!open.is_empty()).then(|| Event::NodeWaiting { node: definition.id.clone(), on })
-        }
-        NodeStatus::Waiting => match &node.waiting_on {
-            Some(WaitingOn::Requests(ids)) if ids.iter().all(|id| is_answered(state, id)) => {
-                Some(Event::NodeReady { node: definition.id.clone(), why: ReadyReason::Answered, not_before: None })
+    state
+        .pairs()
+        .find_map(|(definition, node)| match node.status {
+            NodeStatus::Pending => promote(state, definition, node),
+            NodeStatus::Ready if definition.kind == NodeKind::Approval => {
+                let id = review::approval_id(state, definition, node);
+                Some(Event::NodeWaiting { node: definition.id.clone(), on: WaitingOn::Approval(id) })
             }
+            NodeStatus::Ready if definition.kind == NodeKind::Wait => {
+                Some(Event::NodeWaiting { node: definition.id.clone(), on: WaitingOn::Condition })
+            }
+            // A container that the workflow gives capabilities waits for these before its first attempt.
+            NodeStatus::Ready if node.live().is_none() => {
+                let open: Vec<_> = state
+                    .requests
+                    .iter()
+                    .filter(|request| {
+                        request.askers.iter().any(|(node, attempt)| *node == definition.id && *attempt == 0)
+                    })
+                    .filter(|request| !request.status.is_answered())
+                    .map(|request| request.id.clone())
+                    .collect();
+                let on = WaitingOn::Requests(open.clone());
+                (!open.is_empty()).then(|| Event::NodeWaiting { node: definition.id.clone(), on })
+            }
+            NodeStatus::Waiting => match &node.waiting_on {
+                Some(WaitingOn::Requests(ids)) if ids.iter().all(|id| is_answered(state, id)) => {
+                    Some(Event::NodeReady { node: definition.id.clone(), why: ReadyReason::Answered, not_before: None })
+                }
+                _ => None,
+            },
             _ => None,
-        },
-        _ => None,
-    })
-    .or_else(|| finish(state))
+        })
+        .or_else(|| finish(state))
 }
 
 fn promote(state: &State, definition: &super::definition::NodeDefinition, _node: &Node) -> Option<Event> {

@@ -52,7 +52,15 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             alive(state)?;
             find(state, &node)?;
-            Ok(vec![Event::CapabilityRequested { id, node, attempt, capability, reason }])
+            // One that could not be resolved or built may be asked for again; everything else has, or gets, one answer.
+            let same = state.requests.iter().find(|request| {
+                request.capability == capability
+                    && !matches!(request.status, RequestStatus::Unresolvable | RequestStatus::Failed)
+            });
+            Ok(vec![match same {
+                Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },
+                None => Event::CapabilityRequested { id, node, attempt, capability, reason },
+            }])
         }
         Command::Resolve { id, resolution } => match request_status(state, &id)? {
             RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityResolved { id, resolution }]),
@@ -66,7 +74,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
         Command::ImageReady { recipe, image } => {
             let of_recipe = approved_with(state, &recipe);
             if of_recipe.is_empty() {
-                return Err(Refusal::NoSuchImage(recipe));
+                return Err(Refusal::NoSuchImage { recipe });
             }
             // The newest lock holds everything that was approved before it, so that its image serves all of them.
             let base = of_recipe.last().and_then(|id| base_of(state, id)).map(str::to_owned);
@@ -108,7 +116,11 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             alive(state)?;
             let (definition, found) = find(state, &node)?;
             if definition.kind != NodeKind::Wait || found.status != NodeStatus::Waiting {
-                return Err(Refusal::NodeIs { node, status: found.status.as_str(), wanted: "completed by its condition" });
+                return Err(Refusal::NodeIs {
+                    node,
+                    status: found.status.as_str(),
+                    wanted: "completed by its condition",
+                });
             }
             Ok(vec![Event::NodeCompleted { node, artifacts: Vec::new(), decision: None }])
         }
@@ -184,7 +196,8 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         let known = node.attempts.iter().any(|a| a.number == attempt && a.end.is_some());
         return if known { Ok(Vec::new()) } else { Err(Refusal::NotLive { node: id.clone(), attempt }) };
     };
-    let asked = state.requests.iter().filter(|r| r.node == *id && r.attempt == attempt);
+    let asker = (id.clone(), attempt);
+    let asked = state.requests.iter().filter(|request| request.askers.contains(&asker));
     let asked: Vec<RequestId> = asked.map(|request| request.id.clone()).collect();
     let (outcome, code, detail) = match &seen.how {
         _ if state.status == RunStatus::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
@@ -232,11 +245,9 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         Outcome::Cancelled => {
             Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Cancelled, detail: detail.clone() })
         }
-        Outcome::Lost | Outcome::NotStarted if may_try_again(state, node) => running.then(|| Event::NodeReady {
-            node: id.clone(),
-            why: ReadyReason::Lost,
-            not_before: None,
-        }),
+        Outcome::Lost | Outcome::NotStarted if may_try_again(state, node) => {
+            running.then(|| Event::NodeReady { node: id.clone(), why: ReadyReason::Lost, not_before: None })
+        }
         _ => Some(match retry_at(definition, node, code, now) {
             Some(at) if may_try_again(state, node) => {
                 Event::NodeReady { node: id.clone(), why: ReadyReason::Retry, not_before: Some(at) }
@@ -267,12 +278,7 @@ fn may_try_again(state: &State, node: &Node) -> bool {
     (spent as u64) + 1 < u64::from(state.created.limits.attempts)
 }
 
-fn retry_at(
-    definition: &NodeDefinition,
-    node: &Node,
-    code: Option<i64>,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
+fn retry_at(definition: &NodeDefinition, node: &Node, code: Option<i64>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let Retry { limit, backoff_ms, max_backoff_ms, on } = definition.retry.as_ref()?;
     if !on.is_empty() && !code.is_some_and(|code| on.contains(&code)) {
         return None;

@@ -69,6 +69,9 @@ pub enum Event {
         capability: Capability,
         reason: String,
     },
+    /// Another attempt asks for what the run has a request for already: equal requests are one.
+    #[serde(rename = "capability.joined")]
+    CapabilityJoined { id: RequestId, inbox: String, node: NodeId, attempt: u32 },
     #[serde(rename = "capability.resolved")]
     CapabilityResolved { id: RequestId, resolution: Resolution },
     #[serde(rename = "capability.unresolvable")]
@@ -270,6 +273,7 @@ pub fn is_known(name: &str) -> bool {
         "node.skipped",
         "node.result",
         "capability.requested",
+        "capability.joined",
         "capability.resolved",
         "capability.unresolvable",
         "capability.approved",
@@ -342,7 +346,8 @@ impl Event {
             | Self::NodeFailed { node, .. }
             | Self::NodeSkipped { node, .. }
             | Self::NodeResult { node, .. }
-            | Self::CapabilityRequested { node, .. } => Some(node),
+            | Self::CapabilityRequested { node, .. }
+            | Self::CapabilityJoined { node, .. } => Some(node),
             Self::RunProgress { node, .. } => node.as_ref(),
             _ => None,
         }
@@ -427,6 +432,7 @@ impl Event {
                     format!("Node {node} asks for {capability}.")
                 }
             }
+            Self::CapabilityJoined { id, node, .. } => format!("Node {node} asks for what request {id} asks for."),
             Self::CapabilityResolved { id, .. } => format!("Request {id} is resolved and can be decided."),
             Self::CapabilityUnresolvable { id, reason } => format!("Request {id} cannot be resolved: {reason}"),
             Self::CapabilityApproved { id, decision } => format!("Request {id} was approved by {}.", decision.by),

@@ -16,3 +16,6 @@ pub mod refusal;
 pub mod review;
 pub mod state;
 pub mod status;
+
+#[cfg(test)]
+mod tests;

@@ -26,8 +26,8 @@ pub enum Refusal {
     NotApprovable { id: RequestId, status: String },
     #[error("what was decided on ({given}) is not what stands there now ({now}) for {id}", given = given.short(), now = now.short())]
     Stale { id: RequestId, given: Digest, now: Digest },
-    #[error("no approved request waits for image {0}", .0.short())]
-    NoSuchImage(Digest),
+    #[error("no approved request waits for image {recipe}")]
+    NoSuchImage { recipe: Digest },
     #[error("node {node} has a need that is not met: {need}")]
     Unmet { node: NodeId, need: NodeId },
 }

@@ -29,14 +29,14 @@ pub fn approval_node<'a>(state: &'a State, id: &RequestId) -> Option<(&'a NodeDe
     if !id.is_approval() {
         return None;
     }
-    state.pairs().filter(|(definition, _)| definition.kind == NodeKind::Approval).find(|(definition, node)| {
-        match &node.waiting_on {
-            Some(WaitingOn::Approval(waiting)) => waiting == id,
-            _ => (0..node.approvals).any(|n| {
-                let then = Node { approvals: n, ..(*node).clone() };
-                approval_id(state, definition, &then) == *id
-            }),
-        }
+    state.pairs().filter(|(definition, _)| definition.kind == NodeKind::Approval).find(|(definition, node)| match &node
+        .waiting_on
+    {
+        Some(WaitingOn::Approval(waiting)) => waiting == id,
+        _ => (0..node.approvals).any(|n| {
+            let then = Node { approvals: n, ..(*node).clone() };
+            approval_id(state, definition, &then) == *id
+        }),
     })
 }
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 
 use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition};
-use super::event::{AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, ReadyReason, Resolution, SkipReason, WaitingOn};
+use super::event::{
+    AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, ReadyReason, Resolution, SkipReason, WaitingOn,
+};
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::status::{NodeStatus, RunStatus};
 
@@ -101,6 +103,8 @@ pub struct Request {
     pub attempt: u32,
     pub capability: Capability,
     pub reason: String,
+    /// Every attempt that asked for it, the first included.
+    pub askers: Vec<(NodeId, u32)>,
     pub at: DateTime<Utc>,
     pub status: RequestStatus,
     #[serde(default)]
@@ -166,11 +170,6 @@ impl State {
 
     pub(crate) fn index(&self, id: &NodeId) -> Option<usize> {
         self.created.nodes.iter().position(|node| node.id == *id)
-    }
-
-    pub(crate) fn node_mut(&mut self, id: &NodeId) -> Option<&mut Node> {
-        let index = self.index(id)?;
-        self.nodes.get_mut(index)
     }
 
     #[must_use]

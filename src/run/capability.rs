@@ -1,0 +1,223 @@
+//! What a container may be given beyond the default, as text with a strict grammar: `pip:pandas==2.2.3`,
+//! `net:api.github.com:443`. Pure, and never lenient: what does not parse is refused with the rule it breaks, so
+//! that no later step quotes, escapes or guesses. What does parse holds no white space, no control character,
+//! nothing that a shell or a Dockerfile reads specially (a model glob's `*` is the one exception), and no part of
+//! it starts with `-`.
+
+mod debian;
+mod endpoint;
+mod error;
+mod names;
+mod node;
+mod python;
+mod python_version;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+pub use debian::{AptPackage, DebianVersion};
+pub use endpoint::{Endpoint, Host};
+pub use error::CapabilityError;
+pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretUse, ToolName};
+pub use node::NpmPackage;
+pub use python::{PipName, PipPackage};
+pub use python_version::PythonVersion;
+
+/// Longer than any real package, host or path that a person would want to read and decide on, in bytes.
+const LIMIT: usize = 512;
+
+/// What a capability is about. The text before the first colon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CapabilityKind {
+    Apt,
+    Pip,
+    Npm,
+    Tool,
+    Net,
+    Tcp,
+    Mount,
+    Secret,
+    Action,
+    Llm,
+    Port,
+}
+
+impl CapabilityKind {
+    pub const ALL: [Self; 11] = [
+        Self::Apt,
+        Self::Pip,
+        Self::Npm,
+        Self::Tool,
+        Self::Net,
+        Self::Tcp,
+        Self::Mount,
+        Self::Secret,
+        Self::Action,
+        Self::Llm,
+        Self::Port,
+    ];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Apt => "apt",
+            Self::Pip => "pip",
+            Self::Npm => "npm",
+            Self::Tool => "tool",
+            Self::Net => "net",
+            Self::Tcp => "tcp",
+            Self::Mount => "mount",
+            Self::Secret => "secret",
+            Self::Action => "action",
+            Self::Llm => "llm",
+            Self::Port => "port",
+        }
+    }
+
+    /// A capability of this kind as one would write it, for messages.
+    #[must_use]
+    pub const fn example(self) -> &'static str {
+        match self {
+            Self::Apt => "apt:jq",
+            Self::Pip => "pip:pandas==2.2.3",
+            Self::Npm => "npm:@types/node@20.1.0",
+            Self::Tool => "tool:browser",
+            Self::Net => "net:api.github.com:443",
+            Self::Tcp => "tcp:db.internal:5432",
+            Self::Mount => "mount:/data/sets:ro",
+            Self::Secret => "secret:github-token@api.github.com",
+            Self::Action => "action:github.review.submit",
+            Self::Llm => "llm:gemini-*",
+            Self::Port => "port:8080",
+        }
+    }
+
+    /// Whether a grant of this kind changes the image that the next attempt runs in.
+    #[must_use]
+    pub const fn needs_image(self) -> bool {
+        matches!(self, Self::Apt | Self::Pip | Self::Npm | Self::Tool)
+    }
+}
+
+impl fmt::Display for CapabilityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One thing that a container may be given. [`Display`](fmt::Display) writes the canonical text, which parses back
+/// to an equal value; two texts that mean the same (`pip:Py_Gal`, `pip:py-gal`) parse to equal values.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Capability {
+    Apt(AptPackage),
+    Pip(PipPackage),
+    Npm(NpmPackage),
+    Tool(ToolName),
+    Net(Endpoint),
+    Tcp(Endpoint),
+    Mount(Mount),
+    Secret(SecretUse),
+    Action(ActionName),
+    Llm(ModelGlob),
+    /// A TCP port of an application, 1 to 65535.
+    Port(u16),
+}
+
+impl Capability {
+    /// Parses `kind:…`.
+    ///
+    /// # Errors
+    /// [`CapabilityError`] names the rule that `text` breaks and shows an example of the kind.
+    pub fn parse(text: &str) -> Result<Self, CapabilityError> {
+        if text.is_empty() {
+            return Err(CapabilityError::Empty);
+        }
+        if text.len() > LIMIT {
+            return Err(CapabilityError::TooLong { limit: LIMIT, shown: text.chars().take(40).collect() });
+        }
+        if let Some(character) = text.chars().find(|c| !c.is_ascii_graphic()) {
+            return Err(CapabilityError::Character { text: text.to_owned(), character });
+        }
+        let Some((kind, rest)) = text.split_once(':') else {
+            return Err(CapabilityError::NoKind { text: text.to_owned() });
+        };
+        let Some(kind) = CapabilityKind::ALL.into_iter().find(|k| k.as_str() == kind) else {
+            return Err(CapabilityError::UnknownKind { kind: kind.to_owned() });
+        };
+        let parsed = match kind {
+            CapabilityKind::Apt => AptPackage::parse(rest).map(Self::Apt),
+            CapabilityKind::Pip => PipPackage::parse(rest).map(Self::Pip),
+            CapabilityKind::Npm => NpmPackage::parse(rest).map(Self::Npm),
+            CapabilityKind::Tool => ToolName::parse(rest).map(Self::Tool),
+            CapabilityKind::Net => Endpoint::parse(rest).map(Self::Net),
+            CapabilityKind::Tcp => Endpoint::parse(rest).map(Self::Tcp),
+            CapabilityKind::Mount => Mount::parse(rest).map(Self::Mount),
+            CapabilityKind::Secret => SecretUse::parse(rest).map(Self::Secret),
+            CapabilityKind::Action => ActionName::parse(rest).map(Self::Action),
+            CapabilityKind::Llm => ModelGlob::parse(rest).map(Self::Llm),
+            CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),
+        };
+        parsed.map_err(|rule| CapabilityError::Rule { text: text.to_owned(), rule, example: kind.example() })
+    }
+
+    #[must_use]
+    pub const fn kind(&self) -> CapabilityKind {
+        match self {
+            Self::Apt(_) => CapabilityKind::Apt,
+            Self::Pip(_) => CapabilityKind::Pip,
+            Self::Npm(_) => CapabilityKind::Npm,
+            Self::Tool(_) => CapabilityKind::Tool,
+            Self::Net(_) => CapabilityKind::Net,
+            Self::Tcp(_) => CapabilityKind::Tcp,
+            Self::Mount(_) => CapabilityKind::Mount,
+            Self::Secret(_) => CapabilityKind::Secret,
+            Self::Action(_) => CapabilityKind::Action,
+            Self::Llm(_) => CapabilityKind::Llm,
+            Self::Port(_) => CapabilityKind::Port,
+        }
+    }
+}
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rest: &dyn fmt::Display = match self {
+            Self::Apt(x) => x,
+            Self::Pip(x) => x,
+            Self::Npm(x) => x,
+            Self::Tool(x) => x,
+            Self::Net(x) | Self::Tcp(x) => x,
+            Self::Mount(x) => x,
+            Self::Secret(x) => x,
+            Self::Action(x) => x,
+            Self::Llm(x) => x,
+            Self::Port(x) => x,
+        };
+        write!(f, "{}:{rest}", self.kind())
+    }
+}
+
+impl FromStr for Capability {
+    type Err = CapabilityError;
+    fn from_str(text: &str) -> Result<Self, CapabilityError> {
+        Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Capability {
+    type Error = CapabilityError;
+    fn try_from(text: String) -> Result<Self, CapabilityError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Capability> for String {
+    fn from(capability: Capability) -> Self {
+        capability.to_string()
+    }
+}

@@ -1,0 +1,633 @@
+//! The core against a small model of the world: any commands in any order, and ticks of a world that does what
+//! `plan` asks. No file, no clock, no container.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Duration, Utc};
+use proptest::prelude::*;
+
+use super::apply::fold;
+use super::capability::Capability;
+use super::command::{Command, Control, How, Seen, Verdict};
+use super::decide::decide;
+use super::definition::{
+    ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Runtime, Sessions, Users, WaitFor,
+    WaitKind,
+};
+use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Resolution};
+use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
+use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
+use super::record::Record;
+use super::refusal::Refusal;
+use super::review;
+use super::state::{RequestStatus, State};
+use super::status::{NodeKind, NodeStatus, RunStatus};
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_700_000_000, 0).unwrap()
+}
+
+fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
+    let container = matches!(kind, NodeKind::SessionTurn | NodeKind::Summary).then(|| ContainerDefinition {
+        image: "base".to_owned(),
+        runtime: Runtime::Builtin,
+        command: Vec::new(),
+        model: "recorded".to_owned(),
+        capabilities: Vec::new(),
+        resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
+        iterations: 20,
+    });
+    let wait_for = (kind == NodeKind::Wait).then_some(WaitFor { kind: WaitKind::NextTick, path: None });
+    NodeDefinition {
+        id: NodeId::parse(id).unwrap(),
+        title: id.to_owned(),
+        kind,
+        needs: needs.iter().map(|need| NodeId::parse(need).unwrap()).collect(),
+        outputs_mode: OutputsMode::Report,
+        artifact_paths: Vec::new(),
+        wait_for,
+        session_key: None,
+        retry: None,
+        continue_on_failure: false,
+        container,
+        metadata: serde_json::Map::new(),
+    }
+}
+
+fn created(nodes: Vec<NodeDefinition>) -> Created {
+    Created {
+        format: super::definition::FORMAT,
+        registry: "r".to_owned(),
+        workflow_id: WorkflowId::parse("w").unwrap(),
+        title: "W".to_owned(),
+        workflow_path: "workflows/w.task.md".to_owned(),
+        workflow_digest: Digest::of(b"w"),
+        binary: Digest::of(b"b"),
+        users: Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2 },
+        nodes,
+        inputs: Vec::new(),
+        params: BTreeMap::new(),
+        limits: Limits { attempts: 3, suspensions: 3 },
+        concurrency: 4,
+        sessions: Sessions::default(),
+    }
+}
+
+/// A run with its journal, which knows how it got here.
+struct Journaled {
+    state: State,
+    records: Vec<Record>,
+    now: DateTime<Utc>,
+}
+
+impl Journaled {
+    fn new(nodes: Vec<NodeDefinition>) -> Self {
+        let created = created(nodes);
+        let state = State::begin(RunId::parse("run").unwrap(), created.clone(), start());
+        let mut run = Self { state, records: Vec::new(), now: start() };
+        run.log(&Event::RunCreated(Box::new(created)));
+        run.command(Command::Settle).unwrap();
+        run
+    }
+
+    fn demo() -> Self {
+        Self::new(vec![
+            node("gather", NodeKind::SessionTurn, &[]),
+            node("analyse", NodeKind::SessionTurn, &["gather"]),
+            node("pause", NodeKind::Wait, &["gather"]),
+            node("approve", NodeKind::Approval, &["analyse", "pause"]),
+            node("wrap", NodeKind::Summary, &["approve"]),
+        ])
+    }
+
+    fn log(&mut self, event: &Event) {
+        let draft = event.to_draft();
+        self.records.push(Record {
+            event: draft.event,
+            timestamp: super::projection::isoformat(self.now),
+            run_id: "run".to_owned(),
+            payload: draft.payload,
+            node_id: draft.node_id,
+            message: draft.message,
+            seq: self.records.len() as u64 + 1,
+            batch: (1, 1),
+            actor: "test".to_owned(),
+            data: draft.data,
+            at: 0,
+            prev: String::new(),
+        });
+    }
+
+    fn command(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
+        self.now += Duration::milliseconds(1);
+        let before = self.state.clone();
+        let events = decide(&self.state, command.clone(), self.now)?;
+        for event in &events {
+            self.state.apply(event, self.now).unwrap_or_else(|error| panic!("{command:?}: {event:?}: {error}"));
+            self.state.last_event = event.to_draft().event;
+            self.log(event);
+        }
+        self.check_final(&before, &events);
+        Ok(events)
+    }
+
+    /// Finished things stay finished unless reopened.
+    fn check_final(&self, before: &State, events: &[Event]) {
+        let reopened = events.iter().any(|event| matches!(event, Event::RunReopened {}));
+        if before.status.is_terminal() && !reopened {
+            assert_eq!(before.status, self.state.status);
+        }
+        for ((definition, old), (_, new)) in before.pairs().zip(self.state.pairs()) {
+            if old.status == NodeStatus::Completed {
+                assert_eq!(old, new, "{}", definition.id);
+            }
+            if definition.kind == NodeKind::Approval && new.status == NodeStatus::Completed {
+                assert!(new.decision.is_some(), "an approval completed without a decision");
+            }
+            assert!(new.attempts.iter().rev().skip(1).all(|attempt| attempt.end.is_some()));
+        }
+        for (old, new) in before.requests.iter().zip(&self.state.requests) {
+            if old.decision.is_some() {
+                assert_eq!(old.decision, new.decision, "a decision was replaced");
+            }
+        }
+    }
+
+    fn decision(&self, digest: Digest) -> DecisionRecord {
+        DecisionRecord {
+            by: "operator:ada".to_owned(),
+            at: String::new(),
+            digest,
+            comment: "fine".to_owned(),
+            file: Digest::of(b"f"),
+            proven: false,
+        }
+    }
+
+    /// Decides `id` on what stands there now.
+    fn decide(&mut self, id: &RequestId, verdict: Verdict) -> Result<Vec<Event>, Refusal> {
+        let shown = match self.state.request(id).and_then(|request| request.resolution.as_ref()) {
+            Some(resolution) => resolution.review.clone(),
+            None => review::approval_digest(&self.state, id).unwrap_or_else(|| Digest::of(b"")),
+        };
+        let decision = self.decision(shown);
+        self.command(Command::Decide { id: id.clone(), verdict, decision })
+    }
+}
+
+fn request_id(n: u64) -> RequestId {
+    RequestId::parse(&ulid::Ulid::from_parts(n, 7).to_string()).unwrap()
+}
+
+/// An Engine, an image store and a resolver that do what they are asked.
+#[derive(Default)]
+struct World {
+    containers: BTreeMap<String, Container>,
+    images: BTreeMap<Digest, Image>,
+    builds: u32,
+    starts: BTreeMap<String, u32>,
+    policy_is_current: bool,
+}
+
+impl World {
+    fn seen(&self, run: &Journaled) -> Observed {
+        Observed {
+            now: run.now,
+            killed: false,
+            containers: Some(self.containers.clone()),
+            images: run
+                .state
+                .wanted_recipes()
+                .into_iter()
+                .map(|recipe| (recipe.clone(), self.images.get(&recipe).cloned().unwrap_or(Image::Missing)))
+                .collect(),
+            files_there: std::collections::BTreeSet::new(),
+            policy_is_current: self.policy_is_current,
+            notify: true,
+        }
+    }
+
+    fn resolution(run: &Journaled, id: &RequestId) -> Resolution {
+        let request = run.state.request(id).unwrap();
+        let upon = run.state.granted("base").map(|granted| granted.id.clone());
+        let lock = serde_json::json!({"pip": [request.capability.to_string()], "upon": upon});
+        let digest = Digest::of(lock.to_string().as_bytes());
+        Resolution {
+            base: "base".to_owned(),
+            base_layers: Vec::new(),
+            lock,
+            lock_digest: digest.clone(),
+            recipe: digest.clone(),
+            upon,
+            review: Digest::of(format!("{digest}{id}").as_bytes()),
+        }
+    }
+
+    /// Performs one action and journals what it did.
+    fn perform(&mut self, run: &mut Journaled, action: Action) {
+        match action {
+            Action::FinishKill => unreachable!("the model's switch is off"),
+            Action::Resolve { id } => {
+                let resolution = Self::resolution(run, &id);
+                run.command(Command::Resolve { id, resolution }).unwrap();
+                self.policy_is_current = false;
+            }
+            Action::Build { recipe } => {
+                self.builds += 1;
+                self.images.insert(recipe, Image::Ready("image".to_owned()));
+            }
+            Action::TakeImage { recipe, image } => {
+                run.command(Command::ImageReady { recipe, image }).unwrap();
+            }
+            Action::FailImage { recipe, reason } => {
+                run.command(Command::ImageFailed { recipe, reason }).unwrap();
+            }
+            Action::Dispatch { node } => {
+                let attempt = run.state.node(&node).unwrap().1.attempts.len() as u32 + 1;
+                let plan = AttemptPlan {
+                    container: format!("tf-{node}-{attempt}"),
+                    spec: Digest::of(b"s"),
+                    image: "image".to_owned(),
+                    socket: "s".to_owned(),
+                    deadline: run.now + Duration::seconds(60),
+                };
+                run.command(Command::Dispatch { node: node.clone(), attempt, plan }).unwrap();
+                self.perform(run, Action::Start { node, attempt });
+            }
+            Action::Start { node, attempt } => {
+                let plan = run.state.node(&node).unwrap().1.live().unwrap().plan.clone();
+                *self.starts.entry(plan.container.clone()).or_default() += 1;
+                let container = Container { id: "c".to_owned(), state: ContainerState::Running };
+                self.containers.insert(plan.container, container);
+                run.command(Command::Started { node, attempt, container_id: "c".to_owned() }).unwrap();
+            }
+            Action::Adopt { node, attempt, container_id } => {
+                run.command(Command::Started { node, attempt, container_id }).unwrap();
+            }
+            Action::Collect { node, attempt, how } => {
+                let seen = Seen { how, artifacts: Vec::new(), missing: Vec::new(), traffic: None, at: run.now };
+                run.command(Command::End { node, attempt, seen }).unwrap();
+            }
+            Action::Stop { container, .. } => {
+                if let Some(found) = self.containers.get_mut(&container) {
+                    found.state = ContainerState::Exited { code: 137, oom: false, finished_at: Some(run.now) };
+                }
+            }
+            Action::Remove { container } => {
+                self.containers.remove(&container);
+            }
+            Action::PublishPolicy => self.policy_is_current = true,
+            Action::StopGate => {
+                run.command(Command::GateStopped { traffic: None }).unwrap();
+            }
+            Action::CompleteWait { node } => {
+                run.command(Command::ConditionMet { node }).unwrap();
+            }
+            Action::Notify { ids } => {
+                run.command(Command::Notified { ids }).unwrap();
+            }
+        }
+    }
+
+    /// Ticks until nothing is left to do.
+    fn tick(&mut self, run: &mut Journaled) {
+        for _ in 0..100 {
+            let actions = plan(&run.state, &self.seen(run));
+            if actions.is_empty() {
+                return;
+            }
+            for action in actions {
+                // Each is performed on the state as it then is; one that no longer applies is planned again.
+                let still = plan(&run.state, &self.seen(run)).contains(&action);
+                if still {
+                    self.perform(run, action);
+                }
+            }
+            run.now += Duration::milliseconds(1);
+        }
+        panic!("the plan never becomes empty: {:?}", plan(&run.state, &self.seen(run)));
+    }
+
+    fn exit(&mut self, run: &Journaled, node: &str, code: i64) {
+        let id = NodeId::parse(node).unwrap();
+        let Some(live) = run.state.node(&id).and_then(|(_, node)| node.live()) else { return };
+        if let Some(container) = self.containers.get_mut(&live.plan.container) {
+            container.state = ContainerState::Exited { code, oom: false, finished_at: Some(run.now) };
+        }
+    }
+}
+
+fn ask(run: &mut Journaled, n: u64, node: &str, capability: &str) -> RequestId {
+    let node = NodeId::parse(node).unwrap();
+    let attempt = run.state.node(&node).unwrap().1.attempts.len() as u32;
+    let id = request_id(n + 1_000_000);
+    let capability = Capability::parse(capability).unwrap();
+    let reason = "for the chart".to_owned();
+    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason }).unwrap();
+    id
+}
+
+fn status(run: &Journaled, node: &str) -> NodeStatus {
+    run.state.node(&NodeId::parse(node).unwrap()).unwrap().1.status
+}
+
+#[test]
+fn the_main_job() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    assert_eq!(status(&run, "gather"), NodeStatus::Running);
+    world.exit(&run, "gather", 0);
+    world.tick(&mut run);
+    assert_eq!(status(&run, "analyse"), NodeStatus::Running);
+
+    let id = ask(&mut run, 1, "analyse", "pip:pygal");
+    world.exit(&run, "analyse", 75);
+    world.tick(&mut run);
+    assert_eq!(status(&run, "analyse"), NodeStatus::Waiting);
+    assert!(!run.state.may_have_containers(), "waiting costs nothing");
+    assert_eq!(run.state.waiting_for_a_person(), std::slice::from_ref(&id));
+
+    run.decide(&id, Verdict::Approve).unwrap();
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Applied);
+    assert_eq!(world.builds, 1);
+    assert_eq!(status(&run, "analyse"), NodeStatus::Running);
+    world.exit(&run, "analyse", 0);
+    world.tick(&mut run);
+    let [approval] = run.state.waiting_for_a_person().try_into().unwrap();
+    run.decide(&approval, Verdict::Approve).unwrap();
+    world.tick(&mut run);
+    world.exit(&run, "wrap", 0);
+    world.tick(&mut run);
+    assert_eq!(run.state.status, RunStatus::Completed);
+    assert!(world.containers.is_empty());
+    assert!(world.starts.values().all(|&starts| starts == 1));
+}
+
+#[test]
+fn a_decision_is_taken_once_and_on_what_was_shown() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "pip:pygal");
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    let stale =
+        Command::Decide { id: id.clone(), verdict: Verdict::Approve, decision: run.decision(Digest::of(b"yesterday")) };
+    assert!(matches!(run.command(stale), Err(Refusal::Stale { .. })));
+    run.decide(&id, Verdict::Deny).unwrap();
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
+}
+
+#[test]
+fn a_second_request_is_resolved_anew_when_the_first_is_granted() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let first = ask(&mut run, 1, "gather", "pip:pygal");
+    let second = ask(&mut run, 2, "gather", "pip:six");
+    world.tick(&mut run);
+    let shown = run.state.request(&second).unwrap().resolution.clone().unwrap().review;
+    run.decide(&first, Verdict::Approve).unwrap();
+    let old = run.decision(shown);
+    let early = Command::Decide { id: second.clone(), verdict: Verdict::Approve, decision: old.clone() };
+    assert!(matches!(run.command(early.clone()), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    assert!(matches!(run.command(early), Err(Refusal::Stale { .. })));
+    run.decide(&second, Verdict::Approve).unwrap();
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&second).unwrap().status, RequestStatus::Applied);
+    assert_eq!(
+        run.state.recipe_for("base"),
+        Some(&run.state.request(&second).unwrap().resolution.as_ref().unwrap().recipe)
+    );
+}
+
+#[test]
+fn a_failed_build_goes_back_to_what_was_granted_before() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let first = ask(&mut run, 1, "gather", "pip:pygal");
+    world.tick(&mut run);
+    run.decide(&first, Verdict::Approve).unwrap();
+    world.tick(&mut run);
+    let second = ask(&mut run, 2, "gather", "pip:six");
+    world.tick(&mut run);
+    run.decide(&second, Verdict::Approve).unwrap();
+    let [recipe] = run.state.wanted_recipes().try_into().unwrap();
+    world.images.insert(recipe, Image::Failed("no space".to_owned()));
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&second).unwrap().status, RequestStatus::Failed);
+    assert_eq!(run.state.granted("base").unwrap().id, first);
+}
+
+#[test]
+fn exit_75_without_a_request_is_a_failure() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    world.exit(&run, "gather", 75);
+    world.tick(&mut run);
+    assert_eq!(status(&run, "gather"), NodeStatus::Failed);
+    assert_eq!(status(&run, "wrap"), NodeStatus::Skipped);
+    assert_eq!(run.state.status, RunStatus::Failed);
+}
+
+#[test]
+fn a_lost_container_is_tried_again_and_bounded() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    for _ in 0..3 {
+        world.tick(&mut run);
+        assert_eq!(status(&run, "gather"), NodeStatus::Running);
+        world.containers.clear();
+    }
+    world.tick(&mut run);
+    let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
+    assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::Lost);
+}
+
+#[test]
+fn retry_reopens_a_failed_run_and_what_it_skipped() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    world.exit(&run, "gather", 1);
+    world.tick(&mut run);
+    assert_eq!(run.state.status, RunStatus::Failed);
+    let node = NodeId::parse("gather").unwrap();
+    run.command(Command::Control { id: None, control: Control::Retry { node } }).unwrap();
+    assert_eq!(run.state.status, RunStatus::Running);
+    assert_eq!(status(&run, "wrap"), NodeStatus::Pending);
+    world.tick(&mut run);
+    assert_eq!(status(&run, "gather"), NodeStatus::Running);
+}
+
+#[test]
+fn nothing_but_a_decision_completes_an_approval() {
+    let mut run = Journaled::new(vec![node("ok", NodeKind::Approval, &[])]);
+    let id = NodeId::parse("ok").unwrap();
+    for control in [Control::Skip { node: id.clone() }, Control::Retry { node: id.clone() }] {
+        assert!(run.command(Command::Control { id: None, control }).is_err());
+    }
+    assert!(run.command(Command::ConditionMet { node: id }).is_err());
+}
+
+#[test]
+fn the_deadline_stops_a_container_that_never_exits() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    run.now += Duration::seconds(70);
+    world.tick(&mut run);
+    let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
+    assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::Timeout);
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Tick,
+    Exit(usize, i64),
+    Vanish(usize),
+    Ask(usize, u64),
+    Decide(usize, bool),
+    StaleDecide(usize),
+    Control(usize, usize),
+    Kill,
+    LoseStart(usize),
+    BuildFails,
+    Later(i64),
+    Nonsense(usize, u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        5 => Just(Step::Tick),
+        4 => (0..5_usize, prop_oneof![Just(0_i64), Just(75), Just(1), Just(137), Just(124)]).prop_map(|(n, c)| Step::Exit(n, c)),
+        1 => (0..5_usize).prop_map(Step::Vanish),
+        3 => (0..5_usize, 0..6_u64).prop_map(|(n, c)| Step::Ask(n, c)),
+        4 => (0..4_usize, any::<bool>()).prop_map(|(n, yes)| Step::Decide(n, yes)),
+        1 => (0..4_usize).prop_map(Step::StaleDecide),
+        2 => (0..5_usize, 0..5_usize).prop_map(|(n, c)| Step::Control(n, c)),
+        1 => Just(Step::Kill),
+        1 => (0..5_usize).prop_map(Step::LoseStart),
+        1 => Just(Step::BuildFails),
+        1 => (1..100_i64).prop_map(Step::Later),
+        1 => (0..5_usize, 0..4_u32).prop_map(|(n, a)| Step::Nonsense(n, a)),
+    ]
+}
+
+const NAMES: [&str; 5] = ["gather", "analyse", "pause", "approve", "wrap"];
+
+fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
+    let id = |n: usize| NodeId::parse(NAMES[n]).unwrap();
+    match step {
+        Step::Tick => world.tick(run),
+        Step::Exit(n, code) => world.exit(run, NAMES[n], code),
+        Step::Vanish(n) => {
+            if let Some(live) = run.state.node(&id(n)).and_then(|(_, node)| node.live()) {
+                world.containers.remove(&live.plan.container);
+            }
+        }
+        Step::Ask(n, c) => {
+            let attempt = run.state.node(&id(n)).unwrap().1.attempts.len() as u32;
+            let capability =
+                Capability::parse(["pip:a1", "pip:b2", "apt:jq", "pip:c3", "apt:wget", "pip:d4"][c as usize]);
+            let command = Command::Request {
+                id: request_id(serial),
+                node: id(n),
+                attempt,
+                capability: capability.unwrap(),
+                reason: String::new(),
+            };
+            let _ = run.command(command);
+        }
+        Step::Decide(n, yes) => {
+            if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
+                let _ = run.decide(&id, if yes { Verdict::Approve } else { Verdict::Deny });
+            }
+        }
+        Step::StaleDecide(n) => {
+            if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
+                let decision = run.decision(Digest::of(b"stale"));
+                let result = run.command(Command::Decide { id, verdict: Verdict::Approve, decision });
+                assert!(result.is_err());
+            }
+        }
+        Step::Control(n, c) => {
+            let control = match c {
+                0 => Control::Pause { reason: String::new() },
+                1 => Control::Resume,
+                2 => Control::Retry { node: id(n) },
+                3 => Control::Skip { node: id(n) },
+                _ if serial % 7 == 0 => Control::Cancel { reason: String::new() },
+                _ => Control::Resume,
+            };
+            let _ = run.command(Command::Control { id: Some(serial.to_string()), control });
+        }
+        Step::Kill => {
+            world.containers.clear();
+            run.command(Command::Killed { reason: "test".to_owned(), traffic: None }).unwrap();
+            assert!(!run.state.may_have_containers());
+        }
+        Step::LoseStart(n) => {
+            // A crash between the intent and the start, for whatever is dispatched next.
+            let attempt = run.state.node(&id(n)).unwrap().1.attempts.len() as u32 + 1;
+            let plan = AttemptPlan {
+                container: format!("tf-{}-{attempt}", NAMES[n]),
+                spec: Digest::of(b"s"),
+                image: "image".to_owned(),
+                socket: "s".to_owned(),
+                deadline: run.now + Duration::seconds(60),
+            };
+            let _ = run.command(Command::Dispatch { node: id(n), attempt, plan });
+        }
+        Step::BuildFails => {
+            for recipe in run.state.wanted_recipes() {
+                world.images.insert(recipe, Image::Failed("boom".to_owned()));
+            }
+        }
+        Step::Later(seconds) => run.now += Duration::seconds(seconds),
+        Step::Nonsense(n, attempt) => {
+            let how = How::Exited { code: 0, oom: false, timed_out: false };
+            let seen = Seen { how, artifacts: Vec::new(), missing: Vec::new(), traffic: None, at: run.now };
+            let started = Command::Started { node: id(n), attempt: attempt + 50, container_id: "x".to_owned() };
+            assert!(run.command(started).is_err());
+            assert!(run.command(Command::End { node: id(n), attempt: attempt + 50, seen }).is_err());
+            assert!(run.command(Command::ImageReady { recipe: Digest::of(b"none"), image: String::new() }).is_err());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
+
+    /// Any commands in any order: each either refuses or gives events that apply; the state is the fold of the
+    /// journal; after a tick there is nothing left to do; no container is started twice.
+    #[test]
+    fn any_history_is_consistent(steps in proptest::collection::vec(step(), 0..60)) {
+        let (mut run, mut world) = (Journaled::demo(), World::default());
+        for (serial, step) in steps.into_iter().enumerate() {
+            perform(&mut run, &mut world, step, serial as u64);
+            if serial % 8 == 0 {
+                prop_assert_eq!(&fold(&run.records).unwrap(), &run.state);
+            }
+        }
+        prop_assert_eq!(&fold(&run.records).unwrap(), &run.state);
+        world.tick(&mut run);
+        prop_assert!(plan(&run.state, &world.seen(&run)).is_empty());
+        prop_assert_eq!(decide(&run.state, Command::Settle, run.now).unwrap(), vec![]);
+        prop_assert!(world.starts.values().all(|&starts| starts == 1));
+        if run.state.status.is_terminal() {
+            prop_assert!(world.containers.is_empty() && !run.state.may_have_containers());
+        }
+    }
+
+    /// No event applied to any reachable state panics, and what it refuses leaves no illegal transition behind.
+    #[test]
+    fn a_journal_of_nonsense_is_an_error(names in proptest::collection::vec("[a-z.]{1,20}", 0..10)) {
+        let mut run = Journaled::demo();
+        for name in names {
+            let mut record = run.records[0].clone();
+            record.event = name;
+            run.records.push(record);
+            prop_assert!(fold(&run.records).is_err());
+            run.records.pop();
+        }
+    }
+}
