@@ -1,1 +1,7 @@
-fn main() {}
+//! Parse argv, call, print, exit code: nothing else.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    taskforge::cli::main()
+}

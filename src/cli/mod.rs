@@ -1,0 +1,35 @@
+//! The command line: one file a command, each with its arguments (the doc comment is the help text), one call into
+//! the library and one rendering. Nothing imports this room.
+
+mod failure_from;
+mod output;
+mod root;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use root::Root;
+
+/// Runs the program on the process's arguments and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let root = match Root::try_parse() {
+        Ok(root) => root,
+        Err(error) => {
+            // Help and version are not failures; usage errors have code 2, as everywhere.
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let output = output::Output::new(root.json);
+    match root.run(&output) {
+        Ok(code) => code,
+        Err(failure) => {
+            output.failure(&failure);
+            ExitCode::from(failure.kind.exit_code())
+        }
+    }
+}

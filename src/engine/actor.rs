@@ -1,0 +1,22 @@
+//! Who does something, as the journal names them. A claim for whoever runs as the operator's user; a signature proves
+//! it where approvers are configured.
+
+/// `operator:<name>` of the person at the keyboard: the name that a signature or a review would carry.
+#[must_use]
+pub fn operator() -> String {
+    let name = ["TASKFORGE_OPERATOR", "SUDO_USER", "USER", "LOGNAME"]
+        .into_iter()
+        .filter_map(|variable| std::env::var(variable).ok())
+        .map(|name| name.chars().filter(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@')).collect::<String>())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+    format!("operator:{}", name.chars().take(64).collect::<String>())
+}
+
+/// What the engine does by itself.
+pub(crate) const TICK: &str = "tick";
+
+/// An agent, by the node it works on.
+pub(crate) fn agent(node: &crate::run::id::NodeId) -> String {
+    format!("agent:{node}")
+}

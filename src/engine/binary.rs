@@ -1,0 +1,59 @@
+//! The binary that a run's containers are given: this one, pinned under its digest, so that an upgrade never mixes
+//! versions inside a run.
+
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use crate::registry::Registry;
+use crate::run::id::Digest;
+
+use super::error::Error;
+
+/// Puts this process's binary into the registry, if it is not there. Its digest.
+///
+/// # Errors
+/// When it is linked dynamically (no container could run it), or cannot be copied.
+pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
+    let path = PathBuf::from("/proc/self/exe");
+    let io = |action| {
+        let path = path.clone();
+        move |source| Error::Io { action, path, source }
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io("read"))?;
+    if !is_static(&bytes) {
+        return Err(Error::Dynamic);
+    }
+    let digest = Digest::of(&bytes);
+    let target = registry.layout().binary(&digest);
+    if target.exists() {
+        return Ok(digest);
+    }
+    let folder = registry.layout().bin();
+    super::dispatch::make_folder(&folder, 0o700, None)?;
+    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(io("copy"))?;
+    std::io::Write::write_all(&mut file, &bytes).map_err(io("copy"))?;
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o555)).map_err(io("set the mode of"))?;
+    file.as_file().sync_all().map_err(io("sync"))?;
+    file.persist(&target).map_err(|error| Error::Io { action: "copy", path: target.clone(), source: error.error })?;
+    Ok(digest)
+}
+
+/// Whether an ELF file of 64 bits asks for no interpreter (`PT_INTERP`, `elf(5)`).
+#[must_use]
+pub fn is_static(elf: &[u8]) -> bool {
+    const PT_INTERP: u32 = 3;
+    let number = |at: usize, bytes: usize| -> Option<u64> {
+        let part = elf.get(at..at.checked_add(bytes)?)?;
+        Some(part.iter().rev().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
+    };
+    if elf.get(..5) != Some(b"\x7fELF\x02") {
+        return false;
+    }
+    let (Some(table), Some(size), Some(count)) = (number(32, 8), number(54, 2), number(56, 2)) else { return false };
+    (0..count).all(|i| {
+        let at = table.checked_add(i * size).and_then(|at| usize::try_from(at).ok());
+        at.and_then(|at| number(at, 4)).is_some_and(|kind| kind != u64::from(PT_INTERP))
+    })
+}

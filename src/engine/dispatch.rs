@@ -1,0 +1,237 @@
+//! Starting an attempt: intent journaled, lock dropped, gate at the right generation, container created and started,
+//! start journaled. A crash between any two of these leaves something that the next tick finds and goes on with.
+
+use std::path::{Path, PathBuf};
+
+use chrono::{Duration, Utc};
+
+use crate::container::{AgentContainer, ContainerSpec, ImageRef, Resources, agent_name};
+use crate::registry;
+use crate::run::command::{Command, How, Seen};
+use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
+use crate::run::event::AttemptPlan;
+use crate::run::id::{Digest, NodeId};
+use crate::run::state::{Attempt, State};
+
+use super::actor::TICK;
+use super::docker::Docker;
+use super::error::Error;
+use super::store::Store;
+use super::{gate, images};
+
+/// Starts a new attempt of `node`.
+pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: &NodeId) -> Result<(), Error> {
+    let Some((definition, found)) = state.node(node) else { return Ok(()) };
+    let Some(container) = &definition.container else { return Ok(()) };
+    let number = u32::try_from(found.attempts.len()).unwrap_or(u32::MAX - 1) + 1;
+    let image = match image_of(docker, state, container) {
+        Ok(image) => image,
+        Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
+        Err(error) => return Err(error),
+    };
+    let name = agent_name(&state.created.registry, store.run(), node, number);
+    let deadline = Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));
+    let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
+    let mut plan = AttemptPlan { container: name, spec: Digest::of(b""), image, socket, deadline };
+    let spec = spec(store, state, definition, container, number, &plan)?;
+    plan.spec = spec.digest();
+    let state = store.commit(TICK, Command::Dispatch { node: node.clone(), attempt: number, plan })?;
+    start(store, docker, &state, node, number)
+}
+
+/// Goes on with an attempt whose intent is journaled.
+pub(crate) fn start(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    node: &NodeId,
+    number: u32,
+) -> Result<(), Error> {
+    let Some((definition, attempt)) = state.live_attempts().find(|(d, a)| d.id == *node && a.number == number) else {
+        return Ok(());
+    };
+    match try_start(store, docker, state, definition, attempt) {
+        Ok(container_id) => {
+            let started = Command::Started { node: node.clone(), attempt: number, container_id };
+            match store.commit(TICK, started) {
+                // Ended between our start and our note of it: whoever ended it has journaled that.
+                Err(Error::Refused { .. }) => Ok(()),
+                other => other.map(drop),
+            }
+        }
+        Err(error) if error.is_of_the_node() => {
+            let how = How::NotStarted { reason: error.to_string() };
+            end(store, node, number, how)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn try_start(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    definition: &NodeDefinition,
+    attempt: &Attempt,
+) -> Result<String, Error> {
+    let Some(container) = &definition.container else { return Err(Error::NoContainer(definition.id.clone())) };
+    let spec = spec(store, state, definition, container, attempt.number, &attempt.plan)?;
+    if spec.digest() != attempt.plan.spec {
+        return Err(Error::SpecChanged { node: definition.id.clone(), attempt: attempt.number });
+    }
+    prepare_folders(store, state, definition, attempt, &spec)?;
+    gate::publish(store, state)?;
+    // From here until the Engine has started it, `kill` waits for us, or has come first and is seen here.
+    let permit = store.registry().start_permit()?;
+    gate::ensure(store, docker, state, &permit)?;
+    let started = docker.wait(|engine| engine.ensure_started(&spec, &permit))?;
+    store.registry().check_not_killed()?;
+    drop(permit);
+    Ok(started.id)
+}
+
+fn not_started(
+    store: &Store<'_>,
+    definition: &NodeDefinition,
+    state: &State,
+    number: u32,
+    error: &Error,
+) -> Result<(), Error> {
+    let name = agent_name(&state.created.registry, store.run(), &definition.id, number);
+    let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
+    let plan =
+        AttemptPlan { container: name, spec: Digest::of(b""), image: String::new(), socket, deadline: Utc::now() };
+    store.commit(TICK, Command::Dispatch { node: definition.id.clone(), attempt: number, plan })?;
+    end(store, &definition.id, number, How::NotStarted { reason: error.to_string() })
+}
+
+fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Error> {
+    let seen = Seen { how, artifacts: Vec::new(), missing: Vec::new(), traffic: None, at: Utc::now() };
+    store.commit(TICK, Command::End { node: node.clone(), attempt: number, seen })?;
+    Ok(())
+}
+
+/// The id of the image for a container: the granted set's, or the base's.
+fn image_of(docker: &Docker, state: &State, container: &ContainerDefinition) -> Result<String, Error> {
+    match state.recipe_for(&container.image) {
+        Some(recipe) => images::built(docker, recipe)?.ok_or_else(|| Error::ImageGone { recipe: recipe.clone() }),
+        None => images::base(docker, &container.image).map(|base| base.id),
+    }
+}
+
+/// Everything the container is made with: the same journal gives the same spec, byte for byte.
+fn spec(
+    store: &Store<'_>,
+    state: &State,
+    definition: &NodeDefinition,
+    container: &ContainerDefinition,
+    number: u32,
+    plan: &AttemptPlan,
+) -> Result<ContainerSpec, Error> {
+    let layout = store.layout();
+    let registry = store.registry();
+    let users = state.created.users;
+    let shim = "/taskforge/bin/taskforge";
+    let argv: Vec<String> = match container.runtime {
+        Runtime::Builtin => [shim, "agent", "init", "--", shim, "agent", "loop"].map(str::to_owned).into(),
+        Runtime::Command => {
+            [shim, "agent", "init", "--"].map(str::to_owned).into_iter().chain(container.command.clone()).collect()
+        }
+    };
+    let resources = container.resources;
+    Ok(AgentContainer {
+        registry: state.created.registry.clone(),
+        registry_root: registry.root().to_owned(),
+        run: store.run().clone(),
+        node: definition.id.clone(),
+        attempt: number,
+        image: ImageRef::parse(&plan.image).map_err(Error::ImageRef)?,
+        argv,
+        env: vec![
+            ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+            ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
+        ],
+        user: (users.agent_uid, users.agent_gid),
+        resources: Resources {
+            #[allow(clippy::cast_precision_loss)] // thousandths of a processor
+            cpus: resources.cpu_millis as f64 / 1000.0,
+            memory: resources.memory,
+            pids: resources.pids,
+            files: 1024,
+            file_size: resources.disk,
+        },
+        runtime: registry.config().containers.runtime.clone(),
+        workspace: layout.workspace(&definition.id),
+        inputs: inputs(store, state, definition),
+        binary: registry.layout().binary(&state.created.binary),
+        socket_folder: layout.socket_folder(&plan.socket),
+    }
+    .spec())
+}
+
+/// Run inputs at `/inputs/<name>`, and each file that a needed node left at `/inputs/<node>/<file>`: the copies the
+/// host made, never a live workspace.
+fn inputs(store: &Store<'_>, state: &State, definition: &NodeDefinition) -> Vec<(String, PathBuf)> {
+    let root = store.layout().root().to_owned();
+    let own = state.created.inputs.iter();
+    let mut mounts: Vec<(String, PathBuf)> = own
+        .filter_map(|input| Some((input.path.strip_prefix("inputs/")?.to_owned(), root.join(&input.path))))
+        .collect();
+    for need in &definition.needs {
+        let Some((_, node)) = state.node(need) else { continue };
+        for artifact in &node.artifacts {
+            if let Some(file) = artifact.path.strip_prefix("nodes/") {
+                mounts.push((file.to_owned(), root.join(&artifact.path)));
+            }
+        }
+    }
+    mounts
+}
+
+fn prepare_folders(
+    store: &Store<'_>,
+    state: &State,
+    definition: &NodeDefinition,
+    attempt: &Attempt,
+    spec: &ContainerSpec,
+) -> Result<(), Error> {
+    let layout = store.layout();
+    let users = state.created.users;
+    let workspace = layout.workspace(&definition.id);
+    make_folder(&workspace, 0o700, Some((users.agent_uid, users.agent_gid)))?;
+    gate::prepare_folders(store, state)?;
+    make_folder(&layout.socket_folder(&attempt.plan.socket), 0o755, Some((users.gate_uid, users.gate_gid)))?;
+    let folder = layout.attempt(&definition.id, attempt.number);
+    make_folder(&folder, 0o755, None)?;
+    let text = serde_json::json!({
+        "name": spec.name, "image": attempt.plan.image, "argv": spec.argv, "env": spec.env, "user": spec.user,
+        "mounts": spec.mounts.iter().map(|m| serde_json::json!({
+            "source": m.source.strip_prefix(store.registry().root()).unwrap_or(&m.source), "target": m.target,
+            "readOnly": m.read_only,
+        })).collect::<Vec<_>>(),
+        "network": "none", "digest": attempt.plan.spec,
+    });
+    registry::write_if_changed(&folder.join("spec.json"), registry::to_opentask_json(&text).as_bytes())?;
+    Ok(())
+}
+
+/// Makes a folder of ours, with its mode and, for root, its owner. A symlink in its place is refused.
+pub(crate) fn make_folder(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> Result<(), Error> {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    let io = |action, source| Error::Io { action, path: path.to_owned(), source };
+    match std::fs::DirBuilder::new().mode(mode).recursive(true).create(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(io("create", error)),
+        _ => {}
+    }
+    let meta = std::fs::symlink_metadata(path).map_err(|error| io("look at", error))?;
+    if !meta.is_dir() {
+        return Err(io("create", std::io::Error::from(std::io::ErrorKind::NotADirectory)));
+    }
+    if meta.permissions().mode() & 0o7777 != mode {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| io("set the mode of", error))?;
+    }
+    if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
+        std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|error| io("give away", error))?;
+    }
+    Ok(())
+}

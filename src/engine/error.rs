@@ -1,0 +1,90 @@
+//! What can go wrong while driving a run, beyond the run's own failures.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::run::apply::ApplyError;
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
+use crate::run::refusal::Refusal;
+use crate::workflow::Problems;
+
+#[derive(Debug, Error)]
+pub enum Error {
+    #[error("there is no run `{0}`")]
+    NoRun(RunId),
+    #[error("nothing called `{0}` waits for a decision")]
+    NothingWaits(String),
+    #[error("`{text}` fits more than one thing that waits: {}", .found.join(", "))]
+    Ambiguous { text: String, found: Vec<String> },
+    #[error("run `{run}`: {refusal}")]
+    Refused { run: RunId, refusal: Refusal },
+    #[error("the journal of run `{run}` cannot be followed: {source}")]
+    Fold { run: RunId, source: ApplyError },
+    #[error("{path} of run `{run}` is not what the journal says it was")]
+    WorkflowChanged { run: RunId, path: PathBuf },
+    #[error("{0}")]
+    Workflow(Problems),
+    #[error(transparent)]
+    WorkflowFile(crate::workflow::Error),
+    #[error("this binary is linked dynamically, and no container could run it")]
+    Dynamic,
+    #[error("cannot {action} {path}: {source}")]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("cannot start the runtime for Docker and HTTP: {0}")]
+    Runtime(std::io::Error),
+    #[error("cannot write JSON: {0}")]
+    Json(serde_json::Error),
+    #[error(transparent)]
+    Registry(#[from] crate::registry::Error),
+    #[error(transparent)]
+    Container(#[from] crate::container::Error),
+    #[error(transparent)]
+    Image(#[from] crate::image::Error),
+    #[error(transparent)]
+    Policy(#[from] crate::gate::policy::PolicyError),
+    #[error(transparent)]
+    Gate(#[from] crate::gate::Error),
+    #[error("image reference: {0}")]
+    ImageRef(crate::container::ImageRefError),
+    #[error("container `{name}` carries the labels of another run: is this registry a copy?")]
+    ForeignContainer { name: String },
+    #[error("node {0} has no container")]
+    NoContainer(NodeId),
+    #[error("what node {node} attempt {attempt} was to be started with has changed since it was journaled (a setting, a folder, the binary)")]
+    SpecChanged { node: NodeId, attempt: u32 },
+    #[error("image taskforge/agent:{} was removed; retry the node after it has been built again", recipe.short())]
+    ImageGone { recipe: Digest },
+    #[error("the gate `{name}` does not take up its policy{}", if log.is_empty() { String::new() } else { format!(": {log}") })]
+    GateSilent { name: String, log: String },
+    #[error("the key of provider `{provider}`: {reason}")]
+    Key { provider: String, reason: String },
+    #[error("no tmpfs that can be written was found for the gate's keys (/dev/shm, /run, XDG_RUNTIME_DIR)")]
+    NoTmpfs,
+    #[error("the kill switch is not on")]
+    NotKilled,
+    #[error("the kill is not finished: {0}")]
+    KillUnfinished(String),
+    #[error("request {id} was decided already")]
+    DecidedBefore { id: RequestId },
+    #[error("the decision for {id} names {given}, and what stands there now is {now}")]
+    Stale { id: RequestId, given: String, now: String },
+    #[error("input `{path}`: {reason}")]
+    Input { path: PathBuf, reason: String },
+    #[error("{0}")]
+    Usage(String),
+}
+
+impl Error {
+    /// Whether the attempt failed for a reason of its own, so that the node's bounds on attempts apply, rather than
+    /// the machine being unable to run anything at the moment.
+    pub(crate) fn is_of_the_node(&self) -> bool {
+        match self {
+            Self::SpecChanged { .. } | Self::ImageGone { .. } | Self::Workflow(_) | Self::WorkflowChanged { .. } => true,
+            Self::Container(error) => error.is_of_the_container(),
+            Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
+            Self::Image(error) => error.is_missing_base(),
+            _ => false,
+        }
+    }
+}

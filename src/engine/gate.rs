@@ -1,0 +1,158 @@
+//! The run's gate, from the host's side: its folders, its policy, its container, and whether it has taken note.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+
+use crate::container::{self, GateContainer, GateImage, Network, gate_name};
+use crate::gate::records;
+use crate::gate::status::Status;
+use crate::registry::StartPermit;
+use crate::registry::config::GateNetwork;
+use crate::run::command::Command;
+use crate::run::event::TrafficHead;
+use crate::run::state::State;
+
+use super::actor::TICK;
+use super::dispatch::make_folder;
+use super::docker::Docker;
+use super::error::Error;
+use super::store::Store;
+use super::{policy, secrets};
+
+/// How long a gate may take to start, or to read a policy.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Error> {
+    let layout = store.layout();
+    let gate = (state.created.users.gate_uid, state.created.users.gate_gid);
+    let folder = layout.gate();
+    make_folder(&folder, 0o700, Some(gate))?;
+    for name in ["inbox", "sockets", "bodies", "replay"] {
+        make_folder(&folder.join(name), 0o755, Some(gate))?;
+    }
+    copy_transcripts(store)
+}
+
+/// A replay provider's transcript goes to where the gate can read it.
+fn copy_transcripts(store: &Store<'_>) -> Result<(), Error> {
+    for (name, provider) in &store.registry().config().llm.providers {
+        let crate::registry::config::Provider::Replay { transcript } = provider else { continue };
+        let source = store.registry().root().join(transcript);
+        let target = store.layout().gate().join("replay").join(format!("{name}.jsonl"));
+        let bytes = match std::fs::read(&source) {
+            Ok(bytes) => bytes,
+            // A provider that nobody uses does not hold up a run; one that is used says so itself.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(source_error) => return Err(Error::Io { action: "read", path: source, source: source_error }),
+        };
+        crate::registry::write_if_changed(&target, &bytes)?;
+    }
+    Ok(())
+}
+
+/// Writes the policy for the state, if it is not there already.
+pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
+    let policy = policy::build(store, state)?;
+    let folder = store.layout().gate();
+    let on_disk = crate::gate::policy::Policy::read(&folder).ok();
+    if on_disk.as_ref() != Some(&policy) {
+        policy.write(&folder)?;
+    }
+    Ok(policy.generation)
+}
+
+/// The gate is up and has the policy that stands on disk.
+pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: &StartPermit) -> Result<(), Error> {
+    let folder = store.layout().gate();
+    let wanted = crate::gate::policy::Policy::read(&folder)?.generation;
+    let name = gate_name(&state.created.registry, store.run());
+    let in_force = |status: &Status| status.generation >= wanted;
+    // A status left behind by an earlier gate proves nothing: the container has to be running too.
+    let running = match docker.wait(|engine| engine.inspect(&name))? {
+        Some(seen) => match seen.state {
+            container::State::Running => true,
+            container::State::Created { .. } => false,
+            container::State::Exited { .. } | container::State::Removing => {
+                docker.wait(|engine| engine.remove(&name))?;
+                false
+            }
+        },
+        None => false,
+    };
+    if !running {
+        // Its status is from another life.
+        let _ = std::fs::remove_file(folder.join("status.json"));
+        let spec = spec(store, docker, state)?;
+        docker.wait(|engine| engine.ensure_started(&spec, permit))?;
+    }
+    let begun = Instant::now();
+    loop {
+        if Status::read(&folder)?.as_ref().is_some_and(in_force) {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(Error::GateSilent { name, log: gate_log(docker, &gate_name(&state.created.registry, store.run())) });
+        }
+        if begun.elapsed() > Duration::from_secs(1)
+            && !docker
+                .wait(|engine| engine.inspect(&name))?
+                .is_some_and(|seen| matches!(seen.state, container::State::Running | container::State::Created { .. }))
+        {
+            return Err(Error::GateSilent { log: gate_log(docker, &name), name });
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn gate_log(docker: &Docker, name: &str) -> String {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let cursor = container::logs::LogCursor::default();
+    let _ = docker.wait(|engine| container::logs::copy(engine, name, cursor, &mut out, &mut err));
+    out.extend(err);
+    let text = String::from_utf8_lossy(&out);
+    text.trim().chars().rev().take(400).collect::<String>().chars().rev().collect()
+}
+
+fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::ContainerSpec, Error> {
+    let registry = store.registry();
+    let config = registry.config();
+    let users = state.created.users;
+    let binary = registry.layout().binary(&state.created.binary);
+    let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
+    Ok(GateContainer {
+        registry: state.created.registry.clone(),
+        registry_root: registry.root().to_owned(),
+        run: store.run().clone(),
+        image: image.reference,
+        args: ["gate", "serve", "--dir", "/gate", "--kill", "/kill", "--secrets", "/run/taskforge/secrets"]
+            .map(str::to_owned)
+            .into(),
+        user: (users.gate_uid, users.gate_gid),
+        network: match config.gate.network {
+            GateNetwork::Host => Network::Host,
+            GateNetwork::Bridge => Network::Bridge,
+        },
+        runtime: None,
+        gate_folder: store.layout().gate(),
+        kill_folder: registry.layout().kill_folder(),
+        secrets: Some(secrets::publish(store, state)?),
+        ca_bundle: super::images::ca_bundle(registry)?,
+    }
+    .spec())
+}
+
+/// Removes the gate and what only it was to read, and journals that it is gone.
+pub(crate) fn stop(store: &Store<'_>, docker: &Docker, state: &State) -> Result<(), Error> {
+    let name = gate_name(&state.created.registry, store.run());
+    docker.wait(|engine| engine.remove(&name))?;
+    secrets::withdraw(store)?;
+    store.commit(TICK, Command::GateStopped { traffic: traffic_head(store) })?;
+    Ok(())
+}
+
+/// Where the gate's records stand now; none if there are none, or if they cannot be read (which `audit verify` says).
+pub(crate) fn traffic_head(store: &Store<'_>) -> Option<TrafficHead> {
+    let traffic = records::read(&store.layout().gate().join("traffic.jsonl"), store.run()).ok()?;
+    Some(TrafficHead { at: traffic.head_at(), digest: traffic.head_digest() })
+}

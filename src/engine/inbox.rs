@@ -1,0 +1,81 @@
+//! What waits for a person, over all runs.
+
+use serde::Serialize;
+
+use crate::registry::Registry;
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
+use crate::run::review;
+use crate::run::state::{RequestStatus, State};
+
+use super::error::Error;
+use super::store::Store;
+
+/// One thing that a person can decide.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Waiting {
+    pub id: RequestId,
+    pub run: RunId,
+    pub node: NodeId,
+    /// `capability` or `approval`.
+    pub kind: &'static str,
+    /// What is asked for: a capability, or the approval node's title.
+    pub what: String,
+    pub why: String,
+    /// Who asks: an agent, or the workflow.
+    pub by: String,
+    /// The digest a decision has to name.
+    pub digest: Option<Digest>,
+    pub since: String,
+}
+
+/// What waits in run `state`.
+#[must_use]
+pub fn waiting_of(state: &State) -> Vec<Waiting> {
+    let mut found = Vec::new();
+    for id in state.waiting_for_a_person() {
+        if let Some(request) = state.request(&id).filter(|request| request.status == RequestStatus::Pending) {
+            let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+            found.push(Waiting {
+                run: state.run.clone(),
+                node: request.node.clone(),
+                kind: "capability",
+                what: request.capability.to_string(),
+                why: request.reason.clone(),
+                by,
+                digest: request.resolution.as_ref().map(|resolution| resolution.review.clone()),
+                since: crate::run::projection::isoformat(request.at),
+                id,
+            });
+        } else if let Some((definition, node)) = review::approval_node(state, &id) {
+            found.push(Waiting {
+                run: state.run.clone(),
+                node: definition.id.clone(),
+                kind: "approval",
+                what: definition.title.clone(),
+                why: String::new(),
+                by: "workflow".to_owned(),
+                digest: review::approval_digest(state, &id),
+                since: node.started_at.map(crate::run::projection::isoformat).unwrap_or_default(),
+                id,
+            });
+        }
+    }
+    found
+}
+
+/// What waits in all runs of `registry`, and the runs that could not be read, each with its reason.
+///
+/// # Errors
+/// When the registry's runs cannot be listed.
+pub fn inbox(registry: &Registry) -> Result<(Vec<Waiting>, Vec<(RunId, String)>), Error> {
+    let mut waiting = Vec::new();
+    let mut unreadable = Vec::new();
+    for run in registry.runs()? {
+        match Store::open(registry, &run).and_then(|store| store.load()) {
+            Ok(state) => waiting.extend(waiting_of(&state)),
+            Err(error) => unreadable.push((run, error.to_string())),
+        }
+    }
+    Ok((waiting, unreadable))
+}

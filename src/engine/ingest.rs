@@ -1,0 +1,115 @@
+//! Taking in what others wrote for us: the gate's inbox, decision files, controls. Each is journaled exactly once by
+//! its id and only then removed; what cannot be used is journaled as rejected and stands aside.
+
+use serde_json::Value;
+
+use crate::registry::{self, InboxItem};
+use crate::run::capability::Capability;
+use crate::run::command::{Command, Control};
+use crate::run::id::{NodeId, RequestId};
+use crate::run::state::State;
+
+use super::actor::{self, operator};
+use super::decisions;
+use super::error::Error;
+use super::store::Store;
+
+/// Journals everything that lies ready. The state afterwards.
+pub(crate) fn ingest(store: &Store<'_>, mut state: State) -> Result<State, Error> {
+    for item in registry::read_inbox(&store.layout().gate())? {
+        state = match item {
+            InboxItem::Message(message) => take(store, state, &message)?,
+            InboxItem::Rejected { name, reason } => {
+                store.commit(actor::TICK, Command::RejectInput { input: name, reason })?
+            }
+        };
+    }
+    state = decisions::take_files(store, state)?;
+    take_controls(store, state)
+}
+
+fn take(store: &Store<'_>, state: State, message: &registry::InboxMessage) -> Result<State, Error> {
+    let command = command(&state, message);
+    let (actor, command) = match command {
+        Ok(command) => (actor::agent(&message.node), command),
+        Err(reason) => (actor::TICK.to_owned(), Command::RejectInput { input: message.id.clone(), reason }),
+    };
+    let state = match store.commit(&actor, command) {
+        Err(Error::Refused { refusal, .. }) => {
+            let reason = refusal.to_string();
+            store.commit(actor::TICK, Command::RejectInput { input: message.id.clone(), reason })?
+        }
+        other => other?,
+    };
+    registry::remove_inbox(&store.layout().gate(), &message.id)?;
+    Ok(state)
+}
+
+/// What the gate wrote as a command. The gate checked all of it; it is checked again, since the host believes no file.
+fn command(state: &State, message: &registry::InboxMessage) -> Result<Command, String> {
+    let node = message.node.clone();
+    let known = state.node(&node).is_some_and(|(_, found)| found.attempts.iter().any(|a| a.number == message.attempt));
+    if !known {
+        return Err(format!("the run has no attempt {} of node {node}", message.attempt));
+    }
+    let text = |key: &str, limit: usize| -> Result<String, String> {
+        let text = message.body.get(key).and_then(Value::as_str).ok_or_else(|| format!("`{key}` is missing"))?;
+        if text.len() > limit { Err(format!("`{key}` is longer than {limit} bytes")) } else { Ok(text.to_owned()) }
+    };
+    match message.kind.as_str() {
+        "capability" => Ok(Command::Request {
+            id: RequestId::parse(&message.id).map_err(|error| error.to_string())?,
+            node,
+            attempt: message.attempt,
+            capability: Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?,
+            reason: text("reason", 4096)?,
+        }),
+        "progress" => {
+            Ok(Command::Progress { inbox: Some(message.id.clone()), node: Some(node), message: text("message", 4096)? })
+        }
+        "result" => {
+            Ok(Command::Result { inbox: message.id.clone(), node, result: message.body.clone() })
+        }
+        other => Err(format!("kind {other:?} is not known")),
+    }
+}
+
+/// `control.jsonl`, in order, each once.
+fn take_controls(store: &Store<'_>, mut state: State) -> Result<State, Error> {
+    for control in registry::read_controls(&store.layout().controls(), store.run())? {
+        if state.applied_controls.contains(&control.id) {
+            continue;
+        }
+        let id = control.id.clone();
+        let reject = |reason: String| Command::RejectControl { id: id.clone(), reason };
+        let command = match parse_control(&control) {
+            Ok(wanted) => Command::Control { id: Some(id.clone()), control: wanted },
+            Err(reason) => reject(reason),
+        };
+        state = match store.commit(&operator(), command) {
+            Err(Error::Refused { refusal, .. }) => store.commit(&operator(), reject(refusal.to_string()))?,
+            other => other?,
+        };
+    }
+    Ok(state)
+}
+
+fn parse_control(control: &registry::ControlRecord) -> Result<Control, String> {
+    let node = || -> Result<NodeId, String> {
+        let id = control.node_id.as_deref().ok_or_else(|| "`nodeId` is missing".to_owned())?;
+        NodeId::parse(id).map_err(|error| error.to_string())
+    };
+    let reason = || control.message.clone().unwrap_or_else(|| "on request".to_owned());
+    match control.action.as_str() {
+        "pause" => Ok(Control::Pause { reason: reason() }),
+        "resume" => Ok(Control::Resume),
+        "cancel" => Ok(Control::Cancel { reason: reason() }),
+        "retry" => Ok(Control::Retry { node: node()? }),
+        "skip" => Ok(Control::Skip { node: node()? }),
+        "approve" => Err("an approval takes a decision: `taskforge approve`".to_owned()),
+        "send_message" | "patch_cron" => {
+            Err(format!("`{}` needs an OpenClaw session, and none is configured", control.action))
+        }
+        other => Err(format!("action {other:?} is not known")),
+    }
+}

@@ -1,0 +1,121 @@
+//! The kill switch. Once `kill` has returned, nothing of the registry runs and nothing starts until a person unlocks
+//! it: the file first, then everything that runs, then everything that was about to, and only then the journals.
+//! It waits for no run lock before everything is dead.
+
+use serde::Serialize;
+
+use crate::registry::{KillLock, Killing, Registry};
+use crate::run::command::Command;
+use crate::run::id::RunId;
+
+use super::actor::operator;
+use super::docker::Docker;
+use super::error::Error;
+use super::store::Store;
+use super::{images, secrets};
+
+/// What `kill` did.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Killed {
+    /// Containers that were removed, by name.
+    pub removed: Vec<String>,
+    /// Runs whose journals say so now.
+    pub runs: Vec<RunId>,
+    /// What could not be reached or written; the next invocation of anything tries again.
+    pub unfinished: Vec<String>,
+}
+
+/// Turns the switch on and ends everything.
+///
+/// # Errors
+/// Only when the kill file itself cannot be written; what else went wrong stands in [`Killed::unfinished`].
+pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
+    registry.write_kill_file(&Killing::now(reason, &operator()))?;
+    finish_kill(registry)
+}
+
+/// Does what is left to do of a kill: removes containers, ends builds, journals what was ended.
+///
+/// # Errors
+/// When the switch is off, or the registry cannot be read.
+pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
+    let Some(killing) = registry.killed()? else { return Err(Error::NotKilled) };
+    let mut killed = Killed { removed: Vec::new(), runs: Vec::new(), unfinished: Vec::new() };
+    let docker = Docker::default();
+    let mut engine_is_clean = sweep(registry, &docker, &mut killed);
+    // Whoever was between its look at the file and its start has started by the time we get this lock.
+    match KillLock::acquire(registry) {
+        Ok(_lock) => {
+            if engine_is_clean {
+                engine_is_clean = sweep(registry, &docker, &mut killed);
+            }
+        }
+        Err(error) => killed.unfinished.push(format!("a start is still under way: {error}")),
+    }
+    images::end_builds(registry);
+    if !engine_is_clean {
+        return Ok(killed);
+    }
+    for run in registry.runs()? {
+        match journal(registry, &run, &killing.reason) {
+            Ok(true) => killed.runs.push(run),
+            Ok(false) => {}
+            Err(error) => killed.unfinished.push(format!("run {run}: {error}")),
+        }
+    }
+    Ok(killed)
+}
+
+/// Removes containers until none is left. Whether the Engine could be asked.
+fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
+    for _ in 0..20 {
+        match docker.wait(|engine| engine.kill_all(registry.id())) {
+            Ok(result) => {
+                let none_left = result.removed.is_empty() && result.failed.is_empty();
+                killed.removed.extend(result.removed);
+                if none_left {
+                    return true;
+                }
+                for (name, problem) in result.failed {
+                    killed.unfinished.push(format!("container {name}: {problem}"));
+                }
+                if !killed.unfinished.is_empty() {
+                    return false;
+                }
+            }
+            Err(error) => {
+                killed.unfinished.push(error.to_string());
+                return false;
+            }
+        }
+    }
+    killed.unfinished.push("containers keep appearing".to_owned());
+    false
+}
+
+fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error> {
+    let store = Store::open(registry, run)?;
+    let state = store.load()?;
+    secrets::withdraw(&store)?;
+    if !state.may_have_containers() {
+        return Ok(false);
+    }
+    let traffic = super::gate::traffic_head(&store);
+    store.commit(&operator(), Command::Killed { reason: reason.to_owned(), traffic })?;
+    Ok(true)
+}
+
+/// Turns the switch off. Runs that were ended stay paused until each is resumed.
+///
+/// # Errors
+/// When the switch is off, or what the kill began cannot be finished first.
+pub fn unlock(registry: &Registry, reason: &str) -> Result<Killing, Error> {
+    let Some(killing) = registry.killed()? else { return Err(Error::NotKilled) };
+    let finished = finish_kill(registry)?;
+    if let Some(first) = finished.unfinished.first() {
+        return Err(Error::KillUnfinished(first.clone()));
+    }
+    registry.remove_kill_file(reason, &operator())?;
+    Ok(killing)
+}

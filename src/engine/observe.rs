@@ -1,0 +1,97 @@
+//! Looking at the world for `plan`: containers, images, files, the kill switch. Observations only; the journal is not
+//! touched, and the Engine is asked only when something of the run could be there.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+
+use crate::container;
+use crate::run::definition::WaitKind;
+use crate::run::id::{Digest, NodeId};
+use crate::run::plan::{Container, ContainerState, Image, Observed};
+use crate::run::state::{RequestStatus, State};
+
+use super::docker::Docker;
+use super::error::Error;
+use super::store::Store;
+use super::{images, policy};
+
+pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Result<Observed, Error> {
+    let now = Utc::now();
+    let killed = store.registry().killed()?.is_some();
+    let containers = if state.may_have_containers() { Some(containers(store, docker, state)?) } else { None };
+    let mut images = BTreeMap::new();
+    for recipe in state.wanted_recipes() {
+        let image = if killed { Image::Missing } else { image(store, docker, state, &recipe)? };
+        images.insert(recipe, image);
+    }
+    Ok(Observed {
+        now,
+        killed,
+        containers,
+        images,
+        files_there: files_there(store, state),
+        policy_is_current: policy::is_current(store, state),
+        notify: store.registry().config().notify.is_some(),
+    })
+}
+
+fn containers(store: &Store<'_>, docker: &Docker, state: &State) -> Result<BTreeMap<String, Container>, Error> {
+    let mut found = BTreeMap::new();
+    // Asked by name: one inspection a container that could be there, whatever else the Engine runs.
+    let ended = state.nodes.iter().flat_map(|node| node.attempts.iter().rev().take(1));
+    for attempt in ended {
+        let name = &attempt.plan.container;
+        let Some(seen) = docker.wait(|engine| engine.inspect(name))? else { continue };
+        if seen.labels.registry != state.created.registry || seen.labels.run != store.run().as_str() {
+            return Err(Error::ForeignContainer { name: name.clone() });
+        }
+        let state = match seen.state {
+            container::State::Created => ContainerState::Created,
+            container::State::Running => ContainerState::Running,
+            container::State::Exited { code, oom_killed, finished_at, .. } => {
+                ContainerState::Exited { code, oom: oom_killed, finished_at }
+            }
+        };
+        found.insert(name.clone(), Container { id: seen.id, state });
+    }
+    Ok(found)
+}
+
+/// A failure counts from the newest approval on: an old failure of the same set says nothing of a new build.
+fn image(store: &Store<'_>, docker: &Docker, state: &State, recipe: &Digest) -> Result<Image, Error> {
+    if let Some(id) = images::built(docker, recipe)? {
+        return Ok(Image::Ready(id));
+    }
+    let approved = state
+        .requests
+        .iter()
+        .filter(|request| request.status == RequestStatus::Approved)
+        .filter_map(|request| request.decision.as_ref())
+        .filter_map(|decision| DateTime::parse_from_rfc3339(&decision.at).ok())
+        .max();
+    if images::is_building(store.registry(), recipe)? {
+        return Ok(Image::Building);
+    }
+    Ok(match images::failure(store.registry(), recipe) {
+        Some((at, reason)) if approved.is_none_or(|approved| at >= approved) => Image::Failed(reason),
+        _ => Image::Missing,
+    })
+}
+
+fn files_there(store: &Store<'_>, state: &State) -> BTreeSet<NodeId> {
+    let root = store.layout().root().to_owned();
+    state
+        .created
+        .nodes
+        .iter()
+        .filter(|node| {
+            let Some(wait) = node.wait_for.as_ref().filter(|wait| wait.kind == WaitKind::FileExists) else {
+                return false;
+            };
+            // The path was checked to stay in the run folder when the workflow was parsed.
+            wait.path.as_ref().is_some_and(|path| std::fs::symlink_metadata(root.join(path)).is_ok_and(|m| m.is_file()))
+        })
+        .map(|node| node.id.clone())
+        .collect()
+}

@@ -1,0 +1,173 @@
+//! What the gate of a run is told: built from the run's state and the registry's settings, written whole. The same
+//! state always gives the same policy, so that comparing is enough to know whether there is news for the gate.
+
+use std::collections::BTreeMap;
+
+use crate::agent::brief;
+use crate::gate::policy as wire;
+use crate::registry::config;
+use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
+use crate::run::state::{Attempt, Request, RequestStatus, State};
+use crate::workflow::Workflow;
+
+use super::error::Error;
+use super::store::Store;
+
+/// The policy for the run's live attempts, with the generation of the one on disk, or the next if it differs.
+pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Error> {
+    let config = store.registry().config();
+    let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
+    policy.providers = providers(config);
+    policy.models = config
+        .llm
+        .models
+        .iter()
+        .map(|rule| wire::ModelRule { pattern: rule.pattern.clone(), provider: rule.provider.clone() })
+        .collect();
+    if state.live_attempts().next().is_some() {
+        let workflow = frozen_workflow(store, state)?;
+        for (definition, attempt) in state.live_attempts() {
+            if let Some(container) = &definition.container {
+                policy.attempts.push(attempt_policy(state, &workflow, definition, container, attempt)?);
+            }
+        }
+    }
+    let on_disk = wire::Policy::read(&store.layout().gate()).ok();
+    policy.generation = match on_disk {
+        Some(old) if same(&old, &policy) => old.generation,
+        Some(old) => old.generation + 1,
+        None => 1,
+    };
+    Ok(policy)
+}
+
+/// Whether the gate has been told what the state says.
+pub(crate) fn is_current(store: &Store<'_>, state: &State) -> bool {
+    if state.live_attempts().next().is_none() {
+        return true;
+    }
+    let on_disk = wire::Policy::read(&store.layout().gate());
+    matches!((on_disk, build(store, state)), (Ok(old), Ok(new)) if same(&old, &new))
+}
+
+fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
+    let other = wire::Policy { generation: a.generation, ..b.clone() };
+    *a == other
+}
+
+fn providers(config: &config::Config) -> BTreeMap<String, wire::ProviderSpec> {
+    let spec = |(name, provider): (&String, &config::Provider)| {
+        let spec = match provider {
+            config::Provider::Replay { .. } => wire::ProviderSpec::Replay { transcript: format!("replay/{name}.jsonl") },
+            config::Provider::Openai { base_url, key, timeout } => wire::ProviderSpec::Openai {
+                base_url: base_url.clone(),
+                key: key.as_ref().map(|_| name.clone()),
+                timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            },
+        };
+        (name.clone(), spec)
+    };
+    config.llm.providers.iter().map(spec).collect()
+}
+
+/// The definition as it was frozen: a changed byte is an error, never another prompt.
+pub(crate) fn frozen_workflow(store: &Store<'_>, state: &State) -> Result<Workflow, Error> {
+    let path = store.layout().workflow_lock();
+    let bytes = std::fs::read(&path).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+    if crate::run::id::Digest::of(&bytes) != state.created.workflow_digest {
+        return Err(Error::WorkflowChanged { run: store.run().clone(), path });
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    Workflow::parse(&path.display().to_string(), &text).map_err(Error::Workflow)
+}
+
+fn attempt_policy(
+    state: &State,
+    workflow: &Workflow,
+    definition: &NodeDefinition,
+    container: &ContainerDefinition,
+    attempt: &Attempt,
+) -> Result<wire::Attempt, Error> {
+    let prompts = workflow.render(&state.created.params).map_err(Error::Workflow)?;
+    let prompt = prompts.get(&definition.id).cloned().unwrap_or_default();
+    let outputs = outputs(definition);
+    let inputs = input_names(state, definition);
+    let granted: Vec<String> = state
+        .requests
+        .iter()
+        .filter(|request| request.status == RequestStatus::Applied)
+        .map(|request| request.capability.to_string())
+        .collect();
+    let system = match container.runtime {
+        // What was granted is not part of it: the system message is the same in every attempt of a conversation,
+        // and the agent reads the grant as the answer to its request.
+        Runtime::Builtin => brief::system_text(&outputs, &inputs, &workflow_capabilities(container, &granted)),
+        Runtime::Command => String::new(),
+    };
+    Ok(wire::Attempt {
+        socket: attempt.plan.socket.clone(),
+        node: definition.id.clone(),
+        attempt: attempt.number,
+        deadline: attempt.plan.deadline,
+        models: vec![container.model.clone()],
+        limits: wire::Limits {
+            llm_requests: u64::from(container.iterations),
+            workspace_bytes: container.resources.disk,
+            ..wire::Limits::default()
+        },
+        brief: wire::Brief {
+            system,
+            prompt,
+            model: container.model.clone(),
+            iterations: container.iterations,
+            outputs,
+            inputs,
+        },
+        requests: state.requests.iter().filter_map(request).collect(),
+    })
+}
+
+/// Capabilities that the workflow itself asked for and got.
+fn workflow_capabilities(container: &ContainerDefinition, granted: &[String]) -> Vec<String> {
+    container.capabilities.iter().map(ToString::to_string).filter(|name| granted.contains(name)).collect()
+}
+
+/// Declared outputs, relative to `/workspace`.
+pub(crate) fn outputs(definition: &NodeDefinition) -> Vec<String> {
+    let folder = format!("nodes/{}/", definition.id);
+    definition.artifact_paths.iter().filter_map(|path| path.strip_prefix(&folder)).map(str::to_owned).collect()
+}
+
+/// What the agent finds, as it finds it.
+fn input_names(state: &State, definition: &NodeDefinition) -> Vec<String> {
+    let own = state.created.inputs.iter().filter_map(|input| input.path.strip_prefix("inputs/"));
+    let mut names: Vec<String> = own.map(|name| format!("/inputs/{name}")).collect();
+    for need in &definition.needs {
+        let Some((_, node)) = state.node(need) else { continue };
+        let folder = format!("nodes/{need}/");
+        let files = node.artifacts.iter().filter_map(|artifact| artifact.path.strip_prefix(&folder));
+        names.extend(files.map(|file| format!("/inputs/{need}/{file}")));
+    }
+    names
+}
+
+/// A request as the gate knows it. Until it is resolved it is pending, as far as an agent is concerned.
+fn request(request: &Request) -> Option<wire::CapabilityRequest> {
+    let status = match request.status {
+        RequestStatus::Requested | RequestStatus::Pending => wire::RequestStatus::Pending,
+        RequestStatus::Approved => wire::RequestStatus::Approved,
+        RequestStatus::Applied => wire::RequestStatus::Applied,
+        RequestStatus::Denied => wire::RequestStatus::Denied,
+        RequestStatus::Failed => wire::RequestStatus::Failed,
+        RequestStatus::Unresolvable => wire::RequestStatus::Unresolvable,
+    };
+    let comment = request.decision.as_ref().map(|decision| decision.comment.clone());
+    let problem = (!request.problem.is_empty()).then(|| request.problem.clone());
+    let granted = matches!(request.status, RequestStatus::Approved | RequestStatus::Applied);
+    let answer = request.status.is_answered().then(|| wire::Answer {
+        comment: comment.or(problem).filter(|text| !text.is_empty()),
+        by: request.decision.as_ref().map(|decision| decision.by.clone()),
+        granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
+    });
+    Some(wire::CapabilityRequest { id: request.id.clone(), capability: request.capability.to_string(), status, answer })
+}

@@ -1,0 +1,110 @@
+//! Provider keys: from a file that only the operator can read, or from a named variable of the operator's
+//! environment, to a file on a tmpfs that only the gate mounts. They appear in no argument, label, variable of a
+//! container, log or record, and never on a disk of ours.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::registry::config::{KeySource, Provider};
+use crate::run::state::State;
+
+use super::dispatch::make_folder;
+use super::error::Error;
+use super::store::Store;
+
+/// Statfs magic of tmpfs, as in `linux/magic.h`.
+const TMPFS: i64 = 0x0102_1994;
+
+/// Writes the keys of the configured providers for the run's gate. The folder to mount.
+pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error> {
+    let folder = folder(store)?;
+    let gate = (state.created.users.gate_uid, state.created.users.gate_gid);
+    if let Some(parent) = folder.parent() {
+        make_folder(parent, 0o711, None)?;
+    }
+    make_folder(&folder, 0o700, Some(gate))?;
+    let mut keys: BTreeMap<&str, Zeroizing<String>> = BTreeMap::new();
+    for (name, provider) in &store.registry().config().llm.providers {
+        if let Provider::Openai { key: Some(source), .. } = provider
+            && let Some(key) = key(name, source)?
+        {
+            keys.insert(name, key);
+        }
+    }
+    let plain: BTreeMap<&str, &str> = keys.iter().map(|(name, key)| (*name, key.as_str())).collect();
+    let text = Zeroizing::new(serde_json::to_vec(&plain).map_err(Error::Json)?);
+    let path = folder.join("keys.json");
+    let io = |action| {
+        let path = path.clone();
+        move |source| Error::Io { action, path, source }
+    };
+    let _ = std::fs::remove_file(&path);
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(&path)
+        .map_err(io("create"))?;
+    std::io::Write::write_all(&mut file, &text).map_err(io("write"))?;
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::fchown(&file, Some(gate.0), Some(gate.1)).map_err(io("give away"))?;
+    }
+    Ok(folder)
+}
+
+/// Removes what [`publish`] wrote.
+pub(crate) fn withdraw(store: &Store<'_>) -> Result<(), Error> {
+    let Ok(folder) = folder(store) else { return Ok(()) };
+    match std::fs::remove_dir_all(&folder) {
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+            Err(Error::Io { action: "remove", path: folder, source })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn folder(store: &Store<'_>) -> Result<PathBuf, Error> {
+    let uid = rustix::process::getuid().as_raw();
+    let places = [std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some("/dev/shm".into()), Some("/run".into())];
+    let base = places
+        .into_iter()
+        .flatten()
+        .find(|path| path.is_absolute() && is_tmpfs(path) && writable(path))
+        .ok_or(Error::NoTmpfs)?;
+    Ok(base.join(format!("taskforge-{uid}")).join(crate::container::gate_name(store.registry().id(), store.run())))
+}
+
+#[allow(clippy::cast_lossless, clippy::unnecessary_cast)] // the field's type differs between libcs
+fn is_tmpfs(path: &Path) -> bool {
+    rustix::fs::statfs(path).is_ok_and(|found| found.f_type as i64 == TMPFS)
+}
+
+fn writable(path: &Path) -> bool {
+    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+fn key(provider: &str, source: &KeySource) -> Result<Option<Zeroizing<String>>, Error> {
+    let bad = |reason: String| Error::Key { provider: provider.to_owned(), reason };
+    let text = match source {
+        KeySource::Env(name) => match std::env::var(name) {
+            Ok(value) => Zeroizing::new(value),
+            Err(_) => return Err(bad(format!("the variable `{name}` is not set"))),
+        },
+        KeySource::File(path) => {
+            let meta = std::fs::metadata(path).map_err(|error| bad(format!("{}: {error}", path.display())))?;
+            if meta.permissions().mode() & 0o077 != 0 {
+                return Err(bad(format!("{} can be read by others: `chmod 600` it", path.display())));
+            }
+            let text = std::fs::read_to_string(path).map_err(|error| bad(format!("{}: {error}", path.display())))?;
+            Zeroizing::new(text)
+        }
+    };
+    let trimmed = text.trim();
+    if trimmed.is_empty() || trimmed.chars().any(|c| c.is_control() || c == ' ') {
+        return Err(bad("it is empty, or not one line".to_owned()));
+    }
+    Ok(Some(Zeroizing::new(trimmed.to_owned())))
+}

@@ -1,0 +1,367 @@
+//! A run's beginning: the workflow is frozen, its settings filled in, its inputs copied, and the run folder appears
+//! whole or not at all.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use chrono::Utc;
+
+use crate::container::{Operator, Users as ContainerUsers};
+use crate::registry::config::Config;
+use crate::registry::{Head, Registry, RunLayout, StagedRun};
+use crate::run::apply::fold;
+use crate::run::capability::Capability;
+use crate::run::command::Command;
+use crate::run::decide::decide;
+use crate::run::definition::{
+    Artifact, ContainerDefinition, Created, FORMAT, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime,
+    Sessions, Users, WaitFor, WaitKind,
+};
+use crate::run::event::Event;
+use crate::run::id::{Digest, RequestId, RunId};
+use crate::run::state::State;
+use crate::run::status::NodeKind;
+use crate::workflow::{self, Workflow};
+
+use super::actor::operator;
+use super::binary;
+use super::error::Error;
+use super::project;
+
+/// The largest input file, in bytes.
+const LARGEST_INPUT: u64 = 4 << 30;
+
+/// What to start.
+#[derive(Debug, Clone, Default)]
+pub struct Start {
+    /// A name below `workflows/`, or the path of a file.
+    pub workflow: Option<String>,
+    /// Instead of a workflow: what one agent is to do.
+    pub prompt: Option<String>,
+    pub model: Option<String>,
+    /// Files for `/inputs`.
+    pub inputs: Vec<PathBuf>,
+    pub params: BTreeMap<String, String>,
+    /// The new run's id; chosen from the workflow's if absent.
+    pub run: Option<RunId>,
+}
+
+/// What was started.
+#[derive(Debug, Clone)]
+pub struct Started {
+    pub run: RunId,
+    pub state: State,
+}
+
+/// Creates a run. Nothing is dispatched; the next tick does that.
+///
+/// # Errors
+/// When the workflow has problems, an input cannot be copied, the id exists; nothing is then left behind.
+pub fn start(registry: &Registry, start: &Start) -> Result<Started, Error> {
+    registry.require_local()?;
+    registry.check_not_killed()?;
+    let config = registry.config()?;
+    let (label, text) = workflow_text(registry, start)?;
+    let workflow = Workflow::parse(&label, &text).map_err(Error::Workflow)?;
+    workflow.render(&start.params).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Error::Usage(lines.join("\n"))
+    })?;
+    let mut number = 1;
+    loop {
+        let (run, given) = match &start.run {
+            Some(run) => (run.clone(), true),
+            None => (next_id(registry, &workflow, &mut number)?, false),
+        };
+        match create(registry, config, start, &workflow, &label, &text, &run) {
+            // Somebody else took the number that was free a moment ago.
+            Err(Error::Registry(error)) if error.is_conflict() && !given && number < 100_000 => number += 1,
+            other => return other.map(|state| Started { run, state }),
+        }
+    }
+}
+
+fn create(
+    registry: &Registry,
+    config: &Config,
+    start: &Start,
+    workflow: &Workflow,
+    label: &str,
+    text: &str,
+    run: &RunId,
+) -> Result<State, Error> {
+    if registry.layout().run(run).root().symlink_metadata().is_ok() {
+        return Err(Error::Registry(crate::registry::Error::run_exists(run)));
+    }
+    let mut staged = StagedRun::begin(registry, run)?;
+    let inputs = copy_inputs(&mut staged, workflow, start)?;
+    let created = created(registry, config, workflow, label, text, run, inputs, &start.params)?;
+    staged.write_file("workflow.lock.md", text.as_bytes())?;
+    staged.write_file("control.jsonl", b"")?;
+    for node in &created.nodes {
+        staged.make_folder(&format!("nodes/{}", node.id))?;
+        if node.kind == NodeKind::Subagent {
+            let handoff = format!(
+                "# {} handoff\n\nThe parent orchestrator can place the concrete child brief for this node here before dispatch.\n",
+                node.title
+            );
+            staged.write_file(&format!("nodes/{}/handoff.md", node.id), handoff.as_bytes())?;
+        }
+    }
+    let now = Utc::now();
+    let begin = State::begin(run.clone(), created.clone(), now);
+    let mut events = vec![Event::RunCreated(Box::new(created.clone()))];
+    let mut after = begin;
+    for command in requests_of(&created) {
+        let more = decide(&after, command, now)
+            .map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
+        for event in &more {
+            after.apply(event, now).map_err(|source| Error::Fold { run: run.clone(), source })?;
+        }
+        events.extend(more);
+    }
+    let settled = decide(&after, Command::Settle, now).map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
+    events.extend(settled);
+    let drafts: Vec<_> = events.iter().map(Event::to_draft).collect();
+    let (records, head): (Vec<_>, Head) = staged.write_journal(&drafts, &operator(), now)?;
+    let state = fold(&records).map_err(|source| Error::Fold { run: run.clone(), source })?;
+    for (path, text) in project::all(&RunLayout::new(PathBuf::new()), &state, &head)? {
+        staged.write_file(&path.display().to_string(), text.as_bytes())?;
+    }
+    staged.publish()?;
+    Ok(state)
+}
+
+/// What the workflow itself asks for, as requests like any other.
+fn requests_of(created: &Created) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for node in &created.nodes {
+        let Some(container) = &node.container else { continue };
+        for capability in &container.capabilities {
+            let Ok(id) = RequestId::parse(&ulid::Ulid::new().to_string()) else { continue };
+            commands.push(Command::Request {
+                id,
+                node: node.id.clone(),
+                attempt: 0,
+                capability: capability.clone(),
+                reason: format!("the workflow declares it for node {}", node.id),
+            });
+        }
+    }
+    commands
+}
+
+fn workflow_text(registry: &Registry, start: &Start) -> Result<(String, String), Error> {
+    match (&start.workflow, &start.prompt) {
+        (Some(name), None) => {
+            let path = find_workflow(registry, name);
+            let label = path.strip_prefix(registry.root()).unwrap_or(&path).display().to_string();
+            let text = workflow::read_text(&path).map_err(Error::WorkflowFile)?;
+            Ok((label, text))
+        }
+        (None, Some(prompt)) => {
+            let names = start.inputs.iter().map(|path| input_name(path)).collect::<Result<Vec<_>, _>>()?;
+            let text = workflow::prompt::one_node(prompt, &names, start.model.as_deref());
+            Ok(("prompt".to_owned(), text))
+        }
+        _ => Err(Error::Usage("name a workflow, or give a `--prompt`; one of the two".to_owned())),
+    }
+}
+
+/// A name means `workflows/NAME.task.md`; anything with a slash or the ending is a path.
+pub fn find_workflow(registry: &Registry, name: &str) -> PathBuf {
+    let as_path = Path::new(name);
+    if name.contains('/') || (name.ends_with(".md") && as_path.exists()) {
+        return as_path.to_owned();
+    }
+    let file = if name.ends_with(".task.md") { name.to_owned() } else { format!("{name}.task.md") };
+    registry.layout().workflows().join(file)
+}
+
+fn input_name(path: &Path) -> Result<String, Error> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    workflow::RelativePath::parse(name)
+        .ok()
+        .filter(|_| !name.is_empty() && !name.chars().any(|c| c.is_control()))
+        .map(|_| name.to_owned())
+        .ok_or_else(|| Error::Input { path: path.to_owned(), reason: "its name cannot be used for /inputs".to_owned() })
+}
+
+fn copy_inputs(staged: &mut StagedRun, workflow: &Workflow, start: &Start) -> Result<Vec<Artifact>, Error> {
+    let mut inputs: Vec<Artifact> = Vec::new();
+    for path in &start.inputs {
+        let name = input_name(path)?;
+        let target = format!("inputs/{name}");
+        let bad = |reason: &str| Error::Input { path: path.clone(), reason: reason.to_owned() };
+        if inputs.iter().any(|input| input.path == target) {
+            return Err(bad("another input has the same name"));
+        }
+        if workflow.nodes.iter().any(|node| node.id.as_str() == name) {
+            return Err(bad("a node of the workflow has this name, and its outputs stand there"));
+        }
+        let copy = staged.copy_input(path, &target, LARGEST_INPUT)?;
+        inputs.push(Artifact { path: target, sha256: copy.sha256, bytes: copy.bytes });
+    }
+    Ok(inputs)
+}
+
+/// `<workflow>-<n>`: short enough to type, and the first that is free.
+fn next_id(registry: &Registry, workflow: &Workflow, number: &mut u32) -> Result<RunId, Error> {
+    let stem: String = workflow.id.as_str().chars().take(100).collect();
+    loop {
+        let id = RunId::parse(&format!("{stem}-{number}")).map_err(|error| Error::Usage(error.to_string()))?;
+        if registry.layout().run(&id).root().symlink_metadata().is_err() {
+            return Ok(id);
+        }
+        *number += 1;
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // each is one thing that a run is created from
+fn created(
+    registry: &Registry,
+    config: &Config,
+    workflow: &Workflow,
+    label: &str,
+    text: &str,
+    run: &RunId,
+    inputs: Vec<Artifact>,
+    params: &BTreeMap<String, String>,
+) -> Result<Created, Error> {
+    let id = registry.id()?;
+    let users = ContainerUsers::of_run(Operator::current(), &id, run.as_str(), config.containers.uid_range)
+        .map_err(|error| Error::Usage(error.to_string()))?;
+    let nodes = workflow.nodes.iter().map(|node| node_definition(config, workflow, node)).collect::<Result<_, _>>()?;
+    let session = format!("taskforge:{run}");
+    Ok(Created {
+        format: FORMAT,
+        registry: id,
+        workflow_id: workflow.id.clone(),
+        title: workflow.title.clone(),
+        workflow_path: label.to_owned(),
+        workflow_digest: Digest::of(text.as_bytes()),
+        binary: binary::pin(registry)?,
+        users: Users {
+            agent_uid: users.agent.0,
+            agent_gid: users.agent.1,
+            gate_uid: users.gate.0,
+            gate_gid: users.gate.1,
+        },
+        nodes,
+        inputs,
+        params: params.clone(),
+        limits: Limits { attempts: config.limits.attempts, suspensions: config.limits.suspensions },
+        concurrency: workflow.concurrency.unwrap_or(4),
+        sessions: Sessions {
+            source: session.clone(),
+            source_agent_id: None,
+            root: session.clone(),
+            planner: session.clone(),
+            driver: session,
+        },
+    })
+}
+
+fn node_definition(config: &Config, workflow: &Workflow, node: &workflow::Node) -> Result<NodeDefinition, Error> {
+    let kind = match node.kind {
+        workflow::Kind::SessionTurn => NodeKind::SessionTurn,
+        workflow::Kind::Subagent => NodeKind::Subagent,
+        workflow::Kind::Wait => NodeKind::Wait,
+        workflow::Kind::Approval => NodeKind::Approval,
+        workflow::Kind::Summary => NodeKind::Summary,
+    };
+    let wait_for = node.wait_for.as_ref().map(|wait| match wait {
+        workflow::WaitFor::NextTick => WaitFor { kind: WaitKind::NextTick, path: None },
+        workflow::WaitFor::Manual => WaitFor { kind: WaitKind::Manual, path: None },
+        workflow::WaitFor::FileExists { path } => {
+            WaitFor { kind: WaitKind::FileExists, path: Some(path.as_str().to_owned()) }
+        }
+    });
+    if node.when.is_some() {
+        return Err(Error::Usage(format!("node {}: `when` is not acted upon yet", node.id)));
+    }
+    let container = node.container.as_ref().map(|container| container_definition(config, workflow, node, container));
+    Ok(NodeDefinition {
+        id: node.id.clone(),
+        title: node.title.clone(),
+        kind,
+        needs: node.needs.clone(),
+        outputs_mode: match node.outputs.mode {
+            workflow::OutputsMode::Notify => OutputsMode::Notify,
+            workflow::OutputsMode::Report => OutputsMode::Report,
+        },
+        artifact_paths: node.outputs.artifact_paths.iter().map(|path| path.as_str().to_owned()).collect(),
+        wait_for,
+        session_key: node.session_key.clone(),
+        retry: node.retry.as_ref().map(|retry| Retry {
+            limit: retry.limit,
+            backoff_ms: millis(retry.backoff),
+            max_backoff_ms: retry.max_backoff.map_or(3_600_000, millis),
+            on: retry.on.iter().map(|code| i64::from(*code)).collect(),
+        }),
+        continue_on_failure: node.continue_on.contains(&workflow::Ending::Failed),
+        container: container.transpose()?,
+        metadata: node.metadata.clone(),
+    })
+}
+
+fn container_definition(
+    config: &Config,
+    workflow: &Workflow,
+    node: &workflow::Node,
+    container: &workflow::Container,
+) -> Result<ContainerDefinition, Error> {
+    let usage = |message: String| Error::Usage(format!("node {}: {message}", node.id));
+    let runtime = match container.runtime {
+        workflow::Runtime::Builtin => Runtime::Builtin,
+        workflow::Runtime::Command => Runtime::Command,
+        workflow::Runtime::Openclaw => return Err(usage("runtime `openclaw` is not built yet".to_owned())),
+    };
+    if container.role.is_some() {
+        return Err(usage("`role` is not acted upon yet".to_owned()));
+    }
+    let model = container
+        .model
+        .clone()
+        .or_else(|| workflow.defaults.model.clone())
+        .or_else(|| config.llm.model.clone())
+        .unwrap_or_default();
+    if runtime == Runtime::Builtin && model.is_empty() {
+        return Err(usage("no model: set `llm.model` in taskforge.toml, or `container.model`".to_owned()));
+    }
+    let name = container.image.as_ref().map_or(config.containers.image.as_str(), |image| image.as_str());
+    let image = match config.containers.images.get(name) {
+        Some(reference) => reference.clone(),
+        None if name.contains(['/', ':', '@']) => name.to_owned(),
+        None => return Err(usage(format!("`taskforge.toml` has no image `{name}` under [containers.images]"))),
+    };
+    let capabilities: Vec<Capability> = container
+        .capabilities
+        .iter()
+        .map(|text| Capability::parse(text).map_err(|error| usage(error.to_string())))
+        .collect::<Result<_, _>>()?;
+    let defaults = &config.containers.resources;
+    let own = &container.resources;
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked to be a small positive number
+    let cpu_millis = (own.cpus.unwrap_or(defaults.cpus) * 1000.0).round() as u64;
+    Ok(ContainerDefinition {
+        image,
+        runtime,
+        command: container.command.clone(),
+        model,
+        capabilities,
+        resources: Resources {
+            cpu_millis,
+            memory: own.memory.unwrap_or(defaults.memory),
+            pids: own.pids.unwrap_or(defaults.pids),
+            disk: own.disk.unwrap_or(defaults.disk),
+            wall_ms: millis(own.wall.or(node.timeout).unwrap_or(defaults.wall)),
+        },
+        iterations: container.iterations.unwrap_or(config.limits.iterations),
+    })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

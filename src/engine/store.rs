@@ -1,0 +1,104 @@
+//! A run's journal as a place for commands: load, decide, commit, project, under the run's lock and for milliseconds.
+
+use chrono::{DateTime, Utc};
+
+use crate::registry::{Journal, Registry, RunLayout, RunLock};
+use crate::run::apply::fold;
+use crate::run::command::Command;
+use crate::run::decide::decide;
+use crate::run::event::{Event, is_known};
+use crate::run::id::RunId;
+use crate::run::state::State;
+
+use super::error::Error;
+use super::project;
+
+/// One run of a registry.
+#[derive(Debug, Clone)]
+pub struct Store<'a> {
+    registry: &'a Registry,
+    run: RunId,
+}
+
+impl<'a> Store<'a> {
+    /// The run `run`, which must exist.
+    ///
+    /// # Errors
+    /// [`Error::NoRun`].
+    pub fn open(registry: &'a Registry, run: &RunId) -> Result<Self, Error> {
+        let store = Self { registry, run: run.clone() };
+        if store.layout().journal().exists() { Ok(store) } else { Err(Error::NoRun(run.clone())) }
+    }
+
+    #[must_use]
+    pub fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    pub(crate) fn registry(&self) -> &'a Registry {
+        self.registry
+    }
+
+    /// Where the files of the run lie.
+    #[must_use]
+    pub fn layout(&self) -> RunLayout {
+        self.registry.layout().run(&self.run)
+    }
+
+    /// The run as it stands, without a lock.
+    ///
+    /// # Errors
+    /// When the journal cannot be read or does not fold.
+    pub fn load(&self) -> Result<State, Error> {
+        let scan = Journal::read(&self.layout().journal(), &self.run)?;
+        self.fold(&scan.records)
+    }
+
+    fn fold(&self, records: &[crate::run::record::Record]) -> Result<State, Error> {
+        fold(records).map_err(|source| Error::Fold { run: self.run.clone(), source })
+    }
+
+    /// Decides `command` and commits what it comes down to.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it may not happen; storage errors otherwise. After an error, nothing was acknowledged.
+    pub fn commit(&self, actor: &str, command: Command) -> Result<State, Error> {
+        self.commit_with(actor, |state, now| {
+            decide(state, command, now).map_err(|refusal| Error::Refused { run: self.run.clone(), refusal })
+        })
+    }
+
+    /// Commits the events that `choose` gives for the state as it is under the lock.
+    ///
+    /// # Errors
+    /// Those of `choose`, and storage errors.
+    pub(crate) fn commit_with(
+        &self,
+        actor: &str,
+        choose: impl FnOnce(&State, DateTime<Utc>) -> Result<Vec<Event>, Error>,
+    ) -> Result<State, Error> {
+        let layout = self.layout();
+        let _lock = RunLock::acquire(&layout)?;
+        let mut journal = Journal::open(self.registry, &self.run, is_known)?;
+        let mut state = self.fold(journal.records())?;
+        let now = Utc::now();
+        let events = choose(&state, now)?;
+        if events.is_empty() {
+            return Ok(state);
+        }
+        // What does not fold is never written: the state is tried on a copy first.
+        let mut trial = state.clone();
+        for event in &events {
+            trial.apply(event, now).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
+        }
+        let drafts: Vec<_> = events.iter().map(Event::to_draft).collect();
+        let records = journal.commit(&drafts, actor, now)?;
+        for (event, record) in events.iter().zip(&records) {
+            let at = crate::registry::parse_time(&record.timestamp).unwrap_or(now);
+            state.apply(event, at).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
+            state.last_event.clone_from(&record.event);
+        }
+        project::write(&layout, &state, journal.head())?;
+        Ok(state)
+    }
+}

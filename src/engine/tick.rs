@@ -1,0 +1,139 @@
+//! One tick of one run. Idempotent: where nothing has changed nothing is done, and nothing but the journal was read.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use serde::Serialize;
+
+use crate::registry::{DriveLock, Registry};
+use crate::run::command::{Command, How};
+use crate::run::id::RunId;
+use crate::run::plan::{Action, plan};
+use crate::run::state::State;
+use crate::run::status::RunStatus;
+
+use super::actor::TICK;
+use super::docker::Docker;
+use super::error::Error;
+use super::store::Store;
+use super::{collect, dispatch, gate, images, ingest, notify, observe};
+
+/// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
+/// what needs waiting for ends the tick long before this bound.
+const ROUNDS: usize = 64;
+
+/// What a tick did.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Ticked {
+    pub run: RunId,
+    /// Another process drives this run at the moment; nothing was done.
+    pub busy: bool,
+    /// What was done, in order, one line each.
+    pub actions: Vec<String>,
+    pub status: RunStatus,
+}
+
+/// Takes run `run` as far as it goes without waiting.
+///
+/// # Errors
+/// The first thing that could not be done and is not the run's own failure: the Engine, a file, the journal.
+pub fn tick(registry: &Registry, run: &RunId) -> Result<Ticked, Error> {
+    let docker = Docker::default();
+    tick_with(registry, run, &docker)
+}
+
+/// [`tick`] over a connection that is kept for the next one.
+pub(crate) fn tick_with(registry: &Registry, run: &RunId, docker: &Docker) -> Result<Ticked, Error> {
+    let store = Store::open(registry, run)?;
+    let Some(_drive) = DriveLock::try_acquire(registry, run)? else {
+        let status = store.load()?.status;
+        return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status });
+    };
+    let mut done = Vec::new();
+    for _ in 0..ROUNDS {
+        let state = ingest::ingest(&store, store.load()?)?;
+        let seen = observe::observe(&store, docker, &state)?;
+        let actions = plan(&state, &seen);
+        if actions.is_empty() {
+            break;
+        }
+        for action in actions {
+            done.push(describe(&action));
+            // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
+            // is refused by the core.
+            let state = store.load()?;
+            perform(&store, docker, &state, action)?;
+        }
+    }
+    let state = store.load()?;
+    copy_running_logs(&store, docker, &state);
+    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status })
+}
+
+fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) -> Result<(), Error> {
+    let result = match action {
+        Action::FinishKill => super::kill::finish_kill(store.registry()).map(drop),
+        Action::Resolve { id } => images::resolve(store, docker, state, &id),
+        Action::Build { recipe } => images::build(store, state, &recipe),
+        Action::TakeImage { recipe, image } => store.commit(TICK, Command::ImageReady { recipe, image }).map(drop),
+        Action::FailImage { recipe, reason } => store.commit(TICK, Command::ImageFailed { recipe, reason }).map(drop),
+        Action::Dispatch { node } => dispatch::dispatch(store, docker, state, &node),
+        Action::Start { node, attempt } => dispatch::start(store, docker, state, &node, attempt),
+        Action::Adopt { node, attempt, container_id } => {
+            store.commit(TICK, Command::Started { node, attempt, container_id }).map(drop)
+        }
+        Action::Collect { node, attempt, how } => collect::collect(store, docker, state, &node, attempt, how),
+        Action::Stop { container, .. } => docker.wait(|engine| engine.stop(&container, Duration::from_secs(2))),
+        Action::Remove { container } => docker.wait(|engine| engine.remove(&container)),
+        Action::PublishPolicy => gate::publish(store, state).map(drop),
+        Action::StopGate => gate::stop(store, docker, state),
+        Action::CompleteWait { node } => store.commit(TICK, Command::ConditionMet { node }).map(drop),
+        Action::Notify { ids } => notify::notify(store, ids),
+    };
+    match result {
+        // The run moved on between the plan and now. The next round plans anew.
+        Err(Error::Refused { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+fn describe(action: &Action) -> String {
+    match action {
+        Action::FinishKill => "finish the kill".to_owned(),
+        Action::Resolve { id } => format!("resolve request {id}"),
+        Action::Build { recipe } => format!("build image {}", recipe.short()),
+        Action::TakeImage { recipe, .. } => format!("take image {} into use", recipe.short()),
+        Action::FailImage { recipe, reason } => format!("image {} failed: {reason}", recipe.short()),
+        Action::Dispatch { node } => format!("dispatch {node}"),
+        Action::Start { node, attempt } => format!("start {node} attempt {attempt}"),
+        Action::Adopt { node, attempt, .. } => format!("adopt {node} attempt {attempt}"),
+        Action::Collect { node, attempt, how } => {
+            let how = match how {
+                How::Exited { code, .. } => format!("exit {code}"),
+                How::Gone => "gone".to_owned(),
+                How::NotStarted { .. } => "not started".to_owned(),
+                How::Cancelled => "cancelled".to_owned(),
+            };
+            format!("collect {node} attempt {attempt} ({how})")
+        }
+        Action::Stop { node, attempt, .. } => format!("stop {node} attempt {attempt}"),
+        Action::Remove { container } => format!("remove container {container}"),
+        Action::PublishPolicy => "publish the gate's policy".to_owned(),
+        Action::StopGate => "stop the gate".to_owned(),
+        Action::CompleteWait { node } => format!("complete wait {node}"),
+        Action::Notify { ids } => format!("notify of {} waiting", ids.len()),
+    }
+}
+
+/// Logs of what runs are a convenience while it runs: a failure here is no reason to fail a tick, since the logs are
+/// copied again, and have to be, when the attempt is collected.
+fn copy_running_logs(store: &Store<'_>, docker: &Docker, state: &State) {
+    let begun = Instant::now();
+    for (definition, attempt) in state.live_attempts().filter(|(_, attempt)| attempt.container_id.is_some()) {
+        let copied = collect::copy_logs(store, docker, &definition.id, attempt.number, &attempt.plan.container);
+        if copied.is_err() || begun.elapsed() > Duration::from_secs(5) {
+            break;
+        }
+    }
+}
