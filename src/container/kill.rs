@@ -1,0 +1,93 @@
+//! Ending containers: softly, at once, and all of a registry's.
+
+use bollard::errors::Error as Bollard;
+use bollard::query_parameters::{
+    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, pin_mut};
+
+use super::engine::Engine;
+use super::error::Error;
+use super::list::Summary;
+
+/// What [`Engine::kill_all`] did.
+#[derive(Debug, Default)]
+pub struct Killed {
+    /// Gone, or being removed by someone else.
+    pub removed: Vec<Summary>,
+    /// Still there, and why.
+    pub failed: Vec<(Summary, Error)>,
+}
+
+impl Engine {
+    /// Removes every container of the registry, in any state, by SIGKILL and in parallel. A container that appears
+    /// meanwhile is not seen: who wants none left asks again until [`Killed::removed`] is empty.
+    ///
+    /// # Errors
+    /// The list could not be had. What could not be removed stands in [`Killed::failed`].
+    pub async fn kill_all(&self, registry: &str) -> Result<Killed, Error> {
+        let found = self.list(registry).await?;
+        let outcomes = join_all(found.iter().map(|summary| self.remove(&summary.id))).await;
+        let mut killed = Killed::default();
+        for (summary, outcome) in found.into_iter().zip(outcomes) {
+            match outcome {
+                Ok(_) => killed.removed.push(summary),
+                Err(error) => killed.failed.push((summary, error)),
+            }
+        }
+        Ok(killed)
+    }
+
+    /// Removes one container and its anonymous volumes, by SIGKILL if it runs. `false` if there was none.
+    ///
+    /// # Errors
+    /// The Engine cannot be reached, or fails.
+    pub async fn remove(&self, name: &str) -> Result<bool, Error> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.docker().remove_container(name, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(Bollard::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            // Someone else is at it.
+            Err(Bollard::DockerResponseServerError { status_code: 409, message })
+                if message.contains("already in progress") =>
+            {
+                Ok(true)
+            }
+            Err(error) => Err(self.explain(format!("remove `{name}`"), error)),
+        }
+    }
+
+    /// SIGTERM, and SIGKILL after `grace` seconds. `false` if there was no such container.
+    ///
+    /// # Errors
+    /// The Engine cannot be reached, or fails.
+    pub async fn stop(&self, name: &str, grace: u16) -> Result<bool, Error> {
+        let options = StopContainerOptionsBuilder::default().t(i32::from(grace)).build();
+        match self.docker().stop_container(name, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(Bollard::DockerResponseServerError { status_code: 404, .. }) => Ok(false),
+            Err(error) => Err(self.explain(format!("stop `{name}`"), error)),
+        }
+    }
+
+    /// The exit code, once the container has ended; at once if it has ended already.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such container.
+    pub async fn wait(&self, name: &str) -> Result<i64, Error> {
+        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+        let stream = self.docker().wait_container(name, Some(options));
+        pin_mut!(stream);
+        match stream.next().await {
+            Some(Ok(answer)) => Ok(answer.status_code),
+            // The library makes an error of every exit code but 0.
+            Some(Err(Bollard::DockerContainerWaitError { error, code })) if error.is_empty() => Ok(code),
+            Some(Err(Bollard::DockerResponseServerError { status_code: 404, .. })) => {
+                Err(Error::NotFound { name: name.to_owned() })
+            }
+            Some(Err(error)) => Err(self.explain(format!("wait for `{name}`"), error)),
+            None => Err(Error::Timeout { what: format!("the wait for `{name}` ended without an exit code") }),
+        }
+    }
+}
