@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod audit;
 pub mod capability;
+pub mod cli;
 pub mod container;
 pub mod engine;
 pub mod failure;

@@ -1,0 +1,95 @@
+//! What an attempt is asked to do. The host writes it, the gate hands it out, the built-in agent reads it; nothing in
+//! it may differ between two attempts at the same work except what a person decided.
+
+use serde::Deserialize;
+
+/// The body of `GET /taskforge/v1/brief`, as far as the built-in agent needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Brief {
+    /// The system message; [`system_text`] makes the host's.
+    pub system: String,
+    /// The user message: the node's prompt.
+    pub prompt: String,
+    /// The name the gate chooses the provider by.
+    pub model: String,
+    /// Chat requests the node may make, over all its attempts; the gate counts them.
+    #[serde(default = "default_iterations")]
+    pub iterations: u64,
+    /// Files that must exist under `/workspace` at the end, relative to it.
+    #[serde(default)]
+    pub outputs: Vec<String>,
+    /// Absolute paths of what the node was given.
+    #[serde(default)]
+    pub inputs: Vec<String>,
+}
+
+fn default_iterations() -> u64 {
+    30
+}
+
+/// The system message of the built-in agent: where it is, what it has, how it asks for more and when it is done.
+///
+/// `outputs` are relative to the workspace, `inputs` absolute, `capabilities` the granted ones (`pip:pygal==3.0.5`).
+/// The same arguments give the same text, byte for byte: recorded conversations are matched by their digest.
+#[must_use]
+pub fn system_text(outputs: &[String], inputs: &[String], capabilities: &[String]) -> String {
+    let mut text = String::from(
+        "You are an agent in a sealed Linux container. Work on the task you are given until it is done.\n\
+         \n\
+         - Your working directory is /workspace. It is yours to write, and it outlives this container.\n\
+         - /inputs holds what you were given. It is read-only.\n\
+         - There is no network. Nothing can be downloaded, and no package can be installed by hand: pip, apt and npm \
+         fail here.\n\
+         - If you need a package, ask with the tool request_capability: `pip:NAME` for a Python package, `apt:NAME` \
+         for a Debian one, with a reason that a person can judge. A person decides; the package is there when the \
+         answer says `approved`. If it says `denied`, read the comment and find another way.\n\
+         - Commands end with the shell call that started them; nothing keeps running in the background.\n",
+    );
+    section(&mut text, "What you were given", inputs, "");
+    section(&mut text, "What was granted to you", capabilities, "");
+    section(&mut text, "Files you must write", outputs, "/workspace/");
+    text.push_str(
+        "\nWhen the work is done and every required file is written, call the tool finish with a short summary. Answer \
+         only with tool calls: text alone does nothing.\n",
+    );
+    text
+}
+
+fn section(text: &mut String, title: &str, items: &[String], prefix: &str) {
+    if items.is_empty() {
+        return;
+    }
+    text.push_str(&format!("\n{title}:\n"));
+    for item in items {
+        text.push_str(&format!("- {prefix}{item}\n"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn names_everything_once() {
+        let text = system_text(
+            &["report.md".into(), "chart.svg".into()],
+            &["/inputs/sales.csv".into()],
+            &["pip:pygal==3.0.5".into()],
+        );
+        for part in
+            ["- /workspace/report.md\n- /workspace/chart.svg\n", "- /inputs/sales.csv\n", "- pip:pygal==3.0.5\n"]
+        {
+            assert_eq!(text.matches(part).count(), 1, "{part}");
+        }
+        assert!(!system_text(&[], &[], &[]).contains("Files you must write"));
+    }
+
+    #[test]
+    fn a_brief_may_say_little() {
+        let brief: Brief =
+            serde_json::from_str(r#"{"system":"s","prompt":"p","model":"m","something":"new"}"#).unwrap();
+        assert_eq!(brief.iterations, 30);
+        assert!(brief.outputs.is_empty());
+    }
+}

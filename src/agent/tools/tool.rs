@@ -1,0 +1,232 @@
+//! What a model can call, as it is told (the schemas) and as it is held to it (the parser).
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
+
+use crate::agent::turn::MALFORMED;
+
+/// A command line is one argument to the kernel, which takes 128 KiB at most.
+const COMMAND_LIMIT: usize = 64 * 1024;
+const TIMEOUT_DEFAULT: u64 = 120;
+const TIMEOUT_LIMIT: u64 = 600;
+
+/// A call whose arguments are in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tool {
+    Shell { command: String, timeout_seconds: u64 },
+    ReadFile { path: String },
+    WriteFile { path: String, content: String },
+    RequestCapability { capability: String, reason: String },
+    Finish { summary: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Shell {
+    command: String,
+    timeout_seconds: Option<u64>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ReadFile {
+    path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WriteFile {
+    path: String,
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RequestCapability {
+    capability: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Finish {
+    summary: String,
+}
+
+impl Tool {
+    /// Parses a call.
+    ///
+    /// # Errors
+    /// A sentence for the model: which tool or argument is wrong, and what would be right.
+    pub(crate) fn parse(name: &str, arguments: &str) -> Result<Self, String> {
+        let tool = match name {
+            "shell" => {
+                let Shell { command, timeout_seconds } = read(name, arguments)?;
+                Self::Shell { command, timeout_seconds: timeout_seconds.unwrap_or(TIMEOUT_DEFAULT) }
+            }
+            "read_file" => {
+                let ReadFile { path } = read(name, arguments)?;
+                Self::ReadFile { path }
+            }
+            "write_file" => {
+                let WriteFile { path, content } = read(name, arguments)?;
+                Self::WriteFile { path, content }
+            }
+            "request_capability" => {
+                let RequestCapability { capability, reason } = read(name, arguments)?;
+                Self::RequestCapability { capability, reason }
+            }
+            "finish" => {
+                let Finish { summary } = read(name, arguments)?;
+                Self::Finish { summary }
+            }
+            _ => {
+                return Err(format!(
+                    "there is no tool `{name}`; there are shell, read_file, write_file, request_capability and finish"
+                ));
+            }
+        };
+        tool.check()?;
+        Ok(tool)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Shell { command, .. } if command.trim().is_empty() => Err("shell: `command` is empty".into()),
+            Self::Shell { command, .. } if command.len() > COMMAND_LIMIT => {
+                Err(format!("shell: `command` has more than {COMMAND_LIMIT} bytes; write a script with write_file"))
+            }
+            Self::Shell { command, .. } if command.contains('\0') => Err("shell: `command` holds a NUL".into()),
+            Self::Shell { timeout_seconds, .. } if !(1..=TIMEOUT_LIMIT).contains(timeout_seconds) => {
+                Err(format!("shell: `timeoutSeconds` is {timeout_seconds}; it can be 1 to {TIMEOUT_LIMIT}"))
+            }
+            Self::RequestCapability { capability, .. } if capability.trim().is_empty() => {
+                Err("request_capability: `capability` is empty; it looks like pip:NAME or apt:NAME".into())
+            }
+            Self::RequestCapability { reason, .. } if reason.trim().is_empty() => {
+                Err("request_capability: `reason` is empty; a person decides by it".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One line for people.
+    pub(crate) fn title(&self) -> String {
+        match self {
+            Self::Shell { command, .. } => format!("shell: {command}"),
+            Self::ReadFile { path } => format!("read_file: {path}"),
+            Self::WriteFile { path, content } => format!("write_file: {path} ({} bytes)", content.len()),
+            Self::RequestCapability { capability, reason } => format!("request_capability: {capability} — {reason}"),
+            Self::Finish { summary } => format!("finish: {summary}"),
+        }
+    }
+
+    /// The `tools` of a chat request.
+    pub(crate) fn definitions() -> Value {
+        json!([
+            definition(
+                "shell",
+                "Runs a command with /bin/sh in /workspace and returns its exit code, stdout and stderr. What it \
+                 leaves running is ended with it. `refused` lists what the gate refused meanwhile.",
+                &json!({
+                    "command": {"type": "string"},
+                    "timeoutSeconds": {"type": "integer", "minimum": 1, "maximum": TIMEOUT_LIMIT,
+                                       "description": format!("default {TIMEOUT_DEFAULT}")},
+                }),
+                &["command"],
+            ),
+            definition(
+                "read_file",
+                "Reads a text file under /workspace, /inputs or /tmp.",
+                &json!({"path": {"type": "string"}}),
+                &["path"],
+            ),
+            definition(
+                "write_file",
+                "Writes a text file under /workspace or /tmp, replacing what was there; folders are made.",
+                &json!({"path": {"type": "string"}, "content": {"type": "string"}}),
+                &["path", "content"],
+            ),
+            definition(
+                "request_capability",
+                "Asks a person for something this container lacks, such as pip:NAME or apt:NAME. Returns the decision.",
+                &json!({
+                    "capability": {"type": "string"},
+                    "reason": {"type": "string", "description": "what it is needed for; the person decides by it"},
+                }),
+                &["capability", "reason"],
+            ),
+            definition(
+                "finish",
+                "Ends the work. Call it once everything asked for is done and written.",
+                &json!({"summary": {"type": "string"}}),
+                &["summary"],
+            ),
+        ])
+    }
+}
+
+/// Through a map, since a struct would also be read from an array.
+fn read<T: DeserializeOwned>(tool: &str, arguments: &str) -> Result<T, String> {
+    match serde_json::from_str::<Map<String, Value>>(arguments) {
+        Ok(members) if !members.contains_key(MALFORMED) => {
+            serde_json::from_value(members.into()).map_err(|error| format!("{tool}: {error}"))
+        }
+        _ => Err(format!("{tool}: the arguments are not a JSON object; call it again with valid JSON")),
+    }
+}
+
+fn definition(name: &str, description: &str, properties: &Value, required: &[&str]) -> Value {
+    json!({"type": "function", "function": {"name": name, "description": description, "parameters": {
+        "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+    }}})
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn takes_what_the_schemas_say() {
+        assert_eq!(
+            Tool::parse("shell", r#"{"command":"ls"}"#).unwrap(),
+            Tool::Shell { command: "ls".into(), timeout_seconds: 120 }
+        );
+        for definition in Tool::definitions().as_array().unwrap() {
+            let function = &definition["function"];
+            let required = function["parameters"]["required"].as_array().unwrap();
+            let arguments: serde_json::Map<_, _> =
+                required.iter().map(|name| (name.as_str().unwrap().to_owned(), json!("x"))).collect();
+            let parsed = Tool::parse(function["name"].as_str().unwrap(), &Value::from(arguments).to_string());
+            assert!(parsed.is_ok(), "{function}: {parsed:?}");
+        }
+    }
+
+    #[test]
+    fn says_which_argument_is_wrong() {
+        for (name, arguments, part) in [
+            ("shell", r#"{"cmd":"ls"}"#, "unknown field `cmd`"),
+            ("shell", r#"{"command":"ls","timeoutSeconds":601}"#, "1 to 600"),
+            ("shell", r#"{"command":"ls","timeoutSeconds":-1}"#, "expected u64"),
+            ("shell", r#"{"command":" "}"#, "empty"),
+            ("shell", r#"{"command":["ls"]}"#, "expected a string"),
+            ("read_file", "{}", "missing field `path`"),
+            ("write_file", r#"["a","b"]"#, "not a JSON object"),
+            ("request_capability", r#"{"capability":"pip:x","reason":""}"#, "a person decides"),
+            ("bash", "{}", "no tool `bash`"),
+        ] {
+            let error = Tool::parse(name, arguments).unwrap_err();
+            assert!(error.contains(part), "{name} {arguments}: {error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(name in "(shell|read_file|finish|\\PC{0,5})", arguments in "\\PC{0,60}|\\{\"command\":\\PC{0,9}\\}") {
+            let _ = Tool::parse(&name, &arguments);
+        }
+    }
+}
