@@ -50,6 +50,8 @@ ANALYSIS_SCRIPT = '''\
 import collections, csv, json, sys
 from decimal import Decimal
 
+COLOURS = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
+
 %(drawing)s
 
 with open("/inputs/sales.csv", newline="") as source:
@@ -99,7 +101,8 @@ except ModuleNotFoundError as missing:
 
 def draw(names, lines):
     chart = pygal.Line(title="Net revenue by month", x_labels=names, x_label_rotation=30, width=960, height=480,
-                       value_formatter=lambda value: format(value, ",.0f"), js=[], no_prefix=True)
+                       value_formatter=lambda value: format(value, ",.0f"), js=[], no_prefix=True,
+                       style=pygal.style.Style(colors=COLOURS))
     for region, values in lines.items():
         chart.add(region, values)
     chart.render_to_file("/workspace/chart.svg")'''
@@ -112,11 +115,14 @@ def draw(names, lines):
     top = max(max(values) for values in lines.values()) or 1
     parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 960 480" font-family="sans-serif" font-size="12">',
              '<text x="60" y="24" font-size="16">Net revenue by month, %s to %s</text>' % (names[0], names[-1])]
-    colours = ("#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377")
+    for part in range(5):
+        y = 440 - 95 * part
+        parts.append('<path stroke="#ddd" d="M60 %d H820"/><text x="52" y="%d" text-anchor="end">%s</text>'
+                     % (y, y + 4, format(part * top / 4, ",.0f")))
     for index, (region, values) in enumerate(lines.items()):
         step = 760 / max(1, len(values) - 1)
         points = " ".join("%.1f,%.1f" % (60 + i * step, 440 - 380 * value / top) for i, value in enumerate(values))
-        colour = colours[index % len(colours)]
+        colour = COLOURS[index % len(COLOURS)]
         parts.append('<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/>' % (colour, points))
         parts.append('<text x="840" y="%d" fill="%s">%s</text>' % (60 + 20 * index, colour, escape(region)))
     parts.append("</svg>")

@@ -151,9 +151,10 @@ class Connection(http.server.BaseHTTPRequestHandler):
         try:
             request = json_object(body.decode("utf-8"), "the request")
             answer = completion(request)
-        except (Refused, UnicodeDecodeError) as error:
-            print("refused: %s" % error, file=sys.stderr, flush=True)
-            return self.fail(400, str(error))
+        except Refused as error:
+            return self.refuse(str(error))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            return self.refuse("the request has not the form it needs: %s: %s" % (type(error).__name__, error))
         if request.get("stream"):
             usage = (request.get("stream_options") or {}).get("include_usage")
             events = ["data: %s\n\n" % json.dumps(piece) for piece in chunks(answer, usage)] + ["data: [DONE]\n\n"]
@@ -204,6 +205,10 @@ class Connection(http.server.BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         self.wfile.write(data)
+
+    def refuse(self, reason):
+        print("refused: %s" % reason, file=sys.stderr, flush=True)
+        self.fail(400, reason)
 
     def fail(self, status, message):
         self.answer(status, {"error": {"message": message, "type": "invalid_request_error", "code": "refused"}})
