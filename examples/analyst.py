@@ -230,7 +230,7 @@ def gather(prompt):
     parsed(written, "write_file")
     (counted,) = yield "", [shell("python3 /workspace/count.py")]
     found = numbers(output(counted, "count.py"), "count.py", ("rows", "duplicates", "missing"))
-    if found["rows"] != int(lines) - 1:
+    if found["rows"] not in (int(lines) - 1, int(lines)):  # the last line may lack its newline
         raise Refused("count.py counts %d rows, but wc saw %s lines" % (found["rows"], lines))
     gaps = {name: number for name, number in found["missing"].items() if number}
     verdict = "sums can be trusted once repeated orders count once and rows without a number are left out"

@@ -1,0 +1,6 @@
+//! The one integration binary: a file a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod desk;
+mod examples;
+mod model_server;
