@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod desk;
+mod docs;
 mod examples;
 mod model_server;
