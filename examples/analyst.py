@@ -318,7 +318,9 @@ def obtain(package, version, words):
     (decision,) = yield "No. I have to ask.", [
         ("request_capability", {"capability": "pip:%s==%s" % (package, version), "reason": reason})
     ]
-    answer = parsed(decision, "request_capability")
+    answer = json_object(decision, "request_capability")
+    if answer.get("error"):
+        return "%s could not be asked for: %s" % (package, answer["error"])
     status, comment = answer.get("status"), (answer.get("comment") or "").strip()
     if status in ("approved", "applied"):
         return None

@@ -42,21 +42,33 @@ def next_turn(messages):
     task = TASKS[titles[0]](prompt)
     number = 0
     text, calls = next(task)
+    asking, got = list(range(len(calls))), {}
     for message in said:
-        had = [(c.get("function", {}).get("name"), c.get("function", {}).get("arguments")) for c in message.get("tool_calls") or []]
-        would = [(name, arguments) for name, arguments in calls]
-        if [(name, loads(arguments)) for name, arguments in had] != would:
-            raise Refused("the conversation holds a turn that this server would not have answered: %.300s" % json.dumps(had))
-        ids = [call.get("id") for call in message["tool_calls"]]
-        unanswered = [i for i in ids if i not in results]
+        made = message.get("tool_calls") or []
+        had = [(call["function"]["name"], loads(call["function"]["arguments"])) for call in made]
+        if had != [calls[n] for n in asking]:
+            raise Refused("the conversation has a turn that this server would not have answered: %.300s" % json.dumps(had))
+        unanswered = [call["id"] for call in made if call["id"] not in results]
         if unanswered:
-            raise Refused("no result for the tool calls %s" % ", ".join(map(str, unanswered)))
-        number += len(ids)
+            raise Refused("no result for the tool calls %s" % ", ".join(unanswered))
+        number += len(made)
+        got.update((n, results[call["id"]]) for n, call in zip(asking, made))
+        asking = [n for n in asking if interrupted(got[n])]
+        if asking:
+            text = "That was interrupted; again."
+            continue
         try:
-            text, calls = task.send([results[i] for i in ids])
+            text, calls = task.send([got[n] for n in range(len(calls))])
         except StopIteration:
             raise Refused("the task was finished; nothing follows") from None
-    return text, [("call_%d" % (number + n), name, arguments) for n, (name, arguments) in enumerate(calls, start=1)]
+        asking, got = list(range(len(calls))), {}
+    return text, [("call_%d" % (number + at), *calls[n]) for at, n in enumerate(asking, start=1)]
+
+
+def interrupted(result):
+    """Whether an attempt ended in the middle of a call, so that its effect is unknown; all of ours can be repeated."""
+    value = loads(result)
+    return isinstance(value, dict) and str(value.get("error")).startswith("interrupted")
 
 
 def loads(arguments):

@@ -120,6 +120,19 @@ fn results_that_do_not_serve_are_refused() {
 }
 
 #[test]
+fn an_interrupted_call_is_made_again() {
+    let server = ModelServer::start(&[]);
+    let head = json!({"exit": 0, "stdout": "order_id,units\nA1,3\n", "stderr": "", "truncated": false, "refused": []});
+    let cut = json!({"error": "interrupted: the attempt ended before this finished"});
+    let (status, answer) = after_first_look(&server, &head, &cut);
+    assert_eq!(status, 200, "{answer}");
+    let calls = answer["choices"][0]["message"]["tool_calls"].as_array().unwrap();
+    let [call] = &calls[..] else { panic!("{answer}") };
+    assert_eq!(call["id"], "call_3");
+    assert!(call["function"]["arguments"].as_str().unwrap().contains("wc -l"), "{answer}");
+}
+
+#[test]
 fn requests_that_are_none_are_refused() {
     let server = ModelServer::start(&[]);
     for body in ["", "[]", "{", r#"{"messages": 3}"#, r#"{"messages": [7]}"#, r#"{"messages": [{"role": "user"}]}"#] {
