@@ -1,0 +1,2 @@
+//! The floor of `taskforge --version`: a static program that starts and ends.
+fn main() {}

@@ -1,0 +1,282 @@
+#!/usr/bin/env python3
+"""Measures what docs/performance.md promises: pairs of floor and ours, interleaved, as a Markdown table.
+
+    python3 benches/run.py [--pairs N] [--only NAME] [--skip-build] [--write docs/performance.md]
+
+The two of a pair run one after the other in random order, so that a slow moment of the machine hits both; the ratio is
+the median of the pairs' ratios. A pair's time runs from before the process is spawned until it has ended.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.dont_write_bytecode = True
+import engine  # noqa: E402
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+TARGET = "x86_64-unknown-linux-musl"
+TARGET_DIR = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", REPOSITORY / "target")).resolve()
+BINARY = TARGET_DIR / TARGET / "release" / "taskforge"
+FLOORS = TARGET_DIR / "bench-floors"
+
+# ---- All that is assumed about the command line of taskforge
+# A command that journals one event of a run and touches nothing else.
+COMMIT = ["helper", "progress", "bench", "measured"]
+INIT = ["init"]
+START = ["run", "start", "bench", "--run-id", "bench", "--detach"]
+TICK = ["tick", "bench"]
+KILL = ["kill", "--reason", "the measurement is over"]
+
+# A run that nobody drives: its only node waits for a session that never comes.
+IDLE_WORKFLOW = """---
+workflowId: bench
+title: Bench
+nodes:
+  - id: idle
+    title: Idle
+    kind: session_turn
+    prompt: Nothing.
+---
+"""
+# `keep` holds the gate up; `next` becomes ready in the tick that finds the file `go`, and its dispatch is what is timed.
+DISPATCH_WORKFLOW = """---
+workflowId: bench
+title: Bench
+nodes:
+  - id: keep
+    title: Keep the gate up
+    kind: session_turn
+    prompt: Sleep.
+    container: {runtime: command, command: [sleep, "600"]}
+  - id: go
+    title: Wait for the word
+    kind: wait
+    waitFor: {type: file_exists, path: nodes/go/go}
+  - id: next
+    title: What is timed
+    kind: session_turn
+    needs: [go]
+    prompt: Sleep.
+    container: {runtime: command, command: [sleep, "600"]}
+---
+"""
+
+
+def spawned(arguments):
+    """Milliseconds from spawning `arguments` to their end; ends the program if they fail."""
+    arguments = [str(argument) for argument in arguments]
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    start = time.perf_counter_ns()
+    child = os.posix_spawn(arguments[0], arguments, os.environ, file_actions=quiet)
+    _, status = os.waitpid(child, 0)
+    taken = (time.perf_counter_ns() - start) / 1e6
+    if status != 0:
+        raise SystemExit("`%s` ended with status %d" % (" ".join(arguments), os.waitstatus_to_exitcode(status)))
+    return taken
+
+
+def silent(*arguments):
+    subprocess.run([str(argument) for argument in arguments], check=True, stdout=subprocess.DEVNULL)
+
+
+def registry(folder, workflow):
+    """A new registry with one started run of `workflow`; its path."""
+    root = pathlib.Path(folder) / "registry"
+    silent(BINARY, *INIT, root)
+    (root / "workflows" / "bench.task.md").write_text(workflow)
+    silent(BINARY, "--registry", root, *START)
+    return root
+
+
+class Version:
+    name = "`taskforge --version` vs an empty static binary"
+    limit, pairs = 3.0, 300
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def floor(self):
+        return spawned([FLOORS / "empty"])
+
+    def ours(self):
+        return spawned([BINARY, "--version"])
+
+
+class Commit:
+    name = "a commit vs its system calls"
+    limit, pairs = 2.5, 300
+
+    def __enter__(self):
+        # Both on the disk that registries live on; a tmpfs would make fdatasync free.
+        self.folder = tempfile.mkdtemp(dir=TARGET_DIR)
+        self.root = registry(self.folder, IDLE_WORKFLOW)
+        self.plain = pathlib.Path(self.folder) / "plain"
+        self.plain.mkdir()
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.folder)
+
+    def floor(self):
+        return spawned([FLOORS / "commit", self.plain])
+
+    def ours(self):
+        return spawned([BINARY, "--registry", self.root, *COMMIT])
+
+
+class Dispatch:
+    name = "a dispatch through `tick` vs create and start"
+    limit, pairs = 1.25, 15
+
+    def __enter__(self):
+        self.connection = engine.Connection()
+        self.round = None
+        return self
+
+    def __exit__(self, *_):
+        self.end_round()
+
+    def ready(self):
+        """A run whose gate is up and whose node `next` a tick would start; made anew for each pair."""
+        folder = tempfile.mkdtemp(dir=TARGET_DIR)
+        root = registry(folder, DISPATCH_WORKFLOW)
+        self.round = (folder, root)
+        self.key = json.loads(
+            subprocess.run([str(BINARY), "--registry", str(root), "run", "show", "bench", "--json"],
+                           check=True, capture_output=True, text=True).stdout)["registry"]
+        for _ in range(200):
+            if any(c["State"] == "running" for c in engine.containers(self.connection, registry=self.key, node="keep")):
+                break
+            silent(BINARY, "--registry", root, *TICK)
+            time.sleep(0.1)
+        else:
+            raise SystemExit("the node `keep` did not start")
+        (root / "runs/bench/nodes/go").mkdir(parents=True, exist_ok=True)
+        (root / "runs/bench/nodes/go/go").touch()
+        time.sleep(0.5)
+        return root
+
+    def end_round(self):
+        if self.round:
+            folder, root = self.round
+            silent(BINARY, "--registry", root, *KILL)
+            shutil.rmtree(folder)
+            self.round = None
+
+    def ours(self):
+        self.end_round()
+        root = self.ready()
+        taken = spawned([BINARY, "--registry", root, *TICK])
+        (self.started,) = engine.containers(self.connection, registry=self.key, node="next")
+        return taken
+
+    def floor(self):
+        # The same HostConfig as ours had: the pair is always ours first, then an idle moment, then this.
+        wanted = engine.twin(self.connection, self.started["Id"])
+        name = "tf-bench-%d" % os.getpid()
+        time.sleep(0.5)
+        start = time.perf_counter_ns()
+        engine.start(self.connection, name, wanted)
+        taken = (time.perf_counter_ns() - start) / 1e6
+        engine.remove(self.connection, name)
+        return taken
+
+    fixed_order = True
+
+
+BENCHES = {"version": Version, "commit": Commit, "dispatch": Dispatch}
+
+
+def measure(bench, pairs, order):
+    with bench:
+        for _ in range(0 if pairs < 50 else 10):  # caches, and the first file of a folder
+            bench.floor()
+            bench.ours()
+        floors, ours = [], []
+        for _ in range(pairs):
+            if getattr(bench, "fixed_order", False) or order.random() < 0.5:
+                ours.append(bench.ours())
+                floors.append(bench.floor())
+            else:
+                floors.append(bench.floor())
+                ours.append(bench.ours())
+    return floors, ours
+
+
+def spread(values, form):
+    return " / ".join(form % value for value in (min(values), statistics.median(values), max(values)))
+
+
+def row(bench, floors, ours):
+    ratios = [mine / floor for floor, mine in zip(floors, ours)]
+    form = "%.2f" if statistics.median(floors) < 20 else "%.0f"
+    kept = "yes" if statistics.median(ratios) <= bench.limit else "**no**"
+    cells = (bench.name, len(ratios), spread(floors, form), spread(ours, form), spread(ratios, "%.2f"), "%.2f" % bench.limit)
+    return "| %s | %d | %s | %s | %s | %s | %s |" % (*cells, kept)
+
+
+def machine():
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    return "%s, %d processors, Linux %s" % (model, os.cpu_count(), platform.release())
+
+
+def build():
+    subprocess.run(["cargo", "build", "--release", "--locked"], cwd=REPOSITORY, check=True)
+    FLOORS.mkdir(parents=True, exist_ok=True)
+    for source in sorted((HERE / "floor").glob("*.rs")):
+        options = ["-O", "--target", TARGET, "--edition", "2024", "-C", "panic=abort", "-C", "strip=symbols"]
+        subprocess.run(["rustc", *options, "-o", FLOORS / source.stem, source], cwd=REPOSITORY, check=True)
+
+
+def table(chosen, pairs):
+    order = random.Random(1)
+    lines = ["| what | pairs | floor, ms (min / median / max) | taskforge, ms | ratio, pair by pair | at most | kept |"]
+    lines.append("|---|---:|---|---|---|---:|---|")
+    for name in chosen:
+        bench = BENCHES[name]()
+        print("measuring %s ..." % name, file=sys.stderr)
+        lines.append(row(bench, *measure(bench, pairs or bench.pairs, order)))
+    megabytes = BINARY.stat().st_size / 1e6
+    lines.append("| the release binary, MB | | | %.1f | | 25 | %s |" % (megabytes, "yes" if megabytes < 25 else "**no**"))
+    lines += ["", "Measured on %s." % machine()]
+    return "\n".join(lines)
+
+
+def write(path, text):
+    begin, end = "<!-- table -->", "<!-- end of table -->"
+    document = path.read_text()
+    head, rest = document.split(begin)
+    path.write_text("%s%s\n\n%s\n\n%s%s" % (head, begin, text, end, rest.split(end)[1]))
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    arguments.add_argument("--pairs", type=int, help="instead of each measurement's own number")
+    arguments.add_argument("--only", action="append", choices=list(BENCHES))
+    arguments.add_argument("--skip-build", action="store_true")
+    arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
+    given = arguments.parse_args()
+    if not given.skip_build:
+        build()
+    text = table(given.only or list(BENCHES), given.pairs)
+    print(text)
+    if given.write:
+        write(given.write, text)
+
+
+if __name__ == "__main__":
+    main()

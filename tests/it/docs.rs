@@ -1,0 +1,55 @@
+//! Documents that state what the code states must state the same.
+
+use std::fs;
+
+use taskforge::failure::Kind;
+
+use crate::model_server::repository;
+
+fn document(path: &str) -> String {
+    fs::read_to_string(repository(path)).unwrap()
+}
+
+#[test]
+fn every_dependency_is_explained_and_nothing_else() {
+    let manifest: toml::Table = document("Cargo.toml").parse().unwrap();
+    let mut wanted: Vec<String> = ["dependencies", "dev-dependencies"]
+        .iter()
+        .flat_map(|section| manifest[*section].as_table().unwrap().keys().cloned())
+        .collect();
+    let text = document("docs/dependencies.md");
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut explained: Vec<String> = rows.map(|row| row.split('`').next().unwrap().to_owned()).collect();
+    wanted.sort();
+    explained.sort();
+    assert_eq!(explained, wanted);
+}
+
+#[test]
+fn every_exit_code_is_documented() {
+    use Kind::{Conflict, Failed, Integrity, Killed, Locked, NotFound, Refused, Stale, Unavailable, Usage, Waiting};
+    let text = document("docs/exit-codes.md");
+    let table = text.split("## An agent's container").next().unwrap();
+    let kinds = [Failed, Usage, NotFound, Refused, Locked, Stale, Conflict, Integrity, Unavailable, Killed, Waiting];
+    for kind in kinds {
+        let row = format!("| {} | `{}` |", kind.exit_code(), kind.code());
+        assert!(table.contains(&row), "docs/exit-codes.md lacks a row {row}");
+    }
+    // `0` stands there as well; a kind that is new has to be added to both.
+    assert_eq!(table.lines().filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit()).count(), 12);
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let designs = fs::read_dir(repository("docs/design")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/registry-format.md"];
+    for page in pages.iter().map(|page| repository(page)).chain(designs) {
+        let text = fs::read_to_string(&page).unwrap();
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = target.split('#').next().unwrap();
+            if !target.starts_with("http") && !target.is_empty() {
+                assert!(page.parent().unwrap().join(target).exists(), "{}: {target}", page.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The one integration binary: a file a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod desk;
+mod docs;
+mod examples;
+mod model_server;

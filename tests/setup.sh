@@ -1,0 +1,192 @@
+# shellcheck shell=bash
+# What `demo`, `test` and `.ci/run` need on a machine, each made only where it is missing. Sourced by those three; also
+# run as `bash tests/setup.sh FUNCTION` where one of them has to become root. Never stops, restarts or configures an
+# Engine that is there already.
+
+DOCKER_SOCKET=/var/run/docker.sock
+RUST_TARGET=x86_64-unknown-linux-musl
+SETUP_FILE=${BASH_SOURCE[0]}
+# 1: do what is needed without asking. The callers set it from --yes and CI.
+: "${ASSUME_YES:=0}"
+
+say() { printf '%s\n' "$*"; }
+step() { printf '\n== %s\n' "$*"; }
+die() {
+    printf 'error: %s\n' "$1" >&2
+    shift
+    local hint
+    for hint in "$@"; do printf 'hint: %s\n' "$hint" >&2; done
+    exit 1
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# confirm QUESTION: yes with --yes; otherwise asks, and without a terminal the answer is no.
+confirm() {
+    [ "$ASSUME_YES" = 1 ] && return 0
+    [ -t 0 ] || return 1
+    local answer
+    read -r -p "$1 [y/N] " answer
+    [[ $answer == [yY] || $answer == [yY][eE][sS] ]]
+}
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then
+        "$@"
+    elif have sudo; then
+        sudo "$@"
+    else
+        die "\`$*\` needs root and there is no sudo" "run it as root, then run this again"
+    fi
+}
+
+# apt_install PACKAGE...: quiet, refreshes the package lists only if they do not know a package.
+apt_install() {
+    have apt-get || die "$* is missing and there is no apt-get here" "install $* with your distribution's packages"
+    local log
+    log=$(mktemp)
+    local -a apt=(env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300)
+    if ! as_root "${apt[@]}" install -y -qq --no-install-recommends "$@" >"$log" 2>&1; then
+        as_root "${apt[@]}" update -qq >"$log" 2>&1 || true
+        if ! as_root "${apt[@]}" install -y -qq --no-install-recommends "$@" >>"$log" 2>&1; then
+            cat "$log" >&2
+            rm -f "$log"
+            die "apt-get could not install $*"
+        fi
+    fi
+    rm -f "$log"
+}
+
+# ---- the Docker Engine
+
+engine_answers() {
+    if have curl; then
+        curl -fsS --max-time 5 --unix-socket "$DOCKER_SOCKET" http://engine/_ping >/dev/null 2>&1
+    else
+        have docker && DOCKER_HOST="unix://$DOCKER_SOCKET" docker version >/dev/null 2>&1
+    fi
+}
+
+ensure_docker() {
+    have curl || apt_install curl ca-certificates
+    engine_answers && return 0
+    if [ -S "$DOCKER_SOCKET" ] && [ ! -w "$DOCKER_SOCKET" ] && as_root curl -fsS --max-time 5 \
+        --unix-socket "$DOCKER_SOCKET" http://engine/_ping >/dev/null 2>&1; then
+        enter_docker_group
+    fi
+    if have dockerd; then
+        confirm "The Docker Engine is installed but does not answer. Start it?" ||
+            die "the Docker Engine does not answer at $DOCKER_SOCKET" "start it, or run this with --yes"
+    else
+        confirm "There is no Docker Engine on this machine. Install and start it (package docker.io)?" ||
+            die "there is no Docker Engine on this machine" "\`apt-get install docker.io\`, or run this with --yes"
+    fi
+    as_root bash "$SETUP_FILE" install_and_start_docker
+    engine_answers || enter_docker_group
+}
+
+# The socket belongs to root and the group docker. Being in that group is as good as being root, so it is asked for.
+enter_docker_group() {
+    local user
+    user=$(id -un)
+    [ -z "${TASKFORGE_IN_DOCKER_GROUP:-}" ] ||
+        die "$user still may not use $DOCKER_SOCKET" "log in again, so that the group docker takes effect"
+    if ! id -nG "$user" | tr ' ' '\n' | grep -qx docker; then
+        confirm "Add $user to the group docker? (Its members can become root.)" ||
+            die "$user may not use $DOCKER_SOCKET" "run this as root, or \`sudo usermod -aG docker $user\`"
+        as_root usermod -aG docker "$user"
+    fi
+    [ -n "${ENTRY:-}" ] || die "$user may use $DOCKER_SOCKET after the next login" "log in again"
+    export TASKFORGE_IN_DOCKER_GROUP=1
+    exec sg docker -c "$(printf '%q ' "$ENTRY" "${ENTRY_ARGUMENTS[@]}")"
+}
+
+# As root. Works with systemd and without it (containers, minimal machines).
+install_and_start_docker() {
+    exec 9>/run/taskforge-docker.lock
+    flock 9
+    engine_answers && return 0
+    local systemd=0
+    [ -d /run/systemd/system ] && systemd=1
+    if ! have dockerd || ! have iptables; then
+        # Without systemd the package's own start script would fail and take the installation with it.
+        local policy=/usr/sbin/policy-rc.d mine=0
+        if [ $systemd = 0 ] && [ ! -e $policy ]; then
+            printf '#!/bin/sh\nexit 101\n' >$policy
+            chmod +x $policy
+            mine=1
+        fi
+        (apt_install docker.io iptables) || { [ $mine = 1 ] && rm -f $policy; exit 1; }
+        [ $mine = 0 ] || rm -f $policy
+    fi
+    if [ $systemd = 1 ]; then
+        systemctl enable --now docker >/dev/null 2>&1 || true
+    else
+        start_dockerd
+    fi
+    local _
+    for _ in $(seq 300); do
+        engine_answers && return 0
+        sleep 0.1
+    done
+    [ $systemd = 1 ] || tail -n 20 /var/log/dockerd.log >&2
+    die "the Docker Engine was started and does not answer" "look at \`journalctl -u docker\` or /var/log/dockerd.log"
+}
+
+start_dockerd() {
+    if ! mountpoint -q /sys/fs/cgroup; then
+        mount -t tmpfs cgroup /sys/fs/cgroup
+        local controller
+        awk '!/^#/ && $4 == 1 { print $1 }' /proc/cgroups | while read -r controller; do
+            mkdir -p "/sys/fs/cgroup/$controller"
+            mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
+        done
+    fi
+    # A pid file that outlived its process (a restored or copied machine) would keep the Engine from starting.
+    if [ -e /var/run/docker.pid ] && [ ! -e "/proc/$(cat /var/run/docker.pid)" ]; then rm -f /var/run/docker.pid; fi
+    # Containers' packets must fit the machine's own link, which is often narrower than 1500 inside a virtual network.
+    local device mtu
+    device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
+    mtu=$(cat "/sys/class/net/$device/mtu" 2>/dev/null || echo 1500)
+    setsid dockerd --mtu "$mtu" >/var/log/dockerd.log 2>&1 </dev/null 9>&- &
+}
+
+# ---- Rust
+
+ensure_rust_target() {
+    [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ] ||
+        die "taskforge runs on Linux on x86-64, this is $(uname -s) on $(uname -m)"
+    have cargo || [ ! -x "$HOME/.cargo/bin/cargo" ] || PATH=$HOME/.cargo/bin:$PATH
+    have cargo || die "there is no Rust toolchain" "install it with rustup (https://rustup.rs), then run this again"
+    have gcc || apt_install gcc libc6-dev
+    if [ ! -d "$(rustc --print sysroot)/lib/rustlib/$RUST_TARGET" ]; then
+        have rustup || die "the Rust target $RUST_TARGET is not installed" "install it beside the toolchain"
+        rustup target add "$RUST_TARGET"
+    fi
+}
+
+# ---- the base image of agents
+
+image_exists() {
+    curl -fsS --max-time 10 --unix-socket "$DOCKER_SOCKET" "http://engine/images/$1/json" >/dev/null 2>&1
+}
+
+ensure_mmdebstrap() {
+    have mmdebstrap || apt_install mmdebstrap
+}
+
+# ensure_base_image TASKFORGE: makes it with the given binary unless the Engine has it.
+ensure_base_image() {
+    image_exists taskforge/base:default && return 0
+    ensure_mmdebstrap
+    "$1" image base
+}
+
+ensure_python3() {
+    have python3 || apt_install python3
+}
+
+if [ "${BASH_SOURCE[0]}" = "$0" ]; then
+    set -euo pipefail
+    "$@"
+fi
