@@ -65,6 +65,14 @@ pub enum Error {
     NotKilled,
     #[error("the kill is not finished: {0}")]
     KillUnfinished(String),
+    #[error("there is no image `{0}` to run in")]
+    NoBaseImage(String),
+    #[error("the recipe {} was made by another version, and this one would build something else", recipe.short())]
+    RecipeTemplate { recipe: Digest },
+    #[error("request {id} is not resolved yet")]
+    NotResolvedYet { id: RequestId },
+    #[error("request {id} cannot be resolved, so that there is nothing to approve: {reason}")]
+    Unresolvable { id: RequestId, reason: String },
     #[error("request {id} was decided already")]
     DecidedBefore { id: RequestId },
     #[error("the decision for {id} names {given}, and what stands there now is {now}")]
@@ -83,7 +91,7 @@ impl Error {
             Self::SpecChanged { .. } | Self::ImageGone { .. } | Self::Workflow(_) | Self::WorkflowChanged { .. } => true,
             Self::Container(error) => error.is_of_the_container(),
             Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
-            Self::Image(error) => error.is_missing_base(),
+            Self::NoBaseImage(_) => true,
             _ => false,
         }
     }

@@ -1,0 +1,48 @@
+//! `taskforge inbox`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::engine;
+use crate::failure::Failure;
+
+use super::root::Context;
+use super::table::Table;
+
+/// List what waits for a person
+#[derive(Debug, Args)]
+pub(crate) struct Inbox {}
+
+impl Inbox {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let registry = context.registry()?;
+        let (waiting, unreadable) = engine::inbox(&registry)?;
+        for (run, reason) in &unreadable {
+            context.output.note(format!("warning: run {run} cannot be read: {reason}"));
+        }
+        let proven = registry.layout().root().join("allowed_signers").exists();
+        context.output.result(&json!({"waiting": waiting, "decisionsProven": false}), || {
+            let mut table = Table::new(["ID", "RUN", "NODE", "WHAT", "BY", "WHY"]);
+            for item in &waiting {
+                let (id, run, node) = (item.id.to_string(), item.run.to_string(), item.node.to_string());
+                table.row([id, run, node, item.what.clone(), item.by.clone(), shorten(&item.why)]);
+            }
+            let mut text = table.or("Nothing waits for you.\n");
+            if !waiting.is_empty() {
+                text.push_str("\n`taskforge approve ID` shows what it comes down to, and asks.\n");
+                if !proven {
+                    text.push_str("Decisions are unproven: whoever runs as this user can make them.\n");
+                }
+            }
+            text
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn shorten(text: &str) -> String {
+    let line: String = text.lines().next().unwrap_or_default().chars().take(60).collect();
+    if line.len() < text.len() { format!("{line}…") } else { line }
+}

@@ -1,0 +1,48 @@
+//! `taskforge init`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::registry::{InitOptions, Registry};
+
+use super::root::Context;
+
+/// Workflows that a new registry begins with.
+const STARTERS: &[(&str, &str)] = &[
+    ("sales-report.task.md", include_str!("../../workflows/sales-report.task.md")),
+    ("sales-report.replay.jsonl", include_str!("../../workflows/sales-report.replay.jsonl")),
+];
+
+/// Make a registry: a folder for workflows, runs and decisions, ready for git
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// The folder; made if it is not there
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    /// Leave out the starter workflows
+    #[arg(long)]
+    bare: bool,
+}
+
+impl Init {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let folder = context.registry_flag().map_or(self.folder, std::path::Path::to_owned);
+        let workflows = if self.bare { &[][..] } else { STARTERS };
+        let registry = Registry::init(&folder, &InitOptions { workflows })?;
+        let root = registry.root().display().to_string();
+        let value = json!({"registry": root, "id": registry.id()?});
+        context.output.result(&value, || {
+            format!(
+                "Made a registry in {root}.\n\n\
+                 Next:\n  cd {root} && git init -q && git add -A   # review everything in git\n  \
+                 taskforge doctor                              # what this machine still lacks\n  \
+                 taskforge workflow list"
+            )
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,106 @@
+//! The list of commands. Each is a file; this one only names them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Failure;
+use crate::registry::Registry;
+
+use super::output::Output;
+use super::{
+    agent, approve, audit, completions, container, control, deny, doctor, failure_from, gate, image, inbox, init, kill,
+    llm, run, tick, unlock, workflow,
+};
+
+/// Durable, reviewable runs of AI agents in gated containers
+#[derive(Debug, Parser)]
+#[command(name = "taskforge", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Root {
+    /// Print JSON instead of text, errors included
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// The registry's folder [default: $TASKFORGE_REGISTRY, else the nearest one around the working directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) registry: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Init),
+    #[command(subcommand)]
+    Workflow(workflow::Workflow),
+    #[command(subcommand)]
+    Run(run::Run),
+    Tick(tick::Tick),
+    #[command(subcommand)]
+    Control(control::Control),
+    Inbox(inbox::Inbox),
+    Approve(approve::Approve),
+    Deny(deny::Deny),
+    Kill(kill::Kill),
+    Unlock(unlock::Unlock),
+    #[command(subcommand)]
+    Audit(audit::Audit),
+    #[command(subcommand)]
+    Image(image::Image),
+    #[command(subcommand)]
+    Container(container::Container),
+    #[command(subcommand)]
+    Llm(llm::Llm),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    /// Run a gate (what the gate's container executes)
+    #[command(subcommand, hide = true)]
+    Gate(gate::Gate),
+    /// What runs inside an agent's container
+    #[command(hide = true)]
+    Agent(agent::AgentArgs),
+}
+
+/// What every command is given.
+pub(crate) struct Context<'a> {
+    pub(crate) output: &'a Output,
+    registry: Option<PathBuf>,
+}
+
+impl Context<'_> {
+    /// The registry that the arguments, the environment or the working directory name.
+    pub(crate) fn registry(&self) -> Result<Registry, Failure> {
+        let here = std::env::current_dir().map_err(|error| failure_from::io("find", ".", &error))?;
+        Ok(Registry::resolve(self.registry.as_deref(), &here)?)
+    }
+
+    pub(crate) fn registry_flag(&self) -> Option<&std::path::Path> {
+        self.registry.as_deref()
+    }
+}
+
+impl Root {
+    pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
+        let context = Context { output, registry: self.registry };
+        match self.command {
+            Command::Init(command) => command.run(&context),
+            Command::Workflow(command) => command.run(&context),
+            Command::Run(command) => command.run(&context),
+            Command::Tick(command) => command.run(&context),
+            Command::Control(command) => command.run(&context),
+            Command::Inbox(command) => command.run(&context),
+            Command::Approve(command) => command.run(&context),
+            Command::Deny(command) => command.run(&context),
+            Command::Kill(command) => command.run(&context),
+            Command::Unlock(command) => command.run(&context),
+            Command::Audit(command) => command.run(&context),
+            Command::Image(command) => command.run(&context),
+            Command::Container(command) => command.run(&context),
+            Command::Llm(command) => command.run(&context),
+            Command::Doctor(command) => command.run(&context),
+            Command::Completions(command) => command.run(&context),
+            Command::Gate(command) => command.run(),
+            Command::Agent(command) => Ok(ExitCode::from(command.run())),
+        }
+    }
+}

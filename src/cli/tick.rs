@@ -1,0 +1,74 @@
+//! `taskforge tick`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::engine::{self, Store};
+use crate::failure::{Failure, Kind};
+use crate::run::id::RunId;
+
+use super::root::Context;
+
+/// Take runs as far as they go without waiting, then exit: what cron calls
+#[derive(Debug, Args)]
+pub(crate) struct Tick {
+    /// One run [default: all]
+    run: Option<RunId>,
+    /// All runs; the default without a RUN
+    #[arg(long, conflicts_with = "run")]
+    all: bool,
+}
+
+impl Tick {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let registry = context.registry()?;
+        if registry.killed()?.is_some() {
+            engine::finish_kill(&registry)?;
+            let failure = Failure::new(Kind::Killed, "the kill switch is on: nothing is started");
+            return Err(failure.hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"));
+        }
+        let runs = match self.run {
+            Some(run) => vec![run],
+            None => registry.runs()?,
+        };
+        let single = runs.len() == 1;
+        let mut ticked = Vec::new();
+        let mut first_error = None;
+        for run in runs {
+            // A finished run without containers has nothing that a tick could do.
+            let result = Store::open(&registry, &run).and_then(|store| {
+                let state = store.peek()?;
+                let idle = state.status.is_terminal() && !state.may_have_containers();
+                if idle { Ok(None) } else { engine::tick(&registry, &run).map(Some) }
+            });
+            match result {
+                Ok(Some(done)) => ticked.push(done),
+                Ok(None) => {}
+                // One run that cannot go on holds up no other.
+                Err(error) if !single => {
+                    context.output.note(format!("run {run}: {error}"));
+                    first_error.get_or_insert(error);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        context.output.result(&json!({"runs": ticked}), || {
+            let mut text = String::new();
+            for done in &ticked {
+                if done.busy {
+                    text.push_str(&format!("{}: another process drives it\n", done.run));
+                }
+                for action in &done.actions {
+                    text.push_str(&format!("{}: {action}\n", done.run));
+                }
+            }
+            text
+        })?;
+        match first_error {
+            Some(error) => Err(error.into()),
+            None => Ok(ExitCode::SUCCESS),
+        }
+    }
+}

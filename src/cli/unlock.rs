@@ -1,0 +1,34 @@
+//! `taskforge unlock`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::engine;
+use crate::failure::Failure;
+
+use super::root::Context;
+
+/// Turn the kill switch off; runs that were stopped stay paused
+#[derive(Debug, Args)]
+pub(crate) struct Unlock {
+    /// Why it is safe to go on
+    #[arg(long)]
+    reason: String,
+}
+
+impl Unlock {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let registry = context.registry()?;
+        let was = engine::unlock(&registry, &self.reason)?;
+        let value = json!({"unlocked": true, "was": {"reason": was.reason, "by": was.by, "at": was.at}});
+        context.output.result(&value, || {
+            format!(
+                "Unlocked. It was on since {} ({}, by {}).\nRuns that were stopped are paused: `taskforge control resume RUN`.",
+                was.at, was.reason, was.by
+            )
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,42 @@
+//! `taskforge workflow validate`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::failure::{Failure, Kind};
+
+use super::Context;
+
+/// Check workflow files and say everything that is wrong with them
+#[derive(Debug, Args)]
+pub(crate) struct Validate {
+    /// Paths, or names below `workflows/`
+    #[arg(required = true, value_name = "WORKFLOW")]
+    workflows: Vec<String>,
+}
+
+impl Validate {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let mut results = Vec::new();
+        let mut text = String::new();
+        let mut wrong = false;
+        for name in &self.workflows {
+            match super::read(context, name)? {
+                Ok(workflow) => {
+                    text.push_str(&format!("{name}: valid, {} nodes\n", workflow.nodes.len()));
+                    results.push(json!({"workflow": name, "ok": true, "workflowId": workflow.id, "problems": []}));
+                }
+                Err(problems) => {
+                    wrong = true;
+                    text.push_str(&format!("{problems}\n"));
+                    let problems: Vec<_> = problems.iter().collect();
+                    results.push(json!({"workflow": name, "ok": false, "problems": problems}));
+                }
+            }
+        }
+        context.output.result(&results, || text)?;
+        Ok(if wrong { ExitCode::from(Kind::Usage.exit_code()) } else { ExitCode::SUCCESS })
+    }
+}

@@ -1,0 +1,216 @@
+//! A person's decision: shown, made on exactly what was shown, written as a file, and applied. The same file, merged
+//! through git, counts the same.
+
+use chrono::Utc;
+use serde::Serialize;
+
+use crate::capability::{Decision, Review, Verdict as FileVerdict};
+use crate::registry::{self, Registry};
+use crate::run::command::{Command, Verdict};
+use crate::run::decide::decide;
+use crate::run::event::DecisionRecord;
+use crate::run::id::{Digest, RequestId};
+use crate::run::review;
+use crate::run::state::{RequestStatus, State};
+
+use super::actor::operator;
+use super::error::Error;
+use super::images;
+use super::inbox::{Waiting, inbox};
+use super::store::Store;
+
+/// What a person is shown.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    Capability(Box<Review>),
+    Approval {
+        waiting: Waiting,
+        /// Files of the nodes that it needs: path, digest, bytes.
+        artifacts: Vec<crate::run::definition::Artifact>,
+        prompt: String,
+    },
+}
+
+/// What became of a decision.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decided {
+    pub id: RequestId,
+    pub run: crate::run::id::RunId,
+    pub verdict: &'static str,
+    pub by: String,
+    pub digest: Digest,
+    /// Whether a signature proves it.
+    pub proven: bool,
+}
+
+/// What waits under `text`: an id, the start of one that fits nothing else, or `run/node`.
+///
+/// # Errors
+/// [`Error::NothingWaits`], [`Error::Ambiguous`], or that the registry cannot be read.
+pub fn find_waiting(registry: &Registry, text: &str) -> Result<Waiting, Error> {
+    let (waiting, _) = inbox(registry)?;
+    let fits = |item: &&Waiting| {
+        item.id.as_str().starts_with(text) || format!("{}/{}", item.run, item.node) == text
+    };
+    let found: Vec<&Waiting> = waiting.iter().filter(fits).collect();
+    match found.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(decided_before(registry, text).unwrap_or_else(|| Error::NothingWaits(text.to_owned()))),
+        many => {
+            let found = many.iter().map(|item| item.id.to_string()).collect();
+            Err(Error::Ambiguous { text: text.to_owned(), found })
+        }
+    }
+}
+
+/// A request that does not wait any more deserves a better answer than "unknown".
+fn decided_before(registry: &Registry, text: &str) -> Option<Error> {
+    let id = RequestId::parse(text).ok()?;
+    for run in registry.runs().ok()? {
+        let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { continue };
+        if let Some(request) = state.request(&id) {
+            return Some(match request.status {
+                RequestStatus::Requested => Error::NotResolvedYet { id },
+                RequestStatus::Unresolvable => Error::Unresolvable { id, reason: request.problem.clone() },
+                _ => Error::DecidedBefore { id },
+            });
+        }
+        if review::approval_node(&state, &id).is_some() {
+            return Some(Error::DecidedBefore { id });
+        }
+    }
+    None
+}
+
+/// Everything that a decision on `waiting` would be about.
+///
+/// # Errors
+/// When the run cannot be read, or nothing waits there any more.
+pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
+    let store = Store::open(registry, &waiting.run)?;
+    let state = store.load()?;
+    if let Some(request) = state.request(&waiting.id) {
+        let Some(resolution) = &request.resolution else {
+            return Err(Error::NotResolvedYet { id: waiting.id.clone() });
+        };
+        return Ok(Shown::Capability(Box::new(images::review_of(&state, request, resolution)?)));
+    }
+    let Some((definition, _)) = review::approval_node(&state, &waiting.id) else {
+        return Err(Error::NothingWaits(waiting.id.to_string()));
+    };
+    let artifacts = definition.needs.iter().filter_map(|need| state.node(need));
+    let artifacts = artifacts.flat_map(|(_, node)| node.artifacts.clone()).collect();
+    let workflow = super::policy::frozen_workflow(&store, &state)?;
+    let prompt = super::policy::prompt_of(&workflow, &state, &definition.id)?;
+    Ok(Shown::Approval { waiting: waiting.clone(), artifacts, prompt })
+}
+
+/// Decides what waits under `waiting`, on what `digest` names, and lets it take effect in the journal.
+///
+/// # Errors
+/// [`Error::Stale`] when something else stands there now; [`Error::Refused`] when it was decided before.
+pub fn decide_on(
+    registry: &Registry,
+    waiting: &Waiting,
+    verdict: Verdict,
+    digest: &Digest,
+    comment: &str,
+) -> Result<Decided, Error> {
+    let store = Store::open(registry, &waiting.run)?;
+    let by = operator();
+    let file = Decision::new(
+        waiting.id.clone(),
+        waiting.run.clone(),
+        match verdict {
+            Verdict::Approve => FileVerdict::Approve,
+            Verdict::Deny => FileVerdict::Deny,
+        },
+        digest.clone(),
+        comment,
+        &by,
+        Utc::now(),
+    )?;
+    let bytes = file.to_bytes();
+    let record = record(&file, &bytes);
+    let path = registry.layout().decision(&waiting.id);
+    store.commit_with(&by, |state, now| {
+        let command = Command::Decide { id: waiting.id.clone(), verdict, decision: record.clone() };
+        let events = decide(state, command, now)
+            .map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
+        // The file first: a crash before the journal leaves a decision that the next tick takes up.
+        registry::write_new_durable(&path, &bytes)?;
+        Ok(events)
+    })?;
+    Ok(Decided {
+        id: waiting.id.clone(),
+        run: waiting.run.clone(),
+        verdict: match verdict {
+            Verdict::Approve => "approved",
+            Verdict::Deny => "denied",
+        },
+        by,
+        digest: digest.clone(),
+        proven: false,
+    })
+}
+
+fn record(file: &Decision, bytes: &[u8]) -> DecisionRecord {
+    DecisionRecord {
+        by: file.by().to_owned(),
+        at: file.at().to_owned(),
+        digest: file.digest().clone(),
+        comment: file.comment().to_owned(),
+        file: Digest::of(bytes),
+        proven: false,
+    }
+}
+
+/// Takes up decision files for what waits: those that a crash left, and those that came through git.
+pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, Error> {
+    let mut ids = state.waiting_for_a_person();
+    ids.extend(state.requests.iter().filter(|r| r.status == RequestStatus::Requested).map(|r| r.id.clone()));
+    for id in ids {
+        let path = store.registry().layout().decision(&id);
+        let bytes = match registry::read_bounded(&path, 1 << 20) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => continue,
+            Err(error) => {
+                state = reject(store, &id, &error.to_string())?;
+                continue;
+            }
+        };
+        let parsed = Decision::parse(&bytes);
+        let command = match &parsed {
+            Ok(file) if *file.request() == id && file.run() == store.run() => {
+                let verdict = match file.verdict() {
+                    FileVerdict::Approve => Verdict::Approve,
+                    FileVerdict::Deny => Verdict::Deny,
+                };
+                Command::Decide { id: id.clone(), verdict, decision: record(file, &bytes) }
+            }
+            Ok(_) => {
+                state = reject(store, &id, "it is for another request")?;
+                continue;
+            }
+            Err(error) => {
+                state = reject(store, &id, &error.to_string())?;
+                continue;
+            }
+        };
+        state = match store.commit(&operator(), command) {
+            // Not resolved yet, or to be resolved again: it may fit then.
+            Err(Error::Refused { refusal: crate::run::refusal::Refusal::NotApprovable { .. }, .. }) => store.load()?,
+            Err(Error::Refused { refusal, .. }) => reject(store, &id, &refusal.to_string())?,
+            other => other?,
+        };
+    }
+    Ok(state)
+}
+
+/// A decision that cannot count stands aside, so that a right one can be made.
+fn reject(store: &Store<'_>, id: &RequestId, reason: &str) -> Result<State, Error> {
+    let path = store.registry().layout().decision(id);
+    let name = registry::set_aside(&path)?;
+    store.commit(super::actor::TICK, Command::RejectInput { input: name, reason: reason.to_owned() })
+}

@@ -1,0 +1,292 @@
+//! From a request to an image, as far as a run is concerned: resolving, the detached build, and what is there. What
+//! is built is the journal's lock and nothing else.
+
+use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
+
+use crate::capability::Review;
+use crate::image::{self, BuildOrder, Built, ImageRef, Limits, Lock, Recipe, ResolveOrder, Scope};
+use crate::registry::config::{Config, ExtraCa};
+use crate::registry::{Registry, StartPermit, write_if_changed};
+use crate::run::command::Command;
+use crate::run::event::Resolution;
+use crate::run::id::{Digest, RequestId};
+use crate::run::state::{Request, State};
+
+use super::actor::TICK;
+use super::docker::Docker;
+use super::error::Error;
+use super::store::Store;
+
+/// The base image that a reference names now.
+pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
+    docker
+        .wait(|engine| engine.image_inspect(reference))?
+        .ok_or_else(|| Error::NoBaseImage(reference.to_owned()))
+}
+
+/// The id of the image of `recipe`, if it is built.
+pub(crate) fn built(docker: &Docker, recipe: &Digest) -> Result<Option<String>, Error> {
+    let tag = format!("taskforge/agent:{}", recipe.short());
+    let Some(found) = docker.wait(|engine| engine.image_inspect(&tag))? else { return Ok(None) };
+    // Another recipe under the same twelve digits is not this one.
+    let same = found.labels.get(image::RECIPE_LABEL).map(String::as_str) == Some(recipe.as_str());
+    Ok(same.then_some(found.id))
+}
+
+/// Whether a process builds it at this moment: whether its lock is held.
+pub(crate) fn is_building(registry: &Registry, recipe: &Digest) -> Result<bool, Error> {
+    Ok(image::detached::builder(&registry.layout().image_lock(recipe))?.is_some())
+}
+
+/// When and why the last build of `recipe` failed.
+pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<Utc>, String)> {
+    let failure = image::detached::failure(&registry.layout().image(recipe)).ok()??;
+    let at = DateTime::parse_from_rfc3339(&failure.at).ok()?.with_timezone(&Utc);
+    Some((at, failure.reason))
+}
+
+/// Resolves a request to the lock of the whole set, and makes the review that a person will be shown.
+pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
+    let Some(request) = state.request(id) else { return Ok(()) };
+    let Some(base) = base_of(state, request) else {
+        let reason = "the node that asks has no container".to_owned();
+        return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop);
+    };
+    let registry = store.registry();
+    let config = registry.config()?;
+    let reference = ImageRef::parse(&base)?;
+    let granted = state.granted(&base);
+    let approved = granted.map_or_else(|| Ok(Lock::default()), lock_of)?;
+    let extra_ca = extra_ca(registry)?;
+    let scope = Scope { registry: registry.id()?, run: store.run().to_string(), key: id.to_string() };
+    let limits = limits(config);
+    let order = ResolveOrder {
+        base: &reference,
+        approved: &approved,
+        capability: &request.capability,
+        ca: extra_ca.as_deref(),
+        pip_index: config.packages.pip_index.as_deref(),
+        scope: &scope,
+        limits: &limits,
+    };
+    let guard = || -> Result<StartPermit, image::Refusal> {
+        registry.start_permit().map_err(|error| Box::new(error) as image::Refusal)
+    };
+    let engine = docker.engine()?;
+    let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
+    let command = match docker.wait(|_| image::resolve(engine.docker(), &order, &guard))? {
+        image::Resolution::Unresolvable(no) => Command::CannotResolve { id: id.clone(), reason: no.reason },
+        image::Resolution::Lock(lock) => {
+            let recipe = Recipe::new(reference.clone(), layers.clone(), lock.clone());
+            let mut resolution = Resolution {
+                base,
+                base_layers: layers.iter().map(ToString::to_string).collect(),
+                lock: serde_json::to_value(&lock).map_err(Error::Json)?,
+                lock_digest: lock.digest(),
+                recipe: recipe.identity(),
+                upon: granted.map(|granted| granted.id.clone()),
+                review: Digest::of(b""),
+            };
+            resolution.review = review_of(state, request, &resolution)?.digest();
+            Command::Resolve { id: id.clone(), resolution }
+        }
+    };
+    store.commit(TICK, command)?;
+    Ok(())
+}
+
+/// What a person is shown of a request: made from the journal alone, so that it can be shown again years later.
+pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolution) -> Result<Review, Error> {
+    let lock: Lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
+    let before = resolution.upon.as_ref().and_then(|id| state.request(id));
+    let dockerfile_before = match before {
+        Some(before) => match &before.resolution {
+            Some(earlier) => Some(recipe_of(earlier)?.dockerfile()),
+            None => None,
+        },
+        None => None,
+    };
+    let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+    Ok(Review {
+        registry: state.created.registry.clone(),
+        run: state.run.clone(),
+        request: request.id.clone(),
+        node: request.node.clone(),
+        capability: request.capability.clone(),
+        requested_by: by,
+        reason: request.reason.clone(),
+        policy_view: "ask (no rule)".to_owned(),
+        grants: grants(state, request, &lock),
+        lock: Some(lock),
+        dockerfile: recipe_of(resolution)?.dockerfile(),
+        dockerfile_before,
+    })
+}
+
+/// What would be in force after an approval: what is granted already, and this, with exact versions.
+fn grants(state: &State, request: &Request, lock: &Lock) -> Vec<String> {
+    let base = request.resolution.as_ref().map(|resolution| resolution.base.as_str());
+    let earlier = state.approved.iter().filter_map(|id| state.request(id)).filter(|other| {
+        other.id != request.id
+            && matches!(other.status, crate::run::state::RequestStatus::Approved | crate::run::state::RequestStatus::Applied)
+            && (base.is_none() || other.resolution.as_ref().map(|resolution| resolution.base.as_str()) == base)
+    });
+    earlier.chain([request]).map(|request| exact(&request.capability, lock)).collect()
+}
+
+fn exact(capability: &crate::run::capability::Capability, lock: &Lock) -> String {
+    lock.granted(capability).map_or_else(|| capability.to_string(), |granted| granted.to_string())
+}
+
+/// What was asked for, with the version that the lock gives it: the answer that an agent reads.
+pub(crate) fn granted_name(request: &Request) -> String {
+    match request.resolution.as_ref().and_then(|resolution| serde_json::from_value(resolution.lock.clone()).ok()) {
+        Some(lock) => exact(&request.capability, &lock),
+        None => request.capability.to_string(),
+    }
+}
+
+fn base_of(state: &State, request: &Request) -> Option<String> {
+    state.node(&request.node)?.0.container.as_ref().map(|container| container.image.clone())
+}
+
+fn lock_of(request: &Request) -> Result<Lock, Error> {
+    match &request.resolution {
+        Some(resolution) => serde_json::from_value(resolution.lock.clone()).map_err(Error::Json),
+        None => Ok(Lock::default()),
+    }
+}
+
+fn recipe_of(resolution: &Resolution) -> Result<Recipe, Error> {
+    let layers = resolution.base_layers.iter().map(|layer| Digest::parse(layer)).collect::<Result<Vec<_>, _>>();
+    let layers = layers.map_err(|error| Error::Usage(error.to_string()))?;
+    let lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
+    Ok(Recipe::new(ImageRef::parse(&resolution.base)?, layers, lock))
+}
+
+/// Starts the detached build of an approved set. The child takes the image's lock; whoever comes second leaves.
+pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result<(), Error> {
+    let resolution = state
+        .requests
+        .iter()
+        .filter_map(|request| request.resolution.as_ref())
+        .find(|resolution| resolution.recipe == *recipe);
+    let Some(resolution) = resolution else { return Ok(()) };
+    let made = recipe_of(resolution)?;
+    if made.identity() != *recipe {
+        return Err(Error::RecipeTemplate { recipe: recipe.clone() });
+    }
+    let registry = store.registry();
+    let folder = registry.layout().image(recipe);
+    std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
+    image::detached::clear_failure(&folder)?;
+    let order = folder.join("recipe.json");
+    write_if_changed(&order, &made.to_bytes())?;
+    // Nothing is spawned between a kill's look at builders and its end: the child looks at the switch itself.
+    let _permit = registry.start_permit()?;
+    let program = registry.layout().binary(&state.created.binary);
+    let args: Vec<std::ffi::OsString> = vec![
+        "--registry".into(),
+        registry.root().into(),
+        "image".into(),
+        "build".into(),
+        "--recipe".into(),
+        recipe.as_str().into(),
+        "--run".into(),
+        store.run().as_str().into(),
+    ];
+    image::detached::spawn(&program, &args, &registry.layout().local().join("build.out"))?;
+    // Until the child has its lock, a second look would start a second child: wait for the lock, or for the child's
+    // quick end, but not for the build.
+    let begun = std::time::Instant::now();
+    while begun.elapsed() < std::time::Duration::from_secs(5) {
+        if is_building(registry, recipe)? || failure(registry, recipe).is_some() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// The body of a detached build: builds under the lock, then ticks the run that asked.
+///
+/// # Errors
+/// When the recipe is not there or the build fails; the failure is recorded for the run to find.
+pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Built, Error> {
+    let folder = registry.layout().image(recipe);
+    let path = folder.join("recipe.json");
+    let bytes = std::fs::read(&path).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
+    let made = Recipe::parse(&bytes)?;
+    if made.identity() != *recipe {
+        return Err(Error::RecipeTemplate { recipe: recipe.clone() });
+    }
+    let config = registry.config()?;
+    let docker = Docker::default();
+    let extra_ca = extra_ca(registry)?;
+    let scope = Scope { registry: registry.id()?, run: run.to_owned(), key: recipe.to_string() };
+    let limits = limits(config);
+    let packages = registry.layout().local().join("packages");
+    let lock_file = registry.layout().image_lock(recipe);
+    let order = BuildOrder {
+        recipe: &made,
+        folder: &folder,
+        packages: &packages,
+        lock_file: &lock_file,
+        ca: extra_ca.as_deref(),
+        pip_index: config.packages.pip_index.as_deref(),
+        scope: &scope,
+        limits: &limits,
+    };
+    let guard = || -> Result<StartPermit, image::Refusal> {
+        registry.start_permit().map_err(|error| Box::new(error) as image::Refusal)
+    };
+    let engine = docker.engine()?;
+    docker.wait(|_| image::run_build(engine.docker(), &order, &guard))
+}
+
+/// Ends build processes: those that hold an image's lock.
+pub(crate) fn end_builds(registry: &Registry) {
+    let Ok(entries) = std::fs::read_dir(registry.layout().locks()) else { return };
+    for entry in entries.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with("image-") {
+            continue;
+        }
+        // The lock is held, so that the id is that of a living builder and of nobody else.
+        if let Ok(Some(pid)) = image::detached::builder(&entry.path())
+            && let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
+        {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits { wall: config.packages.build_timeout, memory: config.packages.build_memory, ..Limits::default() }
+}
+
+/// The certificates for resolving and fetching, if this host has any of its own.
+fn extra_ca(registry: &Registry) -> Result<Option<PathBuf>, Error> {
+    let setting = match &registry.config()?.packages.extra_ca {
+        ExtraCa::Auto => image::ca::ExtraCa::Auto,
+        ExtraCa::None => image::ca::ExtraCa::None,
+        ExtraCa::File(path) => image::ca::ExtraCa::File(path.clone()),
+    };
+    let Some(bundle) = image::ca::bundle(&setting)? else { return Ok(None) };
+    let path = registry.layout().local().join("ca-bundle.pem");
+    write_if_changed(&path, &bundle)?;
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    std::fs::set_permissions(&path, readable)
+        .map_err(|source| Error::Io { action: "set the mode of", path: path.clone(), source })?;
+    Ok(Some(path))
+}
+
+/// The certificates that the gate trusts: the host's, with its own if it has any.
+pub(crate) fn ca_bundle(registry: &Registry) -> Result<Option<PathBuf>, Error> {
+    if let Some(path) = extra_ca(registry)? {
+        return Ok(Some(path));
+    }
+    let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    Ok(places.into_iter().map(PathBuf::from).find(|path| path.is_file()))
+}
