@@ -67,7 +67,7 @@ impl Check {
     pub(super) fn name(&mut self, yaml: &Yaml, what: &str) -> Option<String> {
         let name = self.line(yaml, what)?;
         if name.contains(char::is_whitespace) {
-            self.problem(yaml.spot, format!("{what} {} holds white space", shown(&name)));
+            self.problem(yaml.spot, format!("{what}: {} holds white space", shown(&name)));
             return None;
         }
         Some(name)
@@ -156,7 +156,7 @@ impl Check {
         self.accept(yaml.spot, what, text, quantity::size(text))
     }
 
-    /// What a parser of another room says about `text`: "WHAT `text` WHY".
+    /// What a parser that knows nothing of files says about `text`: "WHAT: `text` WHY".
     pub(super) fn accept<T, E: std::fmt::Display>(
         &mut self,
         spot: Spot,
@@ -167,7 +167,7 @@ impl Check {
         match parsed {
             Ok(value) => Some(value),
             Err(why) => {
-                self.problem(spot, format!("{what} {} {why}", shown(text)));
+                self.problem(spot, format!("{what}: {} {why}", shown(text)));
                 None
             }
         }

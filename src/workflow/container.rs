@@ -90,8 +90,7 @@ impl Container {
         let command = fields.optional(check, "command", command);
         match (runtime, fields.entry("command")) {
             (Some(Runtime::Command), None) => {
-                let hint = "add `command: [program, argument]`";
-                check.problem_with(fields.spot, format!("{what} with the runtime `command` has no `command`"), hint);
+                fields.missing(check, "command", Some("its runtime needs one: `command: [program, argument]`"));
             }
             (Some(Runtime::Builtin | Runtime::Openclaw), Some(entry)) => {
                 let message = format!("{what} has a `command`, and its runtime does not run one");
@@ -169,7 +168,7 @@ fn image(check: &mut Check, yaml: &Yaml, what: &str) -> Option<ImageName> {
     if is_name || is_reference {
         return Some(ImageName(text));
     }
-    let message = format!("{what} {} is neither a name nor a reference with a digest", shown(&text));
+    let message = format!("{what}: {} is neither a name nor a reference with a digest", shown(&text));
     let hint = "name it under `[containers.images]` in taskforge.toml, or add `@sha256:…`";
     check.problem_with(yaml.spot, message, hint);
     None
@@ -197,7 +196,9 @@ fn capabilities(check: &mut Check, yaml: &Yaml, what: &str) -> Option<Vec<String
         let Some(text) = check.text(item, &format!("a capability in {what}")) else { continue };
         if names.iter().any(|name| name == text) {
             check.problem(item.spot, format!("capability {} stands twice in {what}", shown(text)));
-        } else if check.accept(item.spot, "capability", text, check_capability(text)).is_some() {
+        } else if let Err(why) = check_capability(text) {
+            check.problem(item.spot, format!("capability {} {why}", shown(text)));
+        } else {
             names.push(text.to_owned());
         }
         if names.len() > COUNT {

@@ -15,7 +15,7 @@ pub(super) fn read(check: &mut Check, yaml: &Yaml, what: &str) -> Option<String>
         Ok(_) => Some(pattern),
         Err(why) => {
             let why: String = why.to_string().chars().filter(|c| !super::text::is_unsafe(*c)).take(200).collect();
-            let message = format!("{what} {} is no cron pattern: {}", shown(&pattern), why.trim_end_matches('.'));
+            let message = format!("{what}: {} is no cron pattern: {}", shown(&pattern), why.trim_end_matches('.'));
             check.problem_with(yaml.spot, message, "five fields: minute hour day month weekday, as in `*/15 * * * *`");
             None
         }

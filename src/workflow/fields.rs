@@ -11,22 +11,35 @@ pub(super) struct Fields<'y> {
     pub(super) what: String,
     pub(super) spot: Spot,
     entries: Vec<&'y Entry>,
+    /// Known keys that an unknown one was probably meant for.
+    misspelt: Vec<&'static str>,
 }
 
 impl<'y> Fields<'y> {
     /// Reads the map `yaml`, which may have the keys `known` and no others. Of a duplicate key the first counts.
-    pub(super) fn read(check: &mut Check, yaml: &'y Yaml, what: impl Into<String>, known: &[&str]) -> Option<Self> {
+    pub(super) fn read(
+        check: &mut Check,
+        yaml: &'y Yaml,
+        what: impl Into<String>,
+        known: &[&'static str],
+    ) -> Option<Self> {
         let what = what.into();
         let Value::Map(map) = &yaml.value else {
             check.problem(yaml.spot, format!("{what} must be a map, and is {}", yaml.value.noun()));
             return None;
         };
         let mut entries: Vec<&Entry> = Vec::new();
+        let mut misspelt = Vec::new();
         for entry in map {
             if !known.contains(&entry.key.as_str()) {
                 let message = format!("unknown key {} in {what}", shown(&entry.key));
                 match nearest(&entry.key, known.iter().copied()) {
-                    Some(name) => check.problem_with(entry.spot, message, format!("did you mean `{name}`?")),
+                    Some(name) => {
+                        check.problem_with(entry.spot, message, format!("did you mean `{name}`?"));
+                        if !misspelt.contains(&name) {
+                            misspelt.push(name);
+                        }
+                    }
                     None => check.problem_with(entry.spot, message, format!("known keys: {}", known.join(", "))),
                 }
             } else if let Some(first) = entries.iter().find(|first| first.key == entry.key) {
@@ -36,7 +49,7 @@ impl<'y> Fields<'y> {
                 entries.push(entry);
             }
         }
-        Some(Self { what, spot: yaml.spot, entries })
+        Some(Self { what, spot: yaml.spot, entries, misspelt })
     }
 
     /// The value of `key`, if there is one. A key with nothing behind it counts as absent, as it does for OpenTask.
@@ -51,12 +64,24 @@ impl<'y> Fields<'y> {
 
     /// The value of `key`; a problem when it is missing.
     pub(super) fn required(&self, check: &mut Check, key: &str) -> Option<&'y Yaml> {
-        if let Some(yaml) = self.get(key) {
-            return Some(yaml);
+        let yaml = self.get(key);
+        if yaml.is_none() {
+            self.missing(check, key, None);
+        }
+        yaml
+    }
+
+    /// Reports that `key` is missing, unless it is merely misspelt, which has been reported.
+    pub(super) fn missing(&self, check: &mut Check, key: &str, hint: Option<&str>) {
+        if self.misspelt.contains(&key) {
+            return;
         }
         let spot = self.entry(key).map_or(self.spot, |entry| entry.spot);
-        check.problem(spot, format!("{} has no `{key}`", self.what));
-        None
+        let message = format!("{} has no `{key}`", self.what);
+        match hint {
+            Some(hint) => check.problem_with(spot, message, hint),
+            None => check.problem(spot, message),
+        }
     }
 
     /// What a message calls the value of `key`: "`prompt` of node `gather`".

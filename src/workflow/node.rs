@@ -254,8 +254,7 @@ fn prompt(
     let wanted = !is_command && (in_container || matches!(kind, Some(Kind::SessionTurn | Kind::Subagent)));
     let Some(yaml) = fields.get("prompt") else {
         if wanted {
-            let spot = fields.entry("prompt").map_or(fields.spot, |entry| entry.spot);
-            check.problem_with(spot, format!("{} has no `prompt`", fields.what), "say what is to be done");
+            fields.missing(check, "prompt", Some("say what is to be done"));
         }
         return None;
     };

@@ -38,11 +38,6 @@ impl Problem {
     pub(super) fn new(spot: Spot, message: impl Into<String>, hint: Option<String>) -> Self {
         Self { line: spot.line, column: spot.column, message: message.into(), hint, excerpt: None }
     }
-
-    /// Adds what is shown below the message: `line` is the whole line of the source, without its end.
-    pub(super) fn show(&mut self, line: &str) {
-        self.excerpt = Some(Excerpt::cut(line, self.column));
-    }
 }
 
 impl Excerpt {
@@ -85,11 +80,18 @@ impl Problems {
     /// More than this many are counted and not kept: no person reads them, and a hostile file has a hundred thousand.
     const LIMIT: usize = 200;
 
-    pub(super) fn new(file: &str, mut problems: Vec<Problem>) -> Self {
+    /// `text` is the file in which the problems are, with `\n` at its line ends.
+    pub(super) fn new(file: &str, mut problems: Vec<Problem>, text: &str) -> Self {
         problems.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
         problems.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
         let left_out = problems.len().saturating_sub(Self::LIMIT);
         problems.truncate(Self::LIMIT);
+        // Only now: a hundred thousand problems on one line of a megabyte would take minutes to show.
+        let lines: Vec<&str> = text.split('\n').collect();
+        for problem in &mut problems {
+            let line = problem.line.checked_sub(1).and_then(|index| lines.get(index));
+            problem.excerpt = line.map(|line| Excerpt::cut(line, problem.column));
+        }
         let file = file.chars().map(|c| if is_unsafe(c) { '\u{fffd}' } else { c }).collect();
         Self { file, problems, left_out }
     }
@@ -101,7 +103,6 @@ impl Problems {
     }
 
     /// The first problems, at most 200, in the order of their places.
-    #[must_use]
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.problems.iter()
     }
@@ -177,16 +178,16 @@ mod tests {
 
     #[test]
     fn sorts_shows_and_points() {
-        let mut second = problem(12, 3, "unknown key");
-        second.show("\tx\u{1b}: 1");
+        let mut second = problem(3, 3, "unknown key");
         second.hint = Some("drop it".into());
-        let problems = Problems::new("a.task.md", vec![second, problem(2, 9, "missing")]);
-        let text = "a.task.md:2:9: error: missing\n\
-                    a.task.md:12:3: error: unknown key\n   12 |  x\u{fffd}: 1\n      |   ^\n  hint: drop it";
+        let source = "---\na:\n\tx\u{1b}: 1\n";
+        let problems = Problems::new("a.task.md", vec![second, problem(2, 9, "missing")], source);
+        let text = "a.task.md:2:9: error: missing\n    2 | a:\n      |         ^\n\
+                    a.task.md:3:3: error: unknown key\n    3 |  x\u{fffd}: 1\n      |   ^\n  hint: drop it";
         assert_eq!(problems.to_string(), text);
         assert_eq!(
             serde_json::to_string(&problems).unwrap(),
-            r#"[{"file":"a.task.md","line":2,"column":9,"message":"missing","hint":null},{"file":"a.task.md","line":12,"column":3,"message":"unknown key","hint":"drop it"}]"#
+            r#"[{"file":"a.task.md","line":2,"column":9,"message":"missing","hint":null},{"file":"a.task.md","line":3,"column":3,"message":"unknown key","hint":"drop it"}]"#
         );
     }
 
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn keeps_two_hundred_and_counts_the_rest() {
-        let problems = Problems::new("f", (1..=1000).map(|line| problem(line, 1, "no")).collect());
+        let problems = Problems::new("f", (1..=1000).map(|line| problem(line, 1, "no")).collect(), "");
         assert_eq!((problems.iter().len(), problems.count()), (200, 1000));
         assert!(problems.to_string().ends_with("f: 800 more problems are not shown"));
     }

@@ -58,6 +58,6 @@ fn zone(check: &mut Check, yaml: &Yaml, what: &str) -> Option<String> {
     if name.len() <= 64 && name.split('/').count() <= 3 && name.split('/').all(part) {
         return Some(name);
     }
-    check.problem_with(yaml.spot, format!("{what} {} is no time zone", shown(&name)), "write it like `Europe/Berlin`");
+    check.problem_with(yaml.spot, format!("{what}: {} is no time zone", shown(&name)), "write it like `Europe/Berlin`");
     None
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
 use super::nearest::nearest;
@@ -15,6 +16,10 @@ use super::text::{is_unsafe, shown};
 
 /// The largest prompt after its parameters are filled in, in bytes.
 const RENDERED_LIMIT: usize = 1024 * 1024;
+
+/// The longest expression between two braces, in bytes. The parser of templates recurses on operators and attributes
+/// without a limit of its own; this much it takes.
+const EXPRESSION_LIMIT: usize = 500;
 
 /// Why a template cannot be used, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,9 @@ impl Fault {
     }
 }
 
+/// What a template writes for a NUL character.
+const NUL: &str = "{{ \"\\u0000\" }}";
+
 fn environment<'s>() -> Result<Environment<'s>, Fault> {
     let mut environment = Environment::empty();
     // A statement or a comment begins with a character that no template may hold: expressions are all there is, and
@@ -46,6 +54,11 @@ fn environment<'s>() -> Result<Environment<'s>, Fault> {
         .map_err(|e| Fault::new(format!("templates cannot be read: {}", e.kind())))?;
     environment.set_syntax(syntax);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // As JSON and YAML write them, and not as Python does.
+    environment.set_formatter(|out, state, value| match bool::try_from(value.clone()) {
+        Ok(boolean) if value.kind() == ValueKind::Bool => Ok(write!(out, "{boolean}")?),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
     environment.add_filter("upper", minijinja::filters::upper);
     environment.add_filter("lower", minijinja::filters::lower);
     environment.add_filter("trim", minijinja::filters::trim);
@@ -64,8 +77,9 @@ pub(super) fn check_prompt(prompt: &str, params: Option<&BTreeMap<String, Param>
         };
     };
     if prompt.contains('\0') {
-        return Err(Fault::new("holds a NUL character").hint("write `{{ \"\\u0000\" }}`"));
+        return Err(Fault::new("holds a NUL character").hint(format!("write `{NUL}`")));
     }
+    expressions(prompt)?;
     let environment = environment()?;
     let template = environment.template_from_str(prompt).map_err(|e| syntax_fault(&e))?;
     names(template.undeclared_variables(true), params, &[])?;
@@ -76,8 +90,46 @@ pub(super) fn check_prompt(prompt: &str, params: Option<&BTreeMap<String, Param>
     }
 }
 
+/// Bounds every expression of a template, before it is parsed. What this takes for the end of one is where the parser
+/// sees it too, since outside of quotes there is no brace, and nothing in quotes is escaped.
+fn expressions(template: &str) -> Result<(), Fault> {
+    let mut rest = template;
+    while let Some(start) = rest.find("{{") {
+        let inside = &rest[start + 2..];
+        let end = inside
+            .find("}}")
+            .ok_or_else(|| Fault::new("has `{{` without `}}`").hint("for two braces as they are write `{{ '{{' }}`"))?;
+        let expression = &inside[..end];
+        if rest[start..].starts_with(NUL) {
+            rest = &inside[end..];
+            continue;
+        }
+        if expression.len() > EXPRESSION_LIMIT {
+            return Err(Fault::new(format!("has an expression of more than {EXPRESSION_LIMIT} bytes")));
+        }
+        let mut quote = None;
+        for c in expression.chars() {
+            match (quote, c) {
+                (_, '\\') => return Err(Fault::new("has a backslash in an expression")),
+                (None, '{' | '}') => return Err(Fault::new("has a brace in an expression")),
+                (None, '\'' | '"') => quote = Some(c),
+                (Some(open), c) if c == open => quote = None,
+                _ => {}
+            }
+        }
+        if quote.is_some() {
+            return Err(Fault::new("has a quote that is not closed in an expression"));
+        }
+        rest = &inside[end..];
+    }
+    Ok(())
+}
+
 /// Checks the expression of a `when`: over `params.NAME` and `nodes`.
 pub(super) fn check_condition(condition: &str, params: &BTreeMap<String, Param>) -> Result<(), Fault> {
+    if condition.len() > EXPRESSION_LIMIT {
+        return Err(Fault::new(format!("is longer than {EXPRESSION_LIMIT} bytes")));
+    }
     let environment = environment()?;
     let expression = environment.compile_expression(condition).map_err(|e| syntax_fault(&e))?;
     names(expression.undeclared_variables(true), params, &["nodes"])
@@ -211,7 +263,7 @@ pub(super) fn literal(text: &str) -> String {
         match c {
             // No brace may stand before another, nor before what is written for one.
             '{' if matches!(characters.peek(), Some('{' | '\0')) => template.push_str("{{ '{' }}"),
-            '\0' => template.push_str("{{ \"\\u0000\" }}"),
+            '\0' => template.push_str(NUL),
             c => template.push(c),
         }
     }
@@ -249,7 +301,11 @@ mod tests {
             ("{{ region }}", "uses `region`, which is not known there"),
             ("{{ params }}", "uses `params` as a whole"),
             ("{{ params['region'] }}", "uses `params` as a whole"),
-            ("{{ params.region", "cannot be read as a template: syntax error"),
+            ("{{ params.region", "has `{{` without `}}`"),
+            ("{{ params. }}", "cannot be read as a template: syntax error"),
+            ("{{ {'a': 1} }}", "has a brace in an expression"),
+            ("{{ '}}' }}", "has a quote that is not closed in an expression"),
+            ("{{ 'a\\'}}' }}", "has a backslash in an expression"),
             ("{{ params.region|frob }}", "cannot be read as a template: unknown filter"),
             ("{{ range(3) }}", "uses `range`, which is not known there"),
             ("a\0b", "holds a NUL character"),
@@ -272,6 +328,31 @@ mod tests {
         assert!(check_condition("params.x", &params()).is_err());
         assert!(check_condition("foo == 1", &params()).is_err());
         assert!(check_condition("(", &params()).is_err());
+    }
+
+    /// Each of these overflowed the stack of the parser, which no `catch_unwind` survives.
+    #[test]
+    fn endless_expressions_are_refused() {
+        for piece in [".x", "[0]", "()", "|upper", " ~ 1", " and 1", "+1", " is defined", "<1", " if 1 else 1"] {
+            let long = format!("params.region{}", piece.repeat(100_000));
+            for prompt in [
+                format!("{{{{ {long} }}}}"),
+                format!("{{{{ '}}}}' ~ {long} }}}}"),
+                format!("{{{{ \"\\\"}}}}\" ~ {long} }}}}"),
+                format!("{{{{ ( }}}}{long}) }}}}"),
+                format!("{{{{ params.region }}}}{{{{ {long}"),
+            ] {
+                assert!(check_prompt(&prompt, Some(&params())).is_err(), "{piece}");
+            }
+            assert!(check_condition(&long, &params()).is_err());
+            let short = format!("params.region{}", piece.repeat(480 / piece.len()));
+            let _ = check_prompt(&format!("{{{{ {short} }}}}"), Some(&params()));
+            let _ = check_condition(&short, &params());
+        }
+        for piece in ["(", "[", "not ", "-", "{1:"] {
+            let _ = check_prompt(&format!("{{{{ {} }}}}", piece.repeat(490 / piece.len())), Some(&params()));
+            assert!(check_prompt(&format!("{{{{ {} }}}}", piece.repeat(100_000)), Some(&params())).is_err());
+        }
     }
 
     #[test]

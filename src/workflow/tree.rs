@@ -142,35 +142,48 @@ fn refusal(error: &Error, lines_before: usize) -> Problem {
     }
     let message = match inner {
         Error::Budget { breach, .. } => breached(breach),
-        Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => "the aliases of this file expand to too much".to_owned(),
+        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayCounterOverflow { .. } => too_many_values(),
+        Error::AliasReplayStackDepthExceeded { .. } => too_deep(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands for something that holds it".to_owned(),
         Error::UnknownAnchor { .. } => "an alias without an anchor of its name above it".to_owned(),
         Error::MultipleDocuments { .. } => "the frontmatter holds more than one YAML document".to_owned(),
         Error::UnsupportedTag { .. } => "a YAML tag that is not known here".to_owned(),
-        other => format!("this is not YAML: {}", first_line(&other.to_string())),
+        other => match first_line(&other.to_string()) {
+            // The scanner, which looks ahead, has a limit and words of its own for the same thing.
+            text if text.starts_with("recursion limit exceeded") => too_deep(),
+            text => format!("this is not YAML: {text}"),
+        },
     };
     Problem::new(spot, message, None)
 }
 
 fn breached(breach: &BudgetBreach) -> String {
     match breach {
-        BudgetBreach::Depth { .. } => format!("the YAML is nested deeper than {DEPTH} levels"),
-        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } => {
-            format!("the YAML, aliases expanded, holds more than {NODES} values")
+        BudgetBreach::Depth { .. } => too_deep(),
+        BudgetBreach::Nodes { .. } | BudgetBreach::Events { .. } | BudgetBreach::RecordedAnchorEvents { .. } => {
+            too_many_values()
         }
         BudgetBreach::ScalarBytes { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
-            format!("the YAML, aliases expanded, holds more than {} MiB of text", TEXT / 1024 / 1024)
+            format!("the YAML, its aliases expanded, holds more than {} MiB of text", TEXT / 1024 / 1024)
         }
         BudgetBreach::Documents { .. } => "the frontmatter holds more than one YAML document".to_owned(),
-        _ => "the aliases of this file expand to too much".to_owned(),
+        _ => format!("the YAML has more than {ALIASES} anchors, aliases or merges"),
     }
 }
 
+fn too_many_values() -> String {
+    format!("the YAML, its aliases expanded, holds more than {NODES} values")
+}
+
+fn too_deep() -> String {
+    format!("the YAML is nested deeper than {DEPTH} levels")
+}
+
 fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().chars().filter(|c| !super::text::is_unsafe(*c)).take(200).collect()
+    let line = text.lines().next().unwrap_or_default();
+    // The place, which the parser counts from the fence, is told by whoever shows the problem.
+    let line = line.rfind(" at line ").map_or(line, |end| &line[..end]);
+    line.chars().filter(|c| !super::text::is_unsafe(*c)).take(200).collect()
 }
 
 fn to_usize(number: u64) -> usize {

@@ -33,8 +33,7 @@ impl WaitFor {
         let kind = fields.required(check, "type").and_then(|yaml| check.word(yaml, &fields.name("type"), &TYPES))?;
         if kind == Type::FileExists {
             if fields.get("path").is_none() {
-                let hint = "add `path:`, relative to the run's folder";
-                check.problem_with(yaml.spot, format!("{what} with the type `file_exists` has no `path`"), hint);
+                fields.missing(check, "path", Some("`file_exists` needs one, relative to the run's folder"));
             }
             return Some(Self::FileExists { path: path? });
         }

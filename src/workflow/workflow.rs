@@ -56,13 +56,7 @@ impl Workflow {
                     let spot = Spot { line: 1, column: 1 };
                     problems.push(Problem::new(spot, "the workflow is incomplete", None));
                 }
-                let lines: Vec<&str> = text.split('\n').collect();
-                for problem in &mut problems {
-                    if let Some(line) = lines.get(problem.line - 1) {
-                        problem.show(line);
-                    }
-                }
-                Err(Problems::new(file_label, problems))
+                Err(Problems::new(file_label, problems, &text))
             }
         }
     }

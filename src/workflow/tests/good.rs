@@ -135,8 +135,69 @@ fn our_keys_parse() {
     assert_eq!((run.runtime, run.command.len()), (Runtime::Command, 2));
     assert!(run.image.as_ref().unwrap().is_reference());
     let json = serde_json::to_value(&workflow).unwrap();
-    insta::assert_json_snapshot!(json["nodes"][0], @r"");
-    insta::assert_json_snapshot!(json["params"]["region"], @r"");
+    insta::assert_json_snapshot!(json["nodes"][0], @r#"
+    {
+      "id": "größe",
+      "title": "Größe – 日本",
+      "kind": "session_turn",
+      "needs": [],
+      "prompt": "The {{ params.top }} largest of {{ params.region }}, {{ params.share }}, {{ params.quick }}.",
+      "outputs": {
+        "mode": "report",
+        "artifactPaths": [
+          "nodes/größe/report.md"
+        ]
+      },
+      "timeoutMs": 5400000,
+      "sessionKey": null,
+      "waitFor": null,
+      "retry": {
+        "limit": 2,
+        "backoffMs": 10000,
+        "maxBackoffMs": 300000,
+        "on": [
+          1,
+          137
+        ]
+      },
+      "continueOn": [
+        "failed",
+        "skipped"
+      ],
+      "when": "params.quick == false",
+      "container": {
+        "image": "default",
+        "runtime": "builtin",
+        "command": [],
+        "role": "code-review-engineer",
+        "model": "gemini-2.5-flash",
+        "capabilities": [
+          "pip:pandas==2.2.3",
+          "net:api.github.com:443"
+        ],
+        "resources": {
+          "cpus": 1.0,
+          "memoryBytes": 536870912,
+          "pids": 128,
+          "diskBytes": 1073741824,
+          "wallMs": 1800000
+        },
+        "iterations": 20
+      },
+      "metadata": {}
+    }
+    "#);
+    insta::assert_json_snapshot!(json["params"]["region"], @r#"
+    {
+      "type": "string",
+      "default": "eu",
+      "description": "Where",
+      "enum": [
+        "eu",
+        "us"
+      ]
+    }
+    "#);
 }
 
 #[test]
@@ -188,10 +249,21 @@ fn dashes_in_prompts_end_nothing() {
 #[test]
 fn a_drawing_cannot_be_broken_out_of() {
     let title = "\"]; click n0 \\\"javascript:x\\\" <b>`#%{{&";
-    let text = node(&format!("kind: approval\nmetadata: {{}}\n")).replace("title: A", &format!("title: '{title}'"));
+    let text = node("kind: approval\nmetadata: {}\n").replace("title: A", &format!("title: '{title}'"));
     let drawing = graph::mermaid(&sound(&text));
-    insta::assert_snapshot!(drawing, @"");
-    insta::assert_snapshot!(graph::mermaid(&sound(OURS)), @"");
+    insta::assert_snapshot!(drawing, @r#"
+    flowchart TD
+        n0{{"a<br/>#34;#93;#59; click n0 #92;#34;javascript#58;x#92;#34; #60;b#62;#96;#35;#37;#123;#123;#38;"}}
+    "#);
+    insta::assert_snapshot!(graph::mermaid(&sound(OURS)), @r#"
+    flowchart TD
+        n0["größe<br/>Größe #8211; 日本"]:::container
+        n1["run<br/>Run"]:::container
+        n2[/"end<br/>End"/]:::container
+        n0 --> n1
+        n1 --> n2
+        classDef container stroke-width:3px
+    "#);
 }
 
 #[test]

@@ -2,54 +2,81 @@
 
 use super::*;
 
-const TWELVE: &str = "---
-workflowId: ../escape
-titel: Sales report
-params:
-  region: {type: string, default: 7}
-driver:
-  cron: every day
-nodes:
-  - id: gather
-    title: Gather
-    kind: session_turm
-    prompt: Profile {{ params.regoin }}.
-    outputs:
-      mode: report
-      requiredFiles: [../../etc/passwd]
-  - id: analyse
-    title: Analyse
-    kind: subagent
-    needs: [gathr, report]
-    prompt: \"\"
-    container:
-      capabilities: [pipp:pandas]
-      resources: {memory: 512M, wall: 30}
-  - id: report
-    title: Report
-    kind: summary
-    needs: [analyse]
-  - id: gather
-    title: Again
-    kind: approval
-  - id: after
-    title: After the circle
-    kind: wait
-    needs: [report]
-    waitFor: {type: file_exist, path: /etc/passwd}
----
-";
+const TWELVE: &str = include_str!("twelve-mistakes.task.md");
 
 #[test]
-fn twelve_mistakes_and_more_at_once() {
+fn twelve_mistakes_at_once() {
     let problems = Workflow::parse("sales.task.md", TWELVE).unwrap_err();
-    insta::assert_snapshot!(problems, @"");
+    assert_eq!(problems.count(), 12);
+    insta::assert_snapshot!(problems, @r#"
+    sales.task.md:2:13: error: workflow id "../escape" may hold only letters, digits, `.`, `_` and `-`, and starts with a letter, a digit or `_`
+        2 | workflowId: ../escape
+          |             ^
+    sales.task.md:3:1: error: unknown key `titel` in the workflow
+        3 | titel: Sales report
+          | ^
+      hint: did you mean `title`?
+    sales.task.md:7:9: error: `cron` of `driver`: `every day` is no cron pattern: Invalid pattern: Pattern must have 5 fields when seconds are disallowed
+        7 |   cron: every day
+          |         ^
+      hint: five fields: minute hour day month weekday, as in `*/15 * * * *`
+    sales.task.md:11:11: error: `kind` of node `gather` must be `session_turn`, `subagent`, `wait`, `approval` or `summary`, and is `session_turm`
+       11 |     kind: session_turm
+          |           ^
+      hint: did you mean `session_turn`?
+    sales.task.md:12:13: error: `prompt` of node `gather` uses `params.regoin`, and there is no such param
+       12 |     prompt: Profile {{ params.regoin }}.
+          |             ^
+      hint: did you mean `params.region`?
+    sales.task.md:15:23: error: a file in `requiredFiles` of `outputs` of node `gather`: `../../etc/passwd` leaves the run's folder
+       15 |       requiredFiles: [../../etc/passwd]
+          |                       ^
+    sales.task.md:19:13: error: node `analyse` needs `gathr`, and there is no such node
+       19 |     needs: [gathr, report]
+          |             ^
+      hint: did you mean `gather`?
+    sales.task.md:19:20: error: these nodes need each other: analyse -> report -> analyse
+       19 |     needs: [gathr, report]
+          |                    ^
+      hint: drop one of these needs
+    sales.task.md:20:13: error: `prompt` of node `analyse` is empty
+       20 |     prompt: ""
+          |             ^
+      hint: say what is to be done
+    sales.task.md:22:22: error: capability `pipp:pandas` has an unknown kind; did you mean `pip:`?
+       22 |       capabilities: [pipp:pandas]
+          |                      ^
+    sales.task.md:23:27: error: `memory` of `resources` of `container` of node `analyse`: `512M` is not a size; write it like `512MiB` or `1GiB` (units: B, KiB, MiB, GiB, TiB, KB, MB, GB, TB)
+       23 |       resources: {memory: 512M, wall: 30m}
+          |                           ^
+    sales.task.md:28:9: error: duplicate node id `gather`
+       28 |   - id: gather
+          |         ^
+      hint: the first node of this id stands on line 9
+    "#);
 }
 
 #[test]
 fn problems_serialise_as_a_list() {
     let problems = Workflow::parse("x.task.md", "---\nworkflowId: a\nnodes: []\n---").unwrap_err();
-    insta::assert_json_snapshot!(problems, @"");
+    insta::assert_json_snapshot!(problems, @r#"
+    [
+      {
+        "file": "x.task.md",
+        "line": 2,
+        "column": 1,
+        "message": "the workflow has no `title`",
+        "hint": null
+      },
+      {
+        "file": "x.task.md",
+        "line": 3,
+        "column": 8,
+        "message": "`nodes` is empty",
+        "hint": "a workflow needs at least one node"
+      }
+    ]
+    "#);
 }
 
 #[test]
@@ -61,7 +88,7 @@ fn circles_are_reported_without_what_hangs_on_them() {
     }
     assert_eq!(
         messages(&(text + "---")),
-        ["6:49 these nodes need each other: b -> c -> b", "9:49 these nodes need each other: e -> f -> g -> e",]
+        ["6:47 these nodes need each other: b -> c -> b", "9:47 these nodes need each other: e -> f -> g -> e",]
     );
 }
 
@@ -69,13 +96,11 @@ fn circles_are_reported_without_what_hangs_on_them() {
 fn each_rule_has_its_words() {
     let cases: &[(&str, &[&str])] = &[
         ("kind: session_turn", &["5:5 node `a` has no `prompt`"]),
+        ("kind: session_turn\npromt: x", &["8:5 unknown key `promt` in node `a`"]),
         ("kind: session_turn\nprompt: '  '", &["8:13 `prompt` of node `a` is empty"]),
         ("kind: summary\ncontainer: {}", &["5:5 node `a` has no `prompt`"]),
         ("kind: summary\nprompt: x\ncontainer:", &["9:5 `container` of node `a` has nothing behind it"]),
-        (
-            "kind: summary\ncontainer: {runtime: command}",
-            &["8:16 `container` of node `a` with the runtime `command` has no `command`"],
-        ),
+        ("kind: summary\ncontainer: {runtime: command}", &["8:16 `container` of node `a` has no `command`"]),
         (
             "kind: summary\nprompt: x\ncontainer: {command: [a]}",
             &["9:17 `container` of node `a` has a `command`, and its runtime does not run one"],
@@ -107,10 +132,7 @@ fn each_rule_has_its_words() {
             "kind: approval\nwaitFor: {type: next_tick}",
             &["8:14 node `a` is of the kind `approval`, and only `wait` waits for something"],
         ),
-        (
-            "kind: wait\nwaitFor: {type: file_exists}",
-            &["8:14 `waitFor` of node `a` with the type `file_exists` has no `path`"],
-        ),
+        ("kind: wait\nwaitFor: {type: file_exists}", &["8:14 `waitFor` of node `a` has no `path`"]),
         (
             "kind: wait\nwaitFor: {type: manual, path: x}",
             &["8:29 `waitFor` of node `a` has a `path`, and its type has none"],
@@ -135,19 +157,19 @@ fn each_rule_has_its_words() {
         (
             "kind: summary\nprompt: x\ncontainer: {image: 'python:3.12', resources: {cpus: 0, memory: 1MiB, pids: 0.5}, iterations: 0, role: ../x}",
             &[
-                "9:24 `image` of `container` of node `a` `python:3.12` is neither a name nor a reference with a digest",
+                "9:24 `image` of `container` of node `a`: `python:3.12` is neither a name nor a reference with a digest",
                 "9:57 `cpus` of `resources` of `container` of node `a` must be a number from 0.01 to 1024, and is 0",
                 "9:68 `memory` of `resources` of `container` of node `a` must be at least 6MiB",
                 "9:80 `pids` of `resources` of `container` of node `a` must be a whole number from 1 to 4194304, and is 0.5",
                 "9:98 `iterations` of `container` of node `a` must be a whole number from 1 to 10000, and is 0",
-                "9:107 `role` of `container` of node `a` `../x` may hold only letters, digits, `.`, `_` and `-`, and starts with a letter or a digit",
+                "9:107 `role` of `container` of node `a`: `../x` may hold only letters, digits, `.`, `_` and `-`, and starts with a letter or a digit",
             ],
         ),
         (
             "kind: summary\nprompt: x\ncontainer: {}\noutputs: {requiredFiles: [report.md, nodes/a/attempts/1/exit.json, nodes/a/x, nodes/a/x-y, nodes/a/x/y]}",
             &[
-                "10:30 output `report.md` of the container node `a` must stand below `nodes/a/`",
-                "10:41 output `nodes/a/attempts/1/exit.json` of node `a` has the name of a file that taskforge keeps",
+                "10:31 output `report.md` of the container node `a` must stand below `nodes/a/`",
+                "10:42 output `nodes/a/attempts/1/exit.json` of node `a` has the name of a file that taskforge keeps",
                 "10:96 output `nodes/a/x/y` of node `a` stands below its output `nodes/a/x`",
             ],
         ),
@@ -155,7 +177,7 @@ fn each_rule_has_its_words() {
             "kind: summary\noutputs: {mode: reprot, path: /x}",
             &[
                 "8:21 `mode` of `outputs` of node `a` must be `notify` or `report`, and is `reprot`",
-                "8:35 `path` of `outputs` of node `a` `/x` is absolute; it must be relative to the run's folder",
+                "8:35 `path` of `outputs` of node `a`: `/x` is absolute; it must be relative to the run's folder",
             ],
         ),
         (
@@ -207,7 +229,7 @@ nodes: {}
             "8:6 param `e` must be a map, and is text",
             "9:3 duplicate key `d` in `params`",
             "10:11 `schedule` has no `cron`",
-            "10:22 `timezone` of `schedule` `../zone` is no time zone",
+            "10:22 `timezone` of `schedule`: `../zone` is no time zone",
             "10:40 `overlap` of `schedule` must be `skip`, `queue` or `replace`, and is `que`",
             "11:14 `concurrency` must be a whole number from 1 to 1000, and is 0",
             "12:12 unknown key `agentid` in `defaults`",

@@ -13,7 +13,30 @@ fn round_trip(prompt: &str) {
 #[test]
 fn a_person_can_read_it() {
     let text = prompt::one_node("Analyse sales.csv.\n\nBe brief.", &["sales.csv".to_owned()], None);
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @r#"
+    ---
+    workflowId: prompt
+    title: "Analyse sales.csv. Be brief."
+    nodes:
+      - id: task
+        title: Task
+        kind: session_turn
+        prompt: |-
+          Analyse sales.csv.
+
+          Be brief.
+        outputs:
+          mode: report
+          requiredFiles: [nodes/task/report.md]
+        container:
+          runtime: builtin
+        metadata:
+          inputs:
+            - "sales.csv"
+    ---
+
+    Made from a prompt.
+    "#);
     let node = &sound(&text).nodes[0];
     assert_eq!(node.outputs.artifact_paths[0].as_str(), "nodes/task/report.md");
     assert_eq!(node.metadata["inputs"][0], "sales.csv");
