@@ -1,1 +1,57 @@
-//! The `workflow` room.
+//! Workflow files: `*.task.md`, Markdown with YAML frontmatter, parsed into a typed [`Workflow`] or refused with every
+//! problem at once, each at its line and column.
+//!
+//! Nothing here runs, schedules or decides anything, and nothing a file holds is trusted: sizes, depth and aliases are
+//! bounded, and a key that is not understood is a problem, never a fallback. What the engine does not act upon yet
+//! (`schedule`, `when`, `role`) is checked just as strictly, so that no file becomes wrong later by being understood.
+
+mod capability;
+mod check;
+mod container;
+mod cron;
+mod description;
+mod driver;
+mod error;
+mod fields;
+mod frontmatter;
+pub mod graph;
+mod list;
+mod nearest;
+mod needs;
+mod node;
+mod outputs;
+mod params;
+mod path;
+mod problem;
+pub mod prompt;
+pub mod quantity;
+mod read;
+mod render;
+mod retry;
+mod schedule;
+mod template;
+mod text;
+mod tree;
+mod wait;
+// The file is named after the type that it holds, as every other one here.
+#[allow(clippy::module_inception)]
+mod workflow;
+
+#[cfg(test)]
+mod tests;
+
+pub use container::{Container, ImageName, Resources, Runtime};
+pub use driver::{Defaults, Driver, WakeMode};
+pub use error::Error;
+pub use list::{Listing, Summary, list};
+pub use node::{Ending, Kind, Node};
+pub use outputs::{Outputs, OutputsMode};
+pub use params::{Param, ParamType, ParamValue};
+pub use path::{PathError, RelativePath};
+pub use problem::{Problem, Problems};
+pub use read::{FILE_LIMIT, read_text};
+pub use render::{ParamError, Rendered};
+pub use retry::Retry;
+pub use schedule::{Overlap, Schedule};
+pub use wait::WaitFor;
+pub use workflow::{NODE_LIMIT, Workflow};

@@ -1,0 +1,60 @@
+//! Text that people will look at: what may stand in it, and how a stranger's text is quoted in a message.
+
+/// Whether `c` can act on a terminal or reorder what stands around it, instead of being seen.
+pub(super) fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c,
+            // Bidirectional marks, embeddings, overrides and isolates.
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+            // Line and paragraph separators, the byte order mark, tags, and what has no look of its own.
+            | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{200b}' | '\u{2060}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// `text` in backticks for a message: cut to 60 characters, and what [`is_unsafe`] or would end the quote escaped.
+pub(super) fn shown(text: &str) -> String {
+    const LIMIT: usize = 60;
+    let mut quoted = String::from("`");
+    for (index, c) in text.chars().enumerate() {
+        if index == LIMIT {
+            quoted.push('…');
+            break;
+        }
+        if is_unsafe(c) {
+            quoted.extend(c.escape_default());
+        } else {
+            quoted.push(if c == '`' { '\'' } else { c });
+        }
+    }
+    quoted.push('`');
+    quoted
+}
+
+/// Items as people list them: "`a`, `b` or `c`".
+pub(super) fn alternatives(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [only] => format!("`{only}`"),
+        [first @ .., last] => {
+            let first: Vec<String> = first.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} or `{last}`", first.join(", "))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_text_cannot_act() {
+        assert_eq!(shown("a\u{1b}[2Jb\u{202e}`c"), "`a\\u{1b}[2Jb\\u{202e}'c`");
+        assert_eq!(shown(&"x".repeat(70)), format!("`{}…`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn alternatives_read_well() {
+        assert_eq!(alternatives(&["a"]), "`a`");
+        assert_eq!(alternatives(&["a", "b", "c"]), "`a`, `b` or `c`");
+    }
+}
