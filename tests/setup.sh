@@ -127,6 +127,7 @@ install_and_start_docker() {
     local _
     for _ in $(seq 300); do
         engine_answers && return 0
+        [ $systemd = 1 ] || kill -0 "$DOCKERD_PID" 2>/dev/null || break
         sleep 0.1
     done
     [ $systemd = 1 ] || tail -n 20 /var/log/dockerd.log >&2
@@ -149,6 +150,7 @@ start_dockerd() {
     device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
     mtu=$(cat "/sys/class/net/$device/mtu" 2>/dev/null || echo 1500)
     setsid dockerd --mtu "$mtu" >/var/log/dockerd.log 2>&1 </dev/null 9>&- &
+    DOCKERD_PID=$!
 }
 
 # ---- Rust
