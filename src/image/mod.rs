@@ -1,1 +1,36 @@
-//! The `image` room.
+//! From a set of packages to an image. A request is resolved to a complete lock before anyone is asked
+//! ([`resolve`]); base layers, lock and template make a recipe, whose digest is the image's identity ([`Recipe`]);
+//! after the decision exactly the lock's files are fetched ([`fetch`]) and installed without a network
+//! ([`run_build`]), and what is installed is read back.
+//!
+//! Never touches the journal, never decides what is allowed, never lets text from an index or an agent reach a
+//! shell: every command is an argument vector whose variable parts come from strictly parsed types.
+
+mod build;
+pub mod ca;
+pub mod detached;
+mod dockerfile;
+mod error;
+mod fetch;
+mod folder;
+mod limits;
+mod lock;
+mod output;
+mod pins;
+mod readback;
+mod recipe;
+mod resolve;
+mod sandbox;
+mod store;
+
+pub use build::{BuildOrder, Built, base_layers, find, run_build};
+pub use dockerfile::{Ecosystem, Step};
+pub use error::{ImageError, Refusal};
+pub use fetch::{FetchOrder, Fetched, fetch};
+pub use limits::Limits;
+pub use lock::Lock;
+pub use pins::{AptPin, PinError, PipPin};
+pub use recipe::{ImageRef, Recipe, TEMPLATE};
+pub use resolve::{Cause, Resolution, ResolveOrder, Unresolvable, resolve};
+pub use sandbox::Scope;
+pub use store::stage;

@@ -2,6 +2,7 @@
 //! arguments, events and actions are results.
 
 pub mod apply;
+pub mod canonical;
 pub mod capability;
 pub mod command;
 mod consequence;
@@ -16,6 +17,7 @@ pub mod refusal;
 pub mod review;
 pub mod state;
 pub mod status;
+pub mod visible;
 
 #[cfg(test)]
 mod tests;

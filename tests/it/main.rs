@@ -4,4 +4,5 @@
 mod desk;
 mod docs;
 mod examples;
+mod image;
 mod model_server;

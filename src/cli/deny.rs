@@ -1,0 +1,32 @@
+//! `taskforge deny`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::failure::Failure;
+use crate::run::command::Verdict;
+
+use super::decision::{self, Answer};
+use super::root::Context;
+
+/// Deny what waits; the comment is the answer that the agent gets
+#[derive(Debug, Args)]
+pub(crate) struct Deny {
+    /// An id from `taskforge inbox`, the start of one, or RUN/NODE
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// The review digest you decide on
+    #[arg(long, value_name = "DIGEST")]
+    digest: Option<String>,
+    /// Why, and what to do instead
+    #[arg(long, short = 'm')]
+    comment: String,
+}
+
+impl Deny {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let answer = Answer { verdict: Verdict::Deny, digest: self.digest, comment: self.comment, show: false };
+        decision::run(context, &self.ids, &answer)
+    }
+}

@@ -1,0 +1,26 @@
+//! `taskforge run cancel`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::control_command::{Wanted, apply};
+use crate::failure::Failure;
+use crate::run::id::RunId;
+
+use super::Context;
+
+/// End a run; its containers are stopped
+#[derive(Debug, Args)]
+pub(crate) struct Cancel {
+    run: RunId,
+    /// Why
+    #[arg(long, default_value = "on request")]
+    reason: String,
+}
+
+impl Cancel {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        apply(context, &self.run, &Wanted { action: "cancel", node: None, message: Some(self.reason) })
+    }
+}

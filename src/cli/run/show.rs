@@ -1,0 +1,137 @@
+//! `taskforge run show`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::cli::output::{BAD, DIM, GOOD, WAITING};
+use crate::cli::terminal::plain;
+use crate::engine::{Store, waiting_of};
+use crate::failure::Failure;
+use crate::run::id::RunId;
+use crate::run::projection::isoformat;
+use crate::run::state::State;
+use crate::run::status::{NodeKind, NodeStatus};
+
+use super::Context;
+
+/// Show a run: its nodes, attempts, requests, and who is waited for
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    run: RunId,
+}
+
+impl Show {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let registry = context.registry()?;
+        let store = Store::open(&registry, &self.run)?;
+        let state = store.load()?;
+        let builds = store.count_events("image.built")?;
+        context.output.result(&value(&state, builds), || text(&state))?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn value(state: &State, images_built: usize) -> Value {
+    let nodes: Vec<Value> = state
+        .pairs()
+        .map(|(definition, node)| {
+            let attempts: Vec<Value> = node
+                .attempts
+                .iter()
+                .map(|attempt| {
+                    json!({
+                        "attempt": attempt.number,
+                        "container": attempt.plan.container,
+                        "image": attempt.plan.image,
+                        "startedAt": attempt.started_at.map(isoformat),
+                        "endedAt": attempt.ended_at.map(isoformat),
+                        "outcome": attempt.end.as_ref().map(|end| end.outcome),
+                        "exitCode": attempt.end.as_ref().and_then(|end| end.exit_code),
+                        "detail": attempt.end.as_ref().map(|end| &end.detail),
+                    })
+                })
+                .collect();
+            json!({
+                "id": definition.id, "title": definition.title, "kind": definition.kind, "status": node.status,
+                "needs": definition.needs, "attempts": attempts, "artifacts": node.artifacts,
+                "waitingOn": node.waiting_on, "failure": node.failure, "skipped": node.skipped,
+                "decision": node.decision, "result": node.result,
+            })
+        })
+        .collect();
+    json!({
+        "run": state.run, "status": state.status, "statusReason": state.status_reason,
+        "workflow": state.created.workflow_id, "title": state.created.title,
+        "registry": state.created.registry,
+        "createdAt": isoformat(state.created_at), "updatedAt": isoformat(state.updated_at),
+        "imagesBuilt": images_built,
+        "nodes": nodes, "requests": state.requests, "waiting": waiting_of(state),
+        "waitsFor": waits_for(state),
+    })
+}
+
+/// Who has to do something before the run goes on, and what; nothing hangs silently.
+fn waits_for(state: &State) -> Vec<String> {
+    let mut who: Vec<String> =
+        waiting_of(state).iter().map(|item| format!("a person: `taskforge approve {}`", item.id)).collect();
+    if state.status == crate::run::status::RunStatus::Paused {
+        who.push(format!("a person: the run is paused ({}); `taskforge control resume {}`", state.status_reason, state.run));
+    }
+    if state.status.is_terminal() {
+        return Vec::new();
+    }
+    for (definition, node) in state.pairs() {
+        let session = matches!(definition.kind, NodeKind::SessionTurn | NodeKind::Subagent | NodeKind::Summary);
+        if session && definition.container.is_none() && node.status == NodeStatus::Ready {
+            who.push(format!("an OpenClaw session for node {}: none is configured; `taskforge control skip {} {}` goes on without it", definition.id, state.run, definition.id));
+        }
+    }
+    who
+}
+
+fn text(state: &State) -> String {
+    let mut text = format!("{} · {} · {}", state.run, state.created.title, state.status.as_str());
+    if !state.status_reason.is_empty() {
+        let _ = write!(text, " ({})", plain(&state.status_reason));
+    }
+    text.push('\n');
+    for (definition, node) in state.pairs() {
+        let style = match node.status {
+            NodeStatus::Completed => GOOD,
+            NodeStatus::Failed => BAD,
+            NodeStatus::Waiting => WAITING,
+            _ => DIM,
+        };
+        let _ = writeln!(text, "\n{style}{:<10}{style:#} {}  {}", node.status.as_str(), definition.id, plain(&definition.title));
+        for attempt in &node.attempts {
+            let end = match &attempt.end {
+                Some(end) if end.detail.is_empty() => format!("{:?}", end.outcome).to_lowercase(),
+                Some(end) => format!("{:?}: {}", end.outcome, plain(&end.detail)).to_lowercase(),
+                None => "running".to_owned(),
+            };
+            let _ = writeln!(text, "           attempt {}  {end}", attempt.number);
+        }
+        for artifact in &node.artifacts {
+            let _ = writeln!(text, "           left {}  {} bytes", artifact.path, artifact.bytes);
+        }
+        if let Some((_, detail)) = &node.failure {
+            let _ = writeln!(text, "           {BAD}{}{BAD:#}", plain(detail));
+        }
+        if let Some(decision) = &node.decision {
+            let _ = writeln!(text, "           decided by {} {}", decision.by, plain(&decision.comment));
+        }
+    }
+    if !state.requests.is_empty() {
+        text.push_str("\nAsked for\n");
+    }
+    for request in &state.requests {
+        let _ = writeln!(text, "  {}  {}  {}  {}", request.id, request.capability, request.status.as_str(), plain(&request.problem));
+    }
+    for who in waits_for(state) {
+        let _ = writeln!(text, "\nWaits for {who}");
+    }
+    text
+}

@@ -1,0 +1,49 @@
+//! `taskforge run watch`.
+
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::follow;
+use crate::engine;
+use crate::failure::Failure;
+use crate::run::id::RunId;
+
+use super::Context;
+
+/// Follow a run until it ends, or waits for a person
+///
+/// It only watches: something else has to tick the run. `--drive` ticks it too.
+#[derive(Debug, Args)]
+pub(crate) struct Watch {
+    run: RunId,
+    /// When to stop watching
+    #[arg(long, value_enum, default_value_t = UntilArg::Waiting)]
+    until: UntilArg,
+    /// Drive the run as well: tick whenever something can be done
+    #[arg(long)]
+    drive: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum UntilArg {
+    /// It waits for a person, or has ended
+    Waiting,
+    /// It has ended
+    Done,
+}
+
+impl Watch {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let registry = context.registry()?;
+        let until = match self.until {
+            UntilArg::Waiting => engine::Until::Blocked,
+            UntilArg::Done => engine::Until::Ended,
+        };
+        if self.drive {
+            follow::drive(context, &registry, &self.run, until)
+        } else {
+            follow::watch(context, &registry, &self.run, until)
+        }
+    }
+}

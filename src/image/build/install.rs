@@ -1,0 +1,151 @@
+//! The install steps of one build, each in a container without a network, and the reading back.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use bollard::Docker;
+use bollard::models::{ContainerConfig, ImageInspect};
+use tokio::time::Instant;
+
+use super::super::dockerfile::{Ecosystem, PACKAGES, Step};
+use super::super::error::{ImageError, Refusal};
+use super::super::output::Bounded;
+use super::super::readback::{self, Versions};
+use super::super::sandbox::{Bind, Command, Role, Spec, with_sandbox};
+use super::{BuildOrder, LABEL, PART};
+
+pub(super) struct Bench<'a> {
+    pub(super) docker: &'a Docker,
+    pub(super) order: &'a BuildOrder<'a>,
+    pub(super) deadline: Instant,
+    /// The folder that [`super::store::stage`] laid out.
+    pub(super) staged: &'a Path,
+    pub(super) base: &'a ImageInspect,
+}
+
+/// What was installed before the steps, each taken right before the step that changes it.
+#[derive(Default)]
+struct Before {
+    debs: Option<Versions>,
+    wheels: Option<Versions>,
+    setuid: Option<BTreeSet<String>>,
+}
+
+impl Bench<'_> {
+    /// Runs the steps and compares the result with the lock; the id of the image, which has no tag yet.
+    pub(super) async fn install<G, E: Into<Refusal>>(
+        &self,
+        guard: &impl Fn() -> Result<G, E>,
+        log: &mut Bounded,
+    ) -> Result<String, ImageError> {
+        let steps = self.order.recipe.steps();
+        let mut before = Before::default();
+        let mut image = self.base.id.clone().unwrap_or_default();
+        for (i, step) in steps.iter().enumerate() {
+            let last = i + 1 == steps.len();
+            image = self.step(guard, log, &image, step, last, &mut before).await?;
+        }
+        self.read_back(guard, &image, &before).await?;
+        log.push(b"\ninstalled versions read back: equal to the lock\n");
+        Ok(image)
+    }
+
+    async fn step<G, E: Into<Refusal>>(
+        &self,
+        guard: &impl Fn() -> Result<G, E>,
+        log: &mut Bounded,
+        image: &str,
+        step: &Step,
+        last: bool,
+        before: &mut Before,
+    ) -> Result<String, ImageError> {
+        let host = self.staged.canonicalize().map_err(ImageError::file("find", self.staged))?;
+        let mut spec = self.spec(image, Role::Build);
+        spec.binds = vec![Bind { host, inside: PACKAGES, writable: false }];
+        with_sandbox(self.docker, &spec, guard, async |sandbox| {
+            if before.debs.is_none() {
+                before.debs = Some(readback::debs(sandbox).await?);
+                before.setuid = Some(readback::setuid(sandbox).await?);
+            }
+            if step.ecosystem == Ecosystem::Pip {
+                before.wheels = Some(readback::wheels(sandbox).await?);
+            }
+            log.push(format!("\n$ {}\n", step.argv.join(" ")).as_bytes());
+            let command = Command { argv: &step.argv, env: step.env.clone(), keep: self.order.limits.log };
+            let output = sandbox.run(command).await?;
+            log.push(output.transcript.text().as_bytes());
+            if output.exit != 0 {
+                let command = format!("{} install", step.ecosystem.as_str());
+                return Err(ImageError::Step { command, exit: output.exit, words: output.words() });
+            }
+            let comment = format!("taskforge: {} packages", step.ecosystem.as_str());
+            sandbox.commit(self.config(last), &comment).await
+        })
+        .await
+    }
+
+    async fn read_back<G, E: Into<Refusal>>(
+        &self,
+        guard: &impl Fn() -> Result<G, E>,
+        image: &str,
+        before: &Before,
+    ) -> Result<(), ImageError> {
+        let mut spec = self.spec(image, Role::Probe);
+        spec.read_only = true;
+        with_sandbox(self.docker, &spec, guard, async |sandbox| {
+            let lock = self.order.recipe.lock();
+            let mut found = Vec::new();
+            if let Some(debs) = &before.debs {
+                let after = readback::debs(sandbox).await?;
+                found = readback::differences("Debian package", debs, &readback::wanted_debs(lock), &after);
+            }
+            if let Some(wheels) = &before.wheels {
+                let after = readback::wheels(sandbox).await?;
+                let wanted = readback::wanted_wheels(lock);
+                found.extend(readback::differences("Python package", wheels, &wanted, &after));
+            }
+            if !found.is_empty() {
+                return Err(ImageError::ReadBack { differences: found });
+            }
+            let after = readback::setuid(sandbox).await?;
+            let before = before.setuid.clone().unwrap_or_default();
+            let new: Vec<String> = after.difference(&before).cloned().collect();
+            if new.is_empty() { Ok(()) } else { Err(ImageError::Setuid { files: new }) }
+        })
+        .await
+    }
+
+    fn spec<'s>(&'s self, image: &'s str, role: Role) -> Spec<'s> {
+        Spec {
+            image,
+            role,
+            scope: self.order.scope,
+            limits: self.order.limits,
+            deadline: self.deadline,
+            network: false,
+            user: None,
+            read_only: false,
+            binds: Vec::new(),
+        }
+    }
+
+    /// The base's own settings, but unprivileged, and labelled.
+    fn config(&self, last: bool) -> ContainerConfig {
+        let base = self.base.config.clone().unwrap_or_default();
+        let recipe = self.order.recipe.identity().to_string();
+        let mut labels: HashMap<String, String> = base.labels.unwrap_or_default();
+        labels.insert(PART.to_owned(), recipe.clone());
+        if last {
+            labels.insert(LABEL.to_owned(), recipe);
+        }
+        ContainerConfig {
+            user: Some("65534:65534".to_owned()),
+            env: base.env,
+            cmd: base.cmd.filter(|c| !c.is_empty()).or_else(|| Some(vec!["/bin/sh".to_owned()])),
+            entrypoint: Some(base.entrypoint.unwrap_or_default()),
+            working_dir: base.working_dir.filter(|w| !w.is_empty()).or_else(|| Some("/".to_owned())),
+            labels: Some(labels),
+            ..ContainerConfig::default()
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The complete set of packages that an image has beyond its base, each with version and digest. Sorted, without
+//! repetition, and checked on the way in, so that later steps may use its texts as arguments and file names.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::ImageError;
+use super::pins::{AptPin, PinError, PipPin};
+use crate::run::canonical;
+use crate::run::capability::Capability;
+use crate::run::id::Digest;
+
+/// The largest lock that is read back, in bytes: some ten thousand packages.
+const LIMIT: usize = 8 << 20;
+
+/// What is installed on top of a base.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Unchecked", into = "Unchecked")]
+pub struct Lock {
+    pip: Vec<PipPin>,
+    apt: Vec<AptPin>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Unchecked {
+    format: u32,
+    pip: Vec<PipPin>,
+    apt: Vec<AptPin>,
+}
+
+impl TryFrom<Unchecked> for Lock {
+    type Error = PinError;
+    fn try_from(lock: Unchecked) -> Result<Self, PinError> {
+        if lock.format != 1 {
+            return Err(PinError::new("", "lock format", &lock.format.to_string(), "1"));
+        }
+        Self::new(lock.pip, lock.apt)
+    }
+}
+
+impl From<Lock> for Unchecked {
+    fn from(lock: Lock) -> Self {
+        Self { format: 1, pip: lock.pip, apt: lock.apt }
+    }
+}
+
+impl Lock {
+    /// A lock of these packages.
+    ///
+    /// # Errors
+    /// [`PinError`] if a text does not fit its grammar or a name stands twice.
+    pub fn new(mut pip: Vec<PipPin>, mut apt: Vec<AptPin>) -> Result<Self, PinError> {
+        pip.iter().try_for_each(PipPin::check)?;
+        apt.iter().try_for_each(AptPin::check)?;
+        pip.sort_unstable();
+        apt.sort_unstable();
+        if let Some(twice) = pip.windows(2).find(|pair| pair[0].name == pair[1].name) {
+            return Err(PinError::new(&twice[0].name, "name", &twice[0].name, "in the lock only once"));
+        }
+        let twice = |pair: &&[AptPin]| pair[0].name == pair[1].name && pair[0].arch == pair[1].arch;
+        if let Some(twice) = apt.windows(2).find(twice) {
+            return Err(PinError::new(&twice[0].name, "name", &twice[0].name, "in the lock only once"));
+        }
+        Ok(Self { pip, apt })
+    }
+
+    /// Reads what [`Lock::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`ImageError::Format`] if it is too large, not JSON of this shape, or breaks a rule of [`Lock::new`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
+        if bytes.len() > LIMIT {
+            return Err(ImageError::format("a lock", format!("it is larger than {LIMIT} bytes")));
+        }
+        serde_json::from_slice(bytes).map_err(|e| ImageError::format("a lock", e.to_string()))
+    }
+
+    /// The lock as a file for people and git: indented, one field a line.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    #[must_use]
+    pub fn pip(&self) -> &[PipPin] {
+        &self.pip
+    }
+
+    #[must_use]
+    pub fn apt(&self) -> &[AptPin] {
+        &self.apt
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pip.is_empty() && self.apt.is_empty()
+    }
+
+    /// What is installed, without where it came from: two mirrors that serve the same files give the same value.
+    #[must_use]
+    pub fn content(&self) -> Value {
+        let pip =
+            |p: &PipPin| json!({"name": p.name, "version": p.version, "sha256": p.sha256, "filename": p.filename});
+        let apt = |a: &AptPin| {
+            json!({"name": a.name, "version": a.version, "arch": a.arch, "sha256": a.sha256, "size": a.size,
+                   "filename": a.filename})
+        };
+        json!({
+            "format": 1,
+            "pip": self.pip.iter().map(pip).collect::<Vec<_>>(),
+            "apt": self.apt.iter().map(apt).collect::<Vec<_>>(),
+        })
+    }
+
+    /// SHA-256 of [`Lock::content`].
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        canonical::digest("taskforge-lock-v1", &self.content())
+    }
+
+    /// `capability` with the version that the lock gives it; `None` if the lock does not hold it.
+    #[must_use]
+    pub fn granted(&self, capability: &Capability) -> Option<Capability> {
+        match capability {
+            Capability::Pip(package) => self.pip.iter().find(|p| p.name == package.name().as_str())?.granted(),
+            Capability::Apt(package) => self.apt.iter().find(|a| a.name == package.name())?.granted(),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "lock_tests.rs"]
+pub(in crate::image) mod tests;

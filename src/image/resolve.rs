@@ -1,0 +1,114 @@
+//! A request, before anyone is asked: which packages exactly, with which digests, would be installed. Done in a
+//! disposable container from the base image, which reaches the package index and nothing of the host's. A request
+//! that does not resolve cannot be approved; the reason is the tool's own.
+
+mod apt;
+mod pip;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+use bollard::Docker;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::error::{ImageError, Refusal};
+use super::limits::Limits;
+use super::lock::Lock;
+use super::output::Output;
+use super::recipe::ImageRef;
+use super::sandbox::{Role, Scope, Spec, ca, with_sandbox};
+use crate::run::capability::Capability;
+
+/// What is to be resolved, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct ResolveOrder<'a> {
+    pub base: &'a ImageRef,
+    /// What was approved before; its versions stay.
+    pub approved: &'a Lock,
+    pub capability: &'a Capability,
+    /// A CA bundle on the host (see [`super::ca`]).
+    pub ca: Option<&'a Path>,
+    /// `packages.pipIndex`; `None` means pip's own default.
+    pub pip_index: Option<&'a str>,
+    pub scope: &'a Scope,
+    pub limits: &'a Limits,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Resolution {
+    /// The whole set, what was approved before included.
+    Lock(Lock),
+    Unresolvable(Unresolvable),
+}
+
+/// Why nothing can be approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unresolvable {
+    pub cause: Cause,
+    /// In the tool's own words where it had some; safe to show.
+    pub reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// No such package or version.
+    DoesNotExist,
+    /// It exists, but not as a binary package for the base image.
+    NoBinary,
+    /// It does not go together with what is approved or installed.
+    Conflict,
+    /// The base image has it.
+    AlreadyThere,
+    /// The index did not answer; asking again later may help.
+    Unreachable,
+    /// This version of taskforge cannot put it into an image.
+    Unsupported,
+    Other,
+}
+
+fn unresolvable(cause: Cause, reason: impl Into<String>) -> Resolution {
+    Resolution::Unresolvable(Unresolvable { cause, reason: reason.into() })
+}
+
+/// Resolves a request to the full lock of the image that would grant it.
+///
+/// # Errors
+/// [`ImageError`] if no answer was found: the Engine, a limit, the permit, an answer that cannot be read. An answer
+/// that says no is a [`Resolution::Unresolvable`].
+pub async fn resolve<G, E: Into<Refusal>>(
+    docker: &Docker,
+    order: &ResolveOrder<'_>,
+    guard: &impl Fn() -> Result<G, E>,
+) -> Result<Resolution, ImageError> {
+    let kind = order.capability.kind();
+    if !matches!(order.capability, Capability::Pip(_) | Capability::Apt(_)) {
+        return Ok(unresolvable(Cause::Unsupported, format!("`{kind}` packages cannot be installed yet")));
+    }
+    let (bind, env) = ca(order.ca);
+    let spec = Spec {
+        image: order.base.as_str(),
+        role: Role::Resolve,
+        scope: order.scope,
+        limits: order.limits,
+        deadline: Instant::now() + order.limits.wall,
+        network: true,
+        user: None,
+        read_only: false,
+        binds: bind.into_iter().collect(),
+    };
+    with_sandbox(docker, &spec, guard, async |sandbox| match order.capability {
+        Capability::Pip(package) => pip::resolve(sandbox, order, package, env).await,
+        Capability::Apt(package) => apt::resolve(sandbox, order, package, env).await,
+        _ => Ok(unresolvable(Cause::Unsupported, format!("`{kind}` packages cannot be installed yet"))),
+    })
+    .await
+}
+
+/// A failed command as an answer.
+fn refused(cause: Cause, output: &Output) -> Resolution {
+    unresolvable(cause, output.words())
+}
