@@ -39,7 +39,13 @@ pub struct Position {
     pub count: u64,
     /// How many bytes have been written, marks included.
     pub bytes: u64,
+    /// Whether the last frame was the end of a long line whose newline is still to be written.
+    #[serde(default)]
+    pub owes_newline: bool,
 }
+
+/// The Engine cuts a line into pieces of exactly this size; only the last one can be shorter.
+const PIECE: usize = 16 << 10;
 
 /// What [`copy`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +65,8 @@ enum Channel {
 }
 
 /// Copies what is new since `cursor`, up to about `limit` bytes a stream (a frame is never split). Bytes stay as they
-/// were, but for a newline at the end of the last line, which the Engine adds if the program ended without one.
+/// were; where an Engine drops the newline after a line of more than 16 KiB (20.10 does), it is put back once something
+/// comes after it.
 ///
 /// A clock that was set back can hide output from between: the Engine's times are all there is.
 ///
@@ -164,8 +171,13 @@ impl Copier {
         if !self.anchored {
             // What the cursor stands on has been dropped, and perhaps more behind it.
             self.anchored = true;
+            self.position.owes_newline = false;
             self.write(GAP, sink)?;
         }
+        if self.position.owes_newline {
+            self.write(b"\n", sink)?;
+        }
+        self.position.owes_newline = !line.ends_with(b"\n") && line.len() < PIECE;
         self.write(line, sink)?;
         if nanos == self.position.nanos {
             self.position.count += 1;
@@ -210,11 +222,26 @@ mod tests {
     #[test]
     fn a_gap_is_marked_once() {
         let log = vec![(50, b"new\n".to_vec()), (51, b"newer\n".to_vec())];
-        let from = Position { nanos: 10, count: 3, bytes: 100 };
+        let from = Position { nanos: 10, count: 3, bytes: 100, owes_newline: false };
         let (text, position, _) = copy_from(&log, from, 1000);
         assert_eq!(text, [GAP, b"new\nnewer\n"].concat());
-        assert_eq!(position, Position { nanos: 51, count: 1, bytes: 100 + text.len() as u64 });
+        assert_eq!(position, Position { nanos: 51, count: 1, bytes: 100 + text.len() as u64, owes_newline: false });
         assert_eq!(copy_from(&log, position, 1000).0, b"");
+    }
+
+    #[test]
+    fn a_long_line_keeps_its_newline() {
+        // As Docker 20.10 hands them out: the last piece of a long line without the newline.
+        let log = vec![(1, vec![b'x'; PIECE]), (1, b"yz".to_vec()), (2, b"next\n".to_vec()), (3, vec![b'x'; PIECE])];
+        let whole = [&[b'x'; PIECE][..], b"yz\nnext\n", &[b'x'; PIECE]].concat();
+        assert_eq!(copy_from(&log, Position::default(), u64::MAX).0, whole);
+        let (mut copied, mut position) = (Vec::new(), Position::default());
+        while let (text, next, true) = copy_from(&log, position, 1) {
+            copied.extend(text);
+            position = next;
+        }
+        copied.extend(copy_from(&log, position, 1).0);
+        assert_eq!(copied, whole);
     }
 
     #[test]
@@ -239,7 +266,9 @@ mod tests {
             let (mut position, mut copied) = (Position::default(), Vec::new());
             for (n, (advance, length, calls)) in steps.into_iter().enumerate() {
                 now += advance;
-                log.push((now, vec![u8::try_from(n % 251).unwrap(); length]));
+                let mut line = vec![u8::try_from(n % 251).unwrap(); length];
+                line.push(b'\n');
+                log.push((now, line));
                 for _ in 0..calls {
                     let (text, next, _) = copy_from(&log, position, limit);
                     copied.extend(text);
