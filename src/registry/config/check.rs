@@ -1,0 +1,94 @@
+//! What the types of `taskforge.toml` cannot say. Pure: files it names are looked at by those who use them.
+
+use super::{Config, Provider, ProviderKind};
+use crate::registry::beneath;
+
+/// A key and what is wrong with it.
+type Wrong = (String, String);
+
+pub(super) fn check(config: &Config) -> Result<(), Wrong> {
+    require(config.format == 1, "format", || {
+        format!("is {}; this version knows 1, a newer taskforge may know it", config.format)
+    })?;
+    require(is_ulid(&config.id), "id", || "is not a ULID (26 characters of Crockford's base 32)".to_owned())?;
+    for (name, provider) in &config.llm.providers {
+        check_provider(provider).map_err(|(key, what)| (format!("llm.providers.{name}.{key}"), what))?;
+    }
+    for rule in &config.llm.models {
+        require(config.llm.providers.contains_key(&rule.provider), "llm.models", || {
+            format!("{:?} is served by provider {:?}, which is not configured", rule.glob, rule.provider)
+        })?;
+    }
+    let containers = &config.containers;
+    let (first, last) = containers.uid_range;
+    require(first >= 1000 && first <= last, "containers.uidRange", || {
+        "is a first and a last uid, none below 1000".to_owned()
+    })?;
+    let references = containers.images.values().chain([&containers.image]);
+    for reference in references {
+        require(is_word(reference), "containers.images", || format!("{reference:?} is not an image reference"))?;
+    }
+    let resources = &containers.resources;
+    require(resources.cpus.is_finite() && resources.cpus >= 0.01, "containers.resources.cpus", || {
+        "is not a number of at least 0.01".to_owned()
+    })?;
+    // Docker refuses less.
+    require(resources.memory >= 6 << 20, "containers.resources.memory", || "is less than 6MiB".to_owned())?;
+    require(resources.pids >= 2, "containers.resources.pids", || "is less than 2".to_owned())?;
+    require(resources.disk >= 1 << 20, "containers.resources.disk", || "is less than 1MiB".to_owned())?;
+    require(!resources.wall.is_zero(), "containers.resources.wall", || "is zero".to_owned())?;
+    require(!config.packages.build_timeout.is_zero(), "packages.buildTimeout", || "is zero".to_owned())?;
+    if let Some(index) = &config.packages.pip_index {
+        require(is_http(index), "packages.pipIndex", || format!("{index:?} is not an http(s) address"))?;
+    }
+    require(config.limits.attempts >= 1, "limits.attempts", || "is zero".to_owned())?;
+    require(config.limits.iterations >= 1, "limits.iterations", || "is zero".to_owned())?;
+    if let Some(command) = &config.notify.command {
+        require(command.first().is_some_and(|program| !program.is_empty()), "notify.command", || {
+            "names no program".to_owned()
+        })?;
+    }
+    Ok(())
+}
+
+fn check_provider(provider: &Provider) -> Result<(), Wrong> {
+    let key = provider.key_file.is_some() || provider.key_env.is_some();
+    match provider.kind {
+        ProviderKind::Replay => {
+            let transcript = provider.transcript.as_deref().unwrap_or_default();
+            require(beneath::check(transcript).is_ok(), "transcript", || {
+                "is not a path below the registry, and a `replay` provider needs one".to_owned()
+            })?;
+            require(provider.base_url.is_none() && !key, "kind", || {
+                "`replay` takes neither baseUrl nor a key".to_owned()
+            })
+        }
+        ProviderKind::Openai => {
+            require(provider.base_url.as_deref().is_some_and(is_http), "baseUrl", || {
+                "is not an http(s) address, and an `openai` provider needs one".to_owned()
+            })?;
+            require(provider.transcript.is_none(), "transcript", || "belongs to `replay` providers".to_owned())?;
+            require(!(provider.key_file.is_some() && provider.key_env.is_some()), "keyFile", || {
+                "and keyEnv: one key, please".to_owned()
+            })?;
+            require(!provider.timeout.is_zero(), "timeout", || "is zero".to_owned())
+        }
+    }
+}
+
+fn require(holds: bool, key: &str, message: impl FnOnce() -> String) -> Result<(), Wrong> {
+    if holds { Ok(()) } else { Err((key.to_owned(), message())) }
+}
+
+pub(super) fn is_ulid(text: &str) -> bool {
+    text.len() == 26 && ulid::Ulid::from_string(text).is_ok() && !text.bytes().any(|b| b.is_ascii_lowercase())
+}
+
+fn is_http(text: &str) -> bool {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) && is_word(text)
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('-') && text.bytes().all(|b| b.is_ascii_graphic())
+}

@@ -1,0 +1,314 @@
+//! `taskforge.toml`: the settings of a registry, typed and checked before anything starts. An unknown key, an unreadable
+//! value or a reference to nothing is an error; nothing falls back to something less safe.
+
+mod check;
+mod nearest;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::disk;
+use super::error::{Error, Result};
+use super::layout::Layout;
+use crate::run::id::Digest;
+
+pub use self::units::{parse_duration, parse_size};
+
+/// The largest `taskforge.toml`, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// All of `taskforge.toml`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Config {
+    pub format: u32,
+    /// A ULID in a registry of ours; derived from the path in a bare one.
+    pub id: String,
+    #[serde(default)]
+    pub approvals: Approvals,
+    #[serde(default)]
+    pub llm: Llm,
+    #[serde(default)]
+    pub containers: Containers,
+    #[serde(default)]
+    pub gate: Gate,
+    #[serde(default)]
+    pub packages: Packages,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub notify: Notify,
+}
+
+/// Who may complete an approval node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Approvals {
+    /// A person, by a decision.
+    #[default]
+    Operator,
+    /// Whoever calls, as in OpenTask: the rule of a registry without `taskforge.toml`, never of one with.
+    #[serde(skip)]
+    Unproven,
+}
+
+/// Models and who serves them.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Llm {
+    /// The model of container nodes that name none.
+    pub model: Option<String>,
+    #[serde(default)]
+    pub providers: BTreeMap<String, Provider>,
+    /// The first that matches wins.
+    #[serde(default)]
+    pub models: Vec<ModelRule>,
+}
+
+/// One LLM upstream.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Provider {
+    pub kind: ProviderKind,
+    /// `replay`: the transcript, relative to the registry.
+    pub transcript: Option<String>,
+    /// `openai`: where its `/chat/completions` is found.
+    pub base_url: Option<String>,
+    /// A file of mode 0600 with the key.
+    pub key_file: Option<PathBuf>,
+    /// The host's variable with the key.
+    pub key_env: Option<String>,
+    #[serde(default = "five_minutes", deserialize_with = "units::duration")]
+    pub timeout: Duration,
+}
+
+/// What an upstream speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// Answers from a transcript.
+    Replay,
+    /// An OpenAI-compatible HTTP API.
+    Openai,
+}
+
+/// `match` is a glob in which only `*` is special.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRule {
+    #[serde(rename = "match")]
+    pub glob: String,
+    pub provider: String,
+}
+
+/// What agents run in.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Containers {
+    /// The image of nodes that name none: a reference, or a name from `images`.
+    pub image: String,
+    /// Docker's name of a runtime; its own default if unset.
+    pub runtime: Option<String>,
+    /// First and last uid for agents when the operator is root.
+    pub uid_range: (u32, u32),
+    pub resources: Resources,
+    /// Names for `container.image` and what they stand for.
+    pub images: BTreeMap<String, String>,
+}
+
+/// Limits of a container; a node may override each.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Resources {
+    pub cpus: f64,
+    /// Bytes.
+    #[serde(deserialize_with = "units::size")]
+    pub memory: u64,
+    pub pids: u32,
+    /// Bytes.
+    #[serde(deserialize_with = "units::size")]
+    pub disk: u64,
+    #[serde(deserialize_with = "units::duration")]
+    pub wall: Duration,
+}
+
+/// How the gate reaches the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum GateNetwork {
+    #[default]
+    Host,
+    Bridge,
+}
+
+/// The gate of each run.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Gate {
+    pub network: GateNetwork,
+}
+
+/// Which additional CAs resolving, fetching and the gate trust.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum ExtraCa {
+    /// The host's additional ones.
+    #[default]
+    Auto,
+    None,
+    /// A PEM bundle.
+    File(PathBuf),
+}
+
+/// How packages get into an image.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Packages {
+    #[serde(deserialize_with = "units::extra_ca")]
+    pub extra_ca: ExtraCa,
+    /// pip's own default if unset.
+    pub pip_index: Option<String>,
+    #[serde(deserialize_with = "units::duration")]
+    pub build_timeout: Duration,
+    /// Bytes.
+    #[serde(deserialize_with = "units::size")]
+    pub build_memory: u64,
+}
+
+/// Bounds of a node over all its attempts.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Limits {
+    pub attempts: u32,
+    pub suspensions: u32,
+    /// LLM requests.
+    pub iterations: u32,
+}
+
+/// Who is told when something waits for a person.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Notify {
+    /// argv; JSON of what waits comes on its stdin.
+    pub command: Option<Vec<String>>,
+}
+
+fn five_minutes() -> Duration {
+    Duration::from_secs(300)
+}
+
+impl Default for Containers {
+    fn default() -> Self {
+        let image = "taskforge/base:default".to_owned();
+        let images = BTreeMap::from([("default".to_owned(), image.clone())]);
+        Self { image, runtime: None, uid_range: (200_000, 265_535), resources: Resources::default(), images }
+    }
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { cpus: 1.0, memory: 512 << 20, pids: 128, disk: 1 << 30, wall: Duration::from_secs(30 * 60) }
+    }
+}
+
+impl Default for Packages {
+    fn default() -> Self {
+        let build_timeout = Duration::from_secs(15 * 60);
+        Self { extra_ca: ExtraCa::Auto, pip_index: None, build_timeout, build_memory: 2 << 30 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { attempts: 5, suspensions: 20, iterations: 30 }
+    }
+}
+
+impl Config {
+    /// Reads and checks the registry's file; the defaults if it has none.
+    ///
+    /// # Errors
+    /// [`Error::ConfigSyntax`] with line and column, [`Error::ConfigValue`] with the key, and those of reading.
+    pub fn load(layout: &Layout) -> Result<Self> {
+        match read(layout)? {
+            Some(text) => Self::parse(layout, &text),
+            None => Ok(Self::bare(layout)),
+        }
+    }
+
+    fn parse(layout: &Layout, text: &str) -> Result<Self> {
+        let config: Self = toml::from_str(text).map_err(|error| syntax(layout, text, &error))?;
+        check::check(&config).map_err(|(key, message)| Error::ConfigValue { path: layout.config(), key, message })?;
+        Ok(config)
+    }
+
+    /// What holds in a registry that OpenTask made.
+    fn bare(layout: &Layout) -> Self {
+        Self {
+            format: 1,
+            id: bare_id(layout),
+            approvals: Approvals::Unproven,
+            llm: Llm::default(),
+            containers: Containers::default(),
+            gate: Gate::default(),
+            packages: Packages::default(),
+            limits: Limits::default(),
+            notify: Notify::default(),
+        }
+    }
+}
+
+/// Only the id, leniently.
+pub(super) fn read_id(layout: &Layout) -> Result<String> {
+    #[derive(Deserialize)]
+    struct OnlyId {
+        id: String,
+    }
+    let Some(text) = read(layout)? else { return Ok(bare_id(layout)) };
+    if let Ok(OnlyId { id }) = toml::from_str(&text) {
+        return Ok(id);
+    }
+    // Even where the file is no TOML: `kill` needs the name that the containers were started under.
+    let line = text.lines().take_while(|line| !line.trim_start().starts_with('[')).find_map(|line| {
+        let (key, value) = line.split_once('=')?;
+        (key.trim() == "id").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    line.filter(|id| check::is_ulid(id)).ok_or_else(|| Error::ConfigValue {
+        path: layout.config(),
+        key: "id".to_owned(),
+        message: "is missing".to_owned(),
+    })
+}
+
+fn bare_id(layout: &Layout) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    format!("bare-{}", Digest::of(layout.root().as_os_str().as_bytes()).short())
+}
+
+fn read(layout: &Layout) -> Result<Option<String>> {
+    let path = layout.config();
+    let file = match disk::open_read(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let bytes = disk::read_bounded(&file, LARGEST).map_err(Error::io("read", &path))?;
+    let bytes = bytes.ok_or(Error::TooLarge { path: path.clone(), bytes: LARGEST + 1, limit: LARGEST })?;
+    let text = String::from_utf8(bytes).map_err(io::Error::other).map_err(Error::io("read", &path))?;
+    Ok(Some(text))
+}
+
+fn syntax(layout: &Layout, text: &str, error: &toml::de::Error) -> Error {
+    let start = error.span().map_or(0, |span| span.start.min(text.len()));
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.chars().rev().take_while(|character| *character != '\n').count() + 1;
+    Error::ConfigSyntax { path: layout.config(), line, column, message: nearest::with_suggestion(error.message()) }
+}

@@ -1,0 +1,131 @@
+//! The kill file. While anything stands under its name nothing may start: a file that cannot be read is a kill, too.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+
+use chrono::{DateTime, Utc};
+use rustix::fs::{FallocateFlags, OFlags};
+use serde::{Deserialize, Serialize};
+
+use super::disk;
+use super::error::{Error, Result};
+use super::layout::Layout;
+use super::project::{parent, write_durable};
+use super::time::isoformat;
+
+/// What is preallocated, in bytes.
+const SIZE: usize = 4096;
+
+/// Who stopped everything, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    pub format: u32,
+    pub reason: String,
+    pub by: String,
+    /// RFC 3339.
+    pub at: String,
+}
+
+/// The kill in force; `None` if there is none.
+///
+/// # Errors
+/// When not even its absence can be seen.
+pub fn read(layout: &Layout) -> Result<Option<Kill>> {
+    let path = layout.kill_file();
+    match path.symlink_metadata() {
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound) => return Ok(None),
+        Err(error) => return Err(Error::io("look for the kill file", path)(error)),
+        Ok(_) => {}
+    }
+    let bytes = disk::open_read(&path).and_then(|file| disk::read_bounded(&file, 1 << 16)).ok().flatten();
+    let kill = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let unreadable = || Kill {
+        format: 1,
+        reason: format!("{} cannot be read", path.display()),
+        by: "unknown".to_owned(),
+        at: "unknown".to_owned(),
+    };
+    Ok(Some(kill.unwrap_or_else(unreadable)))
+}
+
+/// # Errors
+/// [`Error::Killed`] while the kill switch is on.
+pub fn refuse_if_killed(layout: &Layout) -> Result<()> {
+    match read(layout)? {
+        None => Ok(()),
+        Some(Kill { reason, by, at, .. }) => Err(Error::Killed { reason, at, by }),
+    }
+}
+
+/// Turns the kill switch on; on disk when it returns. A kill that is on already stays as it is, and is returned.
+///
+/// # Errors
+/// Those of the file system.
+pub fn engage(layout: &Layout, reason: &str, by: &str, now: DateTime<Utc>) -> Result<Kill> {
+    if let Some(kill) = read(layout)? {
+        return Ok(kill);
+    }
+    let cut = |text: &str, limit: usize| text.chars().take(limit).collect::<String>();
+    let kill = Kill { format: 1, reason: cut(reason, 400), by: cut(by, 100), at: isoformat(now) };
+    let text = serde_json::to_string(&kill).map_err(|source| Error::Encode { what: "the kill file", source })?;
+    let mut bytes = text.into_bytes();
+    // White space is what JSON allows behind a value; overwriting all of the spare needs no new block.
+    bytes.resize(SIZE.max(bytes.len() + 1), b' ');
+    if let Some(last) = bytes.last_mut() {
+        *last = b'\n';
+    }
+    let (spare, path) = (layout.kill_spare(), layout.kill_file());
+    let spared = disk::open_in_place(&spare).and_then(|file| {
+        disk::overwrite(&file, &spare, 0, &bytes)?;
+        disk::sync(&file, &spare)?;
+        disk::rename(&spare, &path)
+    });
+    match spared {
+        Ok(()) => disk::sync_dir(&layout.kill()).map_err(Error::io("sync", layout.kill()))?,
+        Err(_) => {
+            let folder = layout.kill();
+            fs::create_dir_all(&folder).map_err(Error::io("create", &folder))?;
+            write_durable(&path, &bytes)?;
+        }
+    }
+    Ok(kill)
+}
+
+/// Turns the kill switch off, and makes room for the next kill; whether it was on. Who may do this is decided elsewhere.
+///
+/// # Errors
+/// Those of the file system.
+pub fn lift(layout: &Layout) -> Result<bool> {
+    let (spare, path) = (layout.kill_spare(), layout.kill_file());
+    let was_on = match disk::rename(&path, &spare) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => return Err(Error::io("lift the kill switch", path)(error)),
+    };
+    disk::sync_dir(parent(&path)?).map_err(Error::io("sync", layout.kill()))?;
+    preallocate(layout)?;
+    Ok(was_on)
+}
+
+/// Makes the spare that a full disk cannot take away.
+///
+/// # Errors
+/// Those of the file system.
+pub fn preallocate(layout: &Layout) -> Result<()> {
+    let spare = layout.kill_spare();
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC).bits()).unwrap_or_default();
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(flags)
+        .open(&spare)
+        .map_err(Error::io("create", &spare))?;
+    // Written, not only reserved: a copy-on-write file system aside, the blocks are then really there.
+    if rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, SIZE as u64).is_err() {
+        file.write_all(&[b' '; SIZE]).map_err(Error::io("preallocate", &spare))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Where everything lies: OpenTask's layout and ours. Only names, no file is touched; ids are parsed ones, so that no
+//! path made here can leave the registry.
+
+use std::path::{Path, PathBuf};
+
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
+
+macro_rules! paths {
+    ($($(#[$doc:meta])* $name:ident => $path:literal),* $(,)?) => {
+        $($(#[$doc])* #[must_use] pub fn $name(&self) -> PathBuf { self.root.join($path) })*
+    };
+}
+
+/// The paths of a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    paths! {
+        config => "taskforge.toml",
+        workflows => "workflows",
+        roles => "roles",
+        policies => "policies",
+        decisions => "decisions",
+        images => "images",
+        agents => "agents",
+        runs => "runs",
+        /// Machine-local, mode 0700, never in git.
+        local => ".taskforge",
+        locks => ".taskforge/locks",
+        /// The folder the gates watch.
+        kill => ".taskforge/kill",
+        /// Present while the kill switch is on.
+        kill_file => ".taskforge/kill/lock.json",
+        /// Preallocated, so that a full disk does not stop `kill`.
+        kill_spare => ".taskforge/kill/spare",
+        /// The binaries that runs were started with, by their SHA-256.
+        bin => ".taskforge/bin",
+        heads => ".taskforge/heads",
+        index => ".taskforge/index",
+        tmp => ".taskforge/tmp",
+        /// Shared by starters, exclusive for `kill`.
+        start_lock => ".taskforge/locks/start",
+    }
+
+    #[must_use]
+    pub fn run(&self, run: &RunId) -> RunLayout {
+        RunLayout::new(self.runs().join(run.as_str()))
+    }
+
+    /// The last head of a run's journal on this machine.
+    #[must_use]
+    pub fn head(&self, run: &RunId) -> PathBuf {
+        self.heads().join(run.as_str())
+    }
+
+    #[must_use]
+    pub fn drive_lock(&self, run: &RunId) -> PathBuf {
+        self.locks().join(format!("drive-{run}"))
+    }
+
+    /// The lock of a detached build; the build holds it, whoever started it.
+    #[must_use]
+    pub fn image_lock(&self, image: &Digest) -> PathBuf {
+        self.locks().join(format!("image-{image}"))
+    }
+
+    /// An image's recipe, Dockerfile, lock and SBOM.
+    #[must_use]
+    pub fn image(&self, image: &Digest) -> PathBuf {
+        self.images().join(image.short())
+    }
+
+    #[must_use]
+    pub fn decision(&self, request: &RequestId) -> PathBuf {
+        self.decisions().join(format!("{request}.json"))
+    }
+}
+
+/// The paths of one run, wherever its folder lies: under `runs/`, or staged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLayout {
+    root: PathBuf,
+}
+
+impl RunLayout {
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    paths! {
+        /// The definition, frozen for this run.
+        workflow => "workflow.lock.md",
+        state => "state.json",
+        refs => "refs.json",
+        /// Our projection.
+        taskforge => "taskforge.json",
+        journal => "events.jsonl",
+        /// What was torn off the journal's tail.
+        torn => "events.torn",
+        controls => "control.jsonl",
+        lock => ".run.lock",
+        capabilities => "capabilities",
+        nodes => "nodes",
+        inputs => "inputs",
+        gate => "gate",
+        policy => "gate/policy.json",
+        status => "gate/status.json",
+        inbox => "gate/inbox",
+        inbox_rejected => "gate/inbox-rejected",
+        sockets => "gate/sockets",
+        replay => "gate/replay",
+        traffic => "gate/traffic.jsonl",
+        bodies => "gate/bodies",
+    }
+
+    #[must_use]
+    pub fn capability(&self, request: &RequestId) -> PathBuf {
+        self.capabilities().join(format!("{request}.json"))
+    }
+
+    #[must_use]
+    pub fn node(&self, node: &NodeId) -> PathBuf {
+        self.nodes().join(node.as_str())
+    }
+
+    /// What the container sees as `/workspace`.
+    #[must_use]
+    pub fn workspace(&self, node: &NodeId) -> PathBuf {
+        self.node(node).join("workspace")
+    }
+
+    /// `spec.json`, `stdout.log`, `stderr.log` and `exit.json` of one container execution; attempts count from 1.
+    #[must_use]
+    pub fn attempt(&self, node: &NodeId, attempt: u32) -> PathBuf {
+        self.node(node).join("attempts").join(attempt.to_string())
+    }
+
+    /// The folder of an attempt's socket, under its short name.
+    #[must_use]
+    pub fn socket(&self, short: &str) -> PathBuf {
+        self.sockets().join(short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_documented_places() {
+        let layout = Layout::new("/r");
+        let (run, node) = (RunId::parse("demo-1").unwrap(), NodeId::parse("gather").unwrap());
+        let digest = Digest::of(b"");
+        assert_eq!(layout.run(&run).journal(), Path::new("/r/runs/demo-1/events.jsonl"));
+        assert_eq!(layout.run(&run).attempt(&node, 2), Path::new("/r/runs/demo-1/nodes/gather/attempts/2"));
+        assert_eq!(layout.run(&run).workspace(&node), Path::new("/r/runs/demo-1/nodes/gather/workspace"));
+        assert_eq!(layout.drive_lock(&run), Path::new("/r/.taskforge/locks/drive-demo-1"));
+        assert_eq!(layout.image(&digest), Path::new("/r/images/e3b0c44298fc"));
+        assert_eq!(layout.head(&run), Path::new("/r/.taskforge/heads/demo-1"));
+    }
+}

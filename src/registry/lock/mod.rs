@@ -1,0 +1,88 @@
+//! Locks that the kernel holds: when their process ends, however it ends, they are free. No lock here is ever waited for
+//! without a bound, and none is a file that somebody has to remove.
+
+mod drive;
+mod image;
+mod kill;
+mod run;
+mod start;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::drive::DriveLock;
+pub use self::image::ImageLock;
+pub use self::kill::KillLock;
+pub use self::run::RunLock;
+pub use self::start::StartPermit;
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
+
+use super::error::{Error, Result};
+
+/// How long a command waits for a run's lock: OpenTask's service may hold it through gateway calls.
+pub const WAIT: Duration = Duration::from_secs(10);
+
+/// How a lock is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    Shared,
+    Exclusive,
+}
+
+/// Takes the lock on `path` within `wait`; `None` if somebody else holds it for longer. The file is made if its folder
+/// exists. It is close-on-exec: a child of ours that shall hold a lock takes it itself.
+fn take(path: &Path, hold: Hold, wait: Duration) -> Result<Option<File>> {
+    let deadline = Instant::now() + wait;
+    let mut pause = Duration::from_micros(100);
+    let operation = match hold {
+        Hold::Shared => FlockOperation::NonBlockingLockShared,
+        Hold::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    };
+    loop {
+        let file = open(path).map_err(Error::io("open the lock", path))?;
+        match flock(&file, operation) {
+            Ok(()) if stands(&file, path) => return Ok(Some(file)),
+            // The folder was removed and made again between our two calls: this is a lock on nothing.
+            Ok(()) => continue,
+            Err(Errno::INTR) => continue,
+            Err(Errno::WOULDBLOCK) => {}
+            Err(errno) => return Err(Error::errno("lock", path)(errno)),
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(None);
+        }
+        // The kernel's queue has no bound on its waiting; asking again and again has, and locks are held for
+        // milliseconds.
+        thread::sleep(pause.min(left));
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o644)
+        .custom_flags(i32::try_from(flags.bits()).unwrap_or_default())
+        .open(path)
+}
+
+/// Whether the locked file is still the one under this name.
+fn stands(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(held), Ok(named)) => (held.dev(), held.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
+}

@@ -1,0 +1,42 @@
+//! Looking at runs: no lock, no write.
+
+use std::fs;
+use std::io;
+
+use super::error::{Error, Result};
+use super::journal::Journal;
+use super::journal::scan::Scan;
+use super::{Registry, root};
+use crate::run::id::RunId;
+
+/// The ids of all runs, sorted: folders in `runs/` with a fitting name that hold a journal.
+///
+/// # Errors
+/// When the folder cannot be read; a registry without one has no runs.
+pub fn list_runs(registry: &Registry) -> Result<Vec<RunId>> {
+    let runs = registry.layout().runs();
+    let entries = match fs::read_dir(&runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", runs)(error)),
+    };
+    let mut ids = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(Error::io("list", &runs))?;
+        let Some(id) = entry.file_name().to_str().and_then(|name| RunId::parse(name).ok()) else { continue };
+        let run = registry.layout().run(&id);
+        if root::is_dir(run.root()) && run.journal().symlink_metadata().is_ok() {
+            ids.push(id);
+        }
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// The journal of one run as it stands.
+///
+/// # Errors
+/// As [`Journal::read`].
+pub fn read_run(registry: &Registry, run: &RunId) -> Result<Scan> {
+    Journal::read(&registry.layout().run(run).journal(), run)
+}
