@@ -26,7 +26,7 @@ pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
         return Err(Error::Dynamic);
     }
     let digest = Digest::of(&bytes);
-    let target = registry.layout().binary(&digest);
+    let target = path(registry, &digest);
     if target.exists() {
         return Ok(digest);
     }
@@ -38,6 +38,11 @@ pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
     file.as_file().sync_all().map_err(io("sync"))?;
     file.persist(&target).map_err(|error| Error::Io { action: "copy", path: target.clone(), source: error.error })?;
     Ok(digest)
+}
+
+/// Where the binary of this digest lies.
+pub(crate) fn path(registry: &Registry, digest: &Digest) -> PathBuf {
+    registry.layout().bin().join(digest.as_str())
 }
 
 /// Whether an ELF file of 64 bits asks for no interpreter (`PT_INTERP`, `elf(5)`).

@@ -8,10 +8,9 @@ use chrono::Utc;
 use serde_json::json;
 
 use crate::container::logs::{self, LogCursor};
-use crate::registry::{self, OutputProblem};
+use crate::registry::{collect as outputs, project, to_opentask_json};
 use crate::run::command::{Command, How, Seen};
 use crate::run::definition::Artifact;
-use crate::run::event::TrafficHead;
 use crate::run::id::NodeId;
 use crate::run::state::State;
 
@@ -42,33 +41,28 @@ pub(crate) fn collect(
     let mut missing = Vec::new();
     if matches!(how, How::Exited { code: 0, .. }) {
         let layout = store.layout();
-        let outputs = policy::outputs(definition);
-        for (path, copied) in registry::collect_outputs(&layout.workspace(node), &layout.node(node), &outputs, LARGEST_OUTPUT)? {
-            match copied {
+        for path in policy::outputs(definition) {
+            match outputs::collect(&layout.workspace(node), &path, &layout.node(node), LARGEST_OUTPUT)? {
                 Ok(copy) => artifacts.push(Artifact {
                     path: format!("nodes/{node}/{path}"),
-                    sha256: copy.sha256,
+                    sha256: copy.digest,
                     bytes: copy.bytes,
                 }),
-                Err(problem) => missing.push(describe(&path, &problem)),
+                Err(refusal) => missing.push(format!("{path}: {refusal}")),
             }
         }
     }
     let traffic = gate::traffic_head(store);
     let exit = json!({
         "node": node, "attempt": attempt, "container": live.plan.container, "how": describe_end(&how),
-        "missing": missing, "at": crate::registry::isoformat(Utc::now()),
+        "missing": missing, "at": crate::run::projection::isoformat(Utc::now()),
     });
     let folder = store.layout().attempt(node, attempt);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
-    registry::write_durable(&folder.join("exit.json"), registry::to_opentask_json(&exit).as_bytes())?;
+    project::write_durable(&folder.join("exit.json"), to_opentask_json(&exit).as_bytes())?;
     let seen = Seen { how, artifacts, missing, traffic, at: Utc::now() };
     store.commit(TICK, Command::End { node: node.clone(), attempt, seen })?;
     Ok(())
-}
-
-fn describe(path: &str, problem: &OutputProblem) -> String {
-    format!("{path}: {problem}")
 }
 
 fn describe_end(how: &How) -> serde_json::Value {
@@ -103,15 +97,10 @@ pub(crate) fn copy_logs(
     let mut cursor = read_cursor(&cursor_file);
     cursor = docker.wait(|engine| logs::copy(engine, container, cursor, &mut stdout, &mut stderr))?;
     let text = serde_json::to_vec(&cursor).unwrap_or_default();
-    registry::write_if_changed(&cursor_file, &text)?;
+    project::write_if_changed(&cursor_file, &text)?;
     Ok(())
 }
 
 fn read_cursor(path: &Path) -> LogCursor {
     std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-/// Where the gate's records stand, as the journal keeps it.
-pub(crate) fn head(at: u64, digest: crate::run::id::Digest) -> TrafficHead {
-    TrafficHead { at, digest }
 }

@@ -67,7 +67,7 @@ pub fn find_waiting(registry: &Registry, text: &str) -> Result<Waiting, Error> {
 /// A request that does not wait any more deserves a better answer than "unknown".
 fn decided_before(registry: &Registry, text: &str) -> Option<Error> {
     let id = RequestId::parse(text).ok()?;
-    for run in registry.runs().ok()? {
+    for run in registry::queries::list_runs(registry).ok()? {
         let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { continue };
         if let Some(request) = state.request(&id) {
             return Some(match request.status {
@@ -129,7 +129,7 @@ pub fn decide_on(
         digest.clone(),
         comment,
         &by,
-        Utc::now(),
+        &crate::run::projection::isoformat(Utc::now()),
     )?;
     let bytes = file.to_bytes();
     let record = record(&file, &bytes);
@@ -139,7 +139,7 @@ pub fn decide_on(
         let events = decide(state, command, now)
             .map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
         // The file first: a crash before the journal leaves a decision that the next tick takes up.
-        registry::write_new_durable(&path, &bytes)?;
+        registry::project::write_durable_new(&path, &bytes)?;
         Ok(events)
     })?;
     Ok(Decided {
@@ -157,10 +157,10 @@ pub fn decide_on(
 
 fn record(file: &Decision, bytes: &[u8]) -> DecisionRecord {
     DecisionRecord {
-        by: file.by().to_owned(),
-        at: file.at().to_owned(),
-        digest: file.digest().clone(),
-        comment: file.comment().to_owned(),
+        by: file.by.clone(),
+        at: file.at.clone(),
+        digest: file.digest.clone(),
+        comment: file.comment.clone(),
         file: Digest::of(bytes),
         proven: false,
     }
@@ -172,7 +172,7 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
     ids.extend(state.requests.iter().filter(|r| r.status == RequestStatus::Requested).map(|r| r.id.clone()));
     for id in ids {
         let path = store.registry().layout().decision(&id);
-        let bytes = match registry::read_bounded(&path, 1 << 20) {
+        let bytes = match registry::decisions::read(&path) {
             Ok(Some(bytes)) => bytes,
             Ok(None) => continue,
             Err(error) => {
@@ -182,8 +182,8 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
         };
         let parsed = Decision::parse(&bytes);
         let command = match &parsed {
-            Ok(file) if *file.request() == id && file.run() == store.run() => {
-                let verdict = match file.verdict() {
+            Ok(file) if file.request == id && file.run == *store.run() => {
+                let verdict = match file.verdict {
                     FileVerdict::Approve => Verdict::Approve,
                     FileVerdict::Deny => Verdict::Deny,
                 };
@@ -211,6 +211,6 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
 /// A decision that cannot count stands aside, so that a right one can be made.
 fn reject(store: &Store<'_>, id: &RequestId, reason: &str) -> Result<State, Error> {
     let path = store.registry().layout().decision(id);
-    let name = registry::set_aside(&path)?;
+    let name = registry::decisions::set_aside(&path)?;
     store.commit(super::actor::TICK, Command::RejectInput { input: name, reason: reason.to_owned() })
 }

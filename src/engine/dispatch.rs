@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use chrono::{Duration, Utc};
 
 use crate::container::{AgentContainer, ContainerSpec, ImageRef, Resources, agent_name};
-use crate::registry;
+use crate::registry::project::write_if_changed;
+use crate::registry::{StartPermit, kill, to_opentask_json};
 use crate::run::command::{Command, How, Seen};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::event::AttemptPlan;
@@ -17,7 +18,10 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, images};
+use super::{binary, gate, images};
+
+/// How long a start waits for a kill that is under way to be over with its sweep; the start is then refused.
+pub(crate) const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Starts a new attempt of `node`.
 pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: &NodeId) -> Result<(), Error> {
@@ -82,10 +86,10 @@ fn try_start(
     prepare_folders(store, state, definition, attempt, &spec)?;
     gate::publish(store, state)?;
     // From here until the Engine has started it, `kill` waits for us, or has come first and is seen here.
-    let permit = store.registry().start_permit()?;
+    let permit = StartPermit::acquire(store.registry(), START_PATIENCE)?;
     gate::ensure(store, docker, state, &permit)?;
     let started = docker.wait(|engine| engine.ensure_started(&spec, &permit))?;
-    store.registry().check_not_killed()?;
+    kill::refuse_if_killed(store.registry().layout())?;
     drop(permit);
     Ok(started.id)
 }
@@ -160,11 +164,11 @@ fn spec(
             files: 1024,
             file_size: resources.disk,
         },
-        runtime: registry.config().containers.runtime.clone(),
+        runtime: registry.config()?.containers.runtime.clone(),
         workspace: layout.workspace(&definition.id),
         inputs: inputs(store, state, definition),
-        binary: registry.layout().binary(&state.created.binary),
-        socket_folder: layout.socket_folder(&plan.socket),
+        binary: binary::path(registry, &state.created.binary),
+        socket_folder: layout.socket(&plan.socket),
     }
     .spec())
 }
@@ -200,7 +204,7 @@ fn prepare_folders(
     let workspace = layout.workspace(&definition.id);
     make_folder(&workspace, 0o700, Some((users.agent_uid, users.agent_gid)))?;
     gate::prepare_folders(store, state)?;
-    make_folder(&layout.socket_folder(&attempt.plan.socket), 0o755, Some((users.gate_uid, users.gate_gid)))?;
+    make_folder(&layout.socket(&attempt.plan.socket), 0o755, Some((users.gate_uid, users.gate_gid)))?;
     let folder = layout.attempt(&definition.id, attempt.number);
     make_folder(&folder, 0o755, None)?;
     let text = serde_json::json!({
@@ -211,7 +215,7 @@ fn prepare_folders(
         })).collect::<Vec<_>>(),
         "network": "none", "digest": attempt.plan.spec,
     });
-    registry::write_if_changed(&folder.join("spec.json"), registry::to_opentask_json(&text).as_bytes())?;
+    write_if_changed(&folder.join("spec.json"), to_opentask_json(&text).as_bytes())?;
     Ok(())
 }
 

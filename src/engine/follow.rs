@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use notify::Watcher as _;
 
-use crate::registry::{Journal, Registry};
+use crate::registry::{Journal, Registry, kill};
 use crate::run::id::RunId;
 use crate::run::record::Record;
 use crate::run::state::State;
@@ -62,9 +62,7 @@ pub fn follow(
     loop {
         let mut acted = false;
         if drives {
-            if registry.killed()?.is_some() {
-                return Err(Error::Registry(registry.killed_error()?));
-            }
+            kill::refuse_if_killed(registry.layout())?;
             let ticked = tick_with(registry, run, &docker)?;
             acted = !ticked.actions.is_empty();
         }

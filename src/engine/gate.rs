@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 
 use crate::container::{self, GateContainer, GateImage, Network, gate_name};
 use crate::gate::records;
@@ -18,7 +17,7 @@ use super::dispatch::make_folder;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{policy, secrets};
+use super::{binary, policy, secrets};
 
 /// How long a gate may take to start, or to read a policy.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -36,8 +35,8 @@ pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Er
 
 /// A replay provider's transcript goes to where the gate can read it.
 fn copy_transcripts(store: &Store<'_>) -> Result<(), Error> {
-    for (name, provider) in &store.registry().config().llm.providers {
-        let crate::registry::config::Provider::Replay { transcript } = provider else { continue };
+    for (name, provider) in &store.registry().config()?.llm.providers {
+        let Some(transcript) = &provider.transcript else { continue };
         let source = store.registry().root().join(transcript);
         let target = store.layout().gate().join("replay").join(format!("{name}.jsonl"));
         let bytes = match std::fs::read(&source) {
@@ -46,7 +45,7 @@ fn copy_transcripts(store: &Store<'_>) -> Result<(), Error> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(source_error) => return Err(Error::Io { action: "read", path: source, source: source_error }),
         };
-        crate::registry::write_if_changed(&target, &bytes)?;
+        crate::registry::project::write_if_changed(&target, &bytes)?;
     }
     Ok(())
 }
@@ -116,9 +115,9 @@ fn gate_log(docker: &Docker, name: &str) -> String {
 
 fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::ContainerSpec, Error> {
     let registry = store.registry();
-    let config = registry.config();
+    let config = registry.config()?;
     let users = state.created.users;
-    let binary = registry.layout().binary(&state.created.binary);
+    let binary = binary::path(registry, &state.created.binary);
     let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
     Ok(GateContainer {
         registry: state.created.registry.clone(),
@@ -135,7 +134,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         },
         runtime: None,
         gate_folder: store.layout().gate(),
-        kill_folder: registry.layout().kill_folder(),
+        kill_folder: registry.layout().kill(),
         secrets: Some(secrets::publish(store, state)?),
         ca_bundle: super::images::ca_bundle(registry)?,
     }

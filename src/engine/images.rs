@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use chrono::{DateTime, Utc};
 
-use crate::capability::Review;
+use crate::capability::{self, Review};
 use crate::image::{self, BuildOrder, Built, ImageRef, Limits, Lock, Recipe, ResolveOrder, Scope};
 use crate::registry::config::{Config, ExtraCa};
-use crate::registry::{Registry, StartPermit, write_if_changed};
+use crate::registry::project::write_if_changed;
+use crate::registry::{Registry, StartPermit};
+use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::Resolution;
 use crate::run::id::{Digest, RequestId};
@@ -18,6 +20,8 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
+use super::binary;
+use super::dispatch::START_PATIENCE;
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
@@ -31,7 +35,7 @@ pub(crate) fn built(docker: &Docker, recipe: &Digest) -> Result<Option<String>, 
     let tag = format!("taskforge/agent:{}", recipe.short());
     let Some(found) = docker.wait(|engine| engine.image_inspect(&tag))? else { return Ok(None) };
     // Another recipe under the same twelve digits is not this one.
-    let same = found.labels.get(image::RECIPE_LABEL).map(String::as_str) == Some(recipe.as_str());
+    let same = found.labels.get(image::LABEL).map(String::as_str) == Some(recipe.as_str());
     Ok(same.then_some(found.id))
 }
 
@@ -72,7 +76,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
         limits: &limits,
     };
     let guard = || -> Result<StartPermit, image::Refusal> {
-        registry.start_permit().map_err(|error| Box::new(error) as image::Refusal)
+        StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
     };
     let engine = docker.engine()?;
     let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
@@ -99,44 +103,36 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
 
 /// What a person is shown of a request: made from the journal alone, so that it can be shown again years later.
 pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolution) -> Result<Review, Error> {
-    let lock: Lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
-    let before = resolution.upon.as_ref().and_then(|id| state.request(id));
-    let dockerfile_before = match before {
-        Some(before) => match &before.resolution {
-            Some(earlier) => Some(recipe_of(earlier)?.dockerfile()),
-            None => None,
-        },
-        None => None,
-    };
+    let before = resolution.upon.as_ref().and_then(|id| state.request(id)).and_then(|r| r.resolution.as_ref());
+    let before = before.map(recipe_of).transpose()?;
     let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
-    Ok(Review {
-        registry: state.created.registry.clone(),
+    let asked = capability::Request {
+        id: request.id.clone(),
         run: state.run.clone(),
-        request: request.id.clone(),
         node: request.node.clone(),
+        attempt: request.attempt,
         capability: request.capability.clone(),
-        requested_by: by,
-        reason: request.reason.clone(),
-        policy_view: "ask (no rule)".to_owned(),
-        grants: grants(state, request, &lock),
-        lock: Some(lock),
-        dockerfile: recipe_of(resolution)?.dockerfile(),
-        dockerfile_before,
-    })
+    };
+    let (view, granted) = ("ask (no rule)".to_owned(), granted_before(state, resolution));
+    let recipe = recipe_of(resolution)?;
+    Ok(Review::of_packages(asked, by, request.reason.clone(), view, &granted, &recipe, before.as_ref()))
 }
 
-/// What would be in force after an approval: what is granted already, and this, with exact versions.
-fn grants(state: &State, request: &Request, lock: &Lock) -> Vec<String> {
-    let base = request.resolution.as_ref().map(|resolution| resolution.base.as_str());
-    let earlier = state.approved.iter().filter_map(|id| state.request(id)).filter(|other| {
-        other.id != request.id
-            && matches!(other.status, crate::run::state::RequestStatus::Approved | crate::run::state::RequestStatus::Applied)
-            && (base.is_none() || other.resolution.as_ref().map(|resolution| resolution.base.as_str()) == base)
-    });
-    earlier.chain([request]).map(|request| exact(&request.capability, lock)).collect()
+/// What had been granted when a request was resolved: the chain of grants that it builds upon, with exact versions.
+fn granted_before(state: &State, resolution: &Resolution) -> Vec<Capability> {
+    let mut granted = Vec::new();
+    let mut next = resolution.upon.as_ref();
+    while let Some(request) = next.and_then(|id| state.request(id)) {
+        let Some(earlier) = &request.resolution else { break };
+        let lock: Lock = serde_json::from_value(earlier.lock.clone()).unwrap_or_default();
+        granted.push(lock.granted(&request.capability).unwrap_or_else(|| request.capability.clone()));
+        // Each was resolved after the one it builds upon was approved, so that the chain ends.
+        next = earlier.upon.as_ref().filter(|_| granted.len() <= state.requests.len());
+    }
+    granted
 }
 
-fn exact(capability: &crate::run::capability::Capability, lock: &Lock) -> String {
+fn exact(capability: &Capability, lock: &Lock) -> String {
     lock.granted(capability).map_or_else(|| capability.to_string(), |granted| granted.to_string())
 }
 
@@ -185,8 +181,8 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
     let order = folder.join("recipe.json");
     write_if_changed(&order, &made.to_bytes())?;
     // Nothing is spawned between a kill's look at builders and its end: the child looks at the switch itself.
-    let _permit = registry.start_permit()?;
-    let program = registry.layout().binary(&state.created.binary);
+    let _permit = StartPermit::acquire(registry, START_PATIENCE)?;
+    let program = binary::path(registry, &state.created.binary);
     let args: Vec<std::ffi::OsString> = vec![
         "--registry".into(),
         registry.root().into(),
@@ -240,7 +236,7 @@ pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Buil
         limits: &limits,
     };
     let guard = || -> Result<StartPermit, image::Refusal> {
-        registry.start_permit().map_err(|error| Box::new(error) as image::Refusal)
+        StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
     };
     let engine = docker.engine()?;
     docker.wait(|_| image::run_build(engine.docker(), &order, &guard))

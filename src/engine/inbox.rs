@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::registry::Registry;
+use crate::registry::{Registry, queries};
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
@@ -71,7 +71,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
 pub fn inbox(registry: &Registry) -> Result<(Vec<Waiting>, Vec<(RunId, String)>), Error> {
     let mut waiting = Vec::new();
     let mut unreadable = Vec::new();
-    for run in registry.runs()? {
+    for run in queries::list_runs(registry)? {
         match Store::open(registry, &run).and_then(|store| store.load()) {
             Ok(state) => waiting.extend(waiting_of(&state)),
             Err(error) => unreadable.push((run, error.to_string())),

@@ -3,10 +3,10 @@
 
 use serde_json::Value;
 
-use crate::registry::{self, InboxItem};
+use crate::registry::{controls, inbox};
 use crate::run::capability::Capability;
 use crate::run::command::{Command, Control};
-use crate::run::id::{NodeId, RequestId};
+use crate::run::id::NodeId;
 use crate::run::state::State;
 
 use super::actor::{self, operator};
@@ -16,37 +16,41 @@ use super::store::Store;
 
 /// Journals everything that lies ready. The state afterwards.
 pub(crate) fn ingest(store: &Store<'_>, mut state: State) -> Result<State, Error> {
-    for item in registry::read_inbox(&store.layout().gate())? {
-        state = match item {
-            InboxItem::Message(message) => take(store, state, &message)?,
-            InboxItem::Rejected { name, reason } => {
-                store.commit(actor::TICK, Command::RejectInput { input: name, reason })?
-            }
-        };
+    loop {
+        let found = inbox::read(&store.layout())?;
+        for rejected in found.rejected {
+            state = store.commit(actor::TICK, Command::RejectInput { input: rejected.name, reason: rejected.why })?;
+        }
+        for message in found.messages {
+            state = take(store, &state, &message)?;
+        }
+        if !found.more {
+            break;
+        }
     }
     state = decisions::take_files(store, state)?;
     take_controls(store, state)
 }
 
-fn take(store: &Store<'_>, state: State, message: &registry::InboxMessage) -> Result<State, Error> {
-    let command = command(&state, message);
+fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<State, Error> {
+    let command = command(state, message);
     let (actor, command) = match command {
         Ok(command) => (actor::agent(&message.node), command),
-        Err(reason) => (actor::TICK.to_owned(), Command::RejectInput { input: message.id.clone(), reason }),
+        Err(reason) => (actor::TICK.to_owned(), Command::RejectInput { input: message.id.to_string(), reason }),
     };
     let state = match store.commit(&actor, command) {
         Err(Error::Refused { refusal, .. }) => {
             let reason = refusal.to_string();
-            store.commit(actor::TICK, Command::RejectInput { input: message.id.clone(), reason })?
+            store.commit(actor::TICK, Command::RejectInput { input: message.id.to_string(), reason })?
         }
         other => other?,
     };
-    registry::remove_inbox(&store.layout().gate(), &message.id)?;
+    inbox::remove(&store.layout(), &message.id)?;
     Ok(state)
 }
 
 /// What the gate wrote as a command. The gate checked all of it; it is checked again, since the host believes no file.
-fn command(state: &State, message: &registry::InboxMessage) -> Result<Command, String> {
+fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
     let node = message.node.clone();
     let known = state.node(&node).is_some_and(|(_, found)| found.attempts.iter().any(|a| a.number == message.attempt));
     if !known {
@@ -56,27 +60,26 @@ fn command(state: &State, message: &registry::InboxMessage) -> Result<Command, S
         let text = message.body.get(key).and_then(Value::as_str).ok_or_else(|| format!("`{key}` is missing"))?;
         if text.len() > limit { Err(format!("`{key}` is longer than {limit} bytes")) } else { Ok(text.to_owned()) }
     };
-    match message.kind.as_str() {
-        "capability" => Ok(Command::Request {
-            id: RequestId::parse(&message.id).map_err(|error| error.to_string())?,
+    match message.kind {
+        inbox::Kind::Capability => Ok(Command::Request {
+            id: message.id.clone(),
             node,
             attempt: message.attempt,
             capability: Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?,
             reason: text("reason", 4096)?,
         }),
-        "progress" => {
-            Ok(Command::Progress { inbox: Some(message.id.clone()), node: Some(node), message: text("message", 4096)? })
+        inbox::Kind::Progress => {
+            Ok(Command::Progress { inbox: Some(message.id.to_string()), node: Some(node), message: text("message", 4096)? })
         }
-        "result" => {
-            Ok(Command::Result { inbox: message.id.clone(), node, result: message.body.clone() })
+        inbox::Kind::Result => {
+            Ok(Command::Result { inbox: message.id.to_string(), node, result: Value::Object(message.body.clone()) })
         }
-        other => Err(format!("kind {other:?} is not known")),
     }
 }
 
 /// `control.jsonl`, in order, each once.
 fn take_controls(store: &Store<'_>, mut state: State) -> Result<State, Error> {
-    for control in registry::read_controls(&store.layout().controls(), store.run())? {
+    for control in controls::read(&store.layout(), store.run())? {
         if state.applied_controls.contains(&control.id) {
             continue;
         }
@@ -94,7 +97,7 @@ fn take_controls(store: &Store<'_>, mut state: State) -> Result<State, Error> {
     Ok(state)
 }
 
-fn parse_control(control: &registry::ControlRecord) -> Result<Control, String> {
+fn parse_control(control: &controls::Record) -> Result<Control, String> {
     let node = || -> Result<NodeId, String> {
         let id = control.node_id.as_deref().ok_or_else(|| "`nodeId` is missing".to_owned())?;
         NodeId::parse(id).map_err(|error| error.to_string())

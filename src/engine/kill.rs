@@ -2,9 +2,11 @@
 //! it: the file first, then everything that runs, then everything that was about to, and only then the journals.
 //! It waits for no run lock before everything is dead.
 
+use chrono::Utc;
 use serde::Serialize;
 
-use crate::registry::{KillLock, Killing, Registry};
+use crate::registry::kill::{self as switch, Kill};
+use crate::registry::{KillLock, Registry, queries};
 use crate::run::command::Command;
 use crate::run::id::RunId;
 
@@ -13,6 +15,10 @@ use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 use super::{images, secrets};
+
+/// How long the second sweep waits for starts that are under way; what starts later than that dies by itself, since no
+/// gate greets it.
+const SWEEP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// What `kill` did.
 #[derive(Debug, Clone, Serialize)]
@@ -31,7 +37,7 @@ pub struct Killed {
 /// # Errors
 /// Only when the kill file itself cannot be written; what else went wrong stands in [`Killed::unfinished`].
 pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
-    registry.write_kill_file(&Killing::now(reason, &operator()))?;
+    switch::engage(registry.layout(), reason, &operator(), Utc::now())?;
     finish_kill(registry)
 }
 
@@ -40,12 +46,12 @@ pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
 /// # Errors
 /// When the switch is off, or the registry cannot be read.
 pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
-    let Some(killing) = registry.killed()? else { return Err(Error::NotKilled) };
+    let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
     let mut killed = Killed { removed: Vec::new(), runs: Vec::new(), unfinished: Vec::new() };
     let docker = Docker::default();
     let mut engine_is_clean = sweep(registry, &docker, &mut killed);
     // Whoever was between its look at the file and its start has started by the time we get this lock.
-    match KillLock::acquire(registry) {
+    match KillLock::acquire(registry, SWEEP_PATIENCE) {
         Ok(_lock) => {
             if engine_is_clean {
                 engine_is_clean = sweep(registry, &docker, &mut killed);
@@ -57,7 +63,7 @@ pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
     if !engine_is_clean {
         return Ok(killed);
     }
-    for run in registry.runs()? {
+    for run in queries::list_runs(registry)? {
         match journal(registry, &run, &killing.reason) {
             Ok(true) => killed.runs.push(run),
             Ok(false) => {}
@@ -70,7 +76,10 @@ pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
 /// Removes containers until none is left. Whether the Engine could be asked.
 fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
     for _ in 0..20 {
-        match docker.wait(|engine| engine.kill_all(registry.id())) {
+        let swept = registry.id().map_err(Error::from).and_then(|id| {
+            docker.wait(|engine| async move { engine.kill_all(&id).await })
+        });
+        match swept {
             Ok(result) => {
                 let none_left = result.removed.is_empty() && result.failed.is_empty();
                 killed.removed.extend(result.removed);
@@ -110,12 +119,12 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
 ///
 /// # Errors
 /// When the switch is off, or what the kill began cannot be finished first.
-pub fn unlock(registry: &Registry, reason: &str) -> Result<Killing, Error> {
-    let Some(killing) = registry.killed()? else { return Err(Error::NotKilled) };
+pub fn unlock(registry: &Registry, reason: &str) -> Result<Kill, Error> {
+    let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
     let finished = finish_kill(registry)?;
     if let Some(first) = finished.unfinished.first() {
         return Err(Error::KillUnfinished(first.clone()));
     }
-    registry.remove_kill_file(reason, &operator())?;
+    switch::lift(registry.layout(), reason, &operator(), Utc::now())?;
     Ok(killing)
 }

@@ -13,11 +13,11 @@ use super::inbox::waiting_of;
 use super::store::Store;
 
 pub(crate) fn notify(store: &Store<'_>, ids: Vec<RequestId>) -> Result<(), Error> {
-    let Some(notify) = &store.registry().config().notify else { return Ok(()) };
+    let Some(command) = &store.registry().config()?.notify.command else { return Ok(()) };
     let state = store.load()?;
     let waiting: Vec<_> = waiting_of(&state).into_iter().filter(|waiting| ids.contains(&waiting.id)).collect();
     let text = serde_json::to_vec(&waiting).map_err(Error::Json)?;
-    match run(&notify.command, &text) {
+    match run(command, &text) {
         Ok(()) => store.commit(TICK, Command::Notified { ids }).map(drop),
         Err(reason) => {
             eprintln!("warning: the notify command failed: {reason}");

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::container;
+use crate::registry::kill;
 use crate::run::definition::WaitKind;
 use crate::run::id::{Digest, NodeId};
 use crate::run::plan::{Container, ContainerState, Image, Observed};
@@ -18,7 +19,7 @@ use super::{images, policy};
 
 pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Result<Observed, Error> {
     let now = Utc::now();
-    let killed = store.registry().killed()?.is_some();
+    let killed = kill::read(store.registry().layout())?.is_some();
     let containers = if state.may_have_containers() { Some(containers(store, docker, state)?) } else { None };
     let mut images = BTreeMap::new();
     for recipe in state.wanted_recipes() {
@@ -32,7 +33,7 @@ pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Resu
         images,
         files_there: files_there(store, state),
         policy_is_current: policy::is_current(store, state),
-        notify: store.registry().config().notify.is_some(),
+        notify: store.registry().config()?.notify.command.is_some(),
     })
 }
 
@@ -43,11 +44,14 @@ fn containers(store: &Store<'_>, docker: &Docker, state: &State) -> Result<BTree
     for attempt in ended {
         let name = &attempt.plan.container;
         let Some(seen) = docker.wait(|engine| engine.inspect(name))? else { continue };
-        if seen.labels.registry != state.created.registry || seen.labels.run != store.run().as_str() {
+        let ours = |owner: container::Labels| owner.registry == state.created.registry && owner.run == store.run().as_str();
+        if !seen.owner().is_some_and(ours) {
             return Err(Error::ForeignContainer { name: name.clone() });
         }
         let state = match seen.state {
-            container::State::Created => ContainerState::Created,
+            // A removal under way is as good as done: what is planned upon it meets the name again, and waits.
+            container::State::Removing => continue,
+            container::State::Created { .. } => ContainerState::Created,
             container::State::Running => ContainerState::Running,
             container::State::Exited { code, oom_killed, finished_at, .. } => {
                 ContainerState::Exited { code, oom: oom_killed, finished_at }

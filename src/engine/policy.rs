@@ -7,6 +7,7 @@ use crate::agent::brief;
 use crate::gate::policy as wire;
 use crate::registry::config;
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
+use crate::run::id::NodeId;
 use crate::run::state::{Attempt, Request, RequestStatus, State};
 use crate::workflow::Workflow;
 
@@ -15,14 +16,14 @@ use super::store::Store;
 
 /// The policy for the run's live attempts, with the generation of the one on disk, or the next if it differs.
 pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Error> {
-    let config = store.registry().config();
+    let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
     policy.models = config
         .llm
         .models
         .iter()
-        .map(|rule| wire::ModelRule { pattern: rule.pattern.clone(), provider: rule.provider.clone() })
+        .map(|rule| wire::ModelRule { pattern: rule.glob.clone(), provider: rule.provider.clone() })
         .collect();
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
@@ -57,12 +58,12 @@ fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
 
 fn providers(config: &config::Config) -> BTreeMap<String, wire::ProviderSpec> {
     let spec = |(name, provider): (&String, &config::Provider)| {
-        let spec = match provider {
-            config::Provider::Replay { .. } => wire::ProviderSpec::Replay { transcript: format!("replay/{name}.jsonl") },
-            config::Provider::Openai { base_url, key, timeout } => wire::ProviderSpec::Openai {
-                base_url: base_url.clone(),
-                key: key.as_ref().map(|_| name.clone()),
-                timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        let spec = match provider.kind {
+            config::ProviderKind::Replay => wire::ProviderSpec::Replay { transcript: format!("replay/{name}.jsonl") },
+            config::ProviderKind::Openai => wire::ProviderSpec::Openai {
+                base_url: provider.base_url.clone().unwrap_or_default(),
+                key: (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
+                timeout_ms: Some(u64::try_from(provider.timeout.as_millis()).unwrap_or(u64::MAX)),
             },
         };
         (name.clone(), spec)
@@ -72,13 +73,21 @@ fn providers(config: &config::Config) -> BTreeMap<String, wire::ProviderSpec> {
 
 /// The definition as it was frozen: a changed byte is an error, never another prompt.
 pub(crate) fn frozen_workflow(store: &Store<'_>, state: &State) -> Result<Workflow, Error> {
-    let path = store.layout().workflow_lock();
+    let path = store.layout().workflow();
     let bytes = std::fs::read(&path).map_err(|source| Error::Io { action: "read", path: path.clone(), source })?;
     if crate::run::id::Digest::of(&bytes) != state.created.workflow_digest {
         return Err(Error::WorkflowChanged { run: store.run().clone(), path });
     }
     let text = String::from_utf8_lossy(&bytes);
     Workflow::parse(&path.display().to_string(), &text).map_err(Error::Workflow)
+}
+
+/// A node's prompt with the run's parameters filled in.
+pub(crate) fn prompt_of(workflow: &Workflow, state: &State, node: &NodeId) -> Result<String, Error> {
+    let mut rendered = workflow.render(&state.created.params).map_err(|problems| {
+        Error::Usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
+    Ok(rendered.prompts.remove(node).unwrap_or_default())
 }
 
 fn attempt_policy(
@@ -88,8 +97,7 @@ fn attempt_policy(
     container: &ContainerDefinition,
     attempt: &Attempt,
 ) -> Result<wire::Attempt, Error> {
-    let prompts = workflow.render(&state.created.params).map_err(Error::Workflow)?;
-    let prompt = prompts.get(&definition.id).cloned().unwrap_or_default();
+    let prompt = prompt_of(workflow, state, &definition.id)?;
     let outputs = outputs(definition);
     let inputs = input_names(state, definition);
     let granted: Vec<String> = state

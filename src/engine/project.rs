@@ -3,7 +3,8 @@
 
 use serde_json::json;
 
-use crate::registry::{Head, RunLayout, to_opentask_json, write_if_changed};
+use crate::registry::project::write_if_changed;
+use crate::registry::{Head, RunLayout, to_opentask_json};
 use crate::run::projection::{isoformat, refs_json, state_json};
 use crate::run::state::{Request, State};
 
@@ -30,7 +31,7 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
     let mut files = vec![
         (layout.state(), to_opentask_json(&state_json(state))),
         (layout.refs(), to_opentask_json(&refs_json(state))),
-        (layout.ours(), format!("{ours}\n")),
+        (layout.taskforge(), format!("{ours}\n")),
     ];
     for request in &state.requests {
         files.push((layout.capability(&request.id), to_opentask_json(&capability(request)?)));

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::registry::config::{KeySource, Provider};
+use crate::registry::config::Provider;
 use crate::run::state::State;
 
 use super::dispatch::make_folder;
@@ -27,10 +27,8 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error
     }
     make_folder(&folder, 0o700, Some(gate))?;
     let mut keys: BTreeMap<&str, Zeroizing<String>> = BTreeMap::new();
-    for (name, provider) in &store.registry().config().llm.providers {
-        if let Provider::Openai { key: Some(source), .. } = provider
-            && let Some(key) = key(name, source)?
-        {
+    for (name, provider) in &store.registry().config()?.llm.providers {
+        if let Some(key) = key(name, provider)? {
             keys.insert(name, key);
         }
     }
@@ -74,7 +72,7 @@ fn folder(store: &Store<'_>) -> Result<PathBuf, Error> {
         .flatten()
         .find(|path| path.is_absolute() && is_tmpfs(path) && writable(path))
         .ok_or(Error::NoTmpfs)?;
-    Ok(base.join(format!("taskforge-{uid}")).join(crate::container::gate_name(store.registry().id(), store.run())))
+    Ok(base.join(format!("taskforge-{uid}")).join(crate::container::gate_name(&store.registry().id()?, store.run())))
 }
 
 #[allow(clippy::cast_lossless, clippy::unnecessary_cast)] // the field's type differs between libcs
@@ -86,14 +84,15 @@ fn writable(path: &Path) -> bool {
     rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
 }
 
-fn key(provider: &str, source: &KeySource) -> Result<Option<Zeroizing<String>>, Error> {
-    let bad = |reason: String| Error::Key { provider: provider.to_owned(), reason };
-    let text = match source {
-        KeySource::Env(name) => match std::env::var(name) {
+fn key(name: &str, provider: &Provider) -> Result<Option<Zeroizing<String>>, Error> {
+    let bad = |reason: String| Error::Key { provider: name.to_owned(), reason };
+    let text = match (&provider.key_file, &provider.key_env) {
+        (None, None) => return Ok(None),
+        (None, Some(variable)) => match std::env::var(variable) {
             Ok(value) => Zeroizing::new(value),
-            Err(_) => return Err(bad(format!("the variable `{name}` is not set"))),
+            Err(_) => return Err(bad(format!("the variable `{variable}` is not set"))),
         },
-        KeySource::File(path) => {
+        (Some(path), _) => {
             let meta = std::fs::metadata(path).map_err(|error| bad(format!("{}: {error}", path.display())))?;
             if meta.permissions().mode() & 0o077 != 0 {
                 return Err(bad(format!("{} can be read by others: `chmod 600` it", path.display())));

@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use crate::container::{Operator, Users as ContainerUsers};
 use crate::registry::config::Config;
-use crate::registry::{Head, Registry, RunLayout, StagedRun};
+use crate::registry::{Registry, RunLayout, StagedRun, collect, create as staging, kill};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
 use crate::run::command::Command;
@@ -60,7 +60,7 @@ pub struct Started {
 /// When the workflow has problems, an input cannot be copied, the id exists; nothing is then left behind.
 pub fn start(registry: &Registry, start: &Start) -> Result<Started, Error> {
     registry.require_local()?;
-    registry.check_not_killed()?;
+    kill::refuse_if_killed(registry.layout())?;
     let config = registry.config()?;
     let (label, text) = workflow_text(registry, start)?;
     let workflow = Workflow::parse(&label, &text).map_err(Error::Workflow)?;
@@ -76,7 +76,7 @@ pub fn start(registry: &Registry, start: &Start) -> Result<Started, Error> {
         };
         match create(registry, config, start, &workflow, &label, &text, &run) {
             // Somebody else took the number that was free a moment ago.
-            Err(Error::Registry(error)) if error.is_conflict() && !given && number < 100_000 => number += 1,
+            Err(Error::Registry(crate::registry::Error::RunExists { .. })) if !given && number < 100_000 => number += 1,
             other => return other.map(|state| Started { run, state }),
         }
     }
@@ -91,11 +91,8 @@ fn create(
     text: &str,
     run: &RunId,
 ) -> Result<State, Error> {
-    if registry.layout().run(run).root().symlink_metadata().is_ok() {
-        return Err(Error::Registry(crate::registry::Error::run_exists(run)));
-    }
-    let mut staged = StagedRun::begin(registry, run)?;
-    let inputs = copy_inputs(&mut staged, workflow, start)?;
+    let mut staged = staging::stage_run(registry, run)?;
+    let inputs = copy_inputs(&staged, workflow, start)?;
     let created = created(registry, config, workflow, label, text, run, inputs, &start.params)?;
     staged.write_file("workflow.lock.md", text.as_bytes())?;
     staged.write_file("control.jsonl", b"")?;
@@ -123,9 +120,10 @@ fn create(
     }
     let settled = decide(&after, Command::Settle, now).map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
     events.extend(settled);
-    let drafts: Vec<_> = events.iter().map(Event::to_draft).collect();
-    let (records, head): (Vec<_>, Head) = staged.write_journal(&drafts, &operator(), now)?;
+    let drafts = events.iter().map(Event::to_draft).collect();
+    let records = staged.begin_journal(drafts, &operator(), now)?;
     let state = fold(&records).map_err(|source| Error::Fold { run: run.clone(), source })?;
+    let Some(head) = staged.head().cloned() else { return Ok(state) };
     for (path, text) in project::all(&RunLayout::new(PathBuf::new()), &state, &head)? {
         staged.write_file(&path.display().to_string(), text.as_bytes())?;
     }
@@ -188,7 +186,7 @@ fn input_name(path: &Path) -> Result<String, Error> {
         .ok_or_else(|| Error::Input { path: path.to_owned(), reason: "its name cannot be used for /inputs".to_owned() })
 }
 
-fn copy_inputs(staged: &mut StagedRun, workflow: &Workflow, start: &Start) -> Result<Vec<Artifact>, Error> {
+fn copy_inputs(staged: &StagedRun<'_>, workflow: &Workflow, start: &Start) -> Result<Vec<Artifact>, Error> {
     let mut inputs: Vec<Artifact> = Vec::new();
     for path in &start.inputs {
         let name = input_name(path)?;
@@ -200,8 +198,9 @@ fn copy_inputs(staged: &mut StagedRun, workflow: &Workflow, start: &Start) -> Re
         if workflow.nodes.iter().any(|node| node.id.as_str() == name) {
             return Err(bad("a node of the workflow has this name, and its outputs stand there"));
         }
-        let copy = staged.copy_input(path, &target, LARGEST_INPUT)?;
-        inputs.push(Artifact { path: target, sha256: copy.sha256, bytes: copy.bytes });
+        staged.make_folder("inputs")?;
+        let copy = collect::copy_input(path, &staged.layout().root().join(&target), LARGEST_INPUT)?;
+        inputs.push(Artifact { path: target, sha256: copy.digest, bytes: copy.bytes });
     }
     Ok(inputs)
 }

@@ -1,6 +1,9 @@
 //! A run's journal as a place for commands: load, decide, commit, project, under the run's lock and for milliseconds.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 
 use crate::registry::{Journal, Registry, RunLayout, RunLock};
 use crate::run::apply::fold;
@@ -12,6 +15,9 @@ use crate::run::state::State;
 
 use super::error::Error;
 use super::project;
+
+/// How long a command waits for a run's lock: OpenTask's service holds it while it talks to its gateway.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// One run of a registry.
 #[derive(Debug, Clone)]
@@ -54,6 +60,39 @@ impl<'a> Store<'a> {
         self.fold(&scan.records)
     }
 
+    /// The run as its projection has it, if that covers the whole journal; folded otherwise. For lists, where each
+    /// run costs a file instead of a journal.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn peek(&self) -> Result<State, Error> {
+        #[derive(Deserialize)]
+        struct Projection {
+            journal: Position,
+            state: State,
+        }
+        #[derive(Deserialize)]
+        struct Position {
+            at: u64,
+        }
+        let layout = self.layout();
+        let length = std::fs::metadata(layout.journal()).map(|meta| meta.len()).ok();
+        let projection = std::fs::read(layout.taskforge()).ok();
+        let projection = projection.and_then(|bytes| serde_json::from_slice::<Projection>(&bytes).ok());
+        match projection {
+            Some(found) if Some(found.journal.at) == length && found.state.run == self.run => Ok(found.state),
+            _ => self.load(),
+        }
+    }
+
+    /// The journal's records.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn records(&self) -> Result<Vec<crate::run::record::Record>, Error> {
+        Ok(Journal::read(&self.layout().journal(), &self.run)?.records)
+    }
+
     fn fold(&self, records: &[crate::run::record::Record]) -> Result<State, Error> {
         fold(records).map_err(|source| Error::Fold { run: self.run.clone(), source })
     }
@@ -77,11 +116,10 @@ impl<'a> Store<'a> {
         actor: &str,
         choose: impl FnOnce(&State, DateTime<Utc>) -> Result<Vec<Event>, Error>,
     ) -> Result<State, Error> {
-        let layout = self.layout();
-        let _lock = RunLock::acquire(&layout)?;
-        let mut journal = Journal::open(self.registry, &self.run, is_known)?;
-        let mut state = self.fold(journal.records())?;
         let now = Utc::now();
+        let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
+        let (mut journal, scan) = Journal::open(lock, is_known, actor, now)?;
+        let mut state = self.fold(&scan.records)?;
         let events = choose(&state, now)?;
         if events.is_empty() {
             return Ok(state);
@@ -91,14 +129,14 @@ impl<'a> Store<'a> {
         for event in &events {
             trial.apply(event, now).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
         }
-        let drafts: Vec<_> = events.iter().map(Event::to_draft).collect();
-        let records = journal.commit(&drafts, actor, now)?;
+        let drafts = events.iter().map(Event::to_draft).collect();
+        let records = journal.commit(drafts, actor, now)?;
         for (event, record) in events.iter().zip(&records) {
-            let at = crate::registry::parse_time(&record.timestamp).unwrap_or(now);
+            let at = crate::registry::time::parse_time(&record.timestamp).unwrap_or(now);
             state.apply(event, at).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
             state.last_event.clone_from(&record.event);
         }
-        project::write(&layout, &state, journal.head())?;
+        project::write(&self.layout(), &state, &journal.head())?;
         Ok(state)
     }
 }

@@ -98,6 +98,17 @@ pub(crate) fn append(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<u
     file.write(&bytes[..bytes.len().min(allowed)])
 }
 
+/// Adds `bytes` to the end of an existing file and syncs it.
+pub(crate) fn append_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let file = open_log(path)?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let count = append(&file, path, rest)?;
+        rest = &rest[count..];
+    }
+    sync(&file, path)
+}
+
 /// Writes all of `bytes` at `offset`, over what stands there.
 pub(crate) fn overwrite(file: &File, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
     pass(Op::Overwrite(path, offset, bytes))?;

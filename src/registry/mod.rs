@@ -4,7 +4,9 @@
 pub mod beneath;
 pub mod collect;
 pub mod config;
+pub mod controls;
 pub mod create;
+pub mod decisions;
 mod disk;
 pub mod error;
 #[cfg(any(test, feature = "faults"))]

@@ -1,0 +1,43 @@
+//! `decisions/<id>.json`: read with a bound and never through a symlink; set aside when it cannot count.
+
+use std::path::Path;
+
+use super::disk;
+use super::error::{Error, Result};
+use crate::run::id::Digest;
+
+/// The largest decision that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The file's bytes; `None` if there is none.
+///
+/// # Errors
+/// When it cannot be read, or is larger than 1 MiB.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
+    let file = match disk::open_read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("read", path)(error)),
+    };
+    let bytes = disk::read_bounded(&file, LARGEST).map_err(Error::io("read", path))?;
+    match bytes {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(Error::TooLarge { path: path.to_owned(), bytes: LARGEST + 1, limit: LARGEST }),
+    }
+}
+
+/// Renames the file to `<id>.rejected-<digest12>.json`, so that another can take its place. The new name.
+///
+/// # Errors
+/// Those of the file system.
+pub fn set_aside(path: &Path) -> Result<String> {
+    let digest = Digest::of(read(path).ok().flatten().unwrap_or_default().as_slice());
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = format!("{stem}.rejected-{}.json", digest.short());
+    let target = path.with_file_name(&name);
+    std::fs::rename(path, &target).map_err(Error::io("set aside", path))?;
+    if let Some(folder) = path.parent() {
+        disk::open_dir(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))?;
+    }
+    Ok(name)
+}
