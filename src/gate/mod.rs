@@ -1,1 +1,37 @@
-//! The `gate` room.
+//! The gate: the sidecar process that is an agent's only way out. It decides by a policy file that only the host
+//! writes, asks nobody, and records everything before it lets it pass.
+//!
+//! It never does what its policy does not say, never falls back to less when a file cannot be read, and never sends
+//! a byte upstream that is not on record first.
+
+mod body;
+mod conversation;
+mod doors;
+mod durable;
+mod error;
+mod exchange;
+mod gate;
+mod inbox;
+mod kill;
+mod listener;
+mod policy;
+pub mod records;
+mod refusal;
+mod rules;
+mod serve;
+mod socket;
+mod status;
+mod surface;
+mod transcript;
+mod watch;
+
+pub use conversation::Conversation;
+pub use error::Error;
+pub use inbox::{Inbox, Kind as InboxKind, Message};
+pub use kill::killed;
+pub use policy::{
+    Answer, Attempt, Brief, CapabilityRequest, Limits, ModelRule, Policy, PolicyError, ProviderSpec, RequestStatus,
+};
+pub use serve::{GateOptions, serve, serve_until};
+pub use status::Status;
+pub use transcript::export;

@@ -1,1 +1,76 @@
-//! The `provider` room.
+//! The LLM upstreams behind one trait: what a request looks like, where it goes, and how an answer is understood.
+//!
+//! A provider never invents an answer: whatever goes wrong upstream is an error with the upstream's own status and
+//! words. No provider writes a file, and no key leaves this room except in the header of an upstream request.
+
+mod ask;
+mod completion;
+mod error;
+mod glob;
+mod guard;
+mod keys;
+mod mask;
+mod nodes;
+mod normal;
+mod openai;
+mod replay;
+mod sse;
+mod transcript;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::stream::BoxStream;
+use hyper::{HeaderMap, StatusCode};
+
+pub use ask::{Ask, AskError};
+pub use completion::{Assembly, Outcome};
+pub use error::ProviderError;
+pub use glob::glob_matches;
+pub use keys::{Key, Keys};
+pub use mask::Mask;
+pub use nodes::{TooComplex, check_complexity};
+pub use normal::{canonical, messages_digest, normalise_text};
+pub use openai::{OpenAi, client};
+pub use replay::Replay;
+pub use sse::Events;
+pub use transcript::{Exchange, Header, Transcript};
+
+pub(crate) use guard::{forwardable_request, forwardable_response};
+
+/// How long an upstream may stay silent when nothing else is configured.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// One request to an upstream, as the gate recorded it.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// What the agent's client sent, hop-by-hop headers and credentials already removed.
+    pub headers: HeaderMap,
+    /// The body exactly as the agent sent it.
+    pub body: Bytes,
+    /// What the body says.
+    pub ask: Ask,
+}
+
+/// An upstream's answer: head first, then bytes as they come.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    /// Ends with an error when the upstream was cut or went silent; a clean end means the upstream ended it.
+    pub body: BoxStream<'static, Result<Bytes, ProviderError>>,
+}
+
+/// One LLM upstream.
+pub trait Provider: Send + Sync {
+    /// Sends `request` and returns when the head of the answer is there.
+    ///
+    /// # Errors
+    /// [`ProviderError`] when there is no answer at all; an answer with an error status is an [`Answer`].
+    fn complete(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, ProviderError>>;
+
+    /// Hides this provider's key in whatever the upstream sends back.
+    fn mask(&self) -> Mask {
+        Mask::none()
+    }
+}

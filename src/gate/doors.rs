@@ -1,0 +1,198 @@
+//! Opens and closes the attempts' sockets as the policy, the clock and the kill switch say.
+
+use std::collections::HashMap;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
+
+use super::gate::Gate;
+use super::kill::killed;
+use super::listener;
+use super::policy::{Attempt, Policy};
+use super::rules::Rules;
+use super::serve::GateOptions;
+use super::socket::Socket;
+use super::status::Status;
+use crate::provider::Keys;
+
+/// All sockets of a gate.
+pub(crate) struct Doors {
+    gate: Arc<Gate>,
+    options: GateOptions,
+    client: reqwest::Client,
+    open: HashMap<String, Door>,
+    killed: bool,
+    /// The policy file as it was last read.
+    seen: Option<Seen>,
+    /// What `status.json` says; `None` if it could not be written.
+    status: Status,
+    written: Option<Status>,
+}
+
+struct Door {
+    socket: Arc<Socket>,
+    task: JoinHandle<()>,
+    path: PathBuf,
+}
+
+/// What tells one policy file from another without reading it.
+#[derive(PartialEq, Eq, Clone, Copy)]
+struct Seen(u64, i64, i64, u64);
+
+impl Doors {
+    pub(crate) fn new(gate: Arc<Gate>, options: GateOptions, client: reqwest::Client, status: Status) -> Self {
+        let open = HashMap::new();
+        Self { gate, options, client, open, killed: false, seen: None, status, written: None }
+    }
+
+    /// Looks at everything once and makes it so. What it says in `status.json` is true when it stands there.
+    pub(crate) async fn look(&mut self) {
+        let killed = killed(&self.options.kill);
+        if killed && !self.killed {
+            self.open.values().for_each(|door| door.socket.cut());
+        }
+        self.killed = killed;
+        let seen = look_at(&self.options.dir.join("policy.json"));
+        if seen != self.seen || seen.is_none() {
+            // An error is looked at again each time: the file may be there in a moment.
+            self.seen = match self.read().await {
+                true => seen,
+                false => None,
+            };
+        }
+        let mut problems = self.gate.rules().denied.clone().into_iter().collect::<Vec<_>>();
+        problems.extend(self.settle().await);
+        if problems.is_empty() {
+            self.status.generation = self.gate.rules().policy.generation;
+            self.status.error = None;
+        } else {
+            self.status.error = Some(problems.join("; "));
+        }
+        self.report();
+    }
+
+    /// Takes the policy on disk into force, or denies everything. `false` if it could not be read.
+    async fn read(&mut self) -> bool {
+        let before = self.gate.rules();
+        let read = Policy::read(&self.options.dir)
+            .map_err(|e| e.to_string())
+            .and_then(|policy| match policy.run == before.policy.run {
+                true => Ok(policy),
+                false => Err(format!("the policy is of the run `{}`; the records here are of another", policy.run)),
+            })
+            .and_then(|policy| Ok((policy, Keys::load(&self.options.secrets).map_err(|e| e.to_string())?)));
+        match read {
+            Ok((policy, keys)) => {
+                let rules = Rules::new(policy, &self.options.dir, &keys, &self.client, Some(&before));
+                self.gate.rules.send_replace(Arc::new(rules));
+                true
+            }
+            Err(reason) => {
+                if before.denied.as_deref() != Some(&reason) {
+                    self.gate.rules.send_replace(Arc::new(before.deny(reason)));
+                    for door in self.open.values() {
+                        door.socket.cut();
+                        door.socket.drained().await;
+                    }
+                }
+                false
+            }
+        }
+    }
+
+    /// Opens what should be open, closes what should not, and returns what did not work.
+    async fn settle(&mut self) -> Vec<String> {
+        let rules = self.gate.rules();
+        if rules.denied.is_some() {
+            return self.close_where(|_, socket| socket.is_closed()).await;
+        }
+        let now = chrono::Utc::now();
+        let wanted: HashMap<&str, &Attempt> = rules
+            .policy
+            .attempts
+            .iter()
+            .filter(|attempt| attempt.deadline > now)
+            .map(|attempt| (attempt.socket.as_str(), attempt))
+            .collect();
+        let mut problems = self
+            .close_where(|name, socket| {
+                let open = socket.attempt();
+                !wanted.get(name).is_some_and(|a| a.node == open.node && a.attempt == open.attempt)
+            })
+            .await;
+        for (name, attempt) in wanted {
+            if let Some(door) = self.open.get(name) {
+                let before = door.socket.attempt();
+                if *before != *attempt {
+                    door.socket.update(attempt.clone());
+                }
+                // What was taken away must not go on on a connection that is open.
+                if before.models.iter().any(|model| !attempt.models.contains(model)) {
+                    door.socket.cut();
+                    if !door.socket.drained().await {
+                        problems.push(format!("the socket `{name}` still has requests under way"));
+                    }
+                }
+            } else if let Err(e) = self.open(attempt) {
+                problems.push(format!("the socket `{name}` cannot be opened: {e}"));
+            }
+        }
+        problems
+    }
+
+    fn open(&mut self, attempt: &Attempt) -> io::Result<()> {
+        let path = self.options.dir.join("sockets").join(&attempt.socket).join("gate.sock");
+        match std::fs::symlink_metadata(&path) {
+            Ok(data) if data.file_type().is_socket() => std::fs::remove_file(&path)?,
+            Ok(_) => return Err(io::Error::other(format!("{} is not a socket", path.display()))),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        let listener = UnixListener::bind(&path)?;
+        // The agent has a user of its own; the folder's mount decides who gets here.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
+        let socket = Arc::new(Socket::new(attempt.clone()));
+        let task = tokio::spawn(listener::serve(self.gate.clone(), socket.clone(), listener));
+        self.open.insert(attempt.socket.clone(), Door { socket, task, path });
+        Ok(())
+    }
+
+    async fn close_where(&mut self, close: impl Fn(&str, &Socket) -> bool) -> Vec<String> {
+        let names: Vec<String> =
+            self.open.iter().filter(|(name, door)| close(name, &door.socket)).map(|(name, _)| name.clone()).collect();
+        let mut problems = Vec::new();
+        for name in names {
+            let Some(door) = self.open.remove(&name) else { continue };
+            door.socket.close();
+            door.task.abort();
+            // The folder may be gone with its attempt.
+            let _ = std::fs::remove_file(&door.path);
+            let _ = door.task.await;
+            if !door.socket.drained().await {
+                problems.push(format!("the socket `{name}` is closed; a request of it is still under way"));
+            }
+        }
+        problems
+    }
+
+    /// Closes everything.
+    pub(crate) async fn close(mut self) {
+        self.close_where(|_, _| true).await;
+    }
+
+    fn report(&mut self) {
+        if self.written.as_ref() != Some(&self.status) {
+            // On a full disk the host waits for the generation, which is what it should do.
+            self.written = self.status.write(&self.options.dir).is_ok().then(|| self.status.clone());
+        }
+    }
+}
+
+fn look_at(path: &Path) -> Option<Seen> {
+    let data = std::fs::symlink_metadata(path).ok()?;
+    Some(Seen(data.ino(), data.mtime(), data.mtime_nsec(), data.size()))
+}

@@ -1,0 +1,227 @@
+//! `gate/inbox/<ulid>.json`: what agents tell the host. Durable before the agent is told so; the host journals each
+//! once by its id and removes it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::policy::RequestStatus;
+use super::rules::Rules;
+use super::{Error, durable};
+use crate::run::id::{NodeId, RequestId};
+
+/// No message is larger, in bytes: a result of 256 KiB, escaped.
+const LARGEST: u64 = 2 << 20;
+
+/// What a message is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Body: `{"capability","reason"}`; the message's id is the request's.
+    Capability,
+    /// Body: `{"message"}`.
+    Progress,
+    /// Body: the structured result.
+    Result,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// 1.
+    pub format: u32,
+    pub id: RequestId,
+    pub kind: Kind,
+    /// RFC 3339 in UTC.
+    pub at: String,
+    pub node: NodeId,
+    /// From 1.
+    pub attempt: u32,
+    pub body: Map<String, Value>,
+}
+
+/// The folder of messages.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    folder: PathBuf,
+}
+
+impl Inbox {
+    /// The inbox in the gate's folder `gate`.
+    #[must_use]
+    pub fn of(gate: &Path) -> Self {
+        Self { folder: gate.join("inbox") }
+    }
+
+    /// All messages, oldest first. A file that is no message stands as the error it gives; a missing folder is empty.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn list(&self) -> Result<Vec<(PathBuf, Result<Message, Error>)>, Error> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(Error::io("read", &self.folder)(e)),
+        };
+        let mut paths = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(Error::io("read", &self.folder))?.path();
+            if path.extension().is_some_and(|e| e == "json")
+                && path.file_name().is_some_and(|n| !n.as_encoded_bytes().starts_with(b"."))
+            {
+                paths.push(path);
+            }
+        }
+        // ULIDs sort by their time.
+        paths.sort_unstable();
+        Ok(paths.into_iter().map(|path| (path.clone(), read(path))).collect())
+    }
+
+    /// Stores a message durably.
+    pub(crate) fn put(&self, kind: Kind, of: (&NodeId, u32), body: Map<String, Value>) -> Result<RequestId, Error> {
+        let id = RequestId::parse(&ulid::Ulid::generate().to_string())?;
+        let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+        let message = Message { format: 1, id: id.clone(), kind, at, node: of.0.clone(), attempt: of.1, body };
+        let name = format!("{id}.json");
+        let path = self.folder.join(&name);
+        let bytes =
+            serde_json::to_vec(&message).map_err(|e| Error::Format { path: path.clone(), reason: e.to_string() })?;
+        durable::write(&self.folder, &name, &bytes, 0o600).map_err(Error::io("write", path))?;
+        Ok(id)
+    }
+}
+
+fn read(path: PathBuf) -> Result<Message, Error> {
+    let bytes = durable::read(&path, LARGEST).map_err(Error::io("read", &path))?;
+    let message: Message =
+        serde_json::from_slice(&bytes).map_err(|e| Error::Format { path: path.clone(), reason: e.to_string() })?;
+    if message.format != 1 || path.file_stem().is_none_or(|stem| stem != message.id.as_str()) {
+        return Err(Error::Format { path, reason: "its format is not 1, or its name is not its id".to_owned() });
+    }
+    Ok(message)
+}
+
+/// The inbox as the running gate uses it: knows what was asked and counts what was said.
+pub(crate) struct Asked {
+    inbox: Inbox,
+    /// Locked from the look for an equal request until the new one is stored: two equal ones become one.
+    state: tokio::sync::Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Requests of this gate or in its inbox, by canonical capability.
+    pending: HashMap<String, Pending>,
+    /// Messages by node, attempt and kind.
+    said: HashMap<(String, u32, Kind), u64>,
+}
+
+struct Pending {
+    id: RequestId,
+    node: String,
+}
+
+/// What became of a request for a capability.
+pub(crate) enum Asking {
+    /// Stored now, or equal to one that is pending.
+    Pending(RequestId),
+    /// The node asked before, and this is how far it has come.
+    Known(RequestId),
+    /// The node has asked for too much.
+    Exhausted,
+}
+
+impl Asked {
+    /// Goes on from what stands in the inbox.
+    pub(crate) fn open(gate: &Path) -> Result<Self, Error> {
+        let inbox = Inbox::of(gate);
+        durable::folder(&inbox.folder).map_err(Error::io("create", &inbox.folder))?;
+        durable::clean(&inbox.folder).map_err(Error::io("clean", &inbox.folder))?;
+        durable::sync_folder(gate).map_err(Error::io("sync", gate))?;
+        let mut state = State::default();
+        for (_, message) in inbox.list()? {
+            let Ok(message) = message else { continue };
+            let node = message.node.as_str().to_owned();
+            if message.kind == Kind::Capability
+                && let Some(capability) = message.body.get("capability").and_then(Value::as_str)
+            {
+                state.pending.insert(capability.to_owned(), Pending { id: message.id, node: node.clone() });
+            }
+            *state.said.entry((node, message.attempt, message.kind)).or_default() += 1;
+        }
+        Ok(Self { inbox, state: tokio::sync::Mutex::new(state) })
+    }
+
+    /// Asks for `capability` (in canonical form), once a run.
+    pub(crate) async fn ask(
+        &self,
+        rules: &Rules,
+        of: (&NodeId, u32),
+        capability: &str,
+        reason: &str,
+    ) -> Result<Asking, Error> {
+        let own = rules.policy.attempts.iter().filter(|a| a.node == *of.0);
+        let known: HashMap<&str, &RequestId> =
+            own.clone().flat_map(|a| &a.requests).map(|r| (r.capability.as_str(), &r.id)).collect();
+        let mut state = self.state.lock().await;
+        if let Some(id) = known.get(capability) {
+            return Ok(Asking::Known((*id).clone()));
+        }
+        let same = |r: &&super::CapabilityRequest| r.capability == capability && r.status == RequestStatus::Pending;
+        if let Some(other) = rules.requests().find(same) {
+            return Ok(Asking::Pending(other.id.clone()));
+        }
+        // What the policy knows is decided by now, or it would have been found as pending.
+        state.pending.retain(|_, pending| rules.request(pending.id.as_str()).is_none());
+        if let Some(pending) = state.pending.get(capability) {
+            return Ok(Asking::Pending(pending.id.clone()));
+        }
+        let limit = own.map(|a| a.limits.capability_requests).max().unwrap_or(0);
+        let waiting = state.pending.values().filter(|p| p.node == of.0.as_str()).count();
+        if (known.len() + waiting) as u64 >= limit {
+            return Ok(Asking::Exhausted);
+        }
+        let mut body = Map::new();
+        body.insert("capability".into(), capability.into());
+        body.insert("reason".into(), reason.into());
+        let id = self.store(Kind::Capability, of, body).await?;
+        let pending = Pending { id: id.clone(), node: of.0.as_str().to_owned() };
+        state.pending.insert(capability.to_owned(), pending);
+        Ok(Asking::Pending(id))
+    }
+
+    /// The capability of a request that the policy does not know yet.
+    pub(crate) async fn pending(&self, id: &str) -> Option<String> {
+        let state = self.state.lock().await;
+        state.pending.iter().find(|(_, pending)| pending.id.as_str() == id).map(|(capability, _)| capability.clone())
+    }
+
+    /// Stores a message unless the attempt has said `limit` of its kind; `None` then.
+    pub(crate) async fn say(
+        &self,
+        kind: Kind,
+        of: (&NodeId, u32),
+        body: Map<String, Value>,
+        limit: u64,
+    ) -> Result<Option<RequestId>, Error> {
+        let key = (of.0.as_str().to_owned(), of.1, kind);
+        {
+            let mut state = self.state.lock().await;
+            let said = state.said.entry(key).or_default();
+            if *said >= limit {
+                return Ok(None);
+            }
+            *said += 1;
+        }
+        self.store(kind, of, body).await.map(Some)
+    }
+
+    async fn store(&self, kind: Kind, of: (&NodeId, u32), body: Map<String, Value>) -> Result<RequestId, Error> {
+        let (inbox, node) = (self.inbox.clone(), of.0.clone());
+        let stored = tokio::task::spawn_blocking(move || inbox.put(kind, (&node, of.1), body)).await;
+        stored.map_err(|e| Error::Record(e.to_string()))?
+    }
+}

@@ -1,0 +1,355 @@
+//! `policy.json`: what the host allows, as types. The host builds a [`Policy`] and writes it; the gate reads it and
+//! refuses all of it if any part is not understood.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Component, Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::durable;
+use crate::run::id::{NodeId, RequestId, RunId};
+
+const FILE: &str = "policy.json";
+/// The largest policy that is read, in bytes.
+const LARGEST: u64 = 4 << 20;
+/// The largest request body that a policy may allow: it is held in memory.
+const LARGEST_BODY: u64 = 16 << 20;
+
+/// Why a policy is not in force.
+#[derive(Debug, Error)]
+pub enum PolicyError {
+    #[error("cannot {action} {path}: {source}")]
+    Io { action: &'static str, path: PathBuf, source: std::io::Error },
+    #[error("the policy is not understood: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the policy is refused: {0}")]
+    Invalid(String),
+}
+
+/// What the gate of one run may do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// 1.
+    pub format: u32,
+    /// Counts up with each change; the gate answers with it in `status.json`.
+    pub generation: u64,
+    /// The registry's id.
+    pub registry: String,
+    pub run: RunId,
+    #[serde(default)]
+    pub providers: BTreeMap<String, ProviderSpec>,
+    /// Which provider serves a model; the first match counts.
+    #[serde(default)]
+    pub models: Vec<ModelRule>,
+    #[serde(default)]
+    pub attempts: Vec<Attempt>,
+}
+
+/// An LLM upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
+pub enum ProviderSpec {
+    /// Answers from a transcript, a path inside the gate's folder.
+    Replay { transcript: String },
+    /// An OpenAI-compatible endpoint.
+    #[serde(rename_all = "camelCase")]
+    Openai {
+        base_url: String,
+        /// An entry of the secrets file.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+        /// How long the upstream may stay silent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        timeout_ms: Option<u64>,
+    },
+}
+
+/// One line of the model table.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRule {
+    /// A glob: only `*` is special.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    pub provider: String,
+}
+
+/// One attempt: the socket it speaks through and what it may do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Attempt {
+    /// The name of its folder under `gate/sockets/`: 1 to 32 lower-case letters and digits.
+    pub socket: String,
+    pub node: NodeId,
+    /// From 1.
+    pub attempt: u32,
+    /// When the socket closes.
+    pub deadline: DateTime<Utc>,
+    /// Globs of the models it may use.
+    #[serde(default)]
+    pub models: Vec<String>,
+    #[serde(default)]
+    pub limits: Limits,
+    #[serde(default)]
+    pub brief: Brief,
+    /// All capability requests of the node, with their present status.
+    #[serde(default)]
+    pub requests: Vec<CapabilityRequest>,
+}
+
+/// What an attempt may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Limits {
+    /// LLM requests, over all attempts of the node.
+    pub llm_requests: u64,
+    /// The largest body of one LLM request, in bytes.
+    pub body_bytes: u64,
+    /// Capability requests, over all attempts of the node.
+    pub capability_requests: u64,
+    /// Kept by the host: the gate does not see the workspace.
+    pub workspace_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { llm_requests: 30, body_bytes: 8 << 20, capability_requests: 20, workspace_bytes: 1 << 30 }
+    }
+}
+
+/// What the built-in agent is told.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Brief {
+    pub system: String,
+    pub prompt: String,
+    pub model: String,
+    pub iterations: u32,
+    /// Files it has to leave, relative to `/workspace`.
+    pub outputs: Vec<String>,
+    /// Files and folders it finds, absolute.
+    pub inputs: Vec<String>,
+}
+
+/// A capability request as the host knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CapabilityRequest {
+    pub id: RequestId,
+    /// In canonical form.
+    pub capability: String,
+    pub status: RequestStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Answer>,
+}
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RequestStatus {
+    Pending,
+    Approved,
+    Applied,
+    Denied,
+    Failed,
+    Unresolvable,
+}
+
+/// What was decided, in the words that the agent reads.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+    /// Who decided: `operator:ada`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// What is granted, with exact versions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<String>,
+}
+
+impl Policy {
+    /// An empty policy: nobody may do anything.
+    #[must_use]
+    pub fn new(registry: &str, run: RunId) -> Self {
+        Self {
+            format: 1,
+            generation: 0,
+            registry: registry.to_owned(),
+            run,
+            providers: BTreeMap::new(),
+            models: Vec::new(),
+            attempts: Vec::new(),
+        }
+    }
+
+    /// Reads the policy in the gate's folder.
+    ///
+    /// # Errors
+    /// When it cannot be read, is larger than 4 MiB, or any part of it is not understood.
+    pub fn read(gate: &Path) -> Result<Self, PolicyError> {
+        let path = gate.join(FILE);
+        let bytes = durable::read(&path, LARGEST).map_err(|source| PolicyError::Io { action: "read", path, source })?;
+        Self::parse(&bytes)
+    }
+
+    /// Reads a policy's text.
+    ///
+    /// # Errors
+    /// The first thing that is not understood.
+    pub fn parse(bytes: &[u8]) -> Result<Self, PolicyError> {
+        let policy: Self = serde_json::from_slice(bytes)?;
+        policy.check()?;
+        Ok(policy)
+    }
+
+    /// Puts this policy into the gate's folder in place of the one there, durably.
+    ///
+    /// # Errors
+    /// When it would be refused by the gate, or cannot be written.
+    pub fn write(&self, gate: &Path) -> Result<(), PolicyError> {
+        self.check()?;
+        let bytes = serde_json::to_vec(self)?;
+        if bytes.len() as u64 > LARGEST {
+            return Err(PolicyError::Invalid(format!("it is larger than {LARGEST} bytes")));
+        }
+        durable::write(gate, FILE, &bytes, 0o644).map_err(|source| PolicyError::Io {
+            action: "write",
+            path: gate.join(FILE),
+            source,
+        })
+    }
+
+    fn check(&self) -> Result<(), PolicyError> {
+        let refuse = |reason: String| Err(PolicyError::Invalid(reason));
+        if self.format != 1 {
+            return refuse(format!("`format` is {}; this gate knows 1", self.format));
+        }
+        for (name, spec) in &self.providers {
+            if let ProviderSpec::Replay { transcript } = spec
+                && !stays_inside(transcript)
+            {
+                return refuse(format!("the transcript of provider `{name}` lies outside of the gate's folder"));
+            }
+        }
+        for rule in &self.models {
+            if !self.providers.contains_key(&rule.provider) {
+                return refuse(format!("model `{}` names the unknown provider `{}`", rule.pattern, rule.provider));
+            }
+        }
+        let mut sockets = HashSet::new();
+        for attempt in &self.attempts {
+            let name = &attempt.socket;
+            let fits =
+                (1..=32).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+            if !fits {
+                return refuse(format!("the socket {name:?} is not 1 to 32 lower-case letters and digits"));
+            }
+            if !sockets.insert(name) {
+                return refuse(format!("the socket `{name}` is named twice"));
+            }
+            if attempt.limits.body_bytes > LARGEST_BODY {
+                return refuse(format!("`limits.bodyBytes` of `{name}` is larger than {LARGEST_BODY}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn stays_inside(path: &str) -> bool {
+    let path = Path::new(path);
+    path.components().next().is_some() && path.components().all(|c| matches!(c, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    fn example() -> Value {
+        json!({"format":1,"generation":3,"registry":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","run":"demo-1",
+            "providers":{"recorded":{"kind":"replay","transcript":"replay/recorded.jsonl"},
+                "ollama":{"kind":"openai","baseUrl":"http://127.0.0.1:11434/v1","key":"ollama","timeoutMs":300000}},
+            "models":[{"match":"recorded","provider":"recorded"},{"match":"*","provider":"ollama"}],
+            "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
+                "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824},
+                "brief":{"system":"s","prompt":"p","model":"recorded","iterations":20,"outputs":["report.md"],"inputs":["/inputs/sales.csv"]},
+                "requests":[{"id":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"pip:pygal","status":"approved",
+                    "answer":{"comment":"fine","by":"operator:ada","granted":["pip:pygal==3.0.5"]}}]}]})
+    }
+
+    #[test]
+    fn reads_and_writes_the_example() {
+        let policy = Policy::parse(example().to_string().as_bytes()).unwrap();
+        assert_eq!(serde_json::to_value(&policy).unwrap(), example());
+        let folder = tempfile::tempdir().unwrap();
+        policy.write(folder.path()).unwrap();
+        assert_eq!(Policy::read(folder.path()).unwrap(), policy);
+    }
+
+    #[test]
+    fn refuses_what_it_does_not_understand() {
+        for (pointer, value) in [
+            ("/format", json!(2)),
+            ("/attempts/0/socket", json!("../x")),
+            ("/attempts/0/socket", json!("")),
+            ("/attempts/0/node", json!("..")),
+            ("/attempts/0/deadline", json!("tomorrow")),
+            ("/attempts/0/limits/bodyBytes", json!(1_u64 << 40)),
+            ("/attempts/0/limits/llmRequests", json!(-1)),
+            ("/attempts/0/requests/0/status", json!("maybe")),
+            ("/attempts/0/requests/0/id", json!("../../x")),
+            ("/providers/recorded/transcript", json!("../../etc/passwd")),
+            ("/providers/recorded/transcript", json!("/etc/passwd")),
+            ("/providers/recorded/kind", json!("magic")),
+            ("/models/0/provider", json!("nobody")),
+        ] {
+            let mut policy = example();
+            *policy.pointer_mut(pointer).unwrap() = value;
+            assert!(Policy::parse(policy.to_string().as_bytes()).is_err(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn refuses_unknown_keys_everywhere() {
+        for pointer in [
+            "",
+            "/providers/recorded",
+            "/providers/ollama",
+            "/models/0",
+            "/attempts/0",
+            "/attempts/0/limits",
+            "/attempts/0/brief",
+            "/attempts/0/requests/0",
+            "/attempts/0/requests/0/answer",
+        ] {
+            let mut policy = example();
+            policy.pointer_mut(pointer).unwrap()["surprise"] = json!(1);
+            assert!(Policy::parse(policy.to_string().as_bytes()).is_err(), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn refuses_one_socket_for_two_attempts() {
+        let mut policy = example();
+        let attempt = policy["attempts"][0].clone();
+        policy["attempts"].as_array_mut().unwrap().push(attempt);
+        assert!(Policy::parse(policy.to_string().as_bytes()).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(at in 0usize..1200, byte in any::<u8>(), cut in any::<bool>()) {
+            let mut bytes = example().to_string().into_bytes();
+            let at = at.min(bytes.len() - 1);
+            if cut { bytes.truncate(at) } else { bytes[at] = byte }
+            let _ = Policy::parse(&bytes);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What the gate has to remember of the records: how many LLM requests a node has made, where its conversation
+//! stands, what was refused. Rebuilt from the file at each start, so that a restart forgets nothing.
+
+use std::collections::{HashMap, VecDeque};
+
+use super::{Kind, Record};
+
+/// How many refusals of an attempt are remembered.
+const DENIALS: usize = 256;
+
+/// What is known of all nodes.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    nodes: HashMap<String, Node>,
+    denials: HashMap<(String, u32), Denials>,
+}
+
+/// The refusals of one attempt: the newest of them, and how many there were.
+#[derive(Debug, Default)]
+struct Denials {
+    newest: VecDeque<Denial>,
+    count: u64,
+}
+
+/// What is known of one node; places are offsets of lines.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Node {
+    pub(crate) llm_requests: u64,
+    /// Requests without an outcome: sequence number and place.
+    open: HashMap<u64, u64>,
+    /// Requests with an answer, and the answer, oldest first.
+    pub(crate) answered: Vec<(u64, u64)>,
+    /// The newest request, answered or not.
+    pub(crate) newest: Option<u64>,
+    /// Tool results.
+    pub(crate) results: Vec<u64>,
+}
+
+/// An egress that was refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denial {
+    pub(crate) seq: u64,
+    pub(crate) surface: String,
+    /// `host:port`.
+    pub(crate) target: String,
+}
+
+impl Index {
+    pub(crate) fn learn(&mut self, record: &Record) {
+        let Some(name) = &record.node else {
+            return;
+        };
+        if record.kind == Kind::EgressDenied {
+            let key = (name.clone(), record.attempt.unwrap_or(0));
+            let denials = self.denials.entry(key).or_default();
+            denials.count += 1;
+            if denials.newest.len() == DENIALS {
+                denials.newest.pop_front();
+            }
+            denials.newest.push_back(Denial {
+                seq: record.seq,
+                surface: record.text("surface").unwrap_or_default().to_owned(),
+                target: record.text("target").unwrap_or_default().to_owned(),
+            });
+            return;
+        }
+        let node = self.nodes.entry(name.clone()).or_default();
+        match &record.kind {
+            Kind::LlmRequest => {
+                node.llm_requests += 1;
+                node.open.insert(record.seq, record.at);
+                node.newest = Some(record.at);
+            }
+            kind if kind.is_outcome() => {
+                let request = record.request().and_then(|seq| node.open.remove(&seq));
+                if let (Some(request), Kind::LlmResponse) = (request, kind) {
+                    node.answered.push((request, record.at));
+                }
+            }
+            Kind::ToolResult => node.results.push(record.at),
+            _ => {}
+        }
+    }
+
+    pub(crate) fn node(&self, name: &str) -> Node {
+        self.nodes.get(name).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn llm_requests(&self) -> HashMap<String, u64> {
+        self.nodes.iter().map(|(name, node)| (name.clone(), node.llm_requests)).collect()
+    }
+
+    /// How often the attempt was refused.
+    pub(crate) fn denial_count(&self, node: &str, attempt: u32) -> u64 {
+        self.denials.get(&(node.to_owned(), attempt)).map_or(0, |d| d.count)
+    }
+
+    /// What the attempt was refused after the record `after`.
+    pub(crate) fn denials(&self, node: &str, attempt: u32, after: u64) -> Vec<Denial> {
+        let denials = self.denials.get(&(node.to_owned(), attempt));
+        denials.into_iter().flat_map(|d| &d.newest).filter(|d| d.seq > after).cloned().collect()
+    }
+}

@@ -1,0 +1,63 @@
+//! The kinds of records.
+
+use std::fmt;
+
+/// What a record is about. A kind that this version does not know is kept by its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// Written before a byte leaves.
+    LlmRequest,
+    /// An answer that came whole.
+    LlmResponse,
+    /// The upstream's failure, or ours to reach it.
+    LlmError,
+    /// The agent, a revocation or the kill switch ended it first.
+    LlmAborted,
+    EgressDenied,
+    ToolResult,
+    /// Bytes at the file's end that were never acknowledged and are spaces now.
+    Voided,
+    Other(String),
+}
+
+impl Kind {
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::LlmRequest => "llm.request",
+            Self::LlmResponse => "llm.response",
+            Self::LlmError => "llm.error",
+            Self::LlmAborted => "llm.aborted",
+            Self::EgressDenied => "egress.denied",
+            Self::ToolResult => "agent.tool_result",
+            Self::Voided => "traffic.voided",
+            Self::Other(name) => name,
+        }
+    }
+
+    #[must_use]
+    pub fn of(name: &str) -> Self {
+        let known = [
+            Self::LlmRequest,
+            Self::LlmResponse,
+            Self::LlmError,
+            Self::LlmAborted,
+            Self::EgressDenied,
+            Self::ToolResult,
+            Self::Voided,
+        ];
+        known.into_iter().find(|k| k.as_str() == name).unwrap_or_else(|| Self::Other(name.to_owned()))
+    }
+
+    /// Whether this ends an `llm.request`.
+    #[must_use]
+    pub const fn is_outcome(&self) -> bool {
+        matches!(self, Self::LlmResponse | Self::LlmError | Self::LlmAborted)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

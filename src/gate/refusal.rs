@@ -1,0 +1,115 @@
+//! What an agent is told when it is refused: `{"error":{"code","message","hint",…}}` with the right HTTP status.
+
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+
+use super::body::Body;
+use crate::provider::ProviderError;
+
+/// An answer of the gate's own that is not a success.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+    hint: Option<String>,
+    more: Map<String, Value>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), hint: None, more: Map::new() }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
+        self.more.insert(key.to_owned(), value.into());
+        self
+    }
+
+    pub(crate) fn killed() -> Self {
+        Self::new(StatusCode::LOCKED, "killed", "the operator has stopped everything")
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::new(StatusCode::GONE, "closed", "this attempt is over: its deadline has passed or it was revoked")
+    }
+
+    pub(crate) fn denied(reason: &str) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "not_granted", format!("nothing is granted: {reason}"))
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(crate) fn too_large(limit: u64) -> Self {
+        let message = format!("the body is larger than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message).with("limit", limit)
+    }
+
+    pub(crate) fn exhausted(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", message)
+    }
+
+    /// What is not on record does not happen.
+    pub(crate) fn record_failed(reason: &str) -> Self {
+        let message = format!("the request cannot be recorded, so it was not sent: {reason}");
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "record_failed", message)
+    }
+
+    pub(crate) fn inbox_failed(reason: &str) -> Self {
+        let message = format!("this cannot be stored durably: {reason}");
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "record_failed", message)
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
+    }
+
+    pub(crate) fn response(self) -> Response<Body> {
+        let mut error = Map::new();
+        error.insert("code".into(), self.code.into());
+        error.insert("message".into(), self.message.into());
+        if let Some(hint) = self.hint {
+            error.insert("hint".into(), hint.into());
+        }
+        error.extend(self.more);
+        reply(self.status, &json!({ "error": error }))
+    }
+}
+
+impl From<ProviderError> for Refusal {
+    fn from(error: ProviderError) -> Self {
+        let message = error.to_string();
+        match error {
+            ProviderError::Mismatch { asked, nearest, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "replay_mismatch", message)
+                    .hint(
+                        "the recording answers only the conversation it was made from; use a live provider for others",
+                    )
+                    .with("digest", asked)
+                    .with("nearest", nearest)
+            }
+            ProviderError::Silent { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_error", message),
+            _ => Self::new(StatusCode::BAD_GATEWAY, "upstream_error", message),
+        }
+    }
+}
+
+/// A JSON answer.
+pub(crate) fn reply(status: StatusCode, value: &Value) -> Response<Body> {
+    let mut response = Response::new(Body::whole(value.to_string()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

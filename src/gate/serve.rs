@@ -1,0 +1,151 @@
+//! The gate's process: reads the policy, opens and closes sockets, says in `status.json` what is in force.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use super::doors::Doors;
+use super::gate::{Gate, Turns};
+use super::inbox::Asked;
+use super::policy::Policy;
+use super::records::{Recorder, RecorderOptions};
+use super::rules::Rules;
+use super::status::Status;
+use super::watch::Watch;
+use super::{Error, body};
+use crate::provider::{self, Keys};
+use crate::run::id::Digest;
+
+/// Where the trusted roots are, unless `SSL_CERT_FILE` says otherwise.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Where a gate finds what it works with.
+#[derive(Debug, Clone)]
+pub struct GateOptions {
+    /// The run's `gate/` folder.
+    pub dir: PathBuf,
+    /// The registry's kill folder.
+    pub kill: PathBuf,
+    /// The folder of `keys.json`.
+    pub secrets: PathBuf,
+    /// The PEM bundle of trusted roots.
+    pub bundle: PathBuf,
+    /// The first 12 digits of the binary's SHA-256, where the caller knows it; else it is computed.
+    pub version: Option<String>,
+}
+
+impl GateOptions {
+    /// Options with the usual bundle, or that of `SSL_CERT_FILE`.
+    #[must_use]
+    pub fn new(dir: PathBuf, kill: PathBuf, secrets: PathBuf) -> Self {
+        let bundle = std::env::var_os("SSL_CERT_FILE").map_or_else(|| BUNDLE.into(), PathBuf::from);
+        Self { dir, kill, secrets, bundle, version: None }
+    }
+}
+
+/// Runs the gate until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start: no kill folder, another gate holds the records, or the records are not what they were.
+pub fn serve(options: GateOptions) -> Result<(), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .build()
+        .map_err(Error::io("start the runtime of", &options.dir))?;
+    let dir = options.dir.clone();
+    runtime.block_on(async {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate()).map_err(Error::io("handle signals of", &dir))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::io("handle signals of", &dir))?;
+        serve_until(options, async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        })
+        .await
+    })
+}
+
+/// Runs the gate until `stop` is ready; then closes all sockets and lets what is under way end on record.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -> Result<(), Error> {
+    tokio::pin!(stop);
+    if !options.kill.is_dir() {
+        return Err(Error::NoKillFolder { path: options.kill });
+    }
+    let watch = Watch::new(&[&options.dir, &options.kill]);
+    let mut status = Status {
+        format: 1,
+        generation: 0,
+        pid: std::process::id(),
+        started_at: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+        version: options.version.clone().unwrap_or_else(version),
+        error: None,
+    };
+    // What an earlier gate said is not true of this one.
+    status.write(&options.dir)?;
+    // The records belong to a run, and which one it is stands in the policy.
+    let policy = loop {
+        match Policy::read(&options.dir) {
+            Ok(policy) => break policy,
+            Err(e) => {
+                let error = Some(e.to_string());
+                if status.error != error {
+                    status.error = error;
+                    status.write(&options.dir)?;
+                }
+            }
+        }
+        tokio::select! {
+            () = &mut stop => return Ok(()),
+            () = watch.changed() => {}
+        }
+    };
+    let run = policy.run.clone();
+    let recorder = Recorder::open(&RecorderOptions { gate: &options.dir, run: &run, disk: |file| Box::new(file) })?;
+    let client = provider::client(&options.bundle)?;
+    // Nothing is granted until the first look at the policy below.
+    let nothing = Rules::new(Policy::new(&policy.registry, run), &options.dir, &Keys::default(), &client, None);
+    let gate = Arc::new(Gate {
+        kill: options.kill.clone(),
+        rules: tokio::sync::watch::Sender::new(Arc::new(nothing)),
+        turns: Turns::new(recorder.index(|index| index.llm_requests())),
+        asked: Asked::open(&options.dir)?,
+        recorder,
+        room: body::room(),
+    });
+    let mut doors = Doors::new(gate, options, client, status);
+    loop {
+        doors.look().await;
+        tokio::select! {
+            () = &mut stop => break,
+            () = watch.changed() => {}
+        }
+    }
+    // A disk that hangs must not keep a container from stopping.
+    let _ = tokio::time::timeout(Duration::from_secs(3), doors.close()).await;
+    Ok(())
+}
+
+/// The first 12 digits of the running binary's SHA-256; `unknown` if it cannot be read.
+fn version() -> String {
+    let digest = || {
+        let mut file = std::fs::File::open("/proc/self/exe")?;
+        let mut hash = Sha256::new();
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            match std::io::Read::read(&mut file, &mut buffer)? {
+                0 => return Ok::<_, std::io::Error>(Digest::from_bytes(&hash.finalize().into())),
+                n => hash.update(&buffer[..n]),
+            }
+        }
+    };
+    digest().map_or_else(|_| "unknown".to_owned(), |digest| digest.short().to_owned())
+}

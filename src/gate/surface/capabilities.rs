@@ -1,0 +1,101 @@
+//! `capabilities`: an agent asks and can wait. It is answered from the policy, which only the host writes.
+
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Request, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::grammar::check_capability;
+use super::{Session, json as input, parameter};
+use crate::gate::body::Body;
+use crate::gate::inbox::Asking;
+use crate::gate::policy::{CapabilityRequest, RequestStatus};
+use crate::gate::refusal::{Refusal, reply};
+
+/// The largest request body, and the longest reason, in bytes.
+const LARGEST: u64 = 64 * 1024;
+const LONGEST_REASON: usize = 4096;
+/// The longest that an agent may wait in one request.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let mut asked = input::object(session, request, LARGEST).await?;
+    let capability = input::text(&mut asked, "capability", 512)?;
+    let reason = match asked.contains_key("reason") {
+        true => input::text(&mut asked, "reason", LONGEST_REASON)?,
+        false => String::new(),
+    };
+    input::nothing_else(&asked)?;
+    let capability = check_capability(&capability).map_err(|rule| {
+        Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule).hint(
+            "a package is asked for as pip:<name> or apt:<name>, with ==<version> or =<version> if it must be one",
+        )
+    })?;
+    let (attempt, rules) = (session.attempt(), session.gate.rules());
+    let of = (&attempt.node, attempt.attempt);
+    let asking = session.gate.asked.ask(&rules, of, &capability, &reason).await;
+    match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
+        Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),
+        Asking::Known(id) => {
+            let known = rules.request(id.as_str());
+            let status = match known.map(|k| k.status) {
+                Some(RequestStatus::Pending) | None => StatusCode::ACCEPTED,
+                Some(_) => StatusCode::OK,
+            };
+            Ok(reply(status, &known.map_or_else(|| json!({"id": id, "status": "pending"}), shown)))
+        }
+        Asking::Exhausted => {
+            let limit = attempt.limits.capability_requests;
+            let message = format!("the node `{}` has made all of its {limit} capability requests", attempt.node);
+            Err(Refusal::exhausted(message).with("limit", limit))
+        }
+    }
+}
+
+pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, Refusal> {
+    let until = Instant::now() + wait(parameter(request, "wait"))?;
+    let mut changes = session.gate.rules.subscribe();
+    loop {
+        changes.mark_unchanged();
+        let rules = session.gate.rules();
+        if let Some(known) = rules.request(id) {
+            if known.status != RequestStatus::Pending || Instant::now() >= until {
+                return Ok(reply(StatusCode::OK, &shown(known)));
+            }
+        } else {
+            let capability = session.gate.asked.pending(id).await;
+            // The policy may have taken it up between the two looks.
+            if session.gate.rules().request(id).is_some() {
+                continue;
+            }
+            let capability = capability.ok_or_else(|| Refusal::not_found("there is no such capability request"))?;
+            if Instant::now() >= until {
+                let pending = json!({"id": id, "capability": capability, "status": "pending", "answer": null});
+                return Ok(reply(StatusCode::OK, &pending));
+            }
+        }
+        // Either way the next look decides.
+        let _ = tokio::time::timeout_at(until, changes.changed()).await;
+    }
+}
+
+fn shown(request: &CapabilityRequest) -> Value {
+    let mut shown = Map::new();
+    shown.insert("id".into(), json!(request.id));
+    shown.insert("capability".into(), request.capability.as_str().into());
+    shown.insert("status".into(), json!(request.status));
+    shown.insert("answer".into(), json!(request.answer));
+    Value::Object(shown)
+}
+
+/// `30s` or `30`; at most a minute.
+fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
+    let Some(text) = text else {
+        return Ok(Duration::ZERO);
+    };
+    let seconds = text.strip_suffix('s').unwrap_or(text).parse();
+    let seconds = seconds.map_err(|_| Refusal::bad_request("`wait` is not a number of seconds, such as 30s"))?;
+    Ok(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}

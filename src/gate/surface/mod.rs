@@ -1,0 +1,92 @@
+//! What an agent can ask of the gate, one file a surface. Nothing here decides anything about a request: that is the
+//! host's, and the host's only.
+
+mod capabilities;
+mod chat;
+mod conversation;
+mod egress;
+mod grammar;
+mod greeting;
+mod json;
+mod report;
+
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+
+use super::body::Body;
+use super::gate::Gate;
+use super::policy::Attempt;
+use super::refusal::Refusal;
+use super::socket::Socket;
+
+/// Where the shim listens in the agent's container. A client that ignores `NO_PROXY` asks for it in absolute form.
+const OWN_AUTHORITIES: [&str; 2] = ["127.0.0.1:4180", "localhost:4180"];
+
+/// One connection's place: the gate, and the attempt that speaks.
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) socket: Arc<Socket>,
+}
+
+impl Session {
+    fn attempt(&self) -> Arc<Attempt> {
+        self.socket.attempt()
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Response<Body> {
+    let answered = match session.gate.check(&session.socket) {
+        Ok(()) => route(&session, request).await,
+        Err(refusal) => Err(refusal),
+    };
+    answered.unwrap_or_else(Refusal::response)
+}
+
+async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let own = request.uri().authority().is_none_or(|a| OWN_AUTHORITIES.contains(&a.as_str()));
+    if request.method() == Method::CONNECT || !own {
+        return egress::refuse(session, &request).await;
+    }
+    let path = request.uri().path().to_owned();
+    let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);
+    match path.as_str() {
+        "/taskforge/v1/hello" if get => greeting::hello(session),
+        "/taskforge/v1/brief" if get => greeting::brief(session),
+        "/taskforge/v1/conversation" if get => conversation::show(session).await,
+        "/taskforge/v1/turns" if post => conversation::turn(session, request).await,
+        "/taskforge/v1/refusals" if get => egress::list(session, &request),
+        "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
+        "/taskforge/v1/progress" if post => report::progress(session, request).await,
+        "/taskforge/v1/result" if post => report::result(session, request).await,
+        "/v1/chat/completions" if post => chat::complete(session, request).await,
+        "/v1/models" if get => chat::models(session),
+        "/taskforge/v1/hello"
+        | "/taskforge/v1/brief"
+        | "/taskforge/v1/conversation"
+        | "/taskforge/v1/turns"
+        | "/taskforge/v1/refusals"
+        | "/taskforge/v1/capabilities"
+        | "/taskforge/v1/progress"
+        | "/taskforge/v1/result"
+        | "/v1/chat/completions"
+        | "/v1/models" => Err(Refusal::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "bad_request",
+            format!("{path} does not take this method"),
+        )),
+        _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
+            Some(id) if get => capabilities::show(session, &request, id).await,
+            _ => Err(Refusal::not_found(format!("the gate has no {}", path.chars().take(200).collect::<String>()))),
+        },
+    }
+}
+
+/// A parameter of the query, not decoded: none of ours holds anything to decode.
+fn parameter<'r, B>(request: &'r Request<B>, name: &str) -> Option<&'r str> {
+    let query = request.uri().query()?;
+    query.split('&').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
+}

@@ -1,0 +1,115 @@
+//! What the body of a chat completion request says, as far as the gate has to know it. The body itself is passed on
+//! as it came.
+
+use serde::Deserialize;
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{TooComplex, check_complexity, messages_digest};
+use crate::run::id::Digest;
+
+/// The longest model name that is looked up.
+const LONGEST_MODEL: usize = 200;
+
+/// Why a body is not a chat completion request.
+#[derive(Debug, Error)]
+pub enum AskError {
+    #[error("the body is not a chat completion request: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error(transparent)]
+    TooComplex(#[from] TooComplex),
+    #[error("`model` is empty or longer than {LONGEST_MODEL} bytes")]
+    Model,
+    #[error("`messages` is not a list")]
+    Messages,
+}
+
+/// A chat completion request as the gate sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    pub model: String,
+    pub stream: bool,
+    /// `stream_options.include_usage`.
+    pub include_usage: bool,
+    /// How many tools are offered.
+    pub tools: usize,
+    /// See [`messages_digest`].
+    pub digest: Digest,
+}
+
+#[derive(Deserialize)]
+struct Body {
+    model: String,
+    messages: Value,
+    #[serde(default)]
+    tools: Option<Value>,
+    #[serde(default)]
+    stream: Option<bool>,
+    #[serde(default)]
+    stream_options: Option<StreamOptions>,
+}
+
+#[derive(Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: Option<bool>,
+}
+
+impl Ask {
+    /// Reads `body`, of which keys other than OpenAI's `model`, `messages`, `tools`, `stream` and `stream_options` are
+    /// of no interest here.
+    ///
+    /// # Errors
+    /// [`AskError`] for what is not such a request.
+    pub fn parse(body: &[u8]) -> Result<Self, AskError> {
+        check_complexity(body)?;
+        let body: Body = serde_json::from_slice(body)?;
+        if body.model.is_empty() || body.model.len() > LONGEST_MODEL {
+            return Err(AskError::Model);
+        }
+        if !body.messages.is_array() {
+            return Err(AskError::Messages);
+        }
+        Ok(Self {
+            digest: messages_digest(&body.messages, body.tools.as_ref()),
+            model: body.model,
+            stream: body.stream.unwrap_or(false),
+            include_usage: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
+            tools: body.tools.as_ref().and_then(Value::as_array).map_or(0, Vec::len),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_what_it_needs() {
+        let ask = Ask::parse(
+            br#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"tools":[{}],"x":1}"#,
+        )
+        .unwrap();
+        assert_eq!((ask.model.as_str(), ask.stream, ask.include_usage, ask.tools), ("m", true, true, 1));
+    }
+
+    #[test]
+    fn refuses_what_is_none() {
+        for bad in
+            ["", "{", "[]", "{}", r#"{"model":"m"}"#, r#"{"model":"","messages":[]}"#, r#"{"model":"m","messages":{}}"#]
+        {
+            assert!(Ask::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(matches!(Ask::parse(&b"[".repeat(1000)), Err(AskError::TooComplex(_))));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), tail in "[\\[\\]{}\",:a-z0-9]{0,60}") {
+            let _ = Ask::parse(&bytes);
+            let _ = Ask::parse(format!("{{\"model\":\"m\",\"messages\":[{tail}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A chat completion put together from what passed: the whole object of a plain answer, or one assembled from the
+//! deltas of a streamed answer. Also the few facts about it that stand in the record.
+//!
+//! Shapes: OpenAI's `chat.completion` and `chat.completion.chunk`.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+/// The most parallel tool calls that are assembled.
+const MOST_CALLS: u64 = 512;
+/// The longest usage object that a record takes up.
+const LONGEST_USAGE: usize = 4096;
+
+/// What a record says about an answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Outcome {
+    pub finish_reason: Option<String>,
+    /// The upstream's `usage` object, as it came.
+    pub usage: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Facts {
+    #[serde(default)]
+    choices: Vec<Choice>,
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    finish_reason: Option<String>,
+}
+
+impl Outcome {
+    /// Takes up what one JSON object (a whole completion or one chunk) says; what is no such object says nothing.
+    pub fn absorb(&mut self, json: &[u8]) {
+        if let Ok(facts) = serde_json::from_slice(json) {
+            self.take(facts);
+        }
+    }
+
+    /// The same for a completion that is too large for memory.
+    pub fn absorb_reader(&mut self, json: impl std::io::Read) {
+        if let Ok(facts) = serde_json::from_reader(std::io::BufReader::new(json)) {
+            self.take(facts);
+        }
+    }
+
+    fn take(&mut self, facts: Facts) {
+        if let Some(reason) = facts.choices.into_iter().next().and_then(|c| c.finish_reason) {
+            self.finish_reason = Some(reason.chars().take(64).collect());
+        }
+        if let Some(usage) = facts.usage.filter(|u| u.get().len() <= LONGEST_USAGE) {
+            self.usage = serde_json::from_str(usage.get()).ok().filter(Value::is_object).or(self.usage.take());
+        }
+    }
+}
+
+/// Puts a streamed completion together.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    head: Map<String, Value>,
+    message: Map<String, Value>,
+    calls: Vec<Value>,
+    finish_reason: Value,
+    usage: Value,
+    seen: bool,
+}
+
+impl Assembly {
+    /// Takes the data of one event. Anything but a chunk of choice 0 (`[DONE]`, comments, other choices) is passed
+    /// over.
+    pub fn push(&mut self, data: &[u8]) {
+        let Ok(Value::Object(mut chunk)) = serde_json::from_slice(data) else {
+            return;
+        };
+        if let Some(usage) = chunk.remove("usage").filter(Value::is_object) {
+            self.usage = usage;
+        }
+        let choices = chunk.remove("choices");
+        for (key, value) in chunk {
+            if matches!(key.as_str(), "id" | "created" | "model" | "system_fingerprint") && !value.is_null() {
+                self.head.entry(key).or_insert(value);
+            }
+        }
+        let Some(Value::Array(choices)) = choices else {
+            return;
+        };
+        for mut choice in choices {
+            if choice.get("index").and_then(Value::as_u64).unwrap_or(0) != 0 {
+                continue;
+            }
+            self.seen = true;
+            if let Some(reason) = choice.get("finish_reason").filter(|r| r.is_string()) {
+                self.finish_reason = reason.clone();
+            }
+            if let Some(Value::Object(delta)) = choice.get_mut("delta").map(Value::take) {
+                self.delta(delta);
+            }
+        }
+    }
+
+    fn delta(&mut self, delta: Map<String, Value>) {
+        for (key, value) in delta {
+            if key == "tool_calls" {
+                let Value::Array(calls) = value else { continue };
+                calls.into_iter().for_each(|call| self.call(call));
+            } else {
+                merge(&mut self.message, key, value);
+            }
+        }
+    }
+
+    fn call(&mut self, call: Value) {
+        let Value::Object(mut call) = call else {
+            return;
+        };
+        // A call without an index is whole and its own: Ollama and Gemini send such.
+        let next = self.calls.len() as u64;
+        let index = call.remove("index").and_then(|i| i.as_u64()).unwrap_or(next);
+        if index >= MOST_CALLS {
+            return;
+        }
+        let Ok(index) = usize::try_from(index) else {
+            return;
+        };
+        while self.calls.len() <= index {
+            self.calls.push(Value::Object(Map::new()));
+        }
+        let Some(Value::Object(known)) = self.calls.get_mut(index) else {
+            return;
+        };
+        for (key, value) in call {
+            merge(known, key, value);
+        }
+    }
+
+    /// The whole `chat.completion`, or `None` when no chunk of a completion came.
+    #[must_use]
+    pub fn finish(mut self) -> Option<Value> {
+        if !self.seen {
+            return None;
+        }
+        self.message.entry("role").or_insert_with(|| "assistant".into());
+        self.message.entry("content").or_insert(Value::Null);
+        // Gaps between indexes are calls that never came.
+        self.calls.retain(|call| call.as_object().is_some_and(|c| !c.is_empty()));
+        if !self.calls.is_empty() {
+            self.message.insert("tool_calls".into(), Value::Array(self.calls));
+        }
+        let mut whole = Map::new();
+        if let Some(id) = self.head.remove("id") {
+            whole.insert("id".into(), id);
+        }
+        whole.insert("object".into(), "chat.completion".into());
+        whole.append(&mut self.head);
+        let choice = json!({"index": 0, "message": self.message, "finish_reason": self.finish_reason});
+        whole.insert("choices".into(), Value::Array(vec![choice]));
+        if !self.usage.is_null() {
+            whole.insert("usage".into(), self.usage);
+        }
+        Some(Value::Object(whole))
+    }
+}
+
+/// Names and ids come whole, once or again and again; every other string comes in pieces.
+fn merge(known: &mut Map<String, Value>, key: String, value: Value) {
+    let whole = matches!(key.as_str(), "role" | "id" | "type" | "name");
+    match (known.get_mut(&key), value) {
+        (Some(_), Value::Null) => {}
+        (Some(Value::String(text)), Value::String(more)) if !whole => text.push_str(&more),
+        (Some(Value::String(text)), Value::String(more)) if more.is_empty() && !text.is_empty() => {}
+        (Some(Value::Object(members)), Value::Object(more)) => {
+            more.into_iter().for_each(|(key, value)| merge(members, key, value));
+        }
+        (_, value) => {
+            known.insert(key, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn assemble(chunks: &[Value]) -> Option<Value> {
+        let mut assembly = Assembly::default();
+        chunks.iter().for_each(|chunk| assembly.push(chunk.to_string().as_bytes()));
+        assembly.finish()
+    }
+
+    #[test]
+    fn text_and_parallel_tool_calls() {
+        let chunk = |delta: Value, reason: Value| json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]});
+        let whole = assemble(&[
+            chunk(json!({"role": "assistant", "content": null}), Value::Null),
+            chunk(json!({"content": "Hel"}), Value::Null),
+            chunk(json!({"content": "lo"}), Value::Null),
+            chunk(json!({"tool_calls": [{"index": 1, "id": "b", "type": "function", "function": {"name": "g", "arguments": ""}}]}), Value::Null),
+            chunk(json!({"tool_calls": [{"index": 0, "id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\""}}]}), Value::Null),
+            chunk(json!({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}, {"index": 1, "function": {"arguments": "{}"}}]}), Value::Null),
+            chunk(json!({}), json!("tool_calls")),
+            json!({"id": "c", "choices": [], "usage": {"total_tokens": 9}}),
+        ])
+        .unwrap();
+        assert_eq!(
+            whole,
+            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0, "message": {
+                "role": "assistant", "content": "Hello", "tool_calls": [
+                    {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{\"x\":1}"}},
+                    {"id": "b", "type": "function", "function": {"name": "g", "arguments": "{}"}}]},
+                "finish_reason": "tool_calls"}], "usage": {"total_tokens": 9}})
+        );
+    }
+
+    #[test]
+    fn calls_without_index_stay_apart() {
+        let call = |id: &str| json!({"choices": [{"delta": {"tool_calls": [{"id": id, "function": {"name": "f", "arguments": "{}"}}]}}]});
+        let whole = assemble(&[call("a"), call("b")]).unwrap();
+        assert_eq!(whole.pointer("/choices/0/message/tool_calls/1/id"), Some(&json!("b")));
+    }
+
+    #[test]
+    fn outcome_of_both_shapes() {
+        let mut outcome = Outcome::default();
+        outcome.absorb(br#"{"choices":[{"finish_reason":null}],"usage":null}"#);
+        outcome.absorb(br#"{"choices":[{"finish_reason":"stop"}]}"#);
+        outcome.absorb(br#"{"choices":[],"usage":{"total_tokens":3}}"#);
+        outcome.absorb(b"[DONE]");
+        assert_eq!(outcome, Outcome { finish_reason: Some("stop".into()), usage: Some(json!({"total_tokens": 3})) });
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_the_whole(pieces in prop::collection::vec("\\PC{0,6}", 0..8), args in prop::collection::vec("[a-z{}:]{0,5}", 1..6)) {
+            let mut chunks = vec![json!({"choices": [{"delta": {"role": "assistant", "content": ""}}]})];
+            chunks.extend(pieces.iter().map(|p| json!({"choices": [{"delta": {"content": p}}]})));
+            chunks.extend(args.iter().enumerate().map(|(i, a)| json!({"choices": [{"delta": {"tool_calls": [
+                if i == 0 { json!({"index": 0, "id": "x", "function": {"name": "f", "arguments": a}}) }
+                else { json!({"index": 0, "function": {"arguments": a}}) }]}}]})));
+            let whole = assemble(&chunks).unwrap();
+            prop_assert_eq!(whole.pointer("/choices/0/message/content").unwrap(), &json!(pieces.concat()));
+            prop_assert_eq!(whole.pointer("/choices/0/message/tool_calls/0/function/arguments").unwrap(), &json!(args.concat()));
+        }
+
+        #[test]
+        fn never_panics(text in "[\\[\\]{}\",:a-z0-9]{0,80}", index in any::<u64>()) {
+            let mut assembly = Assembly::default();
+            assembly.push(text.as_bytes());
+            assembly.push(json!({"choices": [{"delta": {"tool_calls": [{"index": index, "id": 1, "function": "x"}]}}]}).to_string().as_bytes());
+            assembly.push(json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "function": {"arguments": []}}], "content": {}}}]}).to_string().as_bytes());
+            let _ = assembly.finish();
+        }
+    }
+}

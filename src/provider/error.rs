@@ -1,0 +1,29 @@
+//! Why an upstream gave no answer.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+/// A provider's failure. The words never hold a key or a header.
+#[derive(Debug, Error)]
+pub enum ProviderError {
+    #[error("provider `{provider}` cannot be reached: {reason}")]
+    Unreachable { provider: String, reason: String },
+    #[error("provider `{provider}` said nothing for {seconds} s")]
+    Silent { provider: String, seconds: u64 },
+    #[error("provider `{provider}` broke off its answer: {reason}")]
+    Cut { provider: String, reason: String },
+    #[error("provider `{provider}` cannot be used: {reason}")]
+    Unusable { provider: String, reason: String },
+    /// The replay transcript has no answer to these messages.
+    #[error(
+        "provider `{provider}` is a recording and has no answer to these messages (digest {asked}); the recording continues with {nearest}"
+    )]
+    Mismatch { provider: String, asked: String, nearest: String },
+    #[error("the transcript {path} cannot be used, line {line}: {reason}")]
+    Transcript { path: PathBuf, line: usize, reason: String },
+    #[error("cannot read {path}: {source}")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the TLS client cannot be set up: {0}")]
+    Tls(String),
+}

@@ -1,0 +1,68 @@
+//! How deep and how large a JSON text may be before it is parsed into values: a body of eight mebibytes holds four
+//! million empty arrays, which would be hundreds of mebibytes of memory as a tree.
+
+use thiserror::Error;
+
+/// The deepest nesting an agent may send.
+pub const MAX_DEPTH: usize = 64;
+/// The most values (and keys) an agent may send in one body.
+pub const MAX_VALUES: usize = 100_000;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum TooComplex {
+    #[error("the JSON nests deeper than {MAX_DEPTH} levels")]
+    Depth,
+    #[error("the JSON holds more than {MAX_VALUES} values")]
+    Values,
+}
+
+/// Counts brackets and separators outside of strings, without parsing. Says nothing about validity.
+///
+/// # Errors
+/// [`TooComplex`] as soon as a bound is passed.
+pub fn check_complexity(json: &[u8]) -> Result<(), TooComplex> {
+    let (mut depth, mut values) = (0_usize, 0_usize);
+    let (mut inside, mut escaped) = (false, false);
+    for &byte in json {
+        if inside {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => inside = false,
+                _ => {}
+            }
+            continue;
+        }
+        match byte {
+            b'"' => inside = true,
+            b'[' | b'{' => {
+                depth += 1;
+                values += 1;
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b',' | b':' => values += 1,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(TooComplex::Depth);
+        }
+        if values > MAX_VALUES {
+            return Err(TooComplex::Values);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_depth_and_count_outside_of_strings() {
+        assert_eq!(check_complexity(&b"[".repeat(MAX_DEPTH)), Ok(()));
+        assert_eq!(check_complexity(&b"[".repeat(MAX_DEPTH + 1)), Err(TooComplex::Depth));
+        assert_eq!(check_complexity(&b"[],".repeat(MAX_VALUES)), Err(TooComplex::Values));
+        let text = format!("\"{}\"", "[{,\\\"".repeat(MAX_VALUES));
+        assert_eq!(check_complexity(text.as_bytes()), Ok(()));
+    }
+}
