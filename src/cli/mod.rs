@@ -1,10 +1,32 @@
 //! The command line: one file a command, each with its arguments (the doc comment is the help text), one call into
 //! the library and one rendering. Nothing imports this room.
 
+mod agent;
+mod approve;
+mod audit;
+mod completions;
+mod container;
+mod control;
+mod control_command;
+mod decision;
+mod deny;
+mod doctor;
 mod failure_from;
+mod follow;
+mod gate;
+mod image;
+mod inbox;
+mod init;
+mod kill;
+mod llm;
 mod output;
 mod root;
+mod run;
+mod table;
 mod terminal;
+mod tick;
+mod unlock;
+mod workflow;
 
 use std::process::ExitCode;
 

@@ -1,0 +1,90 @@
+//! `taskforge audit …`.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::audit;
+use crate::engine::{self, Store};
+use crate::failure::{Failure, Kind};
+use crate::registry::queries;
+use crate::run::id::RunId;
+
+use super::output::{BAD, DIM, GOOD};
+use super::root::Context;
+use super::terminal::plain;
+
+/// Read and prove the journals
+#[derive(Debug, Subcommand)]
+pub(crate) enum Audit {
+    /// Print a run's journal for people
+    Log {
+        run: RunId,
+        /// Only events whose names begin so, such as `capability.`
+        #[arg(long)]
+        event: Option<String>,
+    },
+    /// Prove that no byte of the journals, the gate's records and the outputs has changed
+    Verify {
+        /// One run [default: all]
+        run: Option<RunId>,
+    },
+}
+
+impl Audit {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Log { run, event } => log(context, &run, event.as_deref()),
+            Self::Verify { run } => verify(context, run),
+        }
+    }
+}
+
+fn log(context: &Context<'_>, run: &RunId, event: Option<&str>) -> Result<ExitCode, Failure> {
+    let registry = context.registry()?;
+    let mut records = Store::open(&registry, run)?.records()?;
+    records.retain(|record| event.is_none_or(|prefix| record.event.starts_with(prefix)));
+    context.output.result(&records, || {
+        let mut text = String::new();
+        for record in &records {
+            let message = plain(record.message.as_deref().unwrap_or_default()).replace('\n', " ");
+            text.push_str(&format!(
+                "{DIM}{:>4}  {}{DIM:#}  {:<22} {:<16} {message}\n",
+                record.seq,
+                record.timestamp.get(..19).unwrap_or(&record.timestamp),
+                record.event,
+                plain(&record.actor),
+            ));
+        }
+        text
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn verify(context: &Context<'_>, run: Option<RunId>) -> Result<ExitCode, Failure> {
+    let registry = context.registry()?;
+    let runs = match run {
+        Some(run) => vec![run],
+        None => queries::list_runs(&registry)?,
+    };
+    let mut reports: Vec<audit::Report> = Vec::new();
+    for run in runs {
+        reports.push(engine::verify(&registry, &run)?);
+    }
+    let sound = reports.iter().all(|report| report.problems.is_empty());
+    context.output.result(&reports, || {
+        let mut text = String::new();
+        for report in &reports {
+            let (style, word) = if report.problems.is_empty() { (GOOD, "sound") } else { (BAD, "NOT SOUND") };
+            text.push_str(&format!("{style}{word}{style:#}  {}", report.summary()));
+            for problem in &report.problems {
+                text.push_str(&format!("  {BAD}{}{BAD:#}\n", plain(&problem.to_string())));
+            }
+            for warning in &report.warnings {
+                text.push_str(&format!("  {}\n", plain(warning)));
+            }
+        }
+        text
+    })?;
+    Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(Kind::Integrity.exit_code()) })
+}

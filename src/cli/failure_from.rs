@@ -1,0 +1,104 @@
+//! Each room's errors as failures: kind, sentence, what to do next. Once, here.
+
+use std::path::Path;
+
+use crate::failure::{Failure, Kind};
+use crate::run::refusal::Refusal;
+use crate::{container, engine, gate, registry, workflow};
+
+/// A file that could not be used.
+pub(crate) fn io(doing: &str, path: impl AsRef<Path>, error: &std::io::Error) -> Failure {
+    Failure::new(Kind::Failed, format!("cannot {doing} {}: {error}", path.as_ref().display()))
+}
+
+impl From<registry::Error> for Failure {
+    fn from(error: registry::Error) -> Self {
+        use registry::Error;
+        let message = error.to_string();
+        match error {
+            Error::NoRegistry { .. } | Error::NotARegistry { .. } => Self::new(Kind::NotFound, message)
+                .hint("`taskforge init DIR` makes one; `--registry DIR` or TASKFORGE_REGISTRY names one"),
+            Error::AlreadyRegistry { .. } => Self::new(Kind::Conflict, message),
+            Error::ConfigSyntax { .. } | Error::ConfigValue { .. } | Error::BadPath { .. } => Self::new(Kind::Usage, message),
+            Error::RunNotFound { .. } => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
+            Error::RunExists { .. } => Self::new(Kind::Conflict, message).hint("choose another `--run-id`, or none"),
+            Error::Locked { .. } => Self::new(Kind::Locked, message).hint("try again in a moment"),
+            Error::Killed { .. } => Self::new(Kind::Killed, message)
+                .hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"),
+            Error::Integrity { ref run, .. } => {
+                let hint = format!("`taskforge audit verify {run}` says where; `git log` may say who");
+                Self::new(Kind::Integrity, message).hint(hint)
+            }
+            Error::Newer { .. } => Self::new(Kind::Refused, message).hint("use the version that wrote it, or a newer one"),
+            Error::Remote { .. } => Self::new(Kind::Refused, message).hint("move the registry to a local disk"),
+            _ => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
+impl From<container::Error> for Failure {
+    fn from(error: container::Error) -> Self {
+        let kind = if error.is_unreachable() { Kind::Unavailable } else { Kind::Failed };
+        let mut failure = Self::new(kind, error.to_string());
+        for hint in error.hints() {
+            failure = failure.hint(hint);
+        }
+        failure
+    }
+}
+
+impl From<workflow::Error> for Failure {
+    fn from(error: workflow::Error) -> Self {
+        let kind = if matches!(error, workflow::Error::NotFound { .. }) { Kind::NotFound } else { Kind::Usage };
+        Self::new(kind, error.to_string())
+    }
+}
+
+impl From<gate::Error> for Failure {
+    fn from(error: gate::Error) -> Self {
+        Self::new(Kind::Failed, error.to_string())
+    }
+}
+
+impl From<engine::Error> for Failure {
+    fn from(error: engine::Error) -> Self {
+        use engine::Error;
+        let message = error.to_string();
+        match error {
+            Error::Registry(error) => error.into(),
+            Error::Container(error) => error.into(),
+            Error::Gate(error) => error.into(),
+            Error::WorkflowFile(error) => error.into(),
+            Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
+            Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),
+            Error::Ambiguous { .. } | Error::Usage(_) | Error::Input { .. } | Error::Workflow(_) => {
+                Self::new(Kind::Usage, message)
+            }
+            Error::NoBaseImage(_) => {
+                Self::new(Kind::Unavailable, message).hint("`taskforge image base` makes the base image")
+            }
+            Error::Refused { refusal, .. } => Self::new(refusal_kind(&refusal), message),
+            Error::Stale { .. } => Self::new(Kind::Stale, message),
+            Error::DecidedBefore { .. } => Self::new(Kind::Conflict, message),
+            Error::NotResolvedYet { .. } => Self::new(Kind::Refused, message).hint("`taskforge tick` resolves it"),
+            Error::Unresolvable { .. } => Self::new(Kind::Refused, message),
+            Error::Fold { .. } | Error::WorkflowChanged { .. } => Self::new(Kind::Integrity, message),
+            Error::NotKilled => Self::new(Kind::Conflict, message),
+            Error::KillUnfinished(_) => {
+                Self::new(Kind::Unavailable, message).hint("start the Engine, then `taskforge unlock` again")
+            }
+            Error::Dynamic => Self::new(Kind::Unavailable, message)
+                .hint("build it static: `cargo build --release --target x86_64-unknown-linux-musl`"),
+            _ => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
+fn refusal_kind(refusal: &Refusal) -> Kind {
+    match refusal {
+        Refusal::NoNode(_) | Refusal::NoRequest(_) | Refusal::NoSuchImage { .. } => Kind::NotFound,
+        Refusal::Stale { .. } => Kind::Stale,
+        Refusal::NeedsDecision(_) | Refusal::NotApprovable { .. } => Kind::Refused,
+        _ => Kind::Conflict,
+    }
+}
