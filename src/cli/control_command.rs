@@ -22,7 +22,7 @@ pub(crate) fn apply(context: &Context<'_>, run: &RunId, wanted: &Wanted) -> Resu
     if let Some(reason) = &applied.rejected {
         return Err(Failure::new(Kind::Conflict, format!("`{}` was rejected: {reason}", wanted.action)));
     }
-    if registry.killed()?.is_none()
+    if crate::registry::kill::read(registry.layout())?.is_none()
         && let Err(error) = engine::tick(&registry, run)
     {
         context.output.note(format!("warning: applied, but the run does not go on yet: {error}"));

@@ -46,7 +46,7 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
         };
         let decided = engine::decide_on(&registry, &waiting, answer.verdict, &digest, &comment)?;
         // The decision stands in the journal; that the run goes on at once is a courtesy that the next tick would do.
-        let ticked = if registry.killed()?.is_some() { None } else { Some(engine::tick(&registry, &decided.run)) };
+        let ticked = if crate::registry::kill::read(registry.layout())?.is_some() { None } else { Some(engine::tick(&registry, &decided.run)) };
         let _ = writeln!(text, "{} {} ({}).", capitalised(decided.verdict), waiting.what, digest.short());
         match &ticked {
             Some(Ok(ticked)) => {

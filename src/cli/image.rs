@@ -19,6 +19,9 @@ pub(crate) enum Image {
         /// Make it anew if it is there
         #[arg(long)]
         force: bool,
+        /// Where to pull it from [default: made from packages]
+        #[arg(long, value_name = "IMAGE")]
+        from: Option<String>,
     },
     /// Build an approved set (what a tick starts in the background)
     #[command(hide = true)]
@@ -33,8 +36,8 @@ pub(crate) enum Image {
 impl Image {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
-            Self::Base { force } => {
-                let made = engine::make_base_image(force, &mut |line| context.output.note(line))?;
+            Self::Base { force, from } => {
+                let made = engine::make_base_image(from.as_deref(), force, &mut |line| context.output.note(line))?;
                 context.output.result(&made, || {
                     let how = if made.made { "Made" } else { "There already:" };
                     format!("{how} {} ({})", made.image, made.id)

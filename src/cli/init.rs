@@ -32,7 +32,7 @@ impl Init {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let folder = context.registry_flag().map_or(self.folder, std::path::Path::to_owned);
         let workflows = if self.bare { &[][..] } else { STARTERS };
-        let registry = Registry::init(&folder, &InitOptions { workflows })?;
+        let registry = Registry::init(&folder, &InitOptions { workflows: workflows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(), config: None })?;
         let root = registry.root().display().to_string();
         let value = json!({"registry": root, "id": registry.id()?});
         context.output.result(&value, || {

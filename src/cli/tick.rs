@@ -24,14 +24,14 @@ pub(crate) struct Tick {
 impl Tick {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        if registry.killed()?.is_some() {
+        if crate::registry::kill::read(registry.layout())?.is_some() {
             engine::finish_kill(&registry)?;
             let failure = Failure::new(Kind::Killed, "the kill switch is on: nothing is started");
             return Err(failure.hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"));
         }
         let runs = match self.run {
             Some(run) => vec![run],
-            None => registry.runs()?,
+            None => crate::registry::queries::list_runs(&registry)?,
         };
         let single = runs.len() == 1;
         let mut ticked = Vec::new();

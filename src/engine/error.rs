@@ -40,9 +40,9 @@ pub enum Error {
     #[error(transparent)]
     Container(#[from] crate::container::Error),
     #[error(transparent)]
-    Image(#[from] crate::image::Error),
+    Image(#[from] crate::image::ImageError),
     #[error(transparent)]
-    Policy(#[from] crate::gate::policy::PolicyError),
+    Policy(#[from] crate::gate::PolicyError),
     #[error(transparent)]
     Gate(#[from] crate::gate::Error),
     #[error("image reference: {0}")]
@@ -65,6 +65,12 @@ pub enum Error {
     NotKilled,
     #[error("the kill is not finished: {0}")]
     KillUnfinished(String),
+    #[error("node {node} has no container at the moment")]
+    NothingRuns { node: NodeId },
+    #[error(transparent)]
+    Base(#[from] crate::image::base::BaseError),
+    #[error(transparent)]
+    Decision(#[from] crate::capability::DecisionError),
     #[error("there is no image `{0}` to run in")]
     NoBaseImage(String),
     #[error("the recipe {} was made by another version, and this one would build something else", recipe.short())]

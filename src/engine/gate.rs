@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::container::{self, GateContainer, GateImage, Network, gate_name};
 use crate::gate::records;
-use crate::gate::status::Status;
+use crate::gate::{Policy, Status};
 use crate::registry::StartPermit;
 use crate::registry::config::GateNetwork;
 use crate::run::command::Command;
@@ -54,7 +54,7 @@ fn copy_transcripts(store: &Store<'_>) -> Result<(), Error> {
 pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
     let policy = policy::build(store, state)?;
     let folder = store.layout().gate();
-    let on_disk = crate::gate::policy::Policy::read(&folder).ok();
+    let on_disk = Policy::read(&folder).ok();
     if on_disk.as_ref() != Some(&policy) {
         policy.write(&folder)?;
     }
@@ -64,7 +64,7 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
 /// The gate is up and has the policy that stands on disk.
 pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: &StartPermit) -> Result<(), Error> {
     let folder = store.layout().gate();
-    let wanted = crate::gate::policy::Policy::read(&folder)?.generation;
+    let wanted = Policy::read(&folder)?.generation;
     let name = gate_name(&state.created.registry, store.run());
     let in_force = |status: &Status| status.generation >= wanted;
     // A status left behind by an earlier gate proves nothing: the container has to be running too.
@@ -123,7 +123,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         registry: state.created.registry.clone(),
         registry_root: registry.root().to_owned(),
         run: store.run().clone(),
-        image: image.reference,
+        image: image.name,
         args: ["gate", "serve", "--dir", "/gate", "--kill", "/kill", "--secrets", "/run/taskforge/secrets"]
             .map(str::to_owned)
             .into(),
@@ -153,5 +153,5 @@ pub(crate) fn stop(store: &Store<'_>, docker: &Docker, state: &State) -> Result<
 /// Where the gate's records stand now; none if there are none, or if they cannot be read (which `audit verify` says).
 pub(crate) fn traffic_head(store: &Store<'_>) -> Option<TrafficHead> {
     let traffic = records::read(&store.layout().gate().join("traffic.jsonl"), store.run()).ok()?;
-    Some(TrafficHead { at: traffic.head_at(), digest: traffic.head_digest() })
+    Some(TrafficHead { at: traffic.bytes, digest: traffic.head })
 }

@@ -78,7 +78,7 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
 }
 
 /// `control.jsonl`, in order, each once.
-fn take_controls(store: &Store<'_>, mut state: State) -> Result<State, Error> {
+pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<State, Error> {
     for control in controls::read(&store.layout(), store.run())? {
         if state.applied_controls.contains(&control.id) {
             continue;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::agent::brief;
-use crate::gate::policy as wire;
+use crate::gate as wire;
 use crate::registry::config;
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::NodeId;

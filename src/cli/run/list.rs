@@ -25,7 +25,7 @@ impl List {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         let mut runs = Vec::new();
-        for run in registry.runs()? {
+        for run in crate::registry::queries::list_runs(&registry)? {
             match Store::open(&registry, &run).and_then(|store| store.peek()) {
                 Ok(state) => runs.push(state),
                 Err(error) => context.output.note(format!("warning: run {run} cannot be read: {error}")),

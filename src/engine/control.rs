@@ -1,0 +1,51 @@
+//! An operator's intent: written to `control.jsonl` first, then applied, so that what was asked for is on record even
+//! when it is refused.
+
+use chrono::Utc;
+
+use crate::registry::{Registry, controls};
+use crate::run::id::{NodeId, RunId};
+
+use super::error::Error;
+use super::ingest;
+use super::store::Store;
+
+/// What became of an intent.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    pub id: String,
+    /// Why it could not be applied.
+    pub rejected: Option<String>,
+}
+
+/// Records `action` for run `run` and applies everything that is recorded and not applied yet.
+///
+/// # Errors
+/// When it cannot be recorded or the run cannot be written; that it does not apply is no error.
+pub fn control(
+    registry: &Registry,
+    run: &RunId,
+    action: &str,
+    node: Option<&NodeId>,
+    message: Option<&str>,
+) -> Result<Applied, Error> {
+    let store = Store::open(registry, run)?;
+    if let Some(node) = node
+        && store.load()?.node(node).is_none()
+    {
+        let refusal = crate::run::refusal::Refusal::NoNode(node.clone());
+        return Err(Error::Refused { run: run.clone(), refusal });
+    }
+    let mut record = controls::Record::new(run, action, Utc::now());
+    record.node_id = node.map(ToString::to_string);
+    record.message = message.map(str::to_owned);
+    controls::append(&store.layout(), &record)?;
+    ingest::take_controls(&store, store.load()?)?;
+    let rejected = store.records()?.into_iter().rev().find(|line| {
+        line.event == "control.rejected" && line.data.get("id").and_then(|id| id.as_str()) == Some(&record.id)
+    });
+    Ok(Applied {
+        id: record.id,
+        rejected: rejected.and_then(|line| line.data.get("reason").and_then(|r| r.as_str()).map(str::to_owned)),
+    })
+}

@@ -1,0 +1,166 @@
+//! `doctor`: everything that has to be so before a run can work, looked at, with the command that mends it.
+
+use serde::Serialize;
+
+use crate::container::{Engine, ImageRef, probe};
+use crate::registry::{Registry, kill};
+
+use super::binary;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Diagnosis {
+    pub name: String,
+    pub grade: Grade,
+    /// What was found.
+    pub detail: String,
+    /// What mends it.
+    pub fix: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grade {
+    Good,
+    /// Works, and could be better.
+    Note,
+    /// Runs cannot work like this.
+    Bad,
+}
+
+fn good(name: &str, detail: impl Into<String>) -> Diagnosis {
+    Diagnosis { name: name.to_owned(), grade: Grade::Good, detail: detail.into(), fix: None }
+}
+
+fn bad(name: &str, detail: impl Into<String>, fix: &str) -> Diagnosis {
+    let fix = (!fix.is_empty()).then(|| fix.to_owned());
+    Diagnosis { name: name.to_owned(), grade: Grade::Bad, detail: detail.into(), fix }
+}
+
+fn note(name: &str, detail: impl Into<String>, fix: &str) -> Diagnosis {
+    Diagnosis { grade: Grade::Note, ..bad(name, detail, fix) }
+}
+
+/// Looks at this machine, and at `registry` if there is one.
+#[must_use]
+pub fn diagnose(registry: Option<&Registry>) -> Vec<Diagnosis> {
+    let mut found = vec![static_binary(), kernel()];
+    found.extend(engine(registry));
+    match registry {
+        Some(registry) => found.extend(look_at(registry)),
+        None => found.push(note("registry", "none here", "taskforge init DIR")),
+    }
+    found
+}
+
+fn static_binary() -> Diagnosis {
+    let fix = "cargo build --release --target x86_64-unknown-linux-musl";
+    match std::fs::read("/proc/self/exe") {
+        Ok(bytes) if binary::is_static(&bytes) => {
+            good("binary", format!("static, {:.1} MB", bytes.len() as f64 / 1e6))
+        }
+        Ok(_) => bad("binary", "linked dynamically: no container could run it", fix),
+        Err(error) => bad("binary", format!("cannot be read: {error}"), fix),
+    }
+}
+
+/// `openat2` came with 5.6, and outputs are copied by it.
+fn kernel() -> Diagnosis {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if version >= (5, 6) {
+        good("kernel", format!("Linux {release}"))
+    } else {
+        bad("kernel", format!("Linux {release}; 5.6 is the least"), "")
+    }
+}
+
+fn engine(registry: Option<&Registry>) -> Vec<Diagnosis> {
+    let config = registry.and_then(|registry| registry.config().ok());
+    let default = crate::registry::config::Containers::default();
+    let containers = config.map_or(&default, |config| &config.containers);
+    let image = containers.images.get(&containers.image).unwrap_or(&containers.image);
+    let Ok(image) = ImageRef::parse(image) else {
+        return vec![bad("base image", format!("`{image}` is not an image reference"), "")];
+    };
+    let engine = match Engine::connect() {
+        Ok(engine) => engine,
+        Err(error) => {
+            return vec![bad("engine", error.to_string(), &error.hints().first().cloned().unwrap_or_default())];
+        }
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return vec![bad("engine", "no runtime for its API", "")] };
+    let exe = std::path::Path::new("/proc/self/exe");
+    let checks = runtime.block_on(probe(&engine, &image, containers.runtime.as_deref(), Some(exe)));
+    checks
+        .into_iter()
+        .map(|check| Diagnosis {
+            name: check.name.to_owned(),
+            grade: if !check.ok {
+                Grade::Bad
+            } else if check.fix.is_some() {
+                Grade::Note
+            } else {
+                Grade::Good
+            },
+            detail: check.detail,
+            fix: check.fix.map(|fix| fix.trim_matches('`').to_owned()),
+        })
+        .collect()
+}
+
+fn look_at(registry: &Registry) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    found.push(match registry.require_local() {
+        Ok(()) => good("registry", registry.root().display().to_string()),
+        Err(error) => bad("registry", error.to_string(), ""),
+    });
+    found.push(match registry.config() {
+        Ok(config) => good("taskforge.toml", format!("format {}, id {}", config.format, config.id)),
+        Err(error) => bad("taskforge.toml", error.to_string(), ""),
+    });
+    found.extend(modes(registry));
+    found.push(disk(registry));
+    found.push(match kill::read(registry.layout()) {
+        Ok(None) => good("kill switch", "armed, and off"),
+        Ok(Some(kill)) => note(
+            "kill switch",
+            format!("ON since {}: {}", kill.at, kill.reason),
+            "taskforge unlock --reason …",
+        ),
+        Err(error) => bad("kill switch", error.to_string(), ""),
+    });
+    if !registry.layout().kill_spare().exists() && !registry.layout().kill_file().exists() {
+        found.push(note("kill spare", "not preallocated: a full disk could stop `kill`", "taskforge tick"));
+    }
+    found.push(note("decisions", "unproven: whoever runs as this user can decide", ""));
+    found
+}
+
+fn modes(registry: &Registry) -> Vec<Diagnosis> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let local = registry.layout().local();
+    match std::fs::metadata(&local) {
+        Ok(meta) if meta.permissions().mode() & 0o077 == 0 => vec![good("modes", ".taskforge is the operator's alone")],
+        Ok(_) => vec![bad("modes", format!("{} can be entered by others", local.display()), &format!("chmod 700 {}", local.display()))],
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            vec![note("modes", ".taskforge is not there yet; the next command makes it", "")]
+        }
+        Err(error) => vec![bad("modes", format!("{}: {error}", local.display()), "")],
+    }
+}
+
+fn disk(registry: &Registry) -> Diagnosis {
+    match rustix::fs::statvfs(registry.root()) {
+        Ok(found) => {
+            let free = found.f_bavail.saturating_mul(found.f_frsize);
+            let detail = format!("{:.1} GB free", free as f64 / 1e9);
+            if free < 1 << 30 { note("disk", format!("{detail}: less than 1 GiB"), "taskforge run list") } else { good("disk", detail) }
+        }
+        Err(error) => bad("disk", error.to_string(), ""),
+    }
+}
