@@ -1,0 +1,8 @@
+//! Everything that runs the built binary or needs a real part: one binary, one file a subject.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod agent_container;
+mod agent_init;
+mod agent_loop;
+mod agent_verbs;
+mod fake_gate;
