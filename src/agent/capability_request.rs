@@ -16,7 +16,8 @@ pub(crate) async fn poll(gate: &GateClient, request: &str, until: Instant) -> Re
         let left = until.saturating_duration_since(Instant::now());
         // The gate polls at most 30 s at a time.
         let seconds = left.as_millis().div_ceil(1000).min(30);
-        let reply = gate.get(&format!("/taskforge/v1/capabilities/{request}?wait={seconds}s")).await?;
+        let wait = if seconds == 0 { String::new() } else { format!("?wait={seconds}s") };
+        let reply = gate.get(&format!("/taskforge/v1/capabilities/{request}{wait}")).await?;
         let now = standing(&reply.json()?).map_err(|why| reply.unexpected(why))?;
         if now != Standing::Pending || Instant::now() >= until {
             return Ok(now);

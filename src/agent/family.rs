@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, kill_process_group, set_child_subreaper, wait};
 
 use super::error::AgentError;
@@ -15,6 +16,7 @@ use super::error::AgentError;
 pub(crate) struct Family {
     child: Pid,
     is_init: bool,
+    code: Option<u8>,
 }
 
 impl Family {
@@ -30,7 +32,7 @@ impl Family {
         };
         let spawned = Command::new(program).args(arguments).current_dir(workdir).process_group(0).spawn();
         match spawned {
-            Ok(child) => Ok(Self { child: Pid::from_child(&child), is_init }),
+            Ok(child) => Ok(Self { child: Pid::from_child(&child), is_init, code: None }),
             // `current_dir` fails like an absent program; say which of the two it was.
             Err(source) if !workdir.is_dir() => {
                 Err(AgentError::Spawn { program: format!("{} in {}", program.display(), workdir.display()), source })
@@ -51,17 +53,27 @@ impl Family {
         let _ = kill_process_group(whom, signal);
     }
 
-    /// Reaps whatever has ended; the child's exit code, once it is among them: 128 and the signal's number if a
-    /// signal ended it.
-    pub(crate) fn reap(&self) -> Option<u8> {
-        let mut code = None;
-        while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-            if pid == self.child {
-                code = Some(exit_code(status));
+    /// Reaps whatever has ended.
+    pub(crate) fn reap(&mut self) -> Reaped {
+        loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.child => self.code = Some(exit_code(status)),
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return Reaped { code: self.code, all: false },
+                // No child is left, and every orphan would have become one.
+                Err(_) => return Reaped { code: self.code, all: true },
             }
         }
-        code
     }
+}
+
+/// What has ended so far.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reaped {
+    /// The program's exit code, once it has one: 128 and the signal's number if a signal ended it.
+    pub(crate) code: Option<u8>,
+    /// Whether everything has ended, the program's orphans included.
+    pub(crate) all: bool,
 }
 
 fn exit_code(status: WaitStatus) -> u8 {

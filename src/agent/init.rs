@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::error::AgentError;
-use super::family::Family;
+use super::family::{Family, Reaped};
 use super::gate_client::GateClient;
 use super::narration::complain;
 use super::{env, exit, forward, gate_watch};
@@ -86,7 +86,7 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
         .map_err(|source| AgentError::Listen { address: options.listen, source })?;
     let mut ended = signal(SignalKind::child()).map_err(AgentError::Signals)?;
     let mut signals = forwarded_signals()?;
-    let family = Family::start(&options.argv, &options.workspace)?;
+    let mut family = Family::start(&options.argv, &options.workspace)?;
     tokio::spawn(forward::serve(listener, gate));
 
     let mut watch = pin!(gate_watch::until_ended(&options.socket));
@@ -96,14 +96,18 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
     let mut verdict = None;
     let mut kill_at: Option<Instant> = None;
     loop {
+        let Reaped { code, all } = family.reap();
+        // Until the grace is over, TERM is being answered by whoever is left, the program or not.
+        if let Some(code) = code
+            && (all || kill_at.is_none())
+        {
+            // What it left behind in its group; as PID 1 the kernel ends all the rest with us.
+            family.signal(Signal::KILL);
+            return Ok(verdict.unwrap_or(code));
+        }
         tokio::select! {
-            _ = ended.recv() => {
-                if let Some(code) = family.reap() {
-                    // What it left behind in its group; as PID 1 the kernel ends all the rest with us.
-                    family.signal(Signal::KILL);
-                    return Ok(verdict.unwrap_or(code));
-                }
-            }
+            // SIGCHLD says that something has ended, never how many: the loop looks for itself.
+            _ = ended.recv() => {}
             Some(signal) = signals.recv() => family.signal(signal),
             refusal = &mut watch, if watching => {
                 watching = false;
@@ -114,6 +118,7 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
                 }
                 complain(&refusal);
                 verdict = Some(exit::GATE_REFUSED);
+                kill_at = None;
                 family.signal_everything(Signal::KILL);
             }
             () = &mut clock, if ticking => {

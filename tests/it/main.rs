@@ -1,9 +1,14 @@
-//! The one integration binary: a file a subject.
+//! Everything that runs the built binary or needs a real part: one binary, one file a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod agent_container;
+mod agent_init;
+mod agent_loop;
+mod agent_verbs;
 mod container;
 mod desk;
 mod docs;
 mod examples;
+mod fake_gate;
 mod image;
 mod model_server;

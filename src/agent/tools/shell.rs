@@ -18,11 +18,13 @@ use crate::agent::exit;
 const DRAIN: Duration = Duration::from_secs(1);
 
 /// Defaults for programs that would else wait or decorate for a person who is not there. Without network a retry of
-/// pip only costs time.
-const QUIET: [(&str, &str); 5] = [
+/// pip only costs time; and a distribution's pip must come as far as the gate, whose refusal says what to do, instead
+/// of advising against the system's own packages in a container that has a read-only root anyway.
+const QUIET: [(&str, &str); 6] = [
     ("NO_COLOR", "1"),
     ("TERM", "dumb"),
     ("PIP_RETRIES", "0"),
+    ("PIP_BREAK_SYSTEM_PACKAGES", "1"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
     ("DEBIAN_FRONTEND", "noninteractive"),
 ];
