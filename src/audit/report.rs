@@ -18,7 +18,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn of(file: &str, line: u64, byte: u64, what: impl Into<String>) -> Self {
+    pub(crate) fn of(file: &str, line: u64, byte: u64, what: impl Into<String>) -> Self {
         Self { file: file.to_owned(), line, byte, what: what.into() }
     }
 }

@@ -40,6 +40,26 @@ impl Audit {
     }
 }
 
+fn summary(report: &audit::Report) -> String {
+    let traffic = report.traffic.as_ref().map_or(String::new(), |traffic| format!(", {} gate records", traffic.records));
+    format!(
+        "{}: {} lines, {} of ours, {} foreign{traffic}; head {} at byte {}\n",
+        report.run,
+        report.lines,
+        report.ours,
+        report.foreign,
+        report.head.digest.short(),
+        report.head.at
+    )
+}
+
+fn place(problem: &audit::Problem) -> String {
+    if problem.line == 0 {
+        return format!("{}: {}", problem.file, problem.what);
+    }
+    format!("{} line {} (byte {}): {}", problem.file, problem.line, problem.byte, problem.what)
+}
+
 fn log(context: &Context<'_>, run: &RunId, event: Option<&str>) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
     let mut records = Store::open(&registry, run)?.records()?;
@@ -76,12 +96,12 @@ fn verify(context: &Context<'_>, run: Option<RunId>) -> Result<ExitCode, Failure
         let mut text = String::new();
         for report in &reports {
             let (style, word) = if report.problems.is_empty() { (GOOD, "sound") } else { (BAD, "NOT SOUND") };
-            text.push_str(&format!("{style}{word}{style:#}  {}", report.summary()));
+            text.push_str(&format!("{style}{word}{style:#}  {}", summary(report)));
             for problem in &report.problems {
-                text.push_str(&format!("  {BAD}{}{BAD:#}\n", plain(&problem.to_string())));
+                text.push_str(&format!("  {BAD}{}{BAD:#}\n", plain(&place(problem))));
             }
             for warning in &report.warnings {
-                text.push_str(&format!("  {}\n", plain(warning)));
+                text.push_str(&format!("  {}\n", plain(&place(warning))));
             }
         }
         text

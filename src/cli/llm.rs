@@ -25,6 +25,13 @@ pub(crate) enum Llm {
     Transcript { run: RunId },
 }
 
+fn record(record: &records::Record) -> Value {
+    json!({
+        "seq": record.seq, "time": record.time, "kind": record.kind.as_str(), "node": record.node,
+        "attempt": record.attempt, "fields": record.fields,
+    })
+}
+
 impl Llm {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
@@ -57,7 +64,7 @@ impl Llm {
             Self::Log { .. } => {
                 let exchanges = traffic.exchanges();
                 let values: Vec<Value> =
-                    exchanges.iter().map(|(request, end)| json!({"request": request, "outcome": end})).collect();
+                    exchanges.iter().map(|(request, end)| json!({"request": record(request), "outcome": end.map(record)})).collect();
                 context.output.result(&values, || {
                     let mut table = Table::new(["SEQ", "TIME", "NODE", "ATTEMPT", "MODEL", "PROVIDER", "OUTCOME"]);
                     for (request, end) in &exchanges {

@@ -85,6 +85,20 @@ impl Error {
         lines.iter().map(|&line| line.to_owned()).collect()
     }
 
+    /// Whether what was to be started is at fault, rather than the Engine: trying again gives the same.
+    #[must_use]
+    pub const fn is_of_the_container(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::Conflict { .. }
+                | Self::ImageMissing { .. }
+                | Self::RuntimeMissing { .. }
+                | Self::Start { .. }
+                | Self::Image(_)
+        )
+    }
+
     /// Whether the Engine itself is absent, so that nothing about any container is known.
     #[must_use]
     pub const fn is_unreachable(&self) -> bool {

@@ -15,13 +15,13 @@ use super::error::Error;
 /// # Errors
 /// When it is linked dynamically (no container could run it), or cannot be copied.
 pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
-    let path = PathBuf::from("/proc/self/exe");
+    let own = PathBuf::from("/proc/self/exe");
     let io = |action| {
-        let path = path.clone();
+        let path = own.clone();
         move |source| Error::Io { action, path, source }
     };
     let mut bytes = Vec::new();
-    std::fs::File::open(&path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io("read"))?;
+    std::fs::File::open(&own).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io("read"))?;
     if !is_static(&bytes) {
         return Err(Error::Dynamic);
     }

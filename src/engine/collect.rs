@@ -20,6 +20,9 @@ use super::error::Error;
 use super::store::Store;
 use super::{gate, policy};
 
+/// How much of a log is copied between two looks at the cursor, in bytes.
+const AT_ONCE: u64 = 4 << 20;
+
 /// The largest file that is copied out of a workspace, in bytes.
 const LARGEST_OUTPUT: u64 = 256 << 20;
 
@@ -95,7 +98,13 @@ pub(crate) fn copy_logs(
     };
     let (mut stdout, mut stderr) = (open("stdout.log")?, open("stderr.log")?);
     let mut cursor = read_cursor(&cursor_file);
-    cursor = docker.wait(|engine| logs::copy(engine, container, cursor, &mut stdout, &mut stderr))?;
+    loop {
+        let copied = docker.wait(|engine| logs::copy(engine, container, cursor, AT_ONCE, &mut stdout, &mut stderr))?;
+        cursor = copied.cursor;
+        if !copied.more {
+            break;
+        }
+    }
     let text = serde_json::to_vec(&cursor).unwrap_or_default();
     project::write_if_changed(&cursor_file, &text)?;
     Ok(())

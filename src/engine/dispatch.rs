@@ -7,7 +7,7 @@ use chrono::{Duration, Utc};
 
 use crate::container::{AgentContainer, ContainerSpec, ImageRef, Resources, agent_name};
 use crate::registry::project::write_if_changed;
-use crate::registry::{StartPermit, kill, to_opentask_json};
+use crate::registry::{Registry, StartPermit, kill, to_opentask_json};
 use crate::run::command::{Command, How, Seen};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::event::AttemptPlan;
@@ -169,8 +169,18 @@ fn spec(
         inputs: inputs(store, state, definition),
         binary: binary::path(registry, &state.created.binary),
         socket_folder: layout.socket(&plan.socket),
+        hosts: Some(hosts_file(registry)?),
     }
     .spec())
+}
+
+/// The file that is every agent's `/etc/hosts`.
+fn hosts_file(registry: &Registry) -> Result<PathBuf, Error> {
+    let path = registry.layout().bin().join("hosts");
+    if !path.exists() {
+        write_if_changed(&path, AgentContainer::HOSTS.as_bytes())?;
+    }
+    Ok(path)
 }
 
 /// Run inputs at `/inputs/<name>`, and each file that a needed node left at `/inputs/<node>/<file>`: the copies the

@@ -107,7 +107,7 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
 fn gate_log(docker: &Docker, name: &str) -> String {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let cursor = container::logs::LogCursor::default();
-    let _ = docker.wait(|engine| container::logs::copy(engine, name, cursor, &mut out, &mut err));
+    let _ = docker.wait(|engine| container::logs::copy(engine, name, cursor, 64 << 10, &mut out, &mut err));
     out.extend(err);
     let text = String::from_utf8_lossy(&out);
     text.trim().chars().rev().take(400).collect::<String>().chars().rev().collect()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::capability::{self, Review};
+use crate::container::ImageRef as ImageName;
 use crate::image::{self, BuildOrder, Built, ImageRef, Limits, Lock, Recipe, ResolveOrder, Scope};
 use crate::registry::config::{Config, ExtraCa};
 use crate::registry::project::write_if_changed;
@@ -25,17 +26,18 @@ use super::dispatch::START_PATIENCE;
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
+    let name = ImageName::parse(reference).map_err(Error::ImageRef)?;
     docker
-        .wait(|engine| engine.image_inspect(reference))?
+        .wait(|engine| engine.image_inspect(&name))?
         .ok_or_else(|| Error::NoBaseImage(reference.to_owned()))
 }
 
 /// The id of the image of `recipe`, if it is built.
 pub(crate) fn built(docker: &Docker, recipe: &Digest) -> Result<Option<String>, Error> {
-    let tag = format!("taskforge/agent:{}", recipe.short());
+    let tag = ImageName::parse(&format!("taskforge/agent:{}", recipe.short())).map_err(Error::ImageRef)?;
     let Some(found) = docker.wait(|engine| engine.image_inspect(&tag))? else { return Ok(None) };
     // Another recipe under the same twelve digits is not this one.
-    let same = found.labels.get(image::LABEL).map(String::as_str) == Some(recipe.as_str());
+    let same = found.labels.get(image::RECIPE_LABEL).map(String::as_str) == Some(recipe.as_str());
     Ok(same.then_some(found.id))
 }
 

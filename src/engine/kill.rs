@@ -82,12 +82,12 @@ fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
         match swept {
             Ok(result) => {
                 let none_left = result.removed.is_empty() && result.failed.is_empty();
-                killed.removed.extend(result.removed);
+                killed.removed.extend(result.removed.into_iter().map(|container| container.name));
                 if none_left {
                     return true;
                 }
-                for (name, problem) in result.failed {
-                    killed.unfinished.push(format!("container {name}: {problem}"));
+                for (container, problem) in result.failed {
+                    killed.unfinished.push(format!("container {}: {problem}", container.name));
                 }
                 if !killed.unfinished.is_empty() {
                     return false;
@@ -125,6 +125,7 @@ pub fn unlock(registry: &Registry, reason: &str) -> Result<Kill, Error> {
     if let Some(first) = finished.unfinished.first() {
         return Err(Error::KillUnfinished(first.clone()));
     }
-    switch::lift(registry.layout(), reason, &operator(), Utc::now())?;
+    switch::record_lift(registry.layout(), &killing, reason, &operator(), Utc::now())?;
+    switch::lift(registry.layout())?;
     Ok(killing)
 }

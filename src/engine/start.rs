@@ -64,10 +64,7 @@ pub fn start(registry: &Registry, start: &Start) -> Result<Started, Error> {
     let config = registry.config()?;
     let (label, text) = workflow_text(registry, start)?;
     let workflow = Workflow::parse(&label, &text).map_err(Error::Workflow)?;
-    workflow.render(&start.params).map_err(|problems| {
-        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        Error::Usage(lines.join("\n"))
-    })?;
+    render(&workflow, start)?;
     let mut number = 1;
     loop {
         let (run, given) = match &start.run {
@@ -80,6 +77,28 @@ pub fn start(registry: &Registry, start: &Start) -> Result<Started, Error> {
             other => return other.map(|state| Started { run, state }),
         }
     }
+}
+
+/// Checks everything that [`start`] would check of the workflow, its parameters and its settings, and starts nothing.
+///
+/// # Errors
+/// As [`start`].
+pub fn check_start(registry: &Registry, start: &Start) -> Result<Workflow, Error> {
+    let config = registry.config()?;
+    let (label, text) = workflow_text(registry, start)?;
+    let workflow = Workflow::parse(&label, &text).map_err(Error::Workflow)?;
+    render(&workflow, start)?;
+    for node in &workflow.nodes {
+        node_definition(config, &workflow, node)?;
+    }
+    Ok(workflow)
+}
+
+fn render(workflow: &Workflow, start: &Start) -> Result<(), Error> {
+    workflow.render(&start.params).map(drop).map_err(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        Error::Usage(lines.join("\n"))
+    })
 }
 
 fn create(
@@ -137,7 +156,7 @@ fn requests_of(created: &Created) -> Vec<Command> {
     for node in &created.nodes {
         let Some(container) = &node.container else { continue };
         for capability in &container.capabilities {
-            let Ok(id) = RequestId::parse(&ulid::Ulid::new().to_string()) else { continue };
+            let Ok(id) = RequestId::parse(&ulid::Ulid::generate().to_string()) else { continue };
             commands.push(Command::Request {
                 id,
                 node: node.id.clone(),

@@ -84,7 +84,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
             store.commit(TICK, Command::Started { node, attempt, container_id }).map(drop)
         }
         Action::Collect { node, attempt, how } => collect::collect(store, docker, state, &node, attempt, how),
-        Action::Stop { container, .. } => docker.wait(|engine| engine.stop(&container, Duration::from_secs(2))),
+        Action::Stop { container, .. } => docker.wait(|engine| engine.stop(&container, 2)),
         Action::Remove { container } => docker.wait(|engine| engine.remove(&container)),
         Action::PublishPolicy => gate::publish(store, state).map(drop),
         Action::StopGate => gate::stop(store, docker, state),

@@ -18,13 +18,17 @@ pub fn verify(registry: &Registry, run: &RunId) -> Result<audit::Report, Error> 
     // A journal that does not fold is still walked byte by byte: the report says where it breaks.
     let state = store.load();
     let expected = state.as_ref().map(|state| expected(&store, state)).unwrap_or_default();
+    let decided = expected.files.iter().any(|(path, _)| path.starts_with(registry.layout().decisions()));
     let mut report = audit::verify(registry, run, &expected)?;
     if let Err(error) = state
         && report.problems.is_empty()
     {
-        report.problem("events.jsonl", error.to_string());
+        report.problems.push(audit::Problem::of("events.jsonl", 0, 0, error.to_string()));
     }
-    report.warnings.push("decisions are unproven: no signatures are configured".to_owned());
+    if decided {
+        let what = "decisions are unproven: no signatures are configured";
+        report.warnings.push(audit::Problem::of("decisions", 0, 0, what));
+    }
     Ok(report)
 }
 

@@ -21,7 +21,7 @@ use super::sandbox::{Scope, status};
 use super::{detached, store};
 use crate::run::id::Digest;
 
-pub(super) const LABEL: &str = "io.taskforge.recipe";
+pub const LABEL: &str = "io.taskforge.recipe";
 /// On every image of a build, finished or not: how the leftovers of a dead build are found.
 const PART: &str = "io.taskforge.part";
 

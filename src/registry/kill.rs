@@ -92,6 +92,23 @@ pub fn engage(layout: &Layout, reason: &str, by: &str, now: DateTime<Utc>) -> Re
     Ok(kill)
 }
 
+/// Puts on record who turned the switch off, and why: a line in `.taskforge/kill/history.jsonl`, on disk when it returns.
+///
+/// # Errors
+/// Those of the file system.
+pub fn record_lift(layout: &Layout, kill: &Kill, reason: &str, by: &str, now: DateTime<Utc>) -> Result<()> {
+    let path = layout.kill().join("history.jsonl");
+    let entry = serde_json::json!({"killed": kill, "lifted": {"reason": reason, "by": by, "at": isoformat(now)}});
+    let line = format!("{entry}\n");
+    if !path.exists() {
+        match disk::create_new(&path, 0o644) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("create", path)(error)),
+            _ => {}
+        }
+    }
+    disk::append_synced(&path, line.as_bytes()).map_err(Error::io("append to", &path))
+}
+
 /// Turns the kill switch off, and makes room for the next kill; whether it was on. Who may do this is decided elsewhere.
 ///
 /// # Errors

@@ -28,13 +28,12 @@ impl Show {
         let registry = context.registry()?;
         let store = Store::open(&registry, &self.run)?;
         let state = store.load()?;
-        let builds = store.count_events("image.built")?;
-        context.output.result(&value(&state, builds), || text(&state))?;
+        context.output.result(&value(&state), || text(&state))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn value(state: &State, images_built: usize) -> Value {
+fn value(state: &State) -> Value {
     let nodes: Vec<Value> = state
         .pairs()
         .map(|(definition, node)| {
@@ -67,7 +66,7 @@ fn value(state: &State, images_built: usize) -> Value {
         "workflow": state.created.workflow_id, "title": state.created.title,
         "registry": state.created.registry,
         "createdAt": isoformat(state.created_at), "updatedAt": isoformat(state.updated_at),
-        "imagesBuilt": images_built,
+        "imagesBuilt": state.images_built,
         "nodes": nodes, "requests": state.requests, "waiting": waiting_of(state),
         "waitsFor": waits_for(state),
     })

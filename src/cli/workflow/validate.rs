@@ -31,7 +31,6 @@ impl Validate {
                 Err(problems) => {
                     wrong = true;
                     text.push_str(&format!("{problems}\n"));
-                    let problems: Vec<_> = problems.iter().collect();
                     results.push(json!({"workflow": name, "ok": false, "problems": problems}));
                 }
             }
