@@ -57,7 +57,7 @@ fn canonical(value: Value) -> Value {
     }
 }
 
-fn unlabelled(spec: &ContainerSpec, seccomp: &str) -> ContainerCreateBody {
+fn unlabelled(spec: &ContainerSpec, profile: &str) -> ContainerCreateBody {
     let (uid, gid) = spec.user;
     // An agent that reads its host name must read the same in a second run, or recorded conversations would differ.
     let hostname = (spec.network != Network::Host).then(|| spec.role().as_str().to_owned());
@@ -82,19 +82,24 @@ fn unlabelled(spec: &ContainerSpec, seccomp: &str) -> ContainerCreateBody {
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         image: Some(spec.image.to_string()),
         working_dir: Some(spec.workdir.clone()),
-        // With the mode `none` the Engine still sets a network up, of nothing, which takes half the time of a start.
-        // Told both, it leaves the new namespace as the runtime makes it: loopback and nothing else. It then writes no
-        // /etc/hosts either.
-        network_disabled: Some(spec.network == Network::None),
+        network_disabled: Some(skips_network(spec)),
         labels: Some(spec.labels.to_map().into_iter().collect()),
         stop_signal: Some("SIGTERM".to_owned()),
         stop_timeout: Some(i64::from(spec.stop_timeout)),
-        host_config: Some(host_config(spec, seccomp)),
+        host_config: Some(host_config(spec, profile)),
         ..ContainerCreateBody::default()
     }
 }
 
-fn host_config(spec: &ContainerSpec, seccomp: &str) -> HostConfig {
+/// With the mode `none` the Engine still sets up a network, of nothing, which takes half the time of a start. Told that
+/// there is no network at all, it leaves the new namespace as the runtime makes it: loopback and nothing else. It then
+/// writes no `/etc/hosts` either, so that an agent has to be given one, or `localhost` would mean nothing to it.
+fn skips_network(spec: &ContainerSpec) -> bool {
+    spec.network == Network::None
+        && (spec.role() != Role::Agent || spec.mounts.iter().any(|mount| mount.target == "/etc/hosts"))
+}
+
+fn host_config(spec: &ContainerSpec, profile: &str) -> HostConfig {
     let role = spec.role();
     let memory = i64::try_from(spec.resources.memory).unwrap_or(i64::MAX);
     let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
@@ -129,7 +134,7 @@ fn host_config(spec: &ContainerSpec, seccomp: &str) -> HostConfig {
         shm_size: (role.ipc() == "private").then_some(SHARED_MEMORY),
         privileged: Some(false),
         readonly_rootfs: Some(role.is_sealed()),
-        security_opt: Some(vec!["no-new-privileges=true".to_owned(), format!("seccomp={seccomp}")]),
+        security_opt: Some(seccomp::with_profile(profile)),
         tmpfs: Some(spec.tmpfs.iter().map(|t| (t.target.clone(), t.options())).collect::<HashMap<_, _>>()),
         runtime: spec.runtime.clone(),
         ..HostConfig::default()

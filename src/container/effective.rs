@@ -194,8 +194,7 @@ fn mounts(found: &[MountPoint]) -> Vec<Row> {
         .filter(|mount| mount.typ.as_deref() == Some("bind") && mount.rw == Some(true))
         .filter_map(|mount| mount.destination.clone())
         .collect();
-    let ok =
-        writable.iter().all(|target| matches!(target.as_str(), "/workspace" | "/gate") || target.starts_with("/out"));
+    let ok = writable.iter().all(|target| matches!(target.as_str(), "/workspace" | "/gate" | "/out"));
     rows.push(graded("writable mounts", "the container's own folder", writable.join(" "), ok));
     let sockets: Vec<String> = found
         .iter()

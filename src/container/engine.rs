@@ -35,7 +35,7 @@ impl Engine {
     /// [`Error::Remote`], [`Error::NotReachable`] or [`Error::PermissionDenied`].
     pub fn connect() -> Result<Self, Error> {
         let host = std::env::var_os("DOCKER_HOST");
-        Self::connect_to(host.as_deref().and_then(|host| host.to_str()))
+        Self::connect_to(host.map(|host| host.to_string_lossy().into_owned()).as_deref())
     }
 
     /// As [`Engine::connect`], with the value of `DOCKER_HOST` given.
@@ -62,7 +62,10 @@ impl Engine {
         &self.socket
     }
 
-    pub(crate) const fn docker(&self) -> &Docker {
+    /// The library underneath, for requests that have no words here yet. Who makes a container with it has to send
+    /// [`super::security_options`].
+    #[must_use]
+    pub const fn docker(&self) -> &Docker {
         &self.docker
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
+use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
 use bollard::models::{ContainerConfig, ImageInspect};
@@ -178,18 +179,23 @@ impl Engine {
         made.map(|facts| facts.id).ok_or_else(|| Error::ImageMissing { image: name.to_string() })
     }
 
-    /// Fetches an image from the registry its name names, or from the Engine's default one.
+    /// Fetches an image from the registry its name names, or from the Engine's default one, if it answers within
+    /// `answer`. Once it does, there is time.
     ///
     /// # Errors
-    /// The Engine's words for why it could not.
-    pub async fn pull(&self, image: &ImageRef) -> Result<(), Error> {
+    /// [`Error::Timeout`], or the Engine's words for why it could not.
+    pub async fn pull(&self, image: &ImageRef, answer: Duration) -> Result<(), Error> {
         let (name, tag) = image.repository_and_tag().unwrap_or((image.as_str(), ""));
         let options = CreateImageOptionsBuilder::default().from_image(name).tag(tag).build();
         let engine = self.patient();
         let progress = engine.create_image(Some(options), None, None);
         pin_mut!(progress);
-        while let Some(line) = progress.next().await {
-            line.map_err(|error| self.explain(format!("pull the image `{image}`"), error))?;
+        let what = || format!("pull the image `{image}`");
+        let first = tokio::time::timeout(answer, progress.next()).await;
+        let mut line = first.map_err(|_| Error::Timeout { what: what() })?;
+        while let Some(outcome) = line {
+            outcome.map_err(|error| self.explain(what(), error))?;
+            line = progress.next().await;
         }
         Ok(())
     }

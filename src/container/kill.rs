@@ -10,6 +10,7 @@ use futures_util::{StreamExt as _, pin_mut};
 use super::engine::Engine;
 use super::error::Error;
 use super::list::Summary;
+use super::name::is_addressable;
 
 /// What [`Engine::kill_all`] did.
 #[derive(Debug, Default)]
@@ -44,6 +45,9 @@ impl Engine {
     /// # Errors
     /// The Engine cannot be reached, or fails.
     pub async fn remove(&self, name: &str) -> Result<bool, Error> {
+        if !is_addressable(name) {
+            return Ok(false);
+        }
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
         match self.docker().remove_container(name, Some(options)).await {
             Ok(()) => Ok(true),
@@ -63,6 +67,9 @@ impl Engine {
     /// # Errors
     /// The Engine cannot be reached, or fails.
     pub async fn stop(&self, name: &str, grace: u16) -> Result<bool, Error> {
+        if !is_addressable(name) {
+            return Ok(false);
+        }
         let options = StopContainerOptionsBuilder::default().t(i32::from(grace)).build();
         match self.docker().stop_container(name, Some(options)).await {
             Ok(()) => Ok(true),
@@ -71,11 +78,15 @@ impl Engine {
         }
     }
 
-    /// The exit code, once the container has ended; at once if it has ended already.
+    /// The exit code, once the container has ended; at once if it has ended already. One that was never started counts
+    /// as ended with 0, so that this is asked only of what has been started.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such container.
     pub async fn wait(&self, name: &str) -> Result<i64, Error> {
+        if !is_addressable(name) {
+            return Err(Error::NotFound { name: name.to_owned() });
+        }
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
         let stream = self.docker().wait_container(name, Some(options));
         pin_mut!(stream);

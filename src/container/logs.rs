@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
 use super::error::Error;
+use super::name::is_addressable;
 
 /// How far a container's output has been copied. To be stored after what was written; a reader that cuts its files to
 /// `bytes` before it goes on has lost and doubled nothing, wherever it died.
@@ -94,6 +95,9 @@ async fn copy_stream(
     limit: u64,
     sink: &mut impl Write,
 ) -> Result<(Position, bool), Error> {
+    if !is_addressable(name) {
+        return Err(Error::NotFound { name: name.to_owned() });
+    }
     let stdout = matches!(channel, Channel::Stdout);
     let options = LogsOptionsBuilder::default().stdout(stdout).stderr(!stdout).timestamps(true).build();
     // The library's `since` has whole seconds; the Engine takes nanoseconds.

@@ -55,7 +55,7 @@ pub use refusal::Refusal;
 pub use resources::Resources;
 pub use role::Role;
 pub use run_once::Finished;
-pub use seccomp::profile_digest;
+pub use seccomp::{profile_digest, security_options};
 pub use spec::ContainerSpec;
 pub use start::{How, Started};
 pub use tmpfs::Tmpfs;

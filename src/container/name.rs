@@ -40,6 +40,13 @@ pub(crate) fn is_ours(name: &str) -> bool {
         })
 }
 
+/// Whether a text can be a container's name or id at all, by the Engine's grammar. What people type is put into a
+/// request's path only after this.
+pub(crate) fn is_addressable(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-');
+    name.len() <= 255 && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric()) && name.bytes().all(plain)
+}
+
 /// At most 32 characters of `[a-z0-9-]`; whatever else was there becomes a dash. The Engine's own grammar is wider,
 /// but a name also stands in host names and in terminals.
 fn slugged(text: &str) -> String {
@@ -63,6 +70,16 @@ mod tests {
         let (run, node) = (RunId::parse("demo-1").unwrap(), NodeId::parse("gather").unwrap());
         assert_eq!(agent_name("01J", &run, &node, 1), "tf-gather-d17105579e386c22");
         assert_eq!(gate_name("01J", &run), "tf-gate-ed5caabadaf95e2c");
+    }
+
+    #[test]
+    fn what_people_type_stays_in_its_place() {
+        for good in ["tf-gather-0011223344556677", "a1b2", "A_b.c"] {
+            assert!(is_addressable(good));
+        }
+        for bad in ["", ".", "..", "../images", "a/b", "a?b", "a%2f", "a#b", "a b", "-a", "\u{e9}", &"a".repeat(256)] {
+            assert!(!is_addressable(bad), "{bad:?}");
+        }
     }
 
     #[test]

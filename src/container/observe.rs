@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::engine::Engine;
 use super::error::Error;
 use super::labels::{Labels, SPEC};
+use super::name::is_addressable;
 
 /// Where a container is in its life. Ours are never restarted, so that it only moves forward.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,6 +71,9 @@ impl Engine {
     }
 
     pub(crate) async fn inspect_raw(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Error> {
+        if !is_addressable(name) {
+            return Ok(None);
+        }
         match self.docker().inspect_container(name, None::<InspectContainerOptions>).await {
             Ok(found) => Ok(Some(found)),
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(None),

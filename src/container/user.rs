@@ -4,6 +4,7 @@
 use sha2::{Digest as _, Sha256};
 use thiserror::Error;
 
+use super::engine::Engine;
 use super::error::Error as ContainerError;
 
 /// Who runs `taskforge`, as the kernel sees it.
@@ -61,7 +62,7 @@ impl Users {
             return Err(UserError::Range { start, end });
         }
         let first = start + start % 2;
-        let slots = (end.saturating_sub(first) + 1) / 2;
+        let slots = end.saturating_sub(first).div_ceil(2);
         if slots == 0 {
             return Err(UserError::Range { start, end });
         }
@@ -75,6 +76,17 @@ impl Users {
         let slot = u32::try_from(number % u64::from(slots)).unwrap_or(0);
         let agent = first + 2 * slot;
         Ok(Self { agent: (agent, agent), gate: (agent + 1, agent + 1) })
+    }
+}
+
+impl Engine {
+    /// Refuses an Engine where a container's uid is another uid on the host. One request; asked once a run.
+    ///
+    /// # Errors
+    /// [`ContainerError::UserNamespace`] names the mode.
+    pub async fn check_users(&self) -> Result<(), ContainerError> {
+        let info = self.docker().info().await.map_err(|error| self.explain("describe itself", error))?;
+        check_namespaces(info.security_options.as_deref().unwrap_or_default())
     }
 }
 

@@ -1,1 +1,2 @@
 //! The `image` room.
+pub mod base;

@@ -2,4 +2,5 @@
 //! that installs it.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod base;
 mod container;
