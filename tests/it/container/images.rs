@@ -13,9 +13,13 @@ const BINARY: &str = env!("CARGO_BIN_EXE_taskforge");
 #[test]
 fn the_gates_image_holds_the_binary_and_runs() {
     let bench = Bench::new();
-    let image = block(GateImage::ensure(&bench.engine, Path::new(BINARY))).unwrap();
-    let again = block(GateImage::ensure(&bench.engine, Path::new(BINARY))).unwrap();
-    assert!(!again.made);
+    // A binary with something behind its end is another image, which no other test uses.
+    let binary = bench.root().join("binary");
+    let bytes = [std::fs::read(BINARY).unwrap().as_slice(), bench.registry.as_bytes()].concat();
+    std::fs::write(&binary, bytes).unwrap();
+    let image = block(GateImage::ensure(&bench.engine, &binary)).unwrap();
+    let again = block(GateImage::ensure(&bench.engine, &binary)).unwrap();
+    assert!(image.made && !again.made);
     assert_eq!(again.name, image.name);
     let facts = block(bench.engine.image_inspect(&image.name)).unwrap().unwrap();
     assert_eq!(facts.layers.len(), 1);
@@ -50,6 +54,7 @@ fn the_gates_image_holds_the_binary_and_runs() {
             bench.engine.remove(&spec.name).await.unwrap();
         });
     }
+    assert!(block(bench.engine.remove_image(&image.name)).unwrap());
 }
 
 #[test]
@@ -104,6 +109,11 @@ fn an_archive_that_breaks_off_makes_no_image() {
     std::fs::write(&tar, [b'x'; 700]).unwrap();
     block(bench.engine.import_file(&tar, &bench.image(), Vec::new())).unwrap_err();
     assert!(!block(bench.engine.image_exists(&bench.image())).unwrap());
+}
+
+#[test]
+fn this_engines_users_are_the_hosts() {
+    block(Bench::new().engine.check_users()).unwrap();
 }
 
 #[test]

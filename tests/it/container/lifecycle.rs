@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 use futures_util::{StreamExt as _, pin_mut};
+use taskforge::container::logs::{self, Copied, LogCursor};
 use taskforge::container::{Engine, Error, Happening, How, ImageRef, State};
 
 use super::{Bench, appears, block};
@@ -139,6 +140,31 @@ fn a_command_that_is_absent_is_a_failed_start() {
     assert!(matches!(error, Error::Start { .. }), "{error:?}");
     let state = block(bench.engine.inspect(&spec.name)).unwrap().unwrap().state;
     assert!(matches!(state, State::Created { error } if !error.is_empty()));
+    let [mut out, mut err] = [Vec::new(), Vec::new()];
+    let copied = logs::copy(&bench.engine, &spec.name, LogCursor::default(), 1000, &mut out, &mut err);
+    assert_eq!(block(copied).unwrap(), Copied { cursor: LogCursor::default(), more: false });
+}
+
+#[test]
+fn a_limit_above_the_engines_own_fails_with_a_hint() {
+    let bench = Bench::new();
+    let mut spec = bench.agent(1, &["true"]);
+    spec.resources.files = 1 << 40;
+    let error = block(bench.engine.ensure_started(&spec, &())).unwrap_err();
+    assert!(error.hints()[0].contains("lower the number of open files"), "{error}");
+}
+
+#[test]
+fn names_that_are_none_address_nothing() {
+    let bench = Bench::new();
+    block(async {
+        for name in ["", "../images", "a/../../version", "x?force=1"] {
+            assert!(bench.engine.inspect(name).await.unwrap().is_none());
+            assert!(!bench.engine.remove(name).await.unwrap());
+            assert!(!bench.engine.stop(name, 0).await.unwrap());
+            assert!(bench.engine.wait(name).await.is_err());
+        }
+    });
 }
 
 #[test]

@@ -53,6 +53,7 @@ impl Bench {
             std::fs::create_dir_all(path).unwrap();
         }
         std::fs::write(bench.root().join(".taskforge/bin/shim"), b"").unwrap();
+        std::fs::write(bench.root().join(".taskforge/bin/hosts"), AgentContainer::HOSTS).unwrap();
         chown(&node, Some(user.0), Some(user.1)).unwrap();
         bench
     }
@@ -83,7 +84,7 @@ impl Bench {
             inputs: Vec::new(),
             binary: self.root().join(".taskforge/bin/shim"),
             socket_folder: self.root().join("runs/run/gate/sockets/s"),
-            hosts: None,
+            hosts: Some(self.root().join(".taskforge/bin/hosts")),
         }
         .spec()
     }

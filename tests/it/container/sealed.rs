@@ -26,18 +26,40 @@ fn inside(bench: &Bench, script: &str) -> serde_json::Value {
     bench.python(&format!("{PRELUDE}\n{script}"))
 }
 
+/// Both ways of having no network: the quick one, which needs an `/etc/hosts` of ours, and the Engine's.
 #[test]
 fn there_is_no_network_but_loopback() {
-    let bench = Bench::new();
-    let seen = inside(
-        &bench,
-        r#"
+    for with_hosts in [true, false] {
+        let bench = Bench::new();
+        let mut spec = bench.agent(1, &["python3", "-c", &format!("{PRELUDE}\n{NETWORK}")]);
+        if !with_hosts {
+            spec.mounts.retain(|mount| mount.target != "/etc/hosts");
+        }
+        let finished = bench.run(&spec);
+        assert_eq!(finished.code, 0, "{}", String::from_utf8_lossy(&finished.stderr));
+        let seen: serde_json::Value = serde_json::from_slice(&finished.stdout).unwrap();
+        let host = std::fs::read_link("/proc/self/ns/net").unwrap();
+        assert_ne!(seen["own"].as_str().unwrap(), host.to_str().unwrap());
+        assert_eq!(seen["interfaces"], json!(["lo"]));
+        assert_eq!(seen["localhost"], "127.0.0.1");
+        assert_eq!(seen["loopback"], json!(null));
+        for way in ["world", "bridge", "metadata"] {
+            assert_eq!(seen[way], "ENETUNREACH", "{way}");
+        }
+        assert_ne!(seen["world6"], json!(null));
+        assert_eq!(seen["name"], true);
+        assert_eq!(seen["routes"], 0);
+    }
+}
+
+const NETWORK: &str = r#"
 def connect(address, family=socket.AF_INET):
     s = socket.socket(family, socket.SOCK_STREAM); s.settimeout(3); s.connect(address)
 listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen()
 print(json.dumps({
     "interfaces": sorted(name for _, name in socket.if_nameindex()),
     "routes": open("/proc/net/route").read().count("\n") - 1,
+    "localhost": socket.gethostbyname("localhost"),
     "loopback": fails(lambda: connect(listener.getsockname())),
     "world": fails(lambda: connect(("192.0.2.1", 443))),
     "bridge": fails(lambda: connect(("172.17.0.1", 80))),
@@ -45,19 +67,7 @@ print(json.dumps({
     "world6": fails(lambda: connect(("2001:db8::1", 443), socket.AF_INET6)),
     "name": fails(lambda: connect(("example.org", 443))) is not None,
     "own": os.readlink("/proc/self/ns/net"),
-}))"#,
-    );
-    let host = std::fs::read_link("/proc/self/ns/net").unwrap();
-    assert_ne!(seen["own"].as_str().unwrap(), host.to_str().unwrap());
-    assert_eq!(seen["interfaces"], json!(["lo"]));
-    assert_eq!(seen["loopback"], json!(null));
-    for way in ["world", "bridge", "metadata"] {
-        assert_eq!(seen[way], "ENETUNREACH", "{way}");
-    }
-    assert_ne!(seen["world6"], json!(null));
-    assert_eq!(seen["name"], true);
-    assert_eq!(seen["routes"], 0);
-}
+}))"#;
 
 #[test]
 fn a_package_cannot_be_installed() {
