@@ -159,7 +159,8 @@ async fn fetch_debs(sandbox: &Sandbox<'_>, order: &FetchOrder<'_>, missing: &[Ar
     for batch in debs.chunks(BATCH) {
         let mut argv = vec!["/usr/lib/apt/apt-helper".to_owned()];
         argv.extend(apt_ca(order.ca));
-        argv.push("download-file".to_owned());
+        // The container has no privilege that apt could drop, and trying to is an error.
+        argv.extend(["-o", "APT::Sandbox::User=root", "download-file"].map(str::to_owned));
         for deb in batch {
             let url = deb.url.ok_or_else(|| ImageError::NoAddress { name: deb.name.to_owned() })?;
             let target = format!("{PACKAGES}/apt/{}", deb.filename);

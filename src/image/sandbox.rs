@@ -222,15 +222,21 @@ impl Sandbox<'_> {
     /// [`ImageError::Timeout`] when the container's time is over, [`ImageError::Engine`]. An exit code other than 0
     /// is a result.
     pub(super) async fn run(&self, command: Command<'_>) -> Result<Output, ImageError> {
+        self.run_into(command, &mut Bounded::new(0)).await
+    }
+
+    /// [`Sandbox::run`], and writes both streams to `transcript` as they come, so that it holds what a command that
+    /// is cut off had to say.
+    pub(super) async fn run_into(&self, command: Command<'_>, transcript: &mut Bounded) -> Result<Output, ImageError> {
         let shown = command_line(command.argv);
-        let work = self.execute(command, &shown);
+        let work = self.execute(command, &shown, transcript);
         match tokio::time::timeout_at(self.deadline, work).await {
             Ok(result) => result,
             Err(_) => Err(ImageError::Timeout { command: shown, limit: self.wall }),
         }
     }
 
-    async fn execute(&self, command: Command<'_>, shown: &str) -> Result<Output, ImageError> {
+    async fn execute(&self, command: Command<'_>, shown: &str, transcript: &mut Bounded) -> Result<Output, ImageError> {
         let engine = || ImageError::engine(format!("running `{shown}`"));
         let options = CreateExecOptions {
             attach_stdout: Some(true),
@@ -242,11 +248,11 @@ impl Sandbox<'_> {
         let exec = self.docker.create_exec(&self.id, options).await.map_err(engine())?;
         let started = self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(engine())?;
         let bounded = || Bounded::new(command.keep);
-        let mut output = Output { exit: -1, stdout: bounded(), stderr: bounded(), transcript: bounded() };
+        let mut output = Output { exit: -1, stdout: bounded(), stderr: bounded() };
         if let StartExecResults::Attached { output: mut stream, .. } = started {
             while let Some(chunk) = stream.next().await {
                 let chunk = chunk.map_err(engine())?;
-                output.transcript.push(chunk.as_ref());
+                transcript.push(chunk.as_ref());
                 match chunk {
                     LogOutput::StdErr { message } => output.stderr.push(&message),
                     other => output.stdout.push(other.as_ref()),

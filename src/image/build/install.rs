@@ -72,8 +72,7 @@ impl Bench<'_> {
             }
             log.push(format!("\n$ {}\n", step.argv.join(" ")).as_bytes());
             let command = Command { argv: &step.argv, env: step.env.clone(), keep: self.order.limits.log };
-            let output = sandbox.run(command).await?;
-            log.push(output.transcript.text().as_bytes());
+            let output = sandbox.run_into(command, log).await?;
             if output.exit != 0 {
                 let command = format!("{} install", step.ecosystem.as_str());
                 return Err(ImageError::Step { command, exit: output.exit, words: output.words() });
