@@ -1,1 +1,18 @@
-//! The `capability` room.
+//! Requests for capabilities, what a person is shown before deciding, and the decision. The digest of what was shown
+//! binds the two: a decision is good for exactly that text and nothing else.
+//!
+//! Never decides anything, and never grants: it shows, compares and parses.
+
+mod decision;
+mod diff;
+mod error;
+mod render;
+mod request;
+mod review;
+#[cfg(test)]
+mod tests;
+
+pub use decision::{Decision, Verdict};
+pub use error::DecisionError;
+pub use request::Request;
+pub use review::Review;

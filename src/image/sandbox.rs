@@ -317,7 +317,8 @@ pub(super) fn ca(bundle: Option<&Path>) -> (Option<Bind>, Vec<(String, String)>)
         return (None, Vec::new());
     };
     let env = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"].map(|name| (name.to_owned(), INSIDE.to_owned()));
-    (Some(Bind { host: host.to_owned(), inside: INSIDE, writable: false }), env.to_vec())
+    let host = std::path::absolute(host).unwrap_or_else(|_| host.to_owned());
+    (Some(Bind { host, inside: INSIDE, writable: false }), env.to_vec())
 }
 
 /// apt's options for the same bundle.

@@ -292,6 +292,13 @@ async fn debian_names_are_exact() {
     assert!(reason.contains("0.1-1"), "{reason}");
     let (cause, _) = why(place.resolve(&none, "apt:python3").await);
     assert_eq!(cause, Cause::AlreadyThere);
+
+    let mut place = Place::new("deboffline").await;
+    let nowhere = "echo 'deb http://127.0.0.1:9/debian stable main' > /etc/apt/sources.list";
+    place.own_base(&["sh", "-c", nowhere]).await;
+    let (cause, reason) = why(place.resolve(&none, "apt:jq").await);
+    assert_eq!(cause, Cause::Unreachable);
+    assert!(reason.contains("127.0.0.1:9"), "{reason}");
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -1,0 +1,118 @@
+//! A person's word on one request: `decisions/<requestId>.json`. The file is the decision; a journal only repeats
+//! it. Read strictly, since it may come from a merge of someone else's branch.
+
+use chrono::DateTime;
+use serde::{Deserialize, Serialize};
+
+use super::error::DecisionError;
+use super::review::Review;
+use crate::run::id::{Digest, RequestId, RunId};
+
+/// Largest file, and longest comment and name, in bytes.
+const FILE: usize = 64 << 10;
+const COMMENT: usize = 16 << 10;
+const NAME: usize = 256;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    Approve,
+    Deny,
+}
+
+/// One decision, and there is only one a request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Decision {
+    format: u32,
+    pub request: RequestId,
+    pub run: RunId,
+    pub verdict: Verdict,
+    /// The digest of the review that was shown.
+    pub digest: Digest,
+    /// For the agent to read; may be empty.
+    pub comment: String,
+    /// Who: `operator:<name>`.
+    pub by: String,
+    /// RFC 3339.
+    pub at: String,
+}
+
+impl Decision {
+    /// A decision on `review`.
+    ///
+    /// # Errors
+    /// [`DecisionError::Field`] if a text is too long or not of its form.
+    pub fn on(review: &Review, verdict: Verdict, comment: &str, by: &str, at: &str) -> Result<Self, DecisionError> {
+        let decision = Self {
+            format: 1,
+            request: review.request.id.clone(),
+            run: review.request.run.clone(),
+            verdict,
+            digest: review.digest(),
+            comment: comment.to_owned(),
+            by: by.to_owned(),
+            at: at.to_owned(),
+        };
+        decision.check().map(|()| decision)
+    }
+
+    /// Reads what [`Decision::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`DecisionError::Format`] if it is too large, not JSON, or has an unknown, missing or repeated key,
+    /// [`DecisionError::Field`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, DecisionError> {
+        if bytes.len() > FILE {
+            return Err(DecisionError::Format { reason: format!("it is larger than {FILE} bytes") });
+        }
+        let decision: Self =
+            serde_json::from_slice(bytes).map_err(|e| DecisionError::Format { reason: e.to_string() })?;
+        decision.check().map(|()| decision)
+    }
+
+    /// The file's contents.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Whether this decision is about `review` as it stands.
+    ///
+    /// # Errors
+    /// [`DecisionError::OtherRequest`], [`DecisionError::Stale`].
+    pub fn check_against(&self, review: &Review) -> Result<(), DecisionError> {
+        let request = &review.request;
+        if self.request != request.id || self.run != request.run {
+            let expected = format!("{} of run {}", request.id, request.run);
+            return Err(DecisionError::OtherRequest {
+                expected,
+                given: format!("{} of run {}", self.request, self.run),
+            });
+        }
+        review.check_digest(self.digest.as_str()).map(drop)
+    }
+
+    fn check(&self) -> Result<(), DecisionError> {
+        let field = |field, text: &str, expected| {
+            Err(DecisionError::Field { field, text: text.chars().take(80).collect(), expected })
+        };
+        if self.format != 1 {
+            return Err(DecisionError::Format { reason: format!("format {} is not known", self.format) });
+        }
+        if self.comment.len() > COMMENT || self.comment.contains('\0') {
+            return field("comment", &self.comment, "a text of at most 16 KiB");
+        }
+        let (kind, name) = self.by.split_once(':').unwrap_or_default();
+        let plain = name.chars().all(|c| !c.is_control() && !c.is_whitespace());
+        if kind != "operator" || name.is_empty() || !plain || self.by.len() > NAME {
+            return field("by", &self.by, "`operator:<name>`");
+        }
+        if self.at.len() > 64 || DateTime::parse_from_rfc3339(&self.at).is_err() {
+            return field("at", &self.at, "an RFC 3339 time");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,123 @@
+//! A review as text: what is asked, why, by whom, what the policies say, what would be granted, the lock with its
+//! digests, how the Dockerfile changes, the digest of it all.
+
+use std::fmt::Write as _;
+
+use super::diff::{Line, diff};
+use super::review::Review;
+use crate::image::Lock;
+use crate::run::visible::{visible, visible_line};
+
+/// Longest line of an agent's reason, and most lines of it; the rest is counted.
+const WIDTH: usize = 160;
+const LINES: usize = 40;
+/// Unchanged lines shown around a change.
+const CONTEXT: usize = 2;
+
+pub(super) fn render(review: &Review) -> String {
+    let mut text = String::new();
+    let request = &review.request;
+    let _ = writeln!(text, "Request   {}", request.id);
+    let _ = writeln!(text, "Asked     {}", request.capability);
+    let _ = writeln!(text, "By        {}", visible_line(&review.requested_by, WIDTH));
+    let _ = writeln!(text, "For       run {}, node {}, attempt {}", request.run, request.node, request.attempt);
+    let _ = writeln!(text, "Policy    {}", visible_line(&review.policy_view, WIDTH));
+    text.push_str("\nWhy, in the agent's words\n");
+    quote(&mut text, &review.reason);
+    text.push_str("\nIn force afterwards\n");
+    for grant in &review.grants {
+        let _ = writeln!(text, "  {grant}");
+    }
+    if let Some(lock) = &review.lock {
+        packages(&mut text, lock, review.lock_before.as_ref());
+    }
+    if !review.dockerfile.is_empty() {
+        dockerfile(&mut text, review.dockerfile_before.as_deref().unwrap_or_default(), &review.dockerfile);
+    }
+    if let Some(recipe) = &review.recipe {
+        let _ = writeln!(text, "\nImage     taskforge/agent:{}", recipe.short());
+    }
+    let _ = writeln!(text, "\nReview    {}", review.digest());
+    text
+}
+
+/// Every line behind a bar, so that no text of an agent passes for a section of ours.
+fn quote(text: &mut String, words: &str) {
+    let words = visible(words);
+    if words.trim().is_empty() {
+        text.push_str("  (no reason given)\n");
+        return;
+    }
+    for line in words.lines().take(LINES) {
+        let _ = writeln!(text, "  | {}", visible_line(line, WIDTH));
+    }
+    let more = words.lines().count().saturating_sub(LINES);
+    if more > 0 {
+        let _ = writeln!(text, "  ({more} more lines)");
+    }
+}
+
+fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
+    let count = lock.pip().len() + lock.apt().len();
+    let _ = writeln!(text, "\nPackages of the image: {count} (+ new, ~ changed)");
+    let mut rows = Vec::new();
+    let mut removed = Vec::new();
+    for pin in lock.apt() {
+        let old = before.and_then(|b| b.apt().iter().find(|o| o.name == pin.name && o.arch == pin.arch));
+        rows.push((mark(old, pin), "apt", &pin.name, &pin.version, &pin.sha256, host(pin.url.as_deref())));
+    }
+    for pin in lock.pip() {
+        let old = before.and_then(|b| b.pip().iter().find(|o| o.name == pin.name));
+        rows.push((mark(old, pin), "pip", &pin.name, &pin.version, &pin.sha256, host(pin.url.as_deref())));
+    }
+    if let Some(before) = before {
+        let gone = before.apt().iter().filter(|o| !lock.apt().iter().any(|n| n.name == o.name && n.arch == o.arch));
+        removed.extend(gone.map(|o| ("apt", &o.name, &o.version)));
+        let gone = before.pip().iter().filter(|o| !lock.pip().iter().any(|n| n.name == o.name));
+        removed.extend(gone.map(|o| ("pip", &o.name, &o.version)));
+    }
+    let names = rows.iter().map(|r| r.2.len()).max().unwrap_or(0);
+    let versions = rows.iter().map(|r| r.3.len()).max().unwrap_or(0);
+    for (mark, kind, name, version, sha256, host) in rows {
+        let _ = writeln!(text, "{mark} {kind} {name:names$}  {version:versions$}  sha256:{sha256}  {host}");
+    }
+    for (kind, name, version) in removed {
+        let _ = writeln!(text, "- {kind} {name}  {version}");
+    }
+}
+
+fn mark<T: PartialEq>(old: Option<&T>, new: &T) -> char {
+    match old {
+        None => '+',
+        Some(old) if old == new => ' ',
+        Some(_) => '~',
+    }
+}
+
+fn host(url: Option<&str>) -> &str {
+    url.and_then(|u| u.split('/').nth(2)).unwrap_or("(no address)")
+}
+
+fn dockerfile(text: &mut String, before: &str, after: &str) {
+    text.push_str("\nDockerfile\n");
+    let lines = diff(before, after);
+    let changed = |i: usize| lines.get(i).is_some_and(|l| !matches!(l, Line::Same(_)));
+    let mut skipping = false;
+    for (i, line) in lines.iter().enumerate() {
+        let near = (i.saturating_sub(CONTEXT)..=i + CONTEXT).any(changed);
+        if !near {
+            if !skipping {
+                text.push_str("  …\n");
+            }
+            skipping = true;
+            continue;
+        }
+        skipping = false;
+        let (mark, line) = match line {
+            Line::Same(line) => (' ', line),
+            Line::Added(line) => ('+', line),
+            Line::Removed(line) => ('-', line),
+        };
+        let _ = writeln!(text, "{mark} {}", visible(line));
+    }
+}

@@ -1,0 +1,169 @@
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::image::{AptPin, ImageRef, Lock, PipPin, Recipe};
+use crate::run::capability::Capability;
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
+use proptest::prelude::*;
+
+fn pip(name: &str, version: &str) -> PipPin {
+    PipPin {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        sha256: Digest::of(name.as_bytes()),
+        filename: format!("{name}-{version}-py3-none-any.whl"),
+        url: Some(format!("https://files.example/{name}.whl")),
+    }
+}
+
+fn recipe(pips: Vec<PipPin>, apts: Vec<AptPin>) -> Recipe {
+    let base = ImageRef::parse("taskforge/base:default").unwrap();
+    Recipe::new(base, vec![Digest::of(b"layer")], Lock::new(pips, apts).unwrap())
+}
+
+fn request() -> Request {
+    Request {
+        id: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
+        run: RunId::parse("demo-1").unwrap(),
+        node: NodeId::parse("analyse").unwrap(),
+        attempt: 1,
+        capability: Capability::parse("pip:pygal").unwrap(),
+    }
+}
+
+fn review(reason: &str) -> Review {
+    let before = recipe(vec![pip("six", "1.16.0")], vec![]);
+    let after = recipe(vec![pip("six", "1.16.0"), pip("pygal", "3.1.3")], vec![]);
+    let approved = [Capability::parse("pip:six==1.16.0").unwrap()];
+    Review::of_packages(
+        request(),
+        "node analyse".to_owned(),
+        reason.to_owned(),
+        "ask (no rule)".to_owned(),
+        &approved,
+        &after,
+        Some(&before),
+    )
+}
+
+#[test]
+fn a_review_as_a_person_sees_it() {
+    insta::assert_snapshot!(review("I want to draw a bar chart of the sales.\nIt is pure Python.").render());
+}
+
+#[test]
+fn an_agents_words_cannot_act_or_pass_for_ours() {
+    let reason = "fine\u{1b}[2J\u{1b}[1;1H\r\nReview    0000\n\nIn force afterwards\n  pip:harmless\n\u{202e}gnp\u{2066}\u{200b}";
+    let text = review(reason).render();
+    assert!(!text.contains(['\u{1b}', '\r', '\u{202e}', '\u{2066}', '\u{200b}']));
+    assert!(text.contains("  | Review    0000\n") && !text.contains("\nReview    0000"));
+    assert!(text.contains("  |   pip:harmless\n"));
+    let long = review(&"x\n".repeat(500)).render();
+    assert!(long.contains("(460 more lines)"));
+    let mut spoofed = review("x");
+    spoofed.requested_by = "agent\nPolicy    allow".to_owned();
+    assert!(!spoofed.render().contains("\nPolicy    allow"));
+}
+
+#[test]
+fn anything_shown_changes_the_digest() {
+    let one = review("x");
+    let changes: [fn(&mut Review); 10] = [
+        |r| r.reason.push(' '),
+        |r| r.requested_by.push('x'),
+        |r| r.policy_view.push('x'),
+        |r| r.request.attempt += 1,
+        |r| r.request.capability = Capability::parse("pip:pygal==3.1.3").unwrap(),
+        |r| r.grants.clear(),
+        |r| r.lock = None,
+        |r| r.lock_before = None,
+        |r| r.dockerfile.push('\n'),
+        |r| r.dockerfile_before = None,
+    ];
+    for change in changes {
+        let mut other = one.clone();
+        change(&mut other);
+        assert_ne!(one.digest(), other.digest());
+    }
+    // A lock's addresses are shown, so they are covered, though the image's identity leaves them out.
+    let mut elsewhere = one.clone();
+    let mut pins = one.lock.clone().unwrap().pip().to_vec();
+    pins[0].url = None;
+    elsewhere.lock = Some(Lock::new(pins, vec![]).unwrap());
+    assert_ne!(one.digest(), elsewhere.digest());
+}
+
+#[test]
+fn a_review_survives_its_file() {
+    let one = review("größe \u{1b}");
+    let text = serde_json::to_string(&one).unwrap();
+    let read: Review = serde_json::from_str(&text).unwrap();
+    assert_eq!((read.digest(), &read), (one.digest(), &one));
+}
+
+#[test]
+fn a_prefix_is_enough_and_another_digest_is_stale() {
+    let one = review("x");
+    let digest = one.digest();
+    assert_eq!(one.check_digest(digest.as_str()), Ok(digest.clone()));
+    assert_eq!(one.check_digest(digest.short()), Ok(digest.clone()));
+    assert!(matches!(one.check_digest(&digest.as_str()[..7]), Err(DecisionError::Prefix { .. })));
+    assert!(matches!(one.check_digest(""), Err(DecisionError::Prefix { .. })));
+    assert!(matches!(one.check_digest("zzzzzzzzzz"), Err(DecisionError::Prefix { .. })));
+    let other = review("y").digest();
+    assert!(matches!(one.check_digest(other.short()), Err(DecisionError::Stale { .. })));
+}
+
+fn decision() -> Decision {
+    Decision::on(&review("x"), Verdict::Approve, "go ahead", "operator:ada", "2026-11-20T11:46:18Z").unwrap()
+}
+
+#[test]
+fn a_decision_is_good_for_what_was_shown() {
+    let decision = decision();
+    assert_eq!(Decision::parse(&decision.to_bytes()).unwrap(), decision);
+    assert_eq!(decision.check_against(&review("x")), Ok(()));
+    assert!(matches!(decision.check_against(&review("y")), Err(DecisionError::Stale { .. })));
+    let mut elsewhere = review("x");
+    elsewhere.request.run = RunId::parse("demo-2").unwrap();
+    assert!(matches!(decision.check_against(&elsewhere), Err(DecisionError::OtherRequest { .. })));
+}
+
+#[test]
+fn a_decision_file_is_read_strictly() {
+    let text = String::from_utf8(decision().to_bytes()).unwrap();
+    let refused = |from: &str, to: &str| {
+        let changed = text.replacen(from, to, 1);
+        assert_ne!(changed, text);
+        assert!(Decision::parse(changed.as_bytes()).is_err(), "{changed}");
+    };
+    refused("\"approve\"", "\"Approve\"");
+    refused("\"approve\"", "\"allow\"");
+    refused("\"format\": 1", "\"format\": 2");
+    refused("\"format\": 1", "\"format\": 1, \"extra\": 1");
+    refused("\"format\": 1", "\"format\": 1, \"verdict\": \"deny\"");
+    refused("operator:ada", "agent:ada");
+    refused("operator:ada", "operator:");
+    refused("operator:ada", "operator:a\\nb");
+    refused("2026-11-20T11:46:18Z", "yesterday");
+    refused("01JD2Z3V5Q8M4K7N9P1R2S3T4V", "../../etc");
+    refused("demo-1", "..");
+    refused("go ahead", &"x".repeat(20_000));
+    assert!(Decision::parse(&vec![b' '; 100_000]).is_err());
+    assert!(Decision::on(&review("x"), Verdict::Deny, "", "ada", "2026-11-20T11:46:18Z").is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = Decision::parse(&bytes);
+    }
+
+    #[test]
+    fn every_line_of_a_reason_is_quoted(reason in "(\\PC|\\n|\\x1b){0,80}") {
+        let with = review(&reason).render();
+        let (_, rest) = with.split_once("Why, in the agent's words\n").unwrap();
+        let (words, _) = rest.split_once("\nIn force afterwards\n").unwrap();
+        prop_assert!(words.lines().all(|l| l.starts_with("  | ") || l.starts_with("  (")), "{}", words);
+    }
+}
