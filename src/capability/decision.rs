@@ -57,6 +57,24 @@ impl Decision {
         decision.check().map(|()| decision)
     }
 
+    /// A decision on something that is no capability review: an approval node, by the digest of what it showed.
+    ///
+    /// # Errors
+    /// [`DecisionError::Field`] if a text is too long or not of its form.
+    pub fn new(
+        request: RequestId,
+        run: RunId,
+        verdict: Verdict,
+        digest: Digest,
+        comment: &str,
+        by: &str,
+        at: &str,
+    ) -> Result<Self, DecisionError> {
+        let (comment, by, at) = (comment.to_owned(), by.to_owned(), at.to_owned());
+        let decision = Self { format: 1, request, run, verdict, digest, comment, by, at };
+        decision.check().map(|()| decision)
+    }
+
     /// Reads what [`Decision::to_bytes`] wrote.
     ///
     /// # Errors

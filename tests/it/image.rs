@@ -10,7 +10,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsB
 use taskforge::image::ca::{ExtraCa, bundle};
 use taskforge::image::detached::{failure, hold};
 use taskforge::image::{
-    BuildOrder, Built, Cause, FetchOrder, ImageError, ImageRef, Limits, Lock, Recipe, Resolution, ResolveOrder, Scope,
+    BuildOrder, Built, Cause, Error, FetchOrder, ImageRef, Limits, Lock, Recipe, Resolution, ResolveOrder, Scope,
     base_layers, fetch, resolve, run_build,
 };
 use taskforge::run::capability::Capability;
@@ -81,7 +81,7 @@ impl Place {
         Recipe::new(self.base.clone(), base_layers(&self.docker, &self.base).await.unwrap(), lock.clone())
     }
 
-    async fn build(&self, recipe: &Recipe) -> Result<Built, ImageError> {
+    async fn build(&self, recipe: &Recipe) -> Result<Built, Error> {
         run_build(
             &self.docker,
             &self.order(recipe, &self.path("images"), &self.path("packages"), &self.path("lock")),
@@ -103,7 +103,7 @@ impl Place {
         }
     }
 
-    async fn fetch(&self, lock: &Lock) -> Result<(), ImageError> {
+    async fn fetch(&self, lock: &Lock) -> Result<(), Error> {
         let order = FetchOrder {
             base: &self.base,
             lock,
@@ -336,7 +336,7 @@ async fn a_file_that_is_not_the_locks_is_refused() {
     fs::write(&stored, [&good[..], b"x"].concat()).unwrap();
     let recipe = place.recipe(&lock).await;
     let error = place.build(&recipe).await.unwrap_err();
-    assert!(matches!(error, ImageError::Mismatch { .. }), "{error}");
+    assert!(matches!(error, Error::Mismatch { .. }), "{error}");
     assert!(failure(&place.path("images")).unwrap().unwrap().reason.contains("SHA-256"));
     assert!(fs::read_to_string(place.path("images/build.log")).unwrap().contains("failed:"));
 
@@ -345,7 +345,7 @@ async fn a_file_that_is_not_the_locks_is_refused() {
     other.sha256 = taskforge::run::id::Digest::of(b"approved");
     let other = Lock::new(vec![other], vec![]).unwrap();
     let error = place.fetch(&other).await.unwrap_err();
-    assert!(matches!(&error, ImageError::Step { words, .. } if words.contains("HASHES")), "{error}");
+    assert!(matches!(&error, Error::Step { words, .. } if words.contains("HASHES")), "{error}");
     let left: Vec<_> = fs::read_dir(place.path("packages")).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 1, "{left:?}");
     assert_eq!(place.containers().await, 0);
@@ -388,7 +388,7 @@ chmod 755 /usr/local/bin/python3"#;
     let lock = place.lock(&Lock::default(), "pip:six==1.16.0").await;
     let recipe = place.recipe(&lock).await;
     let error = place.build(&recipe).await.unwrap_err();
-    assert!(matches!(&error, ImageError::Setuid { files } if files == &["/usr/local/bin/become"]), "{error}");
+    assert!(matches!(&error, Error::Setuid { files } if files == &["/usr/local/bin/become"]), "{error}");
     assert_eq!(place.parts(&recipe).await, 0);
 }
 
@@ -413,7 +413,7 @@ chmod 755 /usr/local/bin/python3"#;
     place.limits = Limits { wall: Duration::from_secs(8), memory: 300 << 20, log: 64 << 10, ..Limits::default() };
     let started = Instant::now();
     let error = place.build(&recipe).await.unwrap_err();
-    assert!(matches!(error, ImageError::Timeout { .. }), "{error}");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
     assert!(started.elapsed() < Duration::from_secs(30));
     assert_eq!((place.containers().await, place.parts(&recipe).await), (0, 0));
     let log = fs::read_to_string(place.path("images/build.log")).unwrap();
@@ -435,20 +435,20 @@ async fn nothing_starts_without_a_permit_and_one_process_builds() {
     let order = place.order(&recipe, &images, &packages, &lock_file);
     let killed = || Err::<(), _>("the kill switch is on");
     let error = run_build(&place.docker, &order, &killed).await.unwrap_err();
-    assert!(matches!(error, ImageError::NotPermitted { .. }) && error.is_passing(), "{error}");
+    assert!(matches!(error, Error::NotPermitted { .. }) && error.is_passing(), "{error}");
     assert_eq!(failure(&images).unwrap(), None, "being killed is no failure of the build");
     assert_eq!(place.containers().await, 0);
 
     let held = hold(&lock_file).unwrap().unwrap();
     let error = run_build(&place.docker, &order, &free).await.unwrap_err();
-    assert!(matches!(error, ImageError::Busy { .. }), "{error}");
+    assert!(matches!(error, Error::Busy { .. }), "{error}");
     drop(held);
 
     let mut base = recipe.base().to_vec();
     base.push(taskforge::run::id::Digest::of(b"another layer"));
     let moved = Recipe::new(place.base.clone(), base, lock);
     let error = place.build(&moved).await.unwrap_err();
-    assert!(matches!(error, ImageError::BaseChanged { .. }), "{error}");
+    assert!(matches!(error, Error::BaseChanged { .. }), "{error}");
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -477,7 +477,7 @@ async fn a_kill_ends_a_build_without_failing_its_request() {
     let started = Instant::now();
     let (result, ()) = tokio::join!(run_build(&place.docker, &order, &guard), kill);
     let error = result.unwrap_err();
-    assert!(matches!(error, ImageError::NotPermitted { .. }), "{error}");
+    assert!(matches!(error, Error::NotPermitted { .. }), "{error}");
     assert!(started.elapsed() < Duration::from_secs(20));
     assert_eq!(failure(&images).unwrap(), None);
     assert_eq!((place.containers().await, place.parts(&recipe).await), (0, 0));
