@@ -15,6 +15,7 @@ use super::lock::Lock;
 use super::recipe::ImageRef;
 use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, with_sandbox};
 use super::store::{Artifact, artifacts};
+use crate::run::id::Digest;
 
 const KEEP: usize = 256 << 10;
 
@@ -62,7 +63,9 @@ pub async fn fetch<G, E: Into<Refusal>>(
     if missing.is_empty() {
         return Ok(Fetched { present, downloaded: 0 });
     }
-    let incoming = order.packages.join(format!(".incoming-{}", order.lock.digest().short()));
+    // By the scope's key, as the container's name: two builds with one lock on two bases do not meet here.
+    let key = Digest::of(order.scope.key.as_bytes());
+    let incoming = order.packages.join(format!(".incoming-{}-{}", order.lock.digest().short(), key.short()));
     let result = download(docker, order, guard, &missing, &incoming).await;
     let cleared = folder::remove_all(&incoming);
     result.and(cleared).map(|()| Fetched { present, downloaded: missing.len() })
