@@ -12,7 +12,7 @@ use bollard::models::ImageInspect;
 use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 use tokio::time::Instant;
 
-use super::error::{ImageError, Refusal};
+use super::error::{Error, Refusal};
 use super::fetch::{FetchOrder, Fetched, fetch};
 use super::folder;
 use super::limits::Limits;
@@ -21,6 +21,7 @@ use super::sandbox::{Scope, status};
 use super::{detached, store};
 use crate::run::id::Digest;
 
+/// The label that holds the full digest of the recipe that an image was made by.
 pub const LABEL: &str = "io.taskforge.recipe";
 /// On every image of a build, finished or not: how the leftovers of a dead build are found.
 const PART: &str = "io.taskforge.part";
@@ -58,37 +59,37 @@ pub struct Built {
 /// The layers of an image, lowest first: what a recipe's base is.
 ///
 /// # Errors
-/// [`ImageError::NoBase`], [`ImageError::Engine`].
-pub async fn base_layers(docker: &Docker, image: &ImageRef) -> Result<Vec<Digest>, ImageError> {
-    layers(&inspect(docker, image.as_str()).await?.ok_or_else(|| ImageError::NoBase { image: image.to_string() })?)
+/// [`Error::NoBase`], [`Error::Engine`].
+pub async fn base_layers(docker: &Docker, image: &ImageRef) -> Result<Vec<Digest>, Error> {
+    layers(&inspect(docker, image.as_str()).await?.ok_or_else(|| Error::NoBase { image: image.to_string() })?)
 }
 
-fn layers(image: &ImageInspect) -> Result<Vec<Digest>, ImageError> {
+fn layers(image: &ImageInspect) -> Result<Vec<Digest>, Error> {
     let layers = image.root_fs.as_ref().and_then(|fs| fs.layers.as_deref()).unwrap_or_default();
     let digest = |text: &String| Digest::parse(text.strip_prefix("sha256:").unwrap_or(text));
-    layers.iter().map(|l| digest(l).map_err(|e| ImageError::format("the base image's layers", e.to_string()))).collect()
+    layers.iter().map(|l| digest(l).map_err(|e| Error::format("the base image's layers", e.to_string()))).collect()
 }
 
-async fn inspect(docker: &Docker, image: &str) -> Result<Option<ImageInspect>, ImageError> {
+async fn inspect(docker: &Docker, image: &str) -> Result<Option<ImageInspect>, Error> {
     match docker.inspect_image(image).await {
         Ok(found) => Ok(Some(found)),
         Err(e) if status(&e) == Some(404) => Ok(None),
-        Err(e) => Err(ImageError::engine(format!("looking for image `{image}`"))(e)),
+        Err(e) => Err(Error::engine(format!("looking for image `{image}`"))(e)),
     }
 }
 
 /// The image of `recipe`, if it is built.
 ///
 /// # Errors
-/// [`ImageError::Collision`] if the tag is another recipe's or nobody's, [`ImageError::Engine`].
-pub async fn find(docker: &Docker, recipe: &Recipe) -> Result<Option<Built>, ImageError> {
+/// [`Error::Collision`] if the tag is another recipe's or nobody's, [`Error::Engine`].
+pub async fn find(docker: &Docker, recipe: &Recipe) -> Result<Option<Built>, Error> {
     let (tag, identity) = (recipe.tag(), recipe.identity());
     let Some(found) = inspect(docker, &tag).await? else {
         return Ok(None);
     };
     let labels = found.config.and_then(|c| c.labels).unwrap_or_default();
     if labels.get(LABEL).map(String::as_str) != Some(identity.as_str()) {
-        return Err(ImageError::Collision { tag, recipe: identity.to_string() });
+        return Err(Error::Collision { tag, recipe: identity.to_string() });
     }
     let image = found.id.unwrap_or_default();
     let none = Duration::ZERO;
@@ -96,21 +97,21 @@ pub async fn find(docker: &Docker, recipe: &Recipe) -> Result<Option<Built>, Ima
 }
 
 /// Builds the image of a recipe, unless it is there. A failure of the build (not one that passes, see
-/// [`ImageError::is_passing`]) is recorded in `failed.json`; a new try removes that first.
+/// [`Error::is_passing`]) is recorded in `failed.json`; a new try removes that first.
 ///
 /// # Errors
-/// [`ImageError::Busy`] if another process builds it; any other if it could not be built: then there is a log, and
+/// [`Error::Busy`] if another process builds it; any other if it could not be built: then there is a log, and
 /// no tag and no container.
 pub async fn run_build<G, E: Into<Refusal>>(
     docker: &Docker,
     order: &BuildOrder<'_>,
     guard: &impl Fn() -> Result<G, E>,
-) -> Result<Built, ImageError> {
+) -> Result<Built, Error> {
     if let Some(built) = find(docker, order.recipe).await? {
         return Ok(built);
     }
     let identity = order.recipe.identity();
-    let held = detached::hold(order.lock_file)?.ok_or_else(|| ImageError::Busy { recipe: identity.to_string() })?;
+    let held = detached::hold(order.lock_file)?.ok_or_else(|| Error::Busy { recipe: identity.to_string() })?;
     // Somebody may have finished between the first look and the lock.
     let result = match find(docker, order.recipe).await? {
         Some(built) => Ok(built),
@@ -124,7 +125,7 @@ async fn locked<G, E: Into<Refusal>>(
     docker: &Docker,
     order: &BuildOrder<'_>,
     guard: &impl Fn() -> Result<G, E>,
-) -> Result<Built, ImageError> {
+) -> Result<Built, Error> {
     folder::make(order.folder)?;
     detached::clear_failure(order.folder)?;
     folder::replace(&order.folder.join("recipe.json"), &order.recipe.to_bytes())?;
@@ -140,7 +141,7 @@ async fn locked<G, E: Into<Refusal>>(
     };
     // The kill switch ends a build by removing its container, which looks like any other failure from here.
     if let Err(refusal) = guard() {
-        return Err(ImageError::NotPermitted { source: refusal.into() });
+        return Err(Error::NotPermitted { source: refusal.into() });
     }
     if !error.is_passing() {
         detached::record_failure(order.folder, &order.recipe.identity(), &error)?;
@@ -153,13 +154,13 @@ async fn build<G, E: Into<Refusal>>(
     order: &BuildOrder<'_>,
     guard: &impl Fn() -> Result<G, E>,
     log: &mut super::output::Bounded,
-) -> Result<Built, ImageError> {
+) -> Result<Built, Error> {
     let recipe = order.recipe;
     let (base, identity, started) = (recipe.from(), recipe.identity(), Instant::now());
     let deadline = started + order.limits.wall;
-    let found = inspect(docker, base.as_str()).await?.ok_or_else(|| ImageError::NoBase { image: base.to_string() })?;
+    let found = inspect(docker, base.as_str()).await?.ok_or_else(|| Error::NoBase { image: base.to_string() })?;
     if layers(&found)? != recipe.base() {
-        return Err(ImageError::BaseChanged { image: base.to_string() });
+        return Err(Error::BaseChanged { image: base.to_string() });
     }
     clear_parts(docker, &identity).await?;
     let fetched = fetch(
@@ -194,23 +195,23 @@ async fn build<G, E: Into<Refusal>>(
     };
     folder::replace(&order.folder.join("packages.lock"), &recipe.lock().to_bytes())?;
     let options = TagImageOptionsBuilder::default().repo("taskforge/agent").tag(identity.short()).build();
-    docker.tag_image(&image, Some(options)).await.map_err(ImageError::engine("tagging the image"))?;
+    docker.tag_image(&image, Some(options)).await.map_err(Error::engine("tagging the image"))?;
     let building = started.elapsed().saturating_sub(fetching);
     Ok(Built { tag: recipe.tag(), image, recipe: identity, cached: false, fetching, building })
 }
 
 /// Removes what an unfinished build of this recipe left: images without a name that carry its label.
-async fn clear_parts(docker: &Docker, recipe: &Digest) -> Result<(), ImageError> {
+async fn clear_parts(docker: &Docker, recipe: &Digest) -> Result<(), Error> {
     let label = vec![format!("{PART}={recipe}")];
     let filters = std::collections::HashMap::from([("label", label), ("dangling", vec!["true".to_owned()])]);
     let options = ListImagesOptionsBuilder::default().filters(&filters).build();
-    let parts = docker.list_images(Some(options)).await.map_err(ImageError::engine("listing images"))?;
+    let parts = docker.list_images(Some(options)).await.map_err(Error::engine("listing images"))?;
     for part in parts {
         let options = RemoveImageOptionsBuilder::default().build();
         match docker.remove_image(&part.id, Some(options), None).await {
             Ok(_) => {}
             Err(e) if matches!(status(&e), Some(404 | 409)) => {}
-            Err(e) => return Err(ImageError::engine("removing an unfinished image")(e)),
+            Err(e) => return Err(Error::engine("removing an unfinished image")(e)),
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::ImageError;
+use super::error::Error;
 use super::folder;
 
 /// Where distributions keep the bundle of all trusted authorities.
@@ -35,18 +35,18 @@ pub enum ExtraCa {
 /// added, so that tools use what they bring.
 ///
 /// # Errors
-/// [`ImageError::File`] or [`ImageError::Format`] if a file that is named cannot be read or holds no certificate.
-pub fn bundle(setting: &ExtraCa) -> Result<Option<Vec<u8>>, ImageError> {
+/// [`Error::File`] or [`Error::Format`] if a file that is named cannot be read or holds no certificate.
+pub fn bundle(setting: &ExtraCa) -> Result<Option<Vec<u8>>, Error> {
     bundle_below(Path::new("/"), setting)
 }
 
-fn bundle_below(root: &Path, setting: &ExtraCa) -> Result<Option<Vec<u8>>, ImageError> {
+fn bundle_below(root: &Path, setting: &ExtraCa) -> Result<Option<Vec<u8>>, Error> {
     let added = match setting {
         ExtraCa::None => return Ok(None),
         ExtraCa::File(path) => {
             let found = certificates(&folder::read(path, LIMIT)?);
             if found.is_empty() {
-                return Err(ImageError::format(format!("`{}`", path.display()), "it holds no PEM certificate"));
+                return Err(Error::format(format!("`{}`", path.display()), "it holds no PEM certificate"));
             }
             found
         }

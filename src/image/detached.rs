@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
-use super::error::ImageError;
+use super::error::Error;
 use super::folder;
 use crate::run::id::Digest;
 
@@ -51,9 +51,9 @@ fn open(path: &Path) -> io::Result<File> {
 /// holds it.
 ///
 /// # Errors
-/// [`ImageError::File`].
-pub fn hold(path: &Path) -> Result<Option<Held>, ImageError> {
-    let error = || ImageError::file("lock", path);
+/// [`Error::File`].
+pub fn hold(path: &Path) -> Result<Option<Held>, Error> {
+    let error = || Error::file("lock", path);
     if let Some(parent) = path.parent() {
         folder::make(parent)?;
     }
@@ -70,9 +70,9 @@ pub fn hold(path: &Path) -> Result<Option<Held>, ImageError> {
 /// The process that is building, if one is: the lock is held, and this is the id in its file.
 ///
 /// # Errors
-/// [`ImageError::File`].
-pub fn builder(path: &Path) -> Result<Option<u32>, ImageError> {
-    let error = || ImageError::file("look at lock", path);
+/// [`Error::File`].
+pub fn builder(path: &Path) -> Result<Option<u32>, Error> {
+    let error = || Error::file("look at lock", path);
     let mut file = match OpenOptions::new().read(true).open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -94,18 +94,18 @@ pub fn builder(path: &Path) -> Result<Option<u32>, ImageError> {
 /// It is to call [`leave_session`] first.
 ///
 /// # Errors
-/// [`ImageError::File`].
-pub fn spawn(program: &Path, args: &[OsString], log: &Path) -> Result<u32, ImageError> {
+/// [`Error::File`].
+pub fn spawn(program: &Path, args: &[OsString], log: &Path) -> Result<u32, Error> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     if let Some(parent) = log.parent() {
         folder::make(parent)?;
     }
     let open = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(no_follow).open(log);
-    let out = open.map_err(ImageError::file("open", log))?;
-    let err = out.try_clone().map_err(ImageError::file("open", log))?;
+    let out = open.map_err(Error::file("open", log))?;
+    let err = out.try_clone().map_err(Error::file("open", log))?;
     let mut command = Command::new(program);
     command.args(args).current_dir("/").stdin(Stdio::null()).stdout(out).stderr(err);
-    let child = command.spawn().map_err(ImageError::file("start", program))?;
+    let child = command.spawn().map_err(Error::file("start", program))?;
     Ok(child.id())
 }
 
@@ -119,17 +119,17 @@ pub fn leave_session() {
 /// Why the last try failed, if it did.
 ///
 /// # Errors
-/// [`ImageError::File`], [`ImageError::Format`].
-pub fn failure(images_folder: &Path) -> Result<Option<BuildFailure>, ImageError> {
+/// [`Error::File`], [`Error::Format`].
+pub fn failure(images_folder: &Path) -> Result<Option<BuildFailure>, Error> {
     let path = images_folder.join(FAILED);
     if !path.exists() {
         return Ok(None);
     }
     let what = || format!("`{}`", path.display());
     let read: BuildFailure =
-        serde_json::from_slice(&folder::read(&path, LIMIT)?).map_err(|e| ImageError::format(what(), e.to_string()))?;
+        serde_json::from_slice(&folder::read(&path, LIMIT)?).map_err(|e| Error::format(what(), e.to_string()))?;
     if read.format != 1 {
-        return Err(ImageError::format(what(), format!("format {} is not known", read.format)));
+        return Err(Error::format(what(), format!("format {} is not known", read.format)));
     }
     Ok(Some(read))
 }
@@ -137,12 +137,12 @@ pub fn failure(images_folder: &Path) -> Result<Option<BuildFailure>, ImageError>
 /// Forgets a failure, so that the next tick tries again.
 ///
 /// # Errors
-/// [`ImageError::File`].
-pub fn clear_failure(images_folder: &Path) -> Result<(), ImageError> {
+/// [`Error::File`].
+pub fn clear_failure(images_folder: &Path) -> Result<(), Error> {
     folder::remove(&images_folder.join(FAILED))
 }
 
-pub(super) fn record_failure(images_folder: &Path, recipe: &Digest, error: &ImageError) -> Result<(), ImageError> {
+pub(super) fn record_failure(images_folder: &Path, recipe: &Digest, error: &Error) -> Result<(), Error> {
     let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let reason = crate::run::visible::visible(&error.to_string()).chars().take(8000).collect();
     let failure = BuildFailure { format: 1, recipe: recipe.clone(), reason, at };
@@ -198,7 +198,7 @@ mod tests {
     fn failures_are_recorded_and_forgotten() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(failure(folder.path()).unwrap(), None);
-        let error = ImageError::Setuid { files: vec!["/bin/\u{1b}[2Jx".to_owned()] };
+        let error = Error::Setuid { files: vec!["/bin/\u{1b}[2Jx".to_owned()] };
         record_failure(folder.path(), &Digest::of(b"x"), &error).unwrap();
         let read = failure(folder.path()).unwrap().unwrap();
         assert!(read.reason.contains("\\u{1b}[2Jx"), "{}", read.reason);

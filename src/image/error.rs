@@ -10,7 +10,7 @@ use thiserror::Error;
 pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Debug, Error)]
-pub enum ImageError {
+pub enum Error {
     #[error("the Docker Engine failed while {doing}: {source}")]
     Engine { doing: String, source: bollard::errors::Error },
     #[error("base image `{image}` does not exist; pull or build it, then try again")]
@@ -45,7 +45,7 @@ pub enum ImageError {
     Format { what: String, reason: String },
 }
 
-impl ImageError {
+impl Error {
     pub(crate) fn format(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Format { what: what.into(), reason: reason.into() }
     }

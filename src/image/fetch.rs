@@ -8,13 +8,14 @@ use bollard::Docker;
 use tokio::time::Instant;
 
 use super::dockerfile::{PACKAGES, requirements};
-use super::error::{ImageError, Refusal};
+use super::error::{Error, Refusal};
 use super::folder;
 use super::limits::Limits;
 use super::lock::Lock;
 use super::recipe::ImageRef;
 use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, with_sandbox};
 use super::store::{Artifact, artifacts};
+use crate::run::id::Digest;
 
 const KEEP: usize = 256 << 10;
 
@@ -42,13 +43,13 @@ pub struct Fetched {
 /// Makes sure that the store holds every file of the lock.
 ///
 /// # Errors
-/// [`ImageError::Mismatch`] if a stored or downloaded file is not what the lock names, [`ImageError::Step`] with the
-/// downloader's words, [`ImageError::NoAddress`], and those of the Engine.
+/// [`Error::Mismatch`] if a stored or downloaded file is not what the lock names, [`Error::Step`] with the
+/// downloader's words, [`Error::NoAddress`], and those of the Engine.
 pub async fn fetch<G, E: Into<Refusal>>(
     docker: &Docker,
     order: &FetchOrder<'_>,
     guard: &impl Fn() -> Result<G, E>,
-) -> Result<Fetched, ImageError> {
+) -> Result<Fetched, Error> {
     folder::make(order.packages)?;
     let mut missing = Vec::new();
     let mut present = 0;
@@ -62,7 +63,9 @@ pub async fn fetch<G, E: Into<Refusal>>(
     if missing.is_empty() {
         return Ok(Fetched { present, downloaded: 0 });
     }
-    let incoming = order.packages.join(format!(".incoming-{}", order.lock.digest().short()));
+    // By the scope's key, as the container's name: two builds with one lock on two bases do not meet here.
+    let key = Digest::of(order.scope.key.as_bytes());
+    let incoming = order.packages.join(format!(".incoming-{}-{}", order.lock.digest().short(), key.short()));
     let result = download(docker, order, guard, &missing, &incoming).await;
     let cleared = folder::remove_all(&incoming);
     result.and(cleared).map(|()| Fetched { present, downloaded: missing.len() })
@@ -74,20 +77,20 @@ async fn download<G, E: Into<Refusal>>(
     guard: &impl Fn() -> Result<G, E>,
     missing: &[Artifact<'_>],
     incoming: &Path,
-) -> Result<(), ImageError> {
+) -> Result<(), Error> {
     folder::make_empty(incoming)?;
     for kind in ["apt", "pip"] {
         folder::make_empty(&incoming.join(kind))?;
     }
     let wheels = order.lock.pip().iter().filter(|p| missing.iter().any(|m| m.kind == "pip" && m.name == p.name));
     let wheels = Lock::new(wheels.cloned().collect(), Vec::new());
-    let wheels = wheels.map_err(|e| ImageError::format("a lock", e.to_string()))?;
+    let wheels = wheels.map_err(|e| Error::format("a lock", e.to_string()))?;
     let list = incoming.join("requirements.txt");
-    fs::write(&list, requirements(&wheels)).map_err(ImageError::file("write", &list))?;
+    fs::write(&list, requirements(&wheels)).map_err(Error::file("write", &list))?;
 
     let (bind, env) = ca(order.ca);
     let mut binds: Vec<Bind> = bind.into_iter().collect();
-    let host = incoming.canonicalize().map_err(ImageError::file("find", incoming))?;
+    let host = incoming.canonicalize().map_err(Error::file("find", incoming))?;
     binds.push(Bind { host, inside: PACKAGES, writable: true });
     let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
     let spec = Spec {
@@ -112,11 +115,11 @@ async fn download<G, E: Into<Refusal>>(
     for artifact in missing {
         let brought = incoming.join(artifact.kind).join(artifact.filename);
         if !artifact.check(&brought)? {
-            return Err(ImageError::NotDelivered { filename: artifact.filename.to_owned() });
+            return Err(Error::NotDelivered { filename: artifact.filename.to_owned() });
         }
         let stored = artifact.stored(order.packages);
-        fs::File::open(&brought).and_then(|f| f.sync_all()).map_err(ImageError::file("sync", &brought))?;
-        fs::rename(&brought, &stored).map_err(ImageError::file("store", &stored))?;
+        fs::File::open(&brought).and_then(|f| f.sync_all()).map_err(Error::file("sync", &brought))?;
+        fs::rename(&brought, &stored).map_err(Error::file("store", &stored))?;
     }
     folder::sync(order.packages)
 }
@@ -125,7 +128,7 @@ async fn fetch_wheels(
     sandbox: &Sandbox<'_>,
     order: &FetchOrder<'_>,
     mut env: Vec<(String, String)>,
-) -> Result<(), ImageError> {
+) -> Result<(), Error> {
     let argv = [
         "python3",
         "-I",
@@ -152,16 +155,17 @@ async fn fetch_wheels(
 
 /// apt's own downloader, which takes address, target and digest and needs no package lists, so that a lock stays
 /// fetchable after the lists have moved on.
-async fn fetch_debs(sandbox: &Sandbox<'_>, order: &FetchOrder<'_>, missing: &[Artifact<'_>]) -> Result<(), ImageError> {
+async fn fetch_debs(sandbox: &Sandbox<'_>, order: &FetchOrder<'_>, missing: &[Artifact<'_>]) -> Result<(), Error> {
     // An argument list has 2 MiB at most; a hundred files are some 40 KiB.
     const BATCH: usize = 100;
     let debs: Vec<&Artifact<'_>> = missing.iter().filter(|m| m.kind == "apt").collect();
     for batch in debs.chunks(BATCH) {
         let mut argv = vec!["/usr/lib/apt/apt-helper".to_owned()];
         argv.extend(apt_ca(order.ca));
-        argv.push("download-file".to_owned());
+        // The container has no privilege that apt could drop, and trying to is an error.
+        argv.extend(["-o", "APT::Sandbox::User=root", "download-file"].map(str::to_owned));
         for deb in batch {
-            let url = deb.url.ok_or_else(|| ImageError::NoAddress { name: deb.name.to_owned() })?;
+            let url = deb.url.ok_or_else(|| Error::NoAddress { name: deb.name.to_owned() })?;
             let target = format!("{PACKAGES}/apt/{}", deb.filename);
             argv.extend([url.to_owned(), target, format!("SHA256:{}", deb.sha256)]);
         }

@@ -7,27 +7,27 @@ use std::path::Path;
 
 use sha2::Digest as _;
 
-use super::error::ImageError;
+use super::error::Error;
 use crate::run::id::Digest;
 
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
 
 /// The bytes of a file of at most `limit`.
-pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, ImageError> {
-    let error = || ImageError::file("read", path);
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let error = || Error::file("read", path);
     let file = File::open(path).map_err(error())?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes).map_err(error())?;
     if bytes.len() as u64 > limit {
-        return Err(ImageError::format(format!("`{}`", path.display()), format!("it is larger than {limit} bytes")));
+        return Err(Error::format(format!("`{}`", path.display()), format!("it is larger than {limit} bytes")));
     }
     Ok(bytes)
 }
 
 /// SHA-256 of a regular file that is not a symlink; `None` if there is nothing.
-pub(super) fn digest(path: &Path) -> Result<Option<Digest>, ImageError> {
-    let error = || ImageError::file("read", path);
+pub(super) fn digest(path: &Path) -> Result<Option<Digest>, Error> {
+    let error = || Error::file("read", path);
     // Without NONBLOCK, opening a pipe would wait for a writer.
     let mut file = match OpenOptions::new().read(true).custom_flags(NO_FOLLOW | NONBLOCK).open(path) {
         Ok(file) => file,
@@ -49,8 +49,8 @@ pub(super) fn digest(path: &Path) -> Result<Option<Digest>, ImageError> {
 }
 
 /// Puts `bytes` in place of `path`, durably.
-pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
-    let error = || ImageError::file("write", path);
+pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let error = || Error::file("write", path);
     let (Some(folder), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
         return Err(error()(io::Error::other("it has no folder")));
     };
@@ -68,29 +68,29 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ImageError> {
     sync(folder)
 }
 
-pub(super) fn sync(folder: &Path) -> Result<(), ImageError> {
-    File::open(folder).and_then(|f| f.sync_all()).map_err(ImageError::file("sync", folder))
+pub(super) fn sync(folder: &Path) -> Result<(), Error> {
+    File::open(folder).and_then(|f| f.sync_all()).map_err(Error::file("sync", folder))
 }
 
-pub(super) fn make(folder: &Path) -> Result<(), ImageError> {
-    fs::create_dir_all(folder).map_err(ImageError::file("create", folder))
+pub(super) fn make(folder: &Path) -> Result<(), Error> {
+    fs::create_dir_all(folder).map_err(Error::file("create", folder))
 }
 
 /// An empty folder of which nobody else's leftovers remain. World-readable: a build's root may be mapped to a user
 /// that owns nothing here.
-pub(super) fn make_empty(folder: &Path) -> Result<(), ImageError> {
+pub(super) fn make_empty(folder: &Path) -> Result<(), Error> {
     remove_all(folder)?;
     make(folder)?;
     let mode = fs::Permissions::from_mode(0o755);
-    fs::set_permissions(folder, mode).map_err(ImageError::file("set the mode of", folder))
+    fs::set_permissions(folder, mode).map_err(Error::file("set the mode of", folder))
 }
 
-pub(super) fn remove_all(folder: &Path) -> Result<(), ImageError> {
-    absent_is_fine(fs::remove_dir_all(folder)).map_err(ImageError::file("remove", folder))
+pub(super) fn remove_all(folder: &Path) -> Result<(), Error> {
+    absent_is_fine(fs::remove_dir_all(folder)).map_err(Error::file("remove", folder))
 }
 
-pub(super) fn remove(path: &Path) -> Result<(), ImageError> {
-    absent_is_fine(fs::remove_file(path)).map_err(ImageError::file("remove", path))
+pub(super) fn remove(path: &Path) -> Result<(), Error> {
+    absent_is_fine(fs::remove_file(path)).map_err(Error::file("remove", path))
 }
 
 fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::error::ImageError;
+use super::error::Error;
 use super::pins::{AptPin, PinError, PipPin};
 use crate::run::canonical;
 use crate::run::capability::Capability;
@@ -68,12 +68,12 @@ impl Lock {
     /// Reads what [`Lock::to_bytes`] wrote.
     ///
     /// # Errors
-    /// [`ImageError::Format`] if it is too large, not JSON of this shape, or breaks a rule of [`Lock::new`].
-    pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
+    /// [`Error::Format`] if it is too large, not JSON of this shape, or breaks a rule of [`Lock::new`].
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         if bytes.len() > LIMIT {
-            return Err(ImageError::format("a lock", format!("it is larger than {LIMIT} bytes")));
+            return Err(Error::format("a lock", format!("it is larger than {LIMIT} bytes")));
         }
-        serde_json::from_slice(bytes).map_err(|e| ImageError::format("a lock", e.to_string()))
+        serde_json::from_slice(bytes).map_err(|e| Error::format("a lock", e.to_string()))
     }
 
     /// The lock as a file for people and git: indented, one field a line.

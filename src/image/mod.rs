@@ -24,9 +24,9 @@ mod resolve;
 mod sandbox;
 mod store;
 
-pub use build::{BuildOrder, Built, base_layers, find, run_build};
+pub use build::{BuildOrder, Built, LABEL, base_layers, find, run_build};
 pub use dockerfile::{Ecosystem, Step};
-pub use error::{ImageError, Refusal};
+pub use error::{Error, Refusal};
 pub use fetch::{FetchOrder, Fetched, fetch};
 pub use limits::Limits;
 pub use lock::Lock;

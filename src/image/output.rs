@@ -51,8 +51,6 @@ pub(super) struct Output {
     pub(super) exit: i64,
     pub(super) stdout: Bounded,
     pub(super) stderr: Bounded,
-    /// Both streams, in the order in which they came.
-    pub(super) transcript: Bounded,
 }
 
 impl Output {

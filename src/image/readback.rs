@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::error::ImageError;
+use super::error::Error;
 use super::lock::Lock;
 use super::sandbox::{Command, Sandbox};
 use crate::run::capability::{PipName, PythonVersion};
@@ -20,20 +20,20 @@ struct Listed {
     version: String,
 }
 
-async fn lines(sandbox: &Sandbox<'_>, argv: &[&str]) -> Result<Vec<u8>, ImageError> {
+async fn lines(sandbox: &Sandbox<'_>, argv: &[&str]) -> Result<Vec<u8>, Error> {
     let argv: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
     let output = sandbox.succeed(Command { argv: &argv, env: Vec::new(), keep: KEEP }).await?;
-    output.stdout.whole().ok_or_else(|| ImageError::TooMuchOutput { command: argv.join(" "), limit: KEEP })
+    output.stdout.whole().ok_or_else(|| Error::TooMuchOutput { command: argv.join(" "), limit: KEEP })
 }
 
 /// Debian's packages as `name:arch`, and their versions with every state but "installed" spelt out.
-pub(super) async fn debs(sandbox: &Sandbox<'_>) -> Result<Versions, ImageError> {
+pub(super) async fn debs(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
     let format = "-f=${Package}:${Architecture}\t${Version}\t${db:Status-Status}\n";
     let text = lines(sandbox, &["dpkg-query", "-W", format]).await?;
     read_debs(&String::from_utf8_lossy(&text))
 }
 
-fn read_debs(text: &str) -> Result<Versions, ImageError> {
+fn read_debs(text: &str) -> Result<Versions, Error> {
     let line = |line: &str| {
         let mut fields = line.split('\t');
         let (name, version, state) = (fields.next()?, fields.next()?, fields.next()?);
@@ -41,21 +41,21 @@ fn read_debs(text: &str) -> Result<Versions, ImageError> {
         Some((name.to_owned(), version))
     };
     let read: Option<Versions> = text.lines().map(line).collect();
-    read.ok_or_else(|| ImageError::format("dpkg's answer", "a line has no three fields"))
+    read.ok_or_else(|| Error::format("dpkg's answer", "a line has no three fields"))
 }
 
 /// Python's distributions under their normalised names.
-pub(super) async fn wheels(sandbox: &Sandbox<'_>) -> Result<Versions, ImageError> {
+pub(super) async fn wheels(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
     let argv = ["python3", "-I", "-B", "-m", "pip", "list", "--format=json", "--disable-pip-version-check"];
     let text = lines(sandbox, &argv).await?;
     let listed: Vec<Listed> =
-        serde_json::from_slice(&text).map_err(|e| ImageError::format("pip's answer", e.to_string()))?;
+        serde_json::from_slice(&text).map_err(|e| Error::format("pip's answer", e.to_string()))?;
     let name = |name: String| PipName::parse(&name).map_or(name, |n| n.to_string());
     Ok(listed.into_iter().map(|l| (name(l.name), normal(&l.version))).collect())
 }
 
 /// Files that run as their owner whoever starts them.
-pub(super) async fn setuid(sandbox: &Sandbox<'_>) -> Result<BTreeSet<String>, ImageError> {
+pub(super) async fn setuid(sandbox: &Sandbox<'_>) -> Result<BTreeSet<String>, Error> {
     let found = lines(sandbox, &["find", "/", "-xdev", "-type", "f", "-perm", "-4000", "-print0"]).await?;
     let paths = found.split(|b| *b == 0).filter(|p| !p.is_empty());
     Ok(paths.map(|p| String::from_utf8_lossy(p).into_owned()).collect())

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::dockerfile::{self, Step};
-use super::error::ImageError;
+use super::error::Error;
 use super::lock::Lock;
 use crate::run::canonical;
 use crate::run::id::Digest;
@@ -26,15 +26,15 @@ impl ImageRef {
     /// Parses a reference: lower-case path components, a tag or a digest. Narrower than Docker's own grammar.
     ///
     /// # Errors
-    /// [`ImageError::Format`].
-    pub fn parse(text: &str) -> Result<Self, ImageError> {
+    /// [`Error::Format`].
+    pub fn parse(text: &str) -> Result<Self, Error> {
         let inner = |b: u8| b.is_ascii_alphanumeric() || b"._/:@-".contains(&b);
         let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
         if starts && text.len() <= 255 && text.bytes().all(inner) && !text.contains("//") {
             return Ok(Self(text.to_owned()));
         }
         let shown: String = text.chars().take(80).collect();
-        Err(ImageError::format(format!("image name {shown:?}"), "it is not a name such as `taskforge/base:default`"))
+        Err(Error::format(format!("image name {shown:?}"), "it is not a name such as `taskforge/base:default`"))
     }
 
     #[must_use]
@@ -50,8 +50,8 @@ impl fmt::Display for ImageRef {
 }
 
 impl TryFrom<String> for ImageRef {
-    type Error = ImageError;
-    fn try_from(text: String) -> Result<Self, ImageError> {
+    type Error = Error;
+    fn try_from(text: String) -> Result<Self, Error> {
         Self::parse(&text)
     }
 }
@@ -84,9 +84,9 @@ impl Recipe {
     /// Reads `recipe.json`.
     ///
     /// # Errors
-    /// [`ImageError::Format`], also for a template that this binary does not know.
-    pub fn parse(bytes: &[u8]) -> Result<Self, ImageError> {
-        let format = |reason: String| ImageError::format("a recipe", reason);
+    /// [`Error::Format`], also for a template that this binary does not know.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let format = |reason: String| Error::format("a recipe", reason);
         if bytes.len() > LIMIT {
             return Err(format(format!("it is larger than {LIMIT} bytes")));
         }

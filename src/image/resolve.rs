@@ -13,7 +13,7 @@ use bollard::Docker;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::error::{ImageError, Refusal};
+use super::error::{Error, Refusal};
 use super::limits::Limits;
 use super::lock::Lock;
 use super::output::Output;
@@ -77,13 +77,13 @@ fn unresolvable(cause: Cause, reason: impl Into<String>) -> Resolution {
 /// Resolves a request to the full lock of the image that would grant it.
 ///
 /// # Errors
-/// [`ImageError`] if no answer was found: the Engine, a limit, the permit, an answer that cannot be read. An answer
+/// [`Error`] if no answer was found: the Engine, a limit, the permit, an answer that cannot be read. An answer
 /// that says no is a [`Resolution::Unresolvable`].
 pub async fn resolve<G, E: Into<Refusal>>(
     docker: &Docker,
     order: &ResolveOrder<'_>,
     guard: &impl Fn() -> Result<G, E>,
-) -> Result<Resolution, ImageError> {
+) -> Result<Resolution, Error> {
     let kind = order.capability.kind();
     if !matches!(order.capability, Capability::Pip(_) | Capability::Apt(_)) {
         return Ok(unresolvable(Cause::Unsupported, format!("`{kind}` packages cannot be installed yet")));

@@ -21,7 +21,7 @@ use futures_util::StreamExt as _;
 use sha2::Digest as _;
 use tokio::time::Instant;
 
-use super::error::{ImageError, Refusal};
+use super::error::{Error, Refusal};
 use super::limits::Limits;
 use super::output::{Bounded, Output};
 use crate::run::id::Digest;
@@ -166,14 +166,13 @@ pub(super) async fn with_sandbox<T, G, E: Into<Refusal>>(
     docker: &Docker,
     spec: &Spec<'_>,
     guard: &impl Fn() -> Result<G, E>,
-    work: impl AsyncFnOnce(&Sandbox<'_>) -> Result<T, ImageError>,
-) -> Result<T, ImageError> {
+    work: impl AsyncFnOnce(&Sandbox<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let name = spec.name();
-    let permit = guard().map_err(|e| ImageError::NotPermitted { source: e.into() })?;
+    let permit = guard().map_err(|e| Error::NotPermitted { source: e.into() })?;
     let id = create(docker, spec, &name).await?;
     let sandbox = Sandbox { docker, id, deadline: spec.deadline, wall: spec.limits.wall };
-    let started =
-        docker.start_container(&sandbox.id, None).await.map_err(ImageError::engine(format!("starting `{name}`")));
+    let started = docker.start_container(&sandbox.id, None).await.map_err(Error::engine(format!("starting `{name}`")));
     drop(permit);
     let result = match started {
         Ok(()) => work(&sandbox).await,
@@ -185,26 +184,26 @@ pub(super) async fn with_sandbox<T, G, E: Into<Refusal>>(
     removed.map(|()| value)
 }
 
-async fn create(docker: &Docker, spec: &Spec<'_>, name: &str) -> Result<String, ImageError> {
+async fn create(docker: &Docker, spec: &Spec<'_>, name: &str) -> Result<String, Error> {
     let options = || Some(CreateContainerOptionsBuilder::default().name(name).build());
     match docker.create_container(options(), spec.body()).await {
         Ok(created) => return Ok(created.id),
         // What a dead process left: the caller's lock says that nobody else uses it.
         Err(e) if status(&e) == Some(409) => remove(docker, name).await?,
-        Err(e) if status(&e) == Some(404) => return Err(ImageError::NoBase { image: spec.image.to_owned() }),
-        Err(e) => return Err(ImageError::engine(format!("creating `{name}`"))(e)),
+        Err(e) if status(&e) == Some(404) => return Err(Error::NoBase { image: spec.image.to_owned() }),
+        Err(e) => return Err(Error::engine(format!("creating `{name}`"))(e)),
     }
     let again = docker.create_container(options(), spec.body()).await;
-    again.map(|created| created.id).map_err(ImageError::engine(format!("creating `{name}`")))
+    again.map(|created| created.id).map_err(Error::engine(format!("creating `{name}`")))
 }
 
-async fn remove(docker: &Docker, name: &str) -> Result<(), ImageError> {
+async fn remove(docker: &Docker, name: &str) -> Result<(), Error> {
     let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
     match docker.remove_container(name, Some(options)).await {
         Ok(()) => Ok(()),
         // Gone, or going because it ended.
         Err(e) if matches!(status(&e), Some(404 | 409)) => Ok(()),
-        Err(e) => Err(ImageError::engine(format!("removing `{name}`"))(e)),
+        Err(e) => Err(Error::engine(format!("removing `{name}`"))(e)),
     }
 }
 
@@ -219,19 +218,25 @@ impl Sandbox<'_> {
     /// Runs a command to its end.
     ///
     /// # Errors
-    /// [`ImageError::Timeout`] when the container's time is over, [`ImageError::Engine`]. An exit code other than 0
+    /// [`Error::Timeout`] when the container's time is over, [`Error::Engine`]. An exit code other than 0
     /// is a result.
-    pub(super) async fn run(&self, command: Command<'_>) -> Result<Output, ImageError> {
+    pub(super) async fn run(&self, command: Command<'_>) -> Result<Output, Error> {
+        self.run_into(command, &mut Bounded::new(0)).await
+    }
+
+    /// [`Sandbox::run`], and writes both streams to `transcript` as they come, so that it holds what a command that
+    /// is cut off had to say.
+    pub(super) async fn run_into(&self, command: Command<'_>, transcript: &mut Bounded) -> Result<Output, Error> {
         let shown = command_line(command.argv);
-        let work = self.execute(command, &shown);
+        let work = self.execute(command, &shown, transcript);
         match tokio::time::timeout_at(self.deadline, work).await {
             Ok(result) => result,
-            Err(_) => Err(ImageError::Timeout { command: shown, limit: self.wall }),
+            Err(_) => Err(Error::Timeout { command: shown, limit: self.wall }),
         }
     }
 
-    async fn execute(&self, command: Command<'_>, shown: &str) -> Result<Output, ImageError> {
-        let engine = || ImageError::engine(format!("running `{shown}`"));
+    async fn execute(&self, command: Command<'_>, shown: &str, transcript: &mut Bounded) -> Result<Output, Error> {
+        let engine = || Error::engine(format!("running `{shown}`"));
         let options = CreateExecOptions {
             attach_stdout: Some(true),
             attach_stderr: Some(true),
@@ -242,11 +247,11 @@ impl Sandbox<'_> {
         let exec = self.docker.create_exec(&self.id, options).await.map_err(engine())?;
         let started = self.docker.start_exec(&exec.id, None::<StartExecOptions>).await.map_err(engine())?;
         let bounded = || Bounded::new(command.keep);
-        let mut output = Output { exit: -1, stdout: bounded(), stderr: bounded(), transcript: bounded() };
+        let mut output = Output { exit: -1, stdout: bounded(), stderr: bounded() };
         if let StartExecResults::Attached { output: mut stream, .. } = started {
             while let Some(chunk) = stream.next().await {
                 let chunk = chunk.map_err(engine())?;
-                output.transcript.push(chunk.as_ref());
+                transcript.push(chunk.as_ref());
                 match chunk {
                     LogOutput::StdErr { message } => output.stderr.push(&message),
                     other => output.stdout.push(other.as_ref()),
@@ -267,19 +272,19 @@ impl Sandbox<'_> {
     /// Runs a command that must succeed.
     ///
     /// # Errors
-    /// As [`Sandbox::run`], and [`ImageError::Step`] with the command's own words.
-    pub(super) async fn succeed(&self, command: Command<'_>) -> Result<Output, ImageError> {
+    /// As [`Sandbox::run`], and [`Error::Step`] with the command's own words.
+    pub(super) async fn succeed(&self, command: Command<'_>) -> Result<Output, Error> {
         let shown = command_line(command.argv);
         let output = self.run(command).await?;
         if output.exit == 0 {
             return Ok(output);
         }
-        Err(ImageError::Step { command: shown, exit: output.exit, words: output.words() })
+        Err(Error::Step { command: shown, exit: output.exit, words: output.words() })
     }
 
     /// Makes the container's present files a layer; the new image's id. `config` stands as given: what Docker would
     /// carry over from this container (its labels, its idle command) is masked.
-    pub(super) async fn commit(&self, mut config: ContainerConfig, comment: &str) -> Result<String, ImageError> {
+    pub(super) async fn commit(&self, mut config: ContainerConfig, comment: &str) -> Result<String, Error> {
         let labels = config.labels.get_or_insert_default();
         for name in ["registry", "run", "role", "node", "attempt", "spec"] {
             labels.entry(format!("io.taskforge.{name}")).or_default();
@@ -289,8 +294,8 @@ impl Sandbox<'_> {
         let commit = self.docker.commit_container(options, config);
         let committed = tokio::time::timeout_at(self.deadline, commit)
             .await
-            .map_err(|_| ImageError::Timeout { command: "docker commit".to_owned(), limit: self.wall })?;
-        Ok(committed.map_err(ImageError::engine("committing a layer"))?.id)
+            .map_err(|_| Error::Timeout { command: "docker commit".to_owned(), limit: self.wall })?;
+        Ok(committed.map_err(Error::engine("committing a layer"))?.id)
     }
 }
 
@@ -311,7 +316,8 @@ pub(super) fn ca(bundle: Option<&Path>) -> (Option<Bind>, Vec<(String, String)>)
         return (None, Vec::new());
     };
     let env = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"].map(|name| (name.to_owned(), INSIDE.to_owned()));
-    (Some(Bind { host: host.to_owned(), inside: INSIDE, writable: false }), env.to_vec())
+    let host = std::path::absolute(host).unwrap_or_else(|_| host.to_owned());
+    (Some(Bind { host, inside: INSIDE, writable: false }), env.to_vec())
 }
 
 /// apt's options for the same bundle.

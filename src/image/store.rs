@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dockerfile::requirements;
-use super::error::ImageError;
+use super::error::Error;
 use super::folder;
 use super::lock::Lock;
 use crate::run::id::Digest;
@@ -28,12 +28,12 @@ impl Artifact<'_> {
     /// Whether the file is there and is what the lock names.
     ///
     /// # Errors
-    /// [`ImageError::Mismatch`] if it is there and is something else.
-    pub(super) fn check(&self, path: &Path) -> Result<bool, ImageError> {
+    /// [`Error::Mismatch`] if it is there and is something else.
+    pub(super) fn check(&self, path: &Path) -> Result<bool, Error> {
         match folder::digest(path)? {
             None => Ok(false),
             Some(found) if found == *self.sha256 => Ok(true),
-            Some(found) => Err(ImageError::Mismatch {
+            Some(found) => Err(Error::Mismatch {
                 path: path.to_owned(),
                 expected: self.sha256.to_string(),
                 found: found.to_string(),
@@ -64,9 +64,9 @@ pub(super) fn artifacts(lock: &Lock) -> impl Iterator<Item = Artifact<'_>> {
 /// `requirements.txt`. The files are links to the stored ones where the file system allows.
 ///
 /// # Errors
-/// [`ImageError::Mismatch`] if a stored file is not what the lock names, [`ImageError::NotDelivered`] if it is
-/// absent, [`ImageError::File`].
-pub fn stage(lock: &Lock, packages: &Path, into: &Path) -> Result<(), ImageError> {
+/// [`Error::Mismatch`] if a stored file is not what the lock names, [`Error::NotDelivered`] if it is
+/// absent, [`Error::File`].
+pub fn stage(lock: &Lock, packages: &Path, into: &Path) -> Result<(), Error> {
     folder::make_empty(into)?;
     for kind in ["apt", "pip"] {
         folder::make_empty(&into.join(kind))?;
@@ -74,15 +74,15 @@ pub fn stage(lock: &Lock, packages: &Path, into: &Path) -> Result<(), ImageError
     for artifact in artifacts(lock) {
         let stored = artifact.stored(packages);
         if !artifact.check(&stored)? {
-            return Err(ImageError::NotDelivered { filename: artifact.filename.to_owned() });
+            return Err(Error::NotDelivered { filename: artifact.filename.to_owned() });
         }
         let laid = into.join(artifact.kind).join(artifact.filename);
         if fs::hard_link(&stored, &laid).is_err() {
-            fs::copy(&stored, &laid).map_err(ImageError::file("copy", &stored))?;
+            fs::copy(&stored, &laid).map_err(Error::file("copy", &stored))?;
         }
     }
     let path = into.join("requirements.txt");
-    fs::write(&path, requirements(lock)).map_err(ImageError::file("write", &path))
+    fs::write(&path, requirements(lock)).map_err(Error::file("write", &path))
 }
 
 #[cfg(test)]
@@ -115,9 +115,9 @@ mod tests {
     fn refuses_another_file() {
         let (folder, lock, stored) = one(b"wheel");
         let into = folder.path().join("staged");
-        assert!(matches!(stage(&lock, folder.path(), &into), Err(ImageError::NotDelivered { .. })));
+        assert!(matches!(stage(&lock, folder.path(), &into), Err(Error::NotDelivered { .. })));
         fs::write(&stored, b"other").unwrap();
-        assert!(matches!(stage(&lock, folder.path(), &into), Err(ImageError::Mismatch { .. })));
+        assert!(matches!(stage(&lock, folder.path(), &into), Err(Error::Mismatch { .. })));
         assert!(stored.exists(), "evidence is left");
     }
 
@@ -128,9 +128,9 @@ mod tests {
         let target = folder.path().join("target");
         fs::write(&target, b"wheel").unwrap();
         std::os::unix::fs::symlink(&target, &stored).unwrap();
-        assert!(matches!(stage(&lock, folder.path(), &into), Err(ImageError::File { .. })));
+        assert!(matches!(stage(&lock, folder.path(), &into), Err(Error::File { .. })));
         fs::remove_file(&stored).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &stored, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
-        assert!(matches!(stage(&lock, folder.path(), &into), Err(ImageError::File { .. })));
+        assert!(matches!(stage(&lock, folder.path(), &into), Err(Error::File { .. })));
     }
 }

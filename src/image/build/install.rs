@@ -8,7 +8,7 @@ use bollard::models::{ContainerConfig, ImageInspect};
 use tokio::time::Instant;
 
 use super::super::dockerfile::{Ecosystem, PACKAGES, Step};
-use super::super::error::{ImageError, Refusal};
+use super::super::error::{Error, Refusal};
 use super::super::output::Bounded;
 use super::super::readback::{self, Versions};
 use super::super::sandbox::{Bind, Command, Role, Spec, with_sandbox};
@@ -37,7 +37,7 @@ impl Bench<'_> {
         &self,
         guard: &impl Fn() -> Result<G, E>,
         log: &mut Bounded,
-    ) -> Result<String, ImageError> {
+    ) -> Result<String, Error> {
         let steps = self.order.recipe.steps();
         let mut before = Before::default();
         let mut image = self.base.id.clone().unwrap_or_default();
@@ -58,8 +58,8 @@ impl Bench<'_> {
         step: &Step,
         last: bool,
         before: &mut Before,
-    ) -> Result<String, ImageError> {
-        let host = self.staged.canonicalize().map_err(ImageError::file("find", self.staged))?;
+    ) -> Result<String, Error> {
+        let host = self.staged.canonicalize().map_err(Error::file("find", self.staged))?;
         let mut spec = self.spec(image, Role::Build);
         spec.binds = vec![Bind { host, inside: PACKAGES, writable: false }];
         with_sandbox(self.docker, &spec, guard, async |sandbox| {
@@ -72,11 +72,10 @@ impl Bench<'_> {
             }
             log.push(format!("\n$ {}\n", step.argv.join(" ")).as_bytes());
             let command = Command { argv: &step.argv, env: step.env.clone(), keep: self.order.limits.log };
-            let output = sandbox.run(command).await?;
-            log.push(output.transcript.text().as_bytes());
+            let output = sandbox.run_into(command, log).await?;
             if output.exit != 0 {
                 let command = format!("{} install", step.ecosystem.as_str());
-                return Err(ImageError::Step { command, exit: output.exit, words: output.words() });
+                return Err(Error::Step { command, exit: output.exit, words: output.words() });
             }
             let comment = format!("taskforge: {} packages", step.ecosystem.as_str());
             sandbox.commit(self.config(last), &comment).await
@@ -89,7 +88,7 @@ impl Bench<'_> {
         guard: &impl Fn() -> Result<G, E>,
         image: &str,
         before: &Before,
-    ) -> Result<(), ImageError> {
+    ) -> Result<(), Error> {
         let mut spec = self.spec(image, Role::Probe);
         spec.read_only = true;
         with_sandbox(self.docker, &spec, guard, async |sandbox| {
@@ -105,12 +104,12 @@ impl Bench<'_> {
                 found.extend(readback::differences("Python package", wheels, &wanted, &after));
             }
             if !found.is_empty() {
-                return Err(ImageError::ReadBack { differences: found });
+                return Err(Error::ReadBack { differences: found });
             }
             let after = readback::setuid(sandbox).await?;
             let before = before.setuid.clone().unwrap_or_default();
             let new: Vec<String> = after.difference(&before).cloned().collect();
-            if new.is_empty() { Ok(()) } else { Err(ImageError::Setuid { files: new }) }
+            if new.is_empty() { Ok(()) } else { Err(Error::Setuid { files: new }) }
         })
         .await
     }

@@ -2,7 +2,7 @@
 //! exact names only: apt itself would read an unknown name with a dot in it as a regular expression and select
 //! hundreds.
 
-use super::super::error::ImageError;
+use super::super::error::Error;
 use super::super::lock::Lock;
 use super::super::output::Output;
 use super::super::pins::{AptPin, shown_url};
@@ -22,7 +22,7 @@ pub(super) async fn resolve(
     order: &ResolveOrder<'_>,
     package: &AptPackage,
     mut env: Vec<(String, String)>,
-) -> Result<Resolution, ImageError> {
+) -> Result<Resolution, Error> {
     env.push(("DEBIAN_FRONTEND".to_owned(), "noninteractive".to_owned()));
     let run = async |argv: &[String]| sandbox.run(Command { argv, env: env.clone(), keep: KEEP }).await;
 
@@ -55,7 +55,7 @@ pub(super) async fn resolve(
     }
     let lines = output.stdout.whole();
     let lines =
-        lines.ok_or(ImageError::TooMuchOutput { command: "apt-get install --print-uris".to_owned(), limit: KEEP })?;
+        lines.ok_or(Error::TooMuchOutput { command: "apt-get install --print-uris".to_owned(), limit: KEEP })?;
     let pins = read_uris(&String::from_utf8_lossy(&lines))?;
     if !pins.iter().any(|pin| pin.name == package.name()) {
         let reason = format!("`{}` is already in the base image; nothing needs to be granted", package.name());
@@ -66,7 +66,7 @@ pub(super) async fn resolve(
         return Ok(unresolvable(Cause::Conflict, reason));
     }
     let lock = Lock::new(order.approved.pip().to_vec(), pins);
-    lock.map(Resolution::Lock).map_err(|e| ImageError::format("apt's answer", e.to_string()))
+    lock.map(Resolution::Lock).map_err(|e| Error::format("apt's answer", e.to_string()))
 }
 
 fn same(old: &AptPin, new: &AptPin) -> bool {
@@ -87,9 +87,9 @@ fn cause(output: &Output) -> Cause {
 }
 
 /// Reads lines of `'URL' name_version_arch.deb size SHA256:digest`, as `apt-get --print-uris` writes them.
-pub(super) fn read_uris(text: &str) -> Result<Vec<AptPin>, ImageError> {
+pub(super) fn read_uris(text: &str) -> Result<Vec<AptPin>, Error> {
     let lines = text.lines().filter(|l| !l.trim().is_empty());
-    lines.map(|l| read_uri(l).ok_or_else(|| ImageError::format("apt's answer", format!("line {l:?}")))).collect()
+    lines.map(|l| read_uri(l).ok_or_else(|| Error::format("apt's answer", format!("line {l:?}")))).collect()
 }
 
 fn read_uri(line: &str) -> Option<AptPin> {

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::super::error::ImageError;
+use super::super::error::Error;
 use super::super::lock::Lock;
 use super::super::output::Output;
 use super::super::pins::{PipPin, shown_url};
@@ -72,7 +72,7 @@ pub(super) async fn resolve(
     order: &ResolveOrder<'_>,
     package: &PipPackage,
     mut env: Vec<(String, String)>,
-) -> Result<Resolution, ImageError> {
+) -> Result<Resolution, Error> {
     env.push(("HOME".to_owned(), "/tmp".to_owned()));
     env.extend(order.pip_index.map(|url| ("PIP_INDEX_URL".to_owned(), url.to_owned())));
     let mut argv: Vec<String> = DRY_RUN.map(str::to_owned).to_vec();
@@ -84,19 +84,18 @@ pub(super) async fn resolve(
         return explain(sandbox, order, env, &output).await;
     }
     let report = output.stdout.whole();
-    let report =
-        report.ok_or(ImageError::TooMuchOutput { command: "pip install --dry-run".to_owned(), limit: REPORT })?;
+    let report = report.ok_or(Error::TooMuchOutput { command: "pip install --dry-run".to_owned(), limit: REPORT })?;
     let pins = read_report(&report)?;
     if !pins.iter().any(|pin| pin.name == package.name().as_str()) {
-        return Err(ImageError::format("pip's report", format!("it does not hold `{}`", package.name())));
+        return Err(Error::format("pip's report", format!("it does not hold `{}`", package.name())));
     }
     let pins = keep_approved(order.approved, pins);
     let lock = Lock::new(pins, order.approved.apt().to_vec());
-    lock.map(Resolution::Lock).map_err(|e| ImageError::format("pip's report", e.to_string()))
+    lock.map(Resolution::Lock).map_err(|e| Error::format("pip's report", e.to_string()))
 }
 
-pub(super) fn read_report(bytes: &[u8]) -> Result<Vec<PipPin>, ImageError> {
-    let wrong = |reason: String| ImageError::format("pip's report", reason);
+pub(super) fn read_report(bytes: &[u8]) -> Result<Vec<PipPin>, Error> {
+    let wrong = |reason: String| Error::format("pip's report", reason);
     let report: Report = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
     if report.version != "1" {
         return Err(wrong(format!("format {:?} is not known", report.version)));
@@ -136,7 +135,7 @@ async fn explain(
     order: &ResolveOrder<'_>,
     env: Vec<(String, String)>,
     output: &Output,
-) -> Result<Resolution, ImageError> {
+) -> Result<Resolution, Error> {
     let text = output.stderr.text();
     let Some(requirement) = missing(&text) else {
         return Ok(match cause(&text) {
