@@ -40,7 +40,7 @@ pub enum Error {
     #[error(transparent)]
     Container(#[from] crate::container::Error),
     #[error(transparent)]
-    Image(#[from] crate::image::ImageError),
+    Image(#[from] crate::image::Error),
     #[error(transparent)]
     Policy(#[from] crate::gate::PolicyError),
     #[error(transparent)]

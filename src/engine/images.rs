@@ -37,7 +37,7 @@ pub(crate) fn built(docker: &Docker, recipe: &Digest) -> Result<Option<String>, 
     let tag = ImageName::parse(&format!("taskforge/agent:{}", recipe.short())).map_err(Error::ImageRef)?;
     let Some(found) = docker.wait(|engine| engine.image_inspect(&tag))? else { return Ok(None) };
     // Another recipe under the same twelve digits is not this one.
-    let same = found.labels.get(image::RECIPE_LABEL).map(String::as_str) == Some(recipe.as_str());
+    let same = found.labels.get(image::LABEL).map(String::as_str) == Some(recipe.as_str());
     Ok(same.then_some(found.id))
 }
 
@@ -195,6 +195,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
         "--run".into(),
         store.run().as_str().into(),
     ];
+    store.commit(TICK, Command::Building { recipe: recipe.clone() })?;
     image::detached::spawn(&program, &args, &registry.layout().local().join("build.out"))?;
     // Until the child has its lock, a second look would start a second child: wait for the lock, or for the child's
     // quick end, but not for the build.
@@ -241,7 +242,9 @@ pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Buil
         StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
     };
     let engine = docker.engine()?;
-    docker.wait(|_| image::run_build(engine.docker(), &order, &guard))
+    // A large commit takes longer than the usual answer may.
+    let patient = engine.patient();
+    docker.wait(|_| image::run_build(&patient, &order, &guard))
 }
 
 /// Ends build processes: those that hold an image's lock.

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use serde::Serialize;
 
 use crate::registry::{DriveLock, Registry};
@@ -84,8 +83,8 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
             store.commit(TICK, Command::Started { node, attempt, container_id }).map(drop)
         }
         Action::Collect { node, attempt, how } => collect::collect(store, docker, state, &node, attempt, how),
-        Action::Stop { container, .. } => docker.wait(|engine| engine.stop(&container, 2)),
-        Action::Remove { container } => docker.wait(|engine| engine.remove(&container)),
+        Action::Stop { container, .. } => docker.wait(|engine| engine.stop(&container, 2)).map(drop),
+        Action::Remove { container } => docker.wait(|engine| engine.remove(&container)).map(drop),
         Action::PublishPolicy => gate::publish(store, state).map(drop),
         Action::StopGate => gate::stop(store, docker, state),
         Action::CompleteWait { node } => store.commit(TICK, Command::ConditionMet { node }).map(drop),

@@ -131,7 +131,7 @@ impl Spec<'_> {
                 pids_limit: Some(self.limits.pids),
                 cap_drop: Some(vec!["ALL".to_owned()]),
                 cap_add: root.then(|| CAPABILITIES.map(str::to_owned).to_vec()),
-                security_opt: Some(vec!["no-new-privileges".to_owned()]),
+                security_opt: Some(crate::container::security_options()),
                 readonly_rootfs: Some(self.read_only),
                 tmpfs: self.read_only.then(|| HashMap::from([("/tmp".to_owned(), "size=64m,mode=1777".to_owned())])),
                 ulimits: Some(vec![ResourcesUlimits { name: Some("core".to_owned()), soft: Some(0), hard: Some(0) }]),

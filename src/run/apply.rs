@@ -89,6 +89,7 @@ impl State {
             applied_controls: Vec::new(),
             notified: std::collections::BTreeSet::new(),
             gate_up: false,
+            images_built: 0,
             created_at: at,
             updated_at: at,
             last_event: "run.created".to_owned(),
@@ -138,6 +139,7 @@ impl State {
             Event::InputRejected { input, .. } => {
                 self.ingested.insert(input.clone());
             }
+            Event::ImageBuilding { .. } => self.images_built += 1,
             Event::JournalVoided {} => {}
             Event::NodeReady { .. }
             | Event::NodeReset { .. }

@@ -56,6 +56,8 @@ pub enum Command {
         recipe: Digest,
         image: String,
     },
+    /// Its build is about to be started.
+    Building { recipe: Digest },
     ImageFailed {
         recipe: Digest,
         reason: String,

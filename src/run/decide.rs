@@ -85,6 +85,12 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             });
             Ok(events.map(|id| Event::CapabilityApplied { id: id.clone(), image: image.clone() }).collect())
         }
+        Command::Building { recipe } => {
+            if approved_with(state, &recipe).is_empty() {
+                return Err(Refusal::NoSuchImage { recipe });
+            }
+            Ok(vec![Event::ImageBuilding { recipe }])
+        }
         Command::ImageFailed { recipe, reason } => {
             let failed = approved_with(state, &recipe);
             Ok(failed.into_iter().map(|id| Event::CapabilityFailed { id, reason: reason.clone() }).collect())

@@ -85,6 +85,9 @@ pub enum Event {
     #[serde(rename = "capability.failed")]
     CapabilityFailed { id: RequestId, reason: String },
 
+    /// A build was started for an approved set.
+    #[serde(rename = "image.building")]
+    ImageBuilding { recipe: Digest },
     /// The last container of the run is gone and its gate with it.
     #[serde(rename = "gate.stopped")]
     GateStopped { traffic: Option<TrafficHead> },
@@ -280,6 +283,7 @@ pub fn is_known(name: &str) -> bool {
         "capability.denied",
         "capability.applied",
         "capability.failed",
+        "image.building",
         "gate.stopped",
         "control.applied",
         "control.rejected",
@@ -439,6 +443,7 @@ impl Event {
             Self::CapabilityDenied { id, decision } => format!("Request {id} was denied by {}.", decision.by),
             Self::CapabilityApplied { id, image } => format!("Request {id} is in force: image {image}."),
             Self::CapabilityFailed { id, reason } => format!("Request {id} could not be applied: {reason}"),
+            Self::ImageBuilding { recipe } => format!("Image {} is being built.", recipe.short()),
             Self::GateStopped { .. } => "The gate is stopped.".to_owned(),
             Self::ControlApplied { action, .. } => format!("Control {action} was applied."),
             Self::ControlRejected { id, reason } => format!("Control {id} was rejected: {reason}"),

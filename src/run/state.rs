@@ -34,6 +34,9 @@ pub struct State {
     pub notified: BTreeSet<RequestId>,
     /// A gate container may exist: true from the first intent to start an agent until the gate is gone.
     pub gate_up: bool,
+    /// Builds that this run started; none where the images it needs were there.
+    #[serde(default)]
+    pub images_built: u32,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub last_event: String,
