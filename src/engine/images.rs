@@ -275,7 +275,7 @@ fn extra_ca(registry: &Registry) -> Result<Option<PathBuf>, Error> {
         ExtraCa::File(path) => image::ca::ExtraCa::File(path.clone()),
     };
     let Some(bundle) = image::ca::bundle(&setting)? else { return Ok(None) };
-    let path = registry.layout().local().join("ca-bundle.pem");
+    let path = registry.layout().bin().join("ca-bundle.pem");
     write_if_changed(&path, &bundle)?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     std::fs::set_permissions(&path, readable)
