@@ -1,7 +1,7 @@
 //! `taskforge init`: a new registry. Never touches one that exists.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::{Error, Result};
 use super::project::{write_durable, write_durable_new};
@@ -77,7 +77,7 @@ impl Registry {
     }
 }
 
-fn write_starter(path: &PathBuf, text: &str) -> Result<()> {
+fn write_starter(path: &Path, text: &str) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         return Ok(());
     }

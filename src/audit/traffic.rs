@@ -1,0 +1,85 @@
+//! The gate's records: one writer, so every line continues exactly what is before it.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::chain::{Step, Steps};
+use super::digest_of;
+use super::report::{Problem, Report, Traffic};
+use crate::registry::error::Result;
+use crate::registry::journal::chain::Chain;
+use crate::registry::journal::scan::Head;
+use crate::run::id::{Digest, RunId};
+
+const FILE: &str = "gate/traffic.jsonl";
+
+pub(super) fn verify(run: &RunId, bytes: &[u8], heads: &[Head], bodies: &Path, report: &mut Report) -> Result<()> {
+    let start = Chain::traffic(run);
+    let steps = Steps::of(start, bytes);
+    let mut seq = 0;
+    let mut head = Head { at: 0, digest: start.digest(), seq: 0 };
+    for step in &steps.lines {
+        if !step.whole {
+            report
+                .warnings
+                .push(at(step, "has no newline: it is being written, or was cut off and never acknowledged"));
+            break;
+        }
+        // Voided: what a crash tore, overwritten by spaces. The chain covers the spaces.
+        if step.text.iter().all(|byte| *byte == b' ') {
+            continue;
+        }
+        let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(step.text) else {
+            report.problems.push(at(step, "is not a JSON object"));
+            continue;
+        };
+        if !step.text.is_ascii() || step.text.first() != Some(&b'{') || step.text.last() != Some(&b'}') {
+            report.problems.push(at(step, "is not written as the gate writes its lines"));
+        }
+        seq += 1;
+        let number = |key: &str| record.get(key).and_then(Value::as_u64);
+        if number("seq") != Some(seq) {
+            report.problems.push(at(step, format!("has seq {:?} where {seq} is due", number("seq"))));
+            seq = number("seq").unwrap_or(seq);
+        }
+        if number("at") != Some(step.at) {
+            report.problems.push(at(step, format!("says that it stands at byte {:?}", number("at"))));
+        }
+        let prev = record.get("prev").and_then(Value::as_str);
+        if prev != steps.digest(step.at).map(Digest::as_str) {
+            report.problems.push(at(step, "does not continue what stands before it: bytes there have changed"));
+        }
+        if let Some(what) = record.get("body").map(|body| check_body(body, bodies)).transpose()?.flatten() {
+            report.problems.push(at(step, what));
+        }
+        head = Head { at: step.end(), digest: steps.digest(step.end()).cloned().unwrap_or(head.digest), seq };
+    }
+    for expected in heads {
+        if steps.digest(expected.at) != Some(&expected.digest) {
+            let what = format!("has other first {} bytes than the journal says, or fewer", expected.at);
+            report.problems.push(Problem::of(FILE, 0, 0, what));
+        }
+    }
+    report.traffic = Some(Traffic { records: seq, head });
+    Ok(())
+}
+
+/// A body is stored under its digest, beside the records. One that retention removed is missing, which is not wrong.
+fn check_body(body: &Value, bodies: &Path) -> Result<Option<String>> {
+    let Some(name) = body.get("sha256").and_then(Value::as_str) else { return Ok(None) };
+    let Ok(expected) = Digest::parse(name) else {
+        return Ok(Some("names a body by something that is no digest".to_owned()));
+    };
+    if !bodies.is_dir() {
+        return Ok(None);
+    }
+    match digest_of(bodies, Path::new(expected.as_str()))? {
+        Some(found) if found != expected => Ok(Some(format!("names body {}, which has changed", expected.short()))),
+        _ => Ok(None),
+    }
+}
+
+fn at(step: &Step<'_>, what: impl Into<String>) -> Problem {
+    Problem::of(FILE, step.line, step.at, what)
+}
