@@ -106,7 +106,7 @@ fn other_programs_write_without_the_lock() {
                 let (room, done) = (&room, &done);
                 scope.spawn(move || {
                     let mut written = 0;
-                    while !done.load(Ordering::SeqCst) {
+                    while !done.load(Ordering::SeqCst) && written < 150 {
                         // Every other line in two writes, as a buffered program's long lines come.
                         if (written + index) % 2 == 0 {
                             room.foreign(FOREIGN);
@@ -116,7 +116,7 @@ fn other_programs_write_without_the_lock() {
                             room.foreign(second);
                         }
                         written += 1;
-                        std::thread::sleep(Duration::from_micros(300));
+                        std::thread::sleep(Duration::from_millis(1));
                     }
                     written
                 })
