@@ -118,7 +118,9 @@ impl StagedRun<'_> {
     /// [`Error::RunExists`] if another process was faster; those of the file system. The run then does not exist, except
     /// when only the last sync failed: it then exists and may be gone after a power cut.
     pub fn publish(mut self) -> Result<()> {
-        sync_tree(self.layout.root())?;
+        // The journal's first batch is on disk already.
+        let synced = self.head.as_ref().map(|_| self.layout.journal());
+        sync_tree(self.layout.root(), synced.as_deref())?;
         let runs = self.registry.layout().runs();
         let target = self.registry.layout().run(&self.run);
         match disk::rename_new(self.layout.root(), target.root()) {
@@ -147,15 +149,15 @@ impl Drop for StagedRun<'_> {
     }
 }
 
-/// Syncs every file and folder below and including `folder`, children first.
-fn sync_tree(folder: &Path) -> Result<()> {
+/// Syncs every file and folder below and including `folder`, children first, and leaves out the file `synced`.
+fn sync_tree(folder: &Path, synced: Option<&Path>) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
         let entry = entry.map_err(Error::io("list", folder))?;
         let path = entry.path();
         let kind = entry.file_type().map_err(Error::io("look at", &path))?;
         if kind.is_dir() {
-            sync_tree(&path)?;
-        } else {
+            sync_tree(&path, synced)?;
+        } else if synced != Some(&path) {
             let file = disk::open_read(&path).map_err(Error::io("open", &path))?;
             disk::sync(&file, &path).map_err(Error::io("sync", &path))?;
         }
@@ -176,10 +178,10 @@ fn sweep(tmp: &Path) {
         if !ours || !old(&path) {
             continue;
         }
-        if let Ok(folder) = disk::open_dir(&path) {
-            if flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                let _ = fs::remove_dir_all(&path);
-            }
+        if let Ok(folder) = disk::open_dir(&path)
+            && flock(&folder, FlockOperation::NonBlockingLockExclusive).is_ok()
+        {
+            let _ = fs::remove_dir_all(&path);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! `taskforge init`: a new registry. Never touches one that exists.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::error::{Error, Result};
 use super::project::{write_durable, write_durable_new};
-use super::{Registry, disk, make_folder};
+use super::{Registry, make_folder};
 
 /// What a new registry is made with.
 #[derive(Debug, Clone, Default)]
@@ -64,7 +64,7 @@ impl Registry {
         }
         write_starter(&root.join(".gitignore"), GITIGNORE)?;
         write_starter(&root.join(".gitattributes"), GITATTRIBUTES)?;
-        // Last: a registry is one when this file stands, and two `init` at once make one.
+        // Last, with a sync of the folder: a registry is one when this file stands, and two `init` at once make one.
         let config = config_text(options.config.as_deref());
         match write_durable_new(&layout.config(), config.as_bytes()) {
             Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -72,12 +72,11 @@ impl Registry {
             }
             other => other?,
         }
-        disk::sync_dir(&root).map_err(Error::io("sync", &root))?;
         Ok(registry)
     }
 }
 
-fn write_starter(path: &PathBuf, text: &str) -> Result<()> {
+fn write_starter(path: &Path, text: &str) -> Result<()> {
     if path.symlink_metadata().is_ok() {
         return Ok(());
     }

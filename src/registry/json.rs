@@ -29,7 +29,7 @@ fn write<T: Serialize + ?Sized>(value: &T, pretty: bool) -> serde_json::Result<S
     let style = Ascii { pretty, depth: 0, filled: false };
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, style))?;
     // The formatter writes ASCII only.
-    String::from_utf8(bytes).map_err(|error| serde::ser::Error::custom(error))
+    String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
 struct Ascii {

@@ -28,7 +28,8 @@
 //! - A **torn** one is void. (a) Its bytes are saved to `events.torn` and synced. (b) A `journal.voided` event that names
 //!   its ranges and their digests is appended and synced; its `at` lies *before* the torn bytes, so its `prev` is right
 //!   whatever they become. (c) The torn bytes are overwritten by spaces, newlines kept, and synced. (d) Only then is
-//!   anything appended that covers them. A crash in (a) or (b) leaves a longer torn tail, which is voided as a whole; a
+//!   anything appended that covers them. A crash in (a) or (b) leaves a longer torn tail, which is voided as a whole (what
+//!   `events.torn` names counts as torn, even if (b) got as far as its leading newline); a
 //!   crash in (c) leaves a `journal.voided` behind the recorded head, whose ranges are blanked again (blanking twice
 //!   changes nothing); a crash in (d) is an ordinary torn batch.
 //!

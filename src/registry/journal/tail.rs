@@ -1,12 +1,15 @@
 //! What a journal finds behind the bytes it knows: other programs' lines, and what a crash left. The reasoning stands
 //! in the module above.
 
+use std::io;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::scan::{Head, Scan, VOIDED, Walk, voided_ranges};
 use super::{FORMAT, Journal, heads, read_from};
@@ -21,6 +24,15 @@ const GRACE: Duration = Duration::from_millis(2);
 const GRACES: u32 = 10;
 /// A crash leaves at most one thing to blank and one to void; more rounds mean that somebody else is writing.
 const ROUNDS: u32 = 6;
+
+/// A torn range, as `events.torn` and the voiding event name it.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    from: u64,
+    to: u64,
+    digest: Digest,
+}
 
 impl Journal {
     /// Takes in what stands behind `end` before a commit; whether the commit has to start with a newline.
@@ -100,14 +112,15 @@ impl Journal {
                 project::write_all(&self.file, &self.path, b"\n").map_err(Error::io("append to", &self.path))?;
                 continue;
             }
-            if walk.scan.torn.is_empty() {
+            let torn = merged(&walk.scan.torn, self.saved(&bytes, walk.scan.head.at)?);
+            if torn.is_empty() {
                 self.unsynced = false;
                 if kept.as_ref().map_or(0, |head| head.seq) != self.seq {
                     self.keep_head();
                 }
                 return Ok(walk.scan);
             }
-            self.void(&bytes, &walk.scan.torn, actor, now)?;
+            self.void(&bytes, &torn, actor, now)?;
         }
         Err(self.busy())
     }
@@ -147,11 +160,10 @@ impl Journal {
         if let Some(record) = scan.records.iter().find(|record| !known(record)) {
             return Err(newer(format!("event {:?}", record.event)));
         }
-        if let Some(head) = kept {
-            if walk.chain_at(head.at).is_none_or(|chain| chain.digest() != head.digest) {
-                let what = format!("its first {} bytes are not those that were on this machine", head.at);
-                return Err(self.integrity(what));
-            }
+        let stands = |head: &Head| walk.chain_at(head.at).is_some_and(|chain| chain.digest() == head.digest);
+        if let Some(head) = kept.filter(|head| !stands(head)) {
+            let what = format!("its first {} bytes are not those that were on this machine", head.at);
+            return Err(self.integrity(what));
         }
         self.end = scan.head.at;
         self.chain = walk.chain;
@@ -162,11 +174,13 @@ impl Journal {
 
     /// Voids torn bytes: saves them, then says so, each on disk before the next. Blanking them is up to [`Self::resync`].
     fn void(&mut self, bytes: &[u8], torn: &[Range<u64>], actor: &str, now: DateTime<Utc>) -> Result<()> {
-        let mut saved = Vec::new();
+        // A crash may have left a half line here as well.
+        let mut saved = vec![b'\n'];
         let mut ranges = Vec::new();
         for range in torn {
             let content = &bytes[span(range)];
-            let entry = json!({"from": range.start, "to": range.end, "digest": Digest::of(content).as_str()});
+            let entry = Saved { from: range.start, to: range.end, digest: Digest::of(content) };
+            let entry = serde_json::to_value(&entry).map_err(|source| Error::Encode { what: "a range", source })?;
             saved.extend_from_slice(entry.to_string().as_bytes());
             saved.push(b'\n');
             saved.extend_from_slice(content);
@@ -189,12 +203,37 @@ impl Journal {
         Ok(())
     }
 
+    /// The ranges behind `from` that were saved as torn and stand there still. A crash may have come between saving them
+    /// and voiding them, after the newline before the voiding event: a half line then looks like anybody's whole one.
+    fn saved(&self, bytes: &[u8], from: u64) -> Result<Vec<Range<u64>>> {
+        if bytes.len() as u64 == from {
+            return Ok(Vec::new());
+        }
+        let path = self.torn_path();
+        let saved = match disk::open_read(&path) {
+            Ok(file) => read_from(&file, &path, 0)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io("open", &path)(error)),
+        };
+        let entries = saved.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Saved>(line).ok());
+        let stands = |entry: &Saved| {
+            let content =
+                (entry.from >= from && entry.from <= entry.to).then(|| bytes.get(span(&(entry.from..entry.to))));
+            content.flatten().is_some_and(|content| Digest::of(content) == entry.digest)
+        };
+        Ok(entries.filter(stands).map(|entry| entry.from..entry.to).collect())
+    }
+
+    fn torn_path(&self) -> PathBuf {
+        self.path.with_file_name("events.torn")
+    }
+
     /// Appends to `events.torn`: per range a line of JSON that names it, then its bytes and a newline.
     fn save_torn(&self, bytes: &[u8]) -> Result<()> {
-        let path = self.path.with_file_name("events.torn");
+        let path = self.torn_path();
         let (file, new) = match disk::open_log(&path) {
             Ok(file) => (file, false),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 (disk::create_log(&path).map_err(Error::io("create", &path))?, true)
             }
             Err(error) => return Err(Error::io("open", &path)(error)),
@@ -230,6 +269,20 @@ fn blank(bytes: &mut [u8]) -> bool {
         changed = true;
     }
     changed
+}
+
+/// The union, in order; ranges with only a newline between them become one.
+fn merged(torn: &[Range<u64>], saved: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let mut all: Vec<Range<u64>> = torn.iter().cloned().chain(saved).collect();
+    all.sort_by_key(|range| range.start);
+    let mut union: Vec<Range<u64>> = Vec::new();
+    for range in all {
+        match union.last_mut() {
+            Some(last) if range.start <= last.end + 1 => last.end = last.end.max(range.end),
+            _ => union.push(range),
+        }
+    }
+    union
 }
 
 /// The same range for a slice. Every range here lies within bytes that are in memory.

