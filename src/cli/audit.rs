@@ -41,7 +41,8 @@ impl Audit {
 }
 
 fn summary(report: &audit::Report) -> String {
-    let traffic = report.traffic.as_ref().map_or(String::new(), |traffic| format!(", {} gate records", traffic.records));
+    let traffic =
+        report.traffic.as_ref().map_or(String::new(), |traffic| format!(", {} gate records", traffic.records));
     format!(
         "{}: {} lines, {} of ours, {} foreign{traffic}; head {} at byte {}\n",
         report.run,

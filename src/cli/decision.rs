@@ -46,7 +46,11 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
         };
         let decided = engine::decide_on(&registry, &waiting, answer.verdict, &digest, &comment)?;
         // The decision stands in the journal; that the run goes on at once is a courtesy that the next tick would do.
-        let ticked = if crate::registry::kill::read(registry.layout())?.is_some() { None } else { Some(engine::tick(&registry, &decided.run)) };
+        let ticked = if crate::registry::kill::read(registry.layout())?.is_some() {
+            None
+        } else {
+            Some(engine::tick(&registry, &decided.run))
+        };
         let _ = writeln!(text, "{} {} ({}).", capitalised(decided.verdict), waiting.what, digest.short());
         match &ticked {
             Some(Ok(ticked)) => {
@@ -55,7 +59,9 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
                 }
             }
             Some(Err(error)) => context.output.note(format!("warning: the run does not go on yet: {error}")),
-            None => context.output.note("The kill switch is on: the run goes on after `taskforge unlock` and a resume."),
+            None => {
+                context.output.note("The kill switch is on: the run goes on after `taskforge unlock` and a resume.")
+            }
         }
         results.push(json!({"decision": decided, "tick": ticked.and_then(Result::ok)}));
     }

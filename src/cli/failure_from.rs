@@ -19,8 +19,12 @@ impl From<registry::Error> for Failure {
             Error::NoRegistry { .. } | Error::NotARegistry { .. } => Self::new(Kind::NotFound, message)
                 .hint("`taskforge init DIR` makes one; `--registry DIR` or TASKFORGE_REGISTRY names one"),
             Error::AlreadyRegistry { .. } => Self::new(Kind::Conflict, message),
-            Error::ConfigSyntax { .. } | Error::ConfigValue { .. } | Error::BadPath { .. } => Self::new(Kind::Usage, message),
-            Error::RunNotFound { .. } => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
+            Error::ConfigSyntax { .. } | Error::ConfigValue { .. } | Error::BadPath { .. } => {
+                Self::new(Kind::Usage, message)
+            }
+            Error::RunNotFound { .. } => {
+                Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is")
+            }
             Error::RunExists { .. } => Self::new(Kind::Conflict, message).hint("choose another `--run-id`, or none"),
             Error::Locked { .. } => Self::new(Kind::Locked, message).hint("try again in a moment"),
             Error::Killed { .. } => Self::new(Kind::Killed, message)
@@ -29,7 +33,9 @@ impl From<registry::Error> for Failure {
                 let hint = format!("`taskforge audit verify {run}` says where; `git log` may say who");
                 Self::new(Kind::Integrity, message).hint(hint)
             }
-            Error::Newer { .. } => Self::new(Kind::Refused, message).hint("use the version that wrote it, or a newer one"),
+            Error::Newer { .. } => {
+                Self::new(Kind::Refused, message).hint("use the version that wrote it, or a newer one")
+            }
             Error::Remote { .. } => Self::new(Kind::Refused, message).hint("move the registry to a local disk"),
             _ => Self::new(Kind::Failed, message),
         }

@@ -13,12 +13,22 @@ use super::root::Context;
 use super::terminal::plain;
 
 /// Follows a run and ticks it whenever something can be done.
-pub(crate) fn drive(context: &Context<'_>, registry: &Registry, run: &RunId, until: Until) -> Result<ExitCode, Failure> {
+pub(crate) fn drive(
+    context: &Context<'_>,
+    registry: &Registry,
+    run: &RunId,
+    until: Until,
+) -> Result<ExitCode, Failure> {
     finish(context, run, engine::follow(registry, run, until, true, &mut |record| print(context, record))?)
 }
 
 /// Follows a run that something else ticks.
-pub(crate) fn watch(context: &Context<'_>, registry: &Registry, run: &RunId, until: Until) -> Result<ExitCode, Failure> {
+pub(crate) fn watch(
+    context: &Context<'_>,
+    registry: &Registry,
+    run: &RunId,
+    until: Until,
+) -> Result<ExitCode, Failure> {
     finish(context, run, engine::follow(registry, run, until, false, &mut |record| print(context, record))?)
 }
 

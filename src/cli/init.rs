@@ -7,6 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::failure::Failure;
+use crate::registry::config::TEMPLATE;
 use crate::registry::{InitOptions, Registry};
 
 use super::root::Context;
@@ -32,7 +33,13 @@ impl Init {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let folder = context.registry_flag().map_or(self.folder, std::path::Path::to_owned);
         let workflows = if self.bare { &[][..] } else { STARTERS };
-        let registry = Registry::init(&folder, &InitOptions { workflows: workflows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(), config: None })?;
+        let registry = Registry::init(
+            &folder,
+            &InitOptions {
+                workflows: workflows.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+                config: self.bare.then(|| TEMPLATE.replace("model = \"recorded\"", "model = \"llama3.2\"")),
+            },
+        )?;
         let root = registry.root().display().to_string();
         let value = json!({"registry": root, "id": registry.id()?});
         context.output.result(&value, || {

@@ -54,7 +54,8 @@ impl Llm {
                     let mut table =
                         Table::new(["NODE", "MODEL", "REQUESTS", "ANSWERED", "FAILED", "ABORTED", "TOKENS IN", "OUT"]);
                     for ((node, model), u) in &usage {
-                        let counts = [u.requests, u.answered, u.failed, u.aborted, u.prompt_tokens, u.completion_tokens];
+                        let counts =
+                            [u.requests, u.answered, u.failed, u.aborted, u.prompt_tokens, u.completion_tokens];
                         let [a, b, c, d, e, f] = counts.map(|count| count.to_string());
                         table.row([node.clone(), model.clone(), a, b, c, d, e, f]);
                     }
@@ -63,8 +64,10 @@ impl Llm {
             }
             Self::Log { .. } => {
                 let exchanges = traffic.exchanges();
-                let values: Vec<Value> =
-                    exchanges.iter().map(|(request, end)| json!({"request": record(request), "outcome": end.map(record)})).collect();
+                let values: Vec<Value> = exchanges
+                    .iter()
+                    .map(|(request, end)| json!({"request": record(request), "outcome": end.map(record)}))
+                    .collect();
                 context.output.result(&values, || {
                     let mut table = Table::new(["SEQ", "TIME", "NODE", "ATTEMPT", "MODEL", "PROVIDER", "OUTCOME"]);
                     for (request, end) in &exchanges {

@@ -7,7 +7,9 @@ pub fn operator() -> String {
     let name = ["TASKFORGE_OPERATOR", "SUDO_USER", "USER", "LOGNAME"]
         .into_iter()
         .filter_map(|variable| std::env::var(variable).ok())
-        .map(|name| name.chars().filter(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@')).collect::<String>())
+        .map(|name| {
+            name.chars().filter(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@')).collect::<String>()
+        })
         .find(|name| !name.is_empty())
         .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
     format!("operator:{}", name.chars().take(64).collect::<String>())

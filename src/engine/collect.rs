@@ -18,7 +18,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, policy};
+use super::{gate, ingest, policy};
 
 /// How much of a log is copied between two looks at the cursor, in bytes.
 const AT_ONCE: u64 = 4 << 20;
@@ -55,6 +55,8 @@ pub(crate) fn collect(
             }
         }
     }
+    // What it said last is journaled before its end: the gate wrote that before it answered.
+    ingest::take_inbox(store, store.load()?)?;
     let traffic = gate::traffic_head(store);
     let exit = json!({
         "node": node, "attempt": attempt, "container": live.plan.container, "how": describe_end(&how),

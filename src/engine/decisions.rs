@@ -50,9 +50,7 @@ pub struct Decided {
 /// [`Error::NothingWaits`], [`Error::Ambiguous`], or that the registry cannot be read.
 pub fn find_waiting(registry: &Registry, text: &str) -> Result<Waiting, Error> {
     let (waiting, _) = inbox(registry)?;
-    let fits = |item: &&Waiting| {
-        item.id.as_str().starts_with(text) || format!("{}/{}", item.run, item.node) == text
-    };
+    let fits = |item: &&Waiting| item.id.as_str().starts_with(text) || format!("{}/{}", item.run, item.node) == text;
     let found: Vec<&Waiting> = waiting.iter().filter(fits).collect();
     match found.as_slice() {
         [one] => Ok((*one).clone()),
@@ -136,8 +134,8 @@ pub fn decide_on(
     let path = registry.layout().decision(&waiting.id);
     store.commit_with(&by, |state, now| {
         let command = Command::Decide { id: waiting.id.clone(), verdict, decision: record.clone() };
-        let events = decide(state, command, now)
-            .map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
+        let events =
+            decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
         // The file first: a crash before the journal leaves a decision that the next tick takes up.
         registry::project::write_durable_new(&path, &bytes)?;
         Ok(events)

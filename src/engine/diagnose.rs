@@ -57,9 +57,7 @@ pub fn diagnose(registry: Option<&Registry>) -> Vec<Diagnosis> {
 fn static_binary() -> Diagnosis {
     let fix = "cargo build --release --target x86_64-unknown-linux-musl";
     match std::fs::read("/proc/self/exe") {
-        Ok(bytes) if binary::is_static(&bytes) => {
-            good("binary", format!("static, {:.1} MB", bytes.len() as f64 / 1e6))
-        }
+        Ok(bytes) if binary::is_static(&bytes) => good("binary", format!("static, {:.1} MB", bytes.len() as f64 / 1e6)),
         Ok(_) => bad("binary", "linked dynamically: no container could run it", fix),
         Err(error) => bad("binary", format!("cannot be read: {error}"), fix),
     }
@@ -127,11 +125,9 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
     found.push(disk(registry));
     found.push(match kill::read(registry.layout()) {
         Ok(None) => good("kill switch", "armed, and off"),
-        Ok(Some(kill)) => note(
-            "kill switch",
-            format!("ON since {}: {}", kill.at, kill.reason),
-            "taskforge unlock --reason …",
-        ),
+        Ok(Some(kill)) => {
+            note("kill switch", format!("ON since {}: {}", kill.at, kill.reason), "taskforge unlock --reason …")
+        }
         Err(error) => bad("kill switch", error.to_string(), ""),
     });
     if !registry.layout().kill_spare().exists() && !registry.layout().kill_file().exists() {
@@ -146,7 +142,11 @@ fn modes(registry: &Registry) -> Vec<Diagnosis> {
     let local = registry.layout().local();
     match std::fs::metadata(&local) {
         Ok(meta) if meta.permissions().mode() & 0o077 == 0 => vec![good("modes", ".taskforge is the operator's alone")],
-        Ok(_) => vec![bad("modes", format!("{} can be entered by others", local.display()), &format!("chmod 700 {}", local.display()))],
+        Ok(_) => vec![bad(
+            "modes",
+            format!("{} can be entered by others", local.display()),
+            &format!("chmod 700 {}", local.display()),
+        )],
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             vec![note("modes", ".taskforge is not there yet; the next command makes it", "")]
         }
@@ -159,7 +159,11 @@ fn disk(registry: &Registry) -> Diagnosis {
         Ok(found) => {
             let free = found.f_bavail.saturating_mul(found.f_frsize);
             let detail = format!("{:.1} GB free", free as f64 / 1e9);
-            if free < 1 << 30 { note("disk", format!("{detail}: less than 1 GiB"), "taskforge run list") } else { good("disk", detail) }
+            if free < 1 << 30 {
+                note("disk", format!("{detail}: less than 1 GiB"), "taskforge run list")
+            } else {
+                good("disk", detail)
+            }
         }
         Err(error) => bad("disk", error.to_string(), ""),
     }

@@ -34,7 +34,8 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
         Err(error) => return Err(error),
     };
     let name = agent_name(&state.created.registry, store.run(), node, number);
-    let deadline = Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));
+    let deadline =
+        Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));
     let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
     let mut plan = AttemptPlan { container: name, spec: Digest::of(b""), image, socket, deadline };
     let spec = spec(store, state, definition, container, number, &plan)?;
@@ -242,7 +243,8 @@ pub(crate) fn make_folder(path: &Path, mode: u32, owner: Option<(u32, u32)>) -> 
         return Err(io("create", std::io::Error::from(std::io::ErrorKind::NotADirectory)));
     }
     if meta.permissions().mode() & 0o7777 != mode {
-        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).map_err(|error| io("set the mode of", error))?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+            .map_err(|error| io("set the mode of", error))?;
     }
     if let Some((uid, gid)) = owner.filter(|_| rustix::process::geteuid().is_root()) {
         std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(|error| io("give away", error))?;

@@ -51,7 +51,9 @@ pub enum Error {
     ForeignContainer { name: String },
     #[error("node {0} has no container")]
     NoContainer(NodeId),
-    #[error("what node {node} attempt {attempt} was to be started with has changed since it was journaled (a setting, a folder, the binary)")]
+    #[error(
+        "what node {node} attempt {attempt} was to be started with has changed since it was journaled (a setting, a folder, the binary)"
+    )]
     SpecChanged { node: NodeId, attempt: u32 },
     #[error("image taskforge/agent:{} was removed; retry the node after it has been built again", recipe.short())]
     ImageGone { recipe: Digest },
@@ -94,7 +96,9 @@ impl Error {
     /// the machine being unable to run anything at the moment.
     pub(crate) fn is_of_the_node(&self) -> bool {
         match self {
-            Self::SpecChanged { .. } | Self::ImageGone { .. } | Self::Workflow(_) | Self::WorkflowChanged { .. } => true,
+            Self::SpecChanged { .. } | Self::ImageGone { .. } | Self::Workflow(_) | Self::WorkflowChanged { .. } => {
+                true
+            }
             Self::Container(error) => error.is_of_the_container(),
             Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
             Self::NoBaseImage(_) => true,

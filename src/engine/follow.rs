@@ -102,9 +102,8 @@ fn ending(state: &State, until: Until) -> Option<Ending> {
     if state.status == RunStatus::Paused {
         return Some(Ending::Stuck(format!("the run is paused: `taskforge control resume {}`", state.run)));
     }
-    let session = state.pairs().find(|(definition, node)| {
-        node.status == NodeStatus::Ready && definition.container.is_none()
-    });
+    let session =
+        state.pairs().find(|(definition, node)| node.status == NodeStatus::Ready && definition.container.is_none());
     session.map(|(definition, _)| {
         Ending::Stuck(format!("node {} is for an OpenClaw session, and none is configured", definition.id))
     })

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-
 use crate::container::{self, GateContainer, GateImage, Network, gate_name};
 use crate::gate::records;
 use crate::gate::{Policy, Status};
@@ -91,7 +90,10 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
-            return Err(Error::GateSilent { name, log: gate_log(docker, &gate_name(&state.created.registry, store.run())) });
+            return Err(Error::GateSilent {
+                name,
+                log: gate_log(docker, &gate_name(&state.created.registry, store.run())),
+            });
         }
         if begun.elapsed() > Duration::from_secs(1)
             && !docker

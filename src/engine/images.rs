@@ -18,18 +18,16 @@ use crate::run::id::{Digest, RequestId};
 use crate::run::state::{Request, State};
 
 use super::actor::TICK;
+use super::binary;
+use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::binary;
-use super::dispatch::START_PATIENCE;
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
     let name = ImageName::parse(reference).map_err(Error::ImageRef)?;
-    docker
-        .wait(|engine| engine.image_inspect(&name))?
-        .ok_or_else(|| Error::NoBaseImage(reference.to_owned()))
+    docker.wait(|engine| engine.image_inspect(&name))?.ok_or_else(|| Error::NoBaseImage(reference.to_owned()))
 }
 
 /// The id of the image of `recipe`, if it is built.
@@ -278,8 +276,11 @@ fn extra_ca(registry: &Registry) -> Result<Option<PathBuf>, Error> {
     let path = registry.layout().bin().join("ca-bundle.pem");
     write_if_changed(&path, &bundle)?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    std::fs::set_permissions(&path, readable)
-        .map_err(|source| Error::Io { action: "set the mode of", path: path.clone(), source })?;
+    std::fs::set_permissions(&path, readable).map_err(|source| Error::Io {
+        action: "set the mode of",
+        path: path.clone(),
+        source,
+    })?;
     Ok(Some(path))
 }
 

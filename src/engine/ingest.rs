@@ -15,7 +15,15 @@ use super::error::Error;
 use super::store::Store;
 
 /// Journals everything that lies ready. The state afterwards.
-pub(crate) fn ingest(store: &Store<'_>, mut state: State) -> Result<State, Error> {
+pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<State, Error> {
+    let state = take_inbox(store, state)?;
+    let state = decisions::take_files(store, state)?;
+    take_controls(store, state)
+}
+
+/// Journals what the gate wrote. Also what an attempt's end is judged by: a request that it made just before it ended
+/// has to be known first.
+pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, Error> {
     loop {
         let found = inbox::read(&store.layout())?;
         for rejected in found.rejected {
@@ -28,8 +36,7 @@ pub(crate) fn ingest(store: &Store<'_>, mut state: State) -> Result<State, Error
             break;
         }
     }
-    state = decisions::take_files(store, state)?;
-    take_controls(store, state)
+    Ok(state)
 }
 
 fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<State, Error> {
@@ -68,9 +75,11 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             capability: Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?,
             reason: text("reason", 4096)?,
         }),
-        inbox::Kind::Progress => {
-            Ok(Command::Progress { inbox: Some(message.id.to_string()), node: Some(node), message: text("message", 4096)? })
-        }
+        inbox::Kind::Progress => Ok(Command::Progress {
+            inbox: Some(message.id.to_string()),
+            node: Some(node),
+            message: text("message", 4096)?,
+        }),
         inbox::Kind::Result => {
             Ok(Command::Result { inbox: message.id.to_string(), node, result: Value::Object(message.body.clone()) })
         }

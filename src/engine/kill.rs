@@ -76,9 +76,10 @@ pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
 /// Removes containers until none is left. Whether the Engine could be asked.
 fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
     for _ in 0..20 {
-        let swept = registry.id().map_err(Error::from).and_then(|id| {
-            docker.wait(|engine| async move { engine.kill_all(&id).await })
-        });
+        let swept = registry
+            .id()
+            .map_err(Error::from)
+            .and_then(|id| docker.wait(|engine| async move { engine.kill_all(&id).await }));
         match swept {
             Ok(result) => {
                 let none_left = result.removed.is_empty() && result.failed.is_empty();

@@ -3,8 +3,8 @@
 //! lock while Docker, a build or the network is waited for.
 
 mod actor;
-pub mod binary;
 mod base;
+pub mod binary;
 mod collect;
 mod control;
 mod decisions;

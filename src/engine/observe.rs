@@ -44,7 +44,8 @@ fn containers(store: &Store<'_>, docker: &Docker, state: &State) -> Result<BTree
     for attempt in ended {
         let name = &attempt.plan.container;
         let Some(seen) = docker.wait(|engine| engine.inspect(name))? else { continue };
-        let ours = |owner: container::Labels| owner.registry == state.created.registry && owner.run == store.run().as_str();
+        let ours =
+            |owner: container::Labels| owner.registry == state.created.registry && owner.run == store.run().as_str();
         if !seen.owner().is_some_and(ours) {
             return Err(Error::ForeignContainer { name: name.clone() });
         }

@@ -84,9 +84,9 @@ pub(crate) fn frozen_workflow(store: &Store<'_>, state: &State) -> Result<Workfl
 
 /// A node's prompt with the run's parameters filled in.
 pub(crate) fn prompt_of(workflow: &Workflow, state: &State, node: &NodeId) -> Result<String, Error> {
-    let mut rendered = workflow.render(&state.created.params).map_err(|problems| {
-        Error::Usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-    })?;
+    let mut rendered = workflow
+        .render(&state.created.params)
+        .map_err(|problems| Error::Usage(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
     Ok(rendered.prompts.remove(node).unwrap_or_default())
 }
 

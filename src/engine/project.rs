@@ -14,7 +14,11 @@ use super::error::Error;
 pub(crate) fn write(layout: &RunLayout, state: &State, head: &Head) -> Result<(), Error> {
     for (path, text) in all(layout, state, head)? {
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|source| Error::Io { action: "create", path: folder.to_owned(), source })?;
+            std::fs::create_dir_all(folder).map_err(|source| Error::Io {
+                action: "create",
+                path: folder.to_owned(),
+                source,
+            })?;
         }
         write_if_changed(&path, text.as_bytes())?;
     }

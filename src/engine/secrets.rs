@@ -40,12 +40,8 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error
         move |source| Error::Io { action, path, source }
     };
     let _ = std::fs::remove_file(&path);
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o400)
-        .open(&path)
-        .map_err(io("create"))?;
+    let mut file =
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path).map_err(io("create"))?;
     std::io::Write::write_all(&mut file, &text).map_err(io("write"))?;
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::fchown(&file, Some(gate.0), Some(gate.1)).map_err(io("give away"))?;

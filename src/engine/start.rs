@@ -130,14 +130,14 @@ fn create(
     let mut events = vec![Event::RunCreated(Box::new(created.clone()))];
     let mut after = begin;
     for command in requests_of(&created) {
-        let more = decide(&after, command, now)
-            .map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
+        let more = decide(&after, command, now).map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
         for event in &more {
             after.apply(event, now).map_err(|source| Error::Fold { run: run.clone(), source })?;
         }
         events.extend(more);
     }
-    let settled = decide(&after, Command::Settle, now).map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
+    let settled =
+        decide(&after, Command::Settle, now).map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
     events.extend(settled);
     let drafts = events.iter().map(Event::to_draft).collect();
     let records = staged.begin_journal(drafts, &operator(), now)?;

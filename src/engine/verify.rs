@@ -1,13 +1,39 @@
 //! `audit verify`: what the journal says has to lie on disk, handed to the room that checks it.
 
-use crate::audit::{self, Expected};
-use crate::registry::Head;
-use crate::registry::Registry;
+use std::path::PathBuf;
+
+use crate::audit::{self, Expected, Problem};
+use crate::registry::{Head, Registry, decisions as decision_files};
 use crate::run::id::{Digest, RunId};
+use crate::run::review;
 use crate::run::state::State;
 
 use super::error::Error;
 use super::store::Store;
+
+/// Each decision's file has to be the one that took effect.
+fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> Result<(), Error> {
+    let of_requests =
+        state.requests.iter().filter_map(|request| Some((request.id.clone(), request.decision.as_ref()?)));
+    let of_nodes = state.pairs().filter_map(|(definition, node)| {
+        let last = crate::run::state::Node { approvals: node.approvals.checked_sub(1)?, ..node.clone() };
+        Some((review::approval_id(state, definition, &last), node.decision.as_ref()?))
+    });
+    let mut any = false;
+    for (id, decision) in of_requests.chain(of_nodes) {
+        any = true;
+        let name = format!("decisions/{id}.json");
+        match decision_files::read(&registry.layout().decision(&id))? {
+            Some(bytes) if Digest::of(&bytes) == decision.file => {}
+            Some(_) => report.problems.push(Problem::of(&name, 0, 0, "is not the decision that the journal names")),
+            None => report.problems.push(Problem::of(&name, 0, 0, "is gone; the journal names its digest")),
+        }
+    }
+    if any {
+        report.warnings.push(Problem::of("decisions", 0, 0, "are unproven: no signatures are configured"));
+    }
+    Ok(())
+}
 
 /// Proves the files of run `run` against its journal, and the journal against itself.
 ///
@@ -17,36 +43,24 @@ pub fn verify(registry: &Registry, run: &RunId) -> Result<audit::Report, Error> 
     let store = Store::open(registry, run)?;
     // A journal that does not fold is still walked byte by byte: the report says where it breaks.
     let state = store.load();
-    let expected = state.as_ref().map(|state| expected(&store, state)).unwrap_or_default();
-    let decided = expected.files.iter().any(|(path, _)| path.starts_with(registry.layout().decisions()));
+    let expected = state.as_ref().map(expected).unwrap_or_default();
     let mut report = audit::verify(registry, run, &expected)?;
-    if let Err(error) = state
-        && report.problems.is_empty()
-    {
-        report.problems.push(audit::Problem::of("events.jsonl", 0, 0, error.to_string()));
-    }
-    if decided {
-        let what = "decisions are unproven: no signatures are configured";
-        report.warnings.push(audit::Problem::of("decisions", 0, 0, what));
+    match state {
+        Ok(state) => decisions(registry, &state, &mut report)?,
+        Err(error) if report.problems.is_empty() => {
+            report.problems.push(Problem::of("events.jsonl", 0, 0, error.to_string()));
+        }
+        Err(_) => {}
     }
     Ok(report)
 }
 
-fn expected(store: &Store<'_>, state: &State) -> Expected {
-    let layout = store.layout();
-    let root = layout.root();
-    let mut files = vec![(layout.workflow(), state.created.workflow_digest.clone())];
-    files.extend(state.created.inputs.iter().map(|input| (root.join(&input.path), input.sha256.clone())));
-    for node in &state.nodes {
-        files.extend(node.artifacts.iter().map(|artifact| (root.join(&artifact.path), artifact.sha256.clone())));
-    }
-    let mut decisions: Vec<(std::path::PathBuf, Digest)> = Vec::new();
-    for request in &state.requests {
-        if let Some(decision) = &request.decision {
-            decisions.push((store.registry().layout().decision(&request.id), decision.file.clone()));
-        }
-    }
-    files.extend(decisions);
+fn expected(state: &State) -> Expected {
+    // Relative to the run's folder, as the journal has them.
+    let mut files = vec![(PathBuf::from("workflow.lock.md"), state.created.workflow_digest.clone())];
+    let outputs = state.nodes.iter().flat_map(|node| &node.artifacts);
+    let artifacts = state.created.inputs.iter().chain(outputs);
+    files.extend(artifacts.map(|artifact| (PathBuf::from(&artifact.path), artifact.sha256.clone())));
     let traffic = state
         .nodes
         .iter()

@@ -69,7 +69,9 @@ pub fn read(run: &RunLayout, id: &RunId) -> Result<Vec<Record>> {
 fn parse(line: &[u8], run: &RunId) -> Record {
     let read: std::result::Result<Record, _> = serde_json::from_slice(line);
     let why = match read {
-        Ok(record) if record.run_id == run.as_str() && !record.id.is_empty() && record.id.len() <= 256 => return record,
+        Ok(record) if record.run_id == run.as_str() && !record.id.is_empty() && record.id.len() <= 256 => {
+            return record;
+        }
         Ok(_) => "it is for another run, or has no id".to_owned(),
         Err(error) => error.to_string(),
     };

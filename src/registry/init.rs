@@ -88,7 +88,7 @@ fn write_starter(path: &Path, text: &str) -> Result<()> {
 
 fn config_text(given: Option<&str>) -> String {
     let id = format!("id = \"{}\"", ulid::Ulid::generate());
-    let template = given.unwrap_or(include_str!("config/template.toml"));
+    let template = given.unwrap_or(super::config::TEMPLATE);
     let mut found = false;
     let mut lines: Vec<&str> = template.lines().collect();
     for line in &mut lines {

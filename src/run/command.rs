@@ -57,7 +57,9 @@ pub enum Command {
         image: String,
     },
     /// Its build is about to be started.
-    Building { recipe: Digest },
+    Building {
+        recipe: Digest,
+    },
     ImageFailed {
         recipe: Digest,
         reason: String,

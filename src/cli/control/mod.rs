@@ -45,7 +45,8 @@ pub(crate) struct OfNode {
 impl Control {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let of_run = |action, args: OfRun| (args.run, Wanted { action, node: None, message: args.message });
-        let of_node = |action, args: OfNode| (args.run, Wanted { action, node: Some(args.node), message: args.message });
+        let of_node =
+            |action, args: OfNode| (args.run, Wanted { action, node: Some(args.node), message: args.message });
         let (run, wanted) = match self {
             Self::Pause(args) => of_run("pause", args),
             Self::Resume(args) => of_run("resume", args),

@@ -46,7 +46,9 @@ impl Logs {
                 for stream in ["stdout", "stderr"] {
                     let path = folder.join(format!("{stream}.log"));
                     if context.output.is_json() {
-                        values.push(json!({"node": definition.id, "attempt": attempt.number, "stream": stream, "path": path}));
+                        values.push(
+                            json!({"node": definition.id, "attempt": attempt.number, "stream": stream, "path": path}),
+                        );
                         continue;
                     }
                     let mut file = match std::fs::File::open(&path) {

@@ -77,7 +77,10 @@ fn waits_for(state: &State) -> Vec<String> {
     let mut who: Vec<String> =
         waiting_of(state).iter().map(|item| format!("a person: `taskforge approve {}`", item.id)).collect();
     if state.status == crate::run::status::RunStatus::Paused {
-        who.push(format!("a person: the run is paused ({}); `taskforge control resume {}`", state.status_reason, state.run));
+        who.push(format!(
+            "a person: the run is paused ({}); `taskforge control resume {}`",
+            state.status_reason, state.run
+        ));
     }
     if state.status.is_terminal() {
         return Vec::new();
@@ -104,7 +107,13 @@ fn text(state: &State) -> String {
             NodeStatus::Waiting => WAITING,
             _ => DIM,
         };
-        let _ = writeln!(text, "\n{style}{:<10}{style:#} {}  {}", node.status.as_str(), definition.id, plain(&definition.title));
+        let _ = writeln!(
+            text,
+            "\n{style}{:<10}{style:#} {}  {}",
+            node.status.as_str(),
+            definition.id,
+            plain(&definition.title)
+        );
         for attempt in &node.attempts {
             let end = match &attempt.end {
                 Some(end) if end.detail.is_empty() => format!("{:?}", end.outcome).to_lowercase(),
@@ -127,7 +136,14 @@ fn text(state: &State) -> String {
         text.push_str("\nAsked for\n");
     }
     for request in &state.requests {
-        let _ = writeln!(text, "  {}  {}  {}  {}", request.id, request.capability, request.status.as_str(), plain(&request.problem));
+        let _ = writeln!(
+            text,
+            "  {}  {}  {}  {}",
+            request.id,
+            request.capability,
+            request.status.as_str(),
+            plain(&request.problem)
+        );
     }
     for who in waits_for(state) {
         let _ = writeln!(text, "\nWaits for {who}");

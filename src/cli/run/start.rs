@@ -64,7 +64,9 @@ impl Start {
         if self.dry_run {
             let checked = engine::check_start(&registry, &start)?;
             let value = json!({"ok": true, "workflowId": checked.id, "nodes": checked.nodes.len()});
-            context.output.result(&value, || format!("{} would start with {} nodes.", checked.id, checked.nodes.len()))?;
+            context
+                .output
+                .result(&value, || format!("{} would start with {} nodes.", checked.id, checked.nodes.len()))?;
             return Ok(ExitCode::SUCCESS);
         }
         let started = engine::start(&registry, &start)?;

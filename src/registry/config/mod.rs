@@ -2,6 +2,7 @@
 //! value or a reference to nothing is an error; nothing falls back to something less safe.
 
 mod check;
+mod llm;
 mod nearest;
 mod units;
 
@@ -20,6 +21,7 @@ use super::error::{Error, Result};
 use super::layout::Layout;
 use crate::run::id::Digest;
 
+pub use self::llm::{Llm, ModelRule};
 pub use self::units::{parse_duration, parse_size};
 
 /// The largest `taskforge.toml`, in bytes.
@@ -60,19 +62,6 @@ pub enum Approvals {
     Unproven,
 }
 
-/// Models and who serves them.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub struct Llm {
-    /// The model of container nodes that name none.
-    pub model: Option<String>,
-    #[serde(default)]
-    pub providers: BTreeMap<String, Provider>,
-    /// The first that matches wins.
-    #[serde(default)]
-    pub models: Vec<ModelRule>,
-}
-
 /// One LLM upstream.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
@@ -98,15 +87,6 @@ pub enum ProviderKind {
     Replay,
     /// An OpenAI-compatible HTTP API.
     Openai,
-}
-
-/// `match` is a glob in which only `*` is special.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ModelRule {
-    #[serde(rename = "match")]
-    pub glob: String,
-    pub provider: String,
 }
 
 /// What agents run in.
@@ -230,6 +210,9 @@ impl Default for Limits {
         Self { attempts: 5, suspensions: 20, iterations: 30 }
     }
 }
+
+/// What `taskforge init` writes, up to the id.
+pub const TEMPLATE: &str = include_str!("template.toml");
 
 impl Config {
     /// Reads and checks the registry's file; the defaults if it has none.

@@ -1,0 +1,117 @@
+//! `[llm]`: models and who serves them.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Provider, ProviderKind, units};
+
+/// Models and who serves them.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(try_from = "Written")]
+pub struct Llm {
+    /// The model of container nodes that name none.
+    pub model: Option<String>,
+    pub providers: BTreeMap<String, Provider>,
+    /// The first that matches wins.
+    pub models: Vec<ModelRule>,
+}
+
+/// `match` is a glob in which only `*` is special.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModelRule {
+    #[serde(rename = "match")]
+    pub glob: String,
+    pub provider: String,
+}
+
+/// The table as it is written: the model may bring its endpoint along, so that one line changes both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Written {
+    model: Option<Model>,
+    #[serde(default)]
+    providers: BTreeMap<String, Provider>,
+    #[serde(default)]
+    models: Vec<ModelRule>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a model's name, or { name = \"…\", baseUrl = \"http://…/v1\" }")]
+enum Model {
+    Name(String),
+    Served(Served),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+struct Served {
+    name: String,
+    base_url: String,
+    key_file: Option<PathBuf>,
+    key_env: Option<String>,
+    #[serde(default = "super::five_minutes", deserialize_with = "units::duration")]
+    timeout: Duration,
+}
+
+/// The name of the provider that a model with an endpoint stands for.
+const OWN: &str = "model";
+
+impl TryFrom<Written> for Llm {
+    type Error = String;
+
+    fn try_from(written: Written) -> Result<Self, String> {
+        let Written { model, mut providers, mut models } = written;
+        let model = match model {
+            None => None,
+            Some(Model::Name(name)) => Some(name),
+            Some(Model::Served(served)) => {
+                if served.name.is_empty() || served.name.contains('*') {
+                    return Err("`llm.model.name` is empty, or holds a `*`".to_owned());
+                }
+                let provider = Provider {
+                    kind: ProviderKind::Openai,
+                    transcript: None,
+                    base_url: Some(served.base_url),
+                    key_file: served.key_file,
+                    key_env: served.key_env,
+                    timeout: served.timeout,
+                };
+                if providers.insert(OWN.to_owned(), provider).is_some() {
+                    return Err(format!("`llm.providers.{OWN}` is what `llm.model` with a `baseUrl` defines"));
+                }
+                models.insert(0, ModelRule { glob: served.name.clone(), provider: OWN.to_owned() });
+                Some(served.name)
+            }
+        };
+        Ok(Self { model, providers, models })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn one_line_changes_model_and_endpoint() {
+        let llm: Llm =
+            toml::from_str("model = { name = \"m\", baseUrl = \"http://127.0.0.1:1/v1\", keyEnv = \"K\" }").unwrap();
+        assert_eq!(llm.model.as_deref(), Some("m"));
+        assert_eq!(llm.models[0], ModelRule { glob: "m".to_owned(), provider: OWN.to_owned() });
+        assert_eq!(llm.providers[OWN].key_env.as_deref(), Some("K"));
+    }
+
+    #[test]
+    fn what_is_no_model_is_refused_with_both_forms() {
+        for wrong in
+            ["model = 3", "model = { name = \"m\" }", "model = { name = \"m\", baseUrl = \"u\", key = \"secret\" }"]
+        {
+            let error = toml::from_str::<Llm>(wrong).unwrap_err().to_string();
+            assert!(error.contains("a model's name, or"), "{error}");
+        }
+    }
+}
