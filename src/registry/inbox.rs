@@ -2,7 +2,7 @@
 //! read: bounded, a regular file, of the documented form. What is not is moved aside, where a person can look at it.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{AtFlags, Dir, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
@@ -189,12 +189,6 @@ fn move_aside(gate: &File, folder: &File, name: &[u8]) -> Result<(), Errno> {
 
 fn shown(name: &[u8]) -> String {
     name.escape_ascii().to_string().chars().take(100).collect()
-}
-
-/// Where rejected files lie, for the message that says so.
-#[must_use]
-pub fn rejected_folder(run: &RunLayout) -> PathBuf {
-    run.inbox_rejected()
 }
 
 #[cfg(test)]

@@ -22,8 +22,6 @@ const GITIGNORE: &str = "\
 .tmp-*
 .run.lock
 runs/*/gate/
-runs/*/inputs/
-runs/*/events.torn
 runs/*/nodes/*/workspace/
 runs/*/nodes/*/attempts/*/stdout.log
 runs/*/nodes/*/attempts/*/stderr.log
