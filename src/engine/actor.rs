@@ -11,8 +11,18 @@ pub fn operator() -> String {
             name.chars().filter(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@')).collect::<String>()
         })
         .find(|name| !name.is_empty())
+        .or_else(account)
         .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
     format!("operator:{}", name.chars().take(64).collect::<String>())
+}
+
+/// The account's name, from the only place a static binary can ask.
+fn account() -> Option<String> {
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
+    let own =
+        accounts.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f.get(2) == Some(&uid.as_str()));
+    own.and_then(|fields| fields.first().map(|name| (*name).to_owned()))
 }
 
 /// What the engine does by itself.

@@ -12,7 +12,7 @@ use crate::run::event::TrafficHead;
 use crate::run::state::State;
 
 use super::actor::TICK;
-use super::dispatch::make_folder;
+use super::dispatch::{START_PATIENCE, make_folder};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
@@ -104,6 +104,20 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
         }
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Brings back a gate that died while agents run: a restart of the Engine, or somebody's `docker rm`.
+pub(crate) fn restore(store: &Store<'_>, docker: &Docker, state: &State) -> Result<(), Error> {
+    publish(store, state)?;
+    let permit = StartPermit::acquire(store.registry(), START_PATIENCE)?;
+    ensure(store, docker, state, &permit)
+}
+
+/// Whether the gate's container runs.
+pub(crate) fn runs(store: &Store<'_>, docker: &Docker, state: &State) -> Result<bool, Error> {
+    let name = gate_name(&state.created.registry, store.run());
+    let seen = docker.wait(|engine| engine.inspect(&name))?;
+    Ok(seen.is_some_and(|seen| matches!(seen.state, container::State::Running)))
 }
 
 fn gate_log(docker: &Docker, name: &str) -> String {

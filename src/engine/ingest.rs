@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::registry::{controls, inbox};
 use crate::run::capability::Capability;
 use crate::run::command::{Command, Control};
+use crate::run::decide::decide;
 use crate::run::id::NodeId;
 use crate::run::state::State;
 
@@ -29,8 +30,9 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
         for rejected in found.rejected {
             state = store.commit(actor::TICK, Command::RejectInput { input: rejected.name, reason: rejected.why })?;
         }
-        for message in found.messages {
-            state = take(store, &state, &message)?;
+        // Messages of one node that lie beside each other are one batch: a flood costs a commit, not one each.
+        for messages in found.messages.chunk_by(|a, b| a.node == b.node) {
+            state = take(store, messages)?;
         }
         if !found.more {
             break;
@@ -39,20 +41,26 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
     Ok(state)
 }
 
-fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<State, Error> {
-    let command = command(state, message);
-    let (actor, command) = match command {
-        Ok(command) => (actor::agent(&message.node), command),
-        Err(reason) => (actor::TICK.to_owned(), Command::RejectInput { input: message.id.to_string(), reason }),
-    };
-    let state = match store.commit(&actor, command) {
-        Err(Error::Refused { refusal, .. }) => {
-            let reason = refusal.to_string();
-            store.commit(actor::TICK, Command::RejectInput { input: message.id.to_string(), reason })?
+fn take(store: &Store<'_>, messages: &[inbox::Message]) -> Result<State, Error> {
+    let Some(first) = messages.first() else { return store.load() };
+    let state = store.commit_with(&actor::agent(&first.node), |state, now| {
+        let mut state = state.clone();
+        let mut all = Vec::new();
+        for message in messages {
+            let reject = |reason: String| Command::RejectInput { input: message.id.to_string(), reason };
+            let wanted = command(&state, message).unwrap_or_else(reject);
+            let events =
+                decide(&state, wanted, now).or_else(|refusal| decide(&state, reject(refusal.to_string()), now));
+            for event in events.map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })? {
+                state.apply(&event, now).map_err(|source| Error::Fold { run: store.run().clone(), source })?;
+                all.push(event);
+            }
         }
-        other => other?,
-    };
-    inbox::remove(&store.layout(), &message.id)?;
+        Ok(all)
+    })?;
+    for message in messages {
+        inbox::remove(&store.layout(), &message.id)?;
+    }
     Ok(state)
 }
 

@@ -15,7 +15,7 @@ use crate::run::state::{RequestStatus, State};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{images, policy};
+use super::{gate, images, policy};
 
 pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Result<Observed, Error> {
     let now = Utc::now();
@@ -26,8 +26,10 @@ pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Resu
         let image = if killed { Image::Missing } else { image(store, docker, state, &recipe)? };
         images.insert(recipe, image);
     }
+    let gate_runs = state.live_attempts().next().is_some() && gate::runs(store, docker, state)?;
     Ok(Observed {
         now,
+        gate_runs,
         killed,
         containers,
         images,

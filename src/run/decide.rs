@@ -133,6 +133,11 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
         Command::GateStopped { traffic } => {
             Ok(if state.gate_up { vec![Event::GateStopped { traffic }] } else { Vec::new() })
         }
+        Command::Control { id: Some(id), .. } | Command::RejectControl { id, .. }
+            if state.applied_controls.contains(&id) =>
+        {
+            Ok(Vec::new())
+        }
         Command::Control { id, control } => {
             let mut events = control_events(state, &control)?;
             if let Some(id) = id {
@@ -251,7 +256,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         Outcome::Cancelled => {
             Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Cancelled, detail: detail.clone() })
         }
-        Outcome::Lost | Outcome::NotStarted if may_try_again(state, node) => {
+        Outcome::Lost if may_try_again(state, node) => {
             running.then(|| Event::NodeReady { node: id.clone(), why: ReadyReason::Lost, not_before: None })
         }
         _ => Some(match retry_at(definition, node, code, now) {

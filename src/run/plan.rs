@@ -24,6 +24,8 @@ pub struct Observed {
     pub images: BTreeMap<Digest, Image>,
     /// `file_exists` nodes whose file is there.
     pub files_there: BTreeSet<NodeId>,
+    /// Whether the gate's container runs; looked at while attempts live.
+    pub gate_runs: bool,
     /// Whether `gate/policy.json` says what [`State`] says.
     pub policy_is_current: bool,
     /// Whether somebody wants to be told of what waits.
@@ -106,6 +108,8 @@ pub enum Action {
         container: String,
     },
     PublishPolicy,
+    /// Bring back a gate that died under its agents.
+    StartGate,
     StopGate,
     CompleteWait {
         node: NodeId,
@@ -140,6 +144,9 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
     let starting = actions.iter().any(|action| matches!(action, Action::Dispatch { .. } | Action::Start { .. }));
     if live && !seen.policy_is_current && !starting {
         actions.push(Action::PublishPolicy);
+    }
+    if live && !seen.gate_runs && !starting && seen.containers.is_some() {
+        actions.push(Action::StartGate);
     }
     if state.gate_up && !live && !starting {
         actions.push(Action::StopGate);

@@ -188,6 +188,7 @@ struct World {
     builds: u32,
     starts: BTreeMap<String, u32>,
     policy_is_current: bool,
+    gate_died: bool,
 }
 
 impl World {
@@ -195,6 +196,7 @@ impl World {
         Observed {
             now: run.now,
             killed: false,
+            gate_runs: !self.gate_died,
             containers: Some(self.containers.clone()),
             images: run
                 .state
@@ -278,6 +280,7 @@ impl World {
                 self.containers.remove(&container);
             }
             Action::PublishPolicy => self.policy_is_current = true,
+            Action::StartGate => self.gate_died = false,
             Action::StopGate => {
                 run.command(Command::GateStopped { traffic: None }).unwrap();
             }
@@ -467,6 +470,30 @@ fn nothing_but_a_decision_completes_an_approval() {
         assert!(run.command(Command::Control { id: None, control }).is_err());
     }
     assert!(run.command(Command::ConditionMet { node: id }).is_err());
+}
+
+#[test]
+fn a_gate_that_died_under_its_agents_comes_back() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    world.gate_died = true;
+    world.tick(&mut run);
+    assert!(!world.gate_died);
+    world.exit(&run, "gather", 1);
+    world.gate_died = true;
+    world.tick(&mut run);
+    assert!(world.gate_died, "nobody needs it any more");
+}
+
+#[test]
+fn a_control_is_applied_once() {
+    let mut run = Journaled::demo();
+    let pause =
+        |id: &str| Command::Control { id: Some(id.to_owned()), control: Control::Pause { reason: String::new() } };
+    assert!(!run.command(pause("a")).unwrap().is_empty());
+    run.command(Command::Control { id: Some("b".to_owned()), control: Control::Resume }).unwrap();
+    assert!(run.command(pause("a")).unwrap().is_empty());
+    assert_eq!(run.state.status, RunStatus::Running);
 }
 
 #[test]
