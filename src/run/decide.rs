@@ -237,7 +237,6 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         // Found exited before its start was journaled: it did run.
         events.push(Event::NodeStarted { node: id.clone(), attempt, container_id: String::new() });
     }
-    let running = node.status == NodeStatus::Running || !events.is_empty();
     events.push(Event::AttemptEnded { node: id.clone(), attempt, end: ended });
     let next = match outcome {
         Outcome::Succeeded => {
@@ -257,7 +256,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Cancelled, detail: detail.clone() })
         }
         Outcome::Lost if may_try_again(state, node) => {
-            running.then(|| Event::NodeReady { node: id.clone(), why: ReadyReason::Lost, not_before: None })
+            Some(Event::NodeReady { node: id.clone(), why: ReadyReason::Lost, not_before: None })
         }
         _ => Some(match retry_at(definition, node, code, now) {
             Some(at) if may_try_again(state, node) => {

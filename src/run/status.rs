@@ -74,7 +74,8 @@ impl NodeStatus {
         use NodeStatus::{Completed, Failed, Pending, Ready, Running, Skipped, Waiting};
         match self {
             Pending => matches!(next, Ready | Failed | Skipped),
-            Ready => matches!(next, Running | Waiting | Failed | Skipped | Pending),
+            // Ready again, later: an attempt that never started is tried again.
+            Ready => matches!(next, Ready | Running | Waiting | Failed | Skipped | Pending),
             Running => matches!(next, Ready | Waiting | Completed | Failed | Skipped),
             Waiting => matches!(next, Ready | Running | Completed | Failed | Skipped),
             Failed | Skipped => matches!(next, Ready | Pending),

@@ -12,8 +12,8 @@ use super::capability::Capability;
 use super::command::{Command, Control, How, Seen, Verdict};
 use super::decide::decide;
 use super::definition::{
-    ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Runtime, Sessions, Users, WaitFor,
-    WaitKind,
+    ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime, Sessions, Users,
+    WaitFor, WaitKind,
 };
 use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Resolution};
 use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
@@ -92,9 +92,14 @@ impl Journaled {
     }
 
     fn demo() -> Self {
+        Self::demo_with(None)
+    }
+
+    fn demo_with(retry: Option<Retry>) -> Self {
+        let analyse = NodeDefinition { retry, ..node("analyse", NodeKind::SessionTurn, &["gather"]) };
         Self::new(vec![
             node("gather", NodeKind::SessionTurn, &[]),
-            node("analyse", NodeKind::SessionTurn, &["gather"]),
+            analyse,
             node("pause", NodeKind::Wait, &["gather"]),
             node("approve", NodeKind::Approval, &["analyse", "pause"]),
             node("wrap", NodeKind::Summary, &["approve"]),
@@ -519,6 +524,7 @@ enum Step {
     LoseStart(usize),
     BuildFails,
     Later(i64),
+    NotStarted(usize),
     Nonsense(usize, u32),
 }
 
@@ -535,6 +541,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..5_usize).prop_map(Step::LoseStart),
         1 => Just(Step::BuildFails),
         1 => (1..100_i64).prop_map(Step::Later),
+        1 => (0..5_usize).prop_map(Step::NotStarted),
         1 => (0..5_usize, 0..4_u32).prop_map(|(n, a)| Step::Nonsense(n, a)),
     ]
 }
@@ -610,6 +617,13 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             }
         }
         Step::Later(seconds) => run.now += Duration::seconds(seconds),
+        Step::NotStarted(n) => {
+            let Some((_, node)) = run.state.node(&id(n)) else { return };
+            let Some(live) = node.live().filter(|live| live.container_id.is_none()) else { return };
+            let (attempt, how) = (live.number, How::NotStarted { reason: "no image".to_owned() });
+            let seen = Seen { how, artifacts: Vec::new(), missing: Vec::new(), traffic: None, at: run.now };
+            run.command(Command::End { node: id(n), attempt, seen }).unwrap();
+        }
         Step::Nonsense(n, attempt) => {
             let how = How::Exited { code: 0, oom: false, timed_out: false };
             let seen = Seen { how, artifacts: Vec::new(), missing: Vec::new(), traffic: None, at: run.now };
@@ -628,7 +642,8 @@ proptest! {
     /// journal; after a tick there is nothing left to do; no container is started twice.
     #[test]
     fn any_history_is_consistent(steps in proptest::collection::vec(step(), 0..60)) {
-        let (mut run, mut world) = (Journaled::demo(), World::default());
+        let retry = Retry { limit: 2, backoff_ms: 1, max_backoff_ms: 1, on: Vec::new() };
+        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World::default());
         for (serial, step) in steps.into_iter().enumerate() {
             perform(&mut run, &mut world, step, serial as u64);
             if serial % 8 == 0 {
