@@ -82,6 +82,14 @@ fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
+/// Reads the body of a request that is refused whatever it holds: a client that finds the connection closed while it
+/// is still sending does not get to read why.
+pub(crate) async fn ignore(request: Request<Incoming>) {
+    if !request.headers().contains_key(EXPECT) {
+        discard(&mut request.into_body()).await;
+    }
+}
+
 async fn discard(body: &mut Incoming) {
     let discarding = async {
         let mut seen = 0;
