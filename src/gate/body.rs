@@ -23,7 +23,7 @@ const MOST_DISCARDED: usize = 128 << 20;
 /// Bodies up to this size need no room of their own, in bytes.
 const SMALL: u64 = 64 * 1024;
 /// What all larger bodies in flight may take together, in KiB.
-const ROOM: u32 = 32 * 1024;
+const ROOM: u32 = 16 * 1024;
 
 /// The memory that large bodies share.
 pub(crate) fn room() -> Arc<Semaphore> {

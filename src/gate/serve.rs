@@ -121,6 +121,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         asked: Asked::open(&options.dir)?,
         recorder,
         room: body::room(),
+        parsing: tokio::sync::Mutex::default(),
     });
     let mut doors = Doors::new(gate, options, client, status);
     loop {

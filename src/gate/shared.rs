@@ -22,6 +22,8 @@ pub(crate) struct Gate {
     pub(crate) turns: Arc<Turns>,
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,
+    /// Held while a large body is looked through.
+    pub(crate) parsing: tokio::sync::Mutex<()>,
 }
 
 impl Gate {

@@ -128,7 +128,12 @@ fn who_is_refused_gets_to_read_why_though_still_sending() {
     for (path, status) in [("/nowhere", 404), ("/taskforge/v1/hello", 405), ("http://a.example/x", 403)] {
         assert_eq!(super::http::request(&world.socket("a1"), "POST", path, &body).status, status);
     }
+    let mut open = world.client();
+    open.send("GET", "/taskforge/v1/hello", "", b"");
+    assert_eq!(open.answer().unwrap().status, 200);
     world.kill();
+    // What is open is cut; only then is what comes a new connection.
+    assert!(open.ended());
     assert_eq!(chat_bytes(&world, &body).status, 423);
 }
 
