@@ -23,7 +23,7 @@ const MOST_DISCARDED: usize = 128 << 20;
 /// Bodies up to this size need no room of their own, in bytes.
 const SMALL: u64 = 64 * 1024;
 /// What all larger bodies in flight may take together, in KiB.
-const ROOM: u32 = 32 * 1024;
+const ROOM: u32 = 16 * 1024;
 
 /// The memory that large bodies share.
 pub(crate) fn room() -> Arc<Semaphore> {
@@ -80,6 +80,14 @@ pub(crate) async fn read(
 
 fn length(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads the body of a request that is refused whatever it holds: a client that finds the connection closed while it
+/// is still sending does not get to read why.
+pub(crate) async fn ignore(request: Request<Incoming>) {
+    if !request.headers().contains_key(EXPECT) {
+        discard(&mut request.into_body()).await;
+    }
 }
 
 async fn discard(body: &mut Incoming) {

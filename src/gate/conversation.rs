@@ -1,6 +1,7 @@
 //! A node's conversation, rebuilt from the records: what a new attempt goes on with. The agent has no part in
 //! keeping it, so it cannot have changed it.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -83,9 +84,9 @@ impl Conversation {
         let mut order = Vec::new();
         for (id, content) in results {
             // The first result counts: it is what was acknowledged.
-            if !by_id.contains_key(&id) {
-                order.push(id.clone());
-                by_id.insert(id, content);
+            if let Entry::Vacant(place) = by_id.entry(id) {
+                order.push(place.key().clone());
+                place.insert(content);
             }
         }
         let id_of = |call: &Value| call.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-use super::gate::Gate;
 use super::kill::killed;
 use super::listener;
 use super::policy::{Attempt, Policy};
 use super::rules::Rules;
 use super::serve::GateOptions;
+use super::shared::Gate;
 use super::socket::Socket;
 use super::status::Status;
 use crate::provider::Keys;
@@ -92,8 +92,11 @@ impl Doors {
                 true
             }
             Err(reason) => {
+                let granted = before.denied.is_none();
                 if before.denied.as_deref() != Some(&reason) {
                     self.gate.rules.send_replace(Arc::new(before.deny(reason)));
+                }
+                if granted {
                     for door in self.open.values() {
                         door.socket.cut();
                         door.socket.drained().await;

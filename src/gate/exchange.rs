@@ -16,11 +16,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use super::body::Body;
-use super::gate::{Gate, Turn};
 use super::policy::Attempt;
 use super::records::{Entry, Kind, Payload, Sink};
 use super::refusal::Refusal;
+use super::shared::Gate;
 use super::socket::Socket;
+use super::turns::Turn;
 use crate::provider::{Answer, Events, Mask, Outcome, Outgoing, Provider, ProviderError};
 
 /// A plain answer up to this size is passed on only when all of it is there, in bytes: then a broken one can still
@@ -32,6 +33,8 @@ const AFTER_DONE: Duration = Duration::from_millis(500);
 const MOST_AFTER_DONE: usize = 64;
 /// The longest upstream message that stands in a record, in characters.
 const LONGEST_MESSAGE: usize = 1000;
+
+const EVENTS: &[u8] = b"text/event-stream";
 
 type Reply = oneshot::Sender<Result<Response<Body>, Refusal>>;
 
@@ -98,7 +101,7 @@ impl Exchange {
         };
         drop(room);
         match answer {
-            Ok(answer) => passage.pass(answer, reply).await,
+            Ok(answer) => passage.pass(name, answer, reply).await,
             Err(error) => {
                 let refusal = passage.fail(error).await;
                 let _ = reply.send(Err(refusal));
@@ -165,11 +168,18 @@ impl Passage {
         }
     }
 
-    async fn pass(mut self, answer: Answer, mut reply: Reply) {
+    async fn pass(mut self, provider: String, answer: Answer, mut reply: Reply) {
         let Answer { status, headers, mut body } = answer;
         self.status = Some(status);
         let headers = self.masked(headers);
-        let streamed = headers.get(CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"text/event-stream"));
+        if status.is_informational() {
+            let reason = format!("it answered with status {status}");
+            let refusal = self.fail(ProviderError::Cut { provider, reason }).await;
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let streamed = kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS));
         self.events = (streamed && status.is_success()).then(Events::default);
         let mut held = VecDeque::new();
         if self.events.is_none() {

@@ -43,6 +43,14 @@ pub struct Message {
     pub body: Map<String, Value>,
 }
 
+/// A file in the inbox.
+#[derive(Debug)]
+pub struct Found {
+    pub path: PathBuf,
+    /// What it says, or why it is no message.
+    pub message: Result<Message, Error>,
+}
+
 /// The folder of messages.
 #[derive(Debug, Clone)]
 pub struct Inbox {
@@ -56,11 +64,11 @@ impl Inbox {
         Self { folder: gate.join("inbox") }
     }
 
-    /// All messages, oldest first. A file that is no message stands as the error it gives; a missing folder is empty.
+    /// All messages, oldest first; a missing folder is empty.
     ///
     /// # Errors
     /// When the folder cannot be read.
-    pub fn list(&self) -> Result<Vec<(PathBuf, Result<Message, Error>)>, Error> {
+    pub fn list(&self) -> Result<Vec<Found>, Error> {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -77,7 +85,7 @@ impl Inbox {
         }
         // ULIDs sort by their time.
         paths.sort_unstable();
-        Ok(paths.into_iter().map(|path| (path.clone(), read(path))).collect())
+        Ok(paths.into_iter().map(|path| Found { message: read(path.clone()), path }).collect())
     }
 
     /// Stores a message durably.
@@ -142,8 +150,8 @@ impl Asked {
         durable::clean(&inbox.folder).map_err(Error::io("clean", &inbox.folder))?;
         durable::sync_folder(gate).map_err(Error::io("sync", gate))?;
         let mut state = State::default();
-        for (_, message) in inbox.list()? {
-            let Ok(message) = message else { continue };
+        for found in inbox.list()? {
+            let Ok(message) = found.message else { continue };
             let node = message.node.as_str().to_owned();
             if message.kind == Kind::Capability
                 && let Some(capability) = message.body.get("capability").and_then(Value::as_str)

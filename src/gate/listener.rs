@@ -11,7 +11,7 @@ use tokio::net::UnixListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::gate::Gate;
+use super::shared::Gate;
 use super::socket::Socket;
 use super::surface::{self, Session};
 

@@ -10,7 +10,6 @@ mod doors;
 mod durable;
 mod error;
 mod exchange;
-mod gate;
 mod inbox;
 mod kill;
 mod listener;
@@ -19,15 +18,17 @@ pub mod records;
 mod refusal;
 mod rules;
 mod serve;
+mod shared;
 mod socket;
 mod status;
 mod surface;
 mod transcript;
+mod turns;
 mod watch;
 
 pub use conversation::Conversation;
 pub use error::Error;
-pub use inbox::{Inbox, Kind as InboxKind, Message};
+pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
     Answer, Attempt, Brief, CapabilityRequest, Limits, ModelRule, Policy, PolicyError, ProviderSpec, RequestStatus,

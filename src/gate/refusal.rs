@@ -9,7 +9,10 @@ use crate::provider::ProviderError;
 
 /// An answer of the gate's own that is not a success.
 #[derive(Debug)]
-pub(crate) struct Refusal {
+pub(crate) struct Refusal(Box<Words>);
+
+#[derive(Debug)]
+struct Words {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -19,16 +22,16 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), hint: None, more: Map::new() }
+        Self(Box::new(Words { status, code, message: message.into(), hint: None, more: Map::new() }))
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.0.hint = Some(hint.into());
         self
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
-        self.more.insert(key.to_owned(), value.into());
+        self.0.more.insert(key.to_owned(), value.into());
         self
     }
 
@@ -72,19 +75,20 @@ impl Refusal {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "record_failed", message)
     }
 
-    pub(crate) const fn code(&self) -> &'static str {
-        self.code
+    pub(crate) fn code(&self) -> &'static str {
+        self.0.code
     }
 
     pub(crate) fn response(self) -> Response<Body> {
+        let words = *self.0;
         let mut error = Map::new();
-        error.insert("code".into(), self.code.into());
-        error.insert("message".into(), self.message.into());
-        if let Some(hint) = self.hint {
+        error.insert("code".into(), words.code.into());
+        error.insert("message".into(), words.message.into());
+        if let Some(hint) = words.hint {
             error.insert("hint".into(), hint.into());
         }
-        error.extend(self.more);
-        reply(self.status, &json!({ "error": error }))
+        error.extend(words.more);
+        reply(words.status, &json!({ "error": error }))
     }
 }
 

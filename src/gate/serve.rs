@@ -8,12 +8,13 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::doors::Doors;
-use super::gate::{Gate, Turns};
 use super::inbox::Asked;
 use super::policy::Policy;
 use super::records::{Recorder, RecorderOptions};
 use super::rules::Rules;
+use super::shared::Gate;
 use super::status::Status;
+use super::turns::Turns;
 use super::watch::Watch;
 use super::{Error, body};
 use crate::provider::{self, Keys};
@@ -120,6 +121,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         asked: Asked::open(&options.dir)?,
         recorder,
         room: body::room(),
+        parsing: tokio::sync::Mutex::default(),
     });
     let mut doors = Doors::new(gate, options, client, status);
     loop {

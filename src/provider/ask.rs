@@ -1,7 +1,10 @@
 //! What the body of a chat completion request says, as far as the gate has to know it. The body itself is passed on
 //! as it came.
 
+use std::collections::HashMap;
+
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use thiserror::Error;
 
@@ -22,6 +25,8 @@ pub enum AskError {
     Model,
     #[error("`messages` is not a list")]
     Messages,
+    #[error("the key {0:?} could be read as another one")]
+    Key(String),
 }
 
 /// A chat completion request as the gate sees it.
@@ -63,6 +68,7 @@ impl Ask {
     /// [`AskError`] for what is not such a request.
     pub fn parse(body: &[u8]) -> Result<Self, AskError> {
         check_complexity(body)?;
+        check_keys(body)?;
         let body: Body = serde_json::from_slice(body)?;
         if body.model.is_empty() || body.model.len() > LONGEST_MODEL {
             return Err(AskError::Model);
@@ -77,6 +83,20 @@ impl Ask {
             include_usage: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
             tools: body.tools.as_ref().and_then(Value::as_array).map_or(0, Vec::len),
         })
+    }
+}
+
+/// Some upstreams match keys without regard to case (Go's `encoding/json` does, and folds U+017F to `s`): to them
+/// `MODEL` after `model` would be another model than the one that was granted and recorded.
+fn check_keys(body: &[u8]) -> Result<(), AskError> {
+    const KNOWN: [&str; 5] = ["model", "messages", "tools", "stream", "stream_options"];
+    let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(body)?;
+    let ambiguous = |key: &&String| {
+        !key.is_ascii() || KNOWN.iter().any(|known| key.as_str() != *known && key.eq_ignore_ascii_case(known))
+    };
+    match keys.keys().find(ambiguous) {
+        None => Ok(()),
+        Some(key) => Err(AskError::Key(key.chars().take(64).collect())),
     }
 }
 
@@ -103,6 +123,16 @@ mod tests {
             assert!(Ask::parse(bad.as_bytes()).is_err(), "{bad}");
         }
         assert!(matches!(Ask::parse(&b"[".repeat(1000)), Err(AskError::TooComplex(_))));
+    }
+
+    #[test]
+    fn refuses_keys_that_another_parser_would_take_for_known_ones() {
+        for key in ["Model", "MODEL", "meſſages", "Stream", "strea\\u004d"] {
+            let body = format!("{{\"model\":\"m\",\"messages\":[],\"{key}\":\"x\"}}");
+            assert!(matches!(Ask::parse(body.as_bytes()), Err(AskError::Key(_))), "{key}");
+        }
+        let twice = br#"{"model":"m","messages":[],"mod\u0065l":"other"}"#;
+        assert!(matches!(Ask::parse(twice), Err(AskError::Json(_))));
     }
 
     proptest! {

@@ -3,7 +3,11 @@
 //!
 //! Whatever changes here changes the digest of every recorded transcript.
 
+use std::borrow::Cow;
+use std::io::{self, Write};
+
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::run::id::Digest;
 
@@ -11,65 +15,84 @@ use crate::run::id::Digest;
 /// of `{"messages": …, "tools": [names, sorted]}`, every string in `messages` normalised.
 #[must_use]
 pub fn messages_digest(messages: &Value, tools: Option<&Value>) -> Digest {
-    let mut text = String::from("{\"messages\":");
-    write_canonical(messages, true, &mut text);
-    text.push_str(",\"tools\":");
     let mut names: Vec<&str> = tools.and_then(Value::as_array).into_iter().flatten().filter_map(tool_name).collect();
     names.sort_unstable();
-    write_canonical(&Value::from(names), false, &mut text);
-    text.push('}');
-    Digest::of(text.as_bytes())
+    let mut hash = Hash(Sha256::new());
+    let written = (|| {
+        hash.write_all(b"{\"messages\":")?;
+        write_canonical(messages, true, &mut hash)?;
+        hash.write_all(b",\"tools\":")?;
+        write_canonical(&Value::from(names), false, &mut hash)?;
+        hash.write_all(b"}")
+    })();
+    debug_assert!(written.is_ok(), "hashing does not fail");
+    Digest::from_bytes(&hash.0.finalize().into())
 }
 
 fn tool_name(tool: &Value) -> Option<&str> {
     tool.get("function").unwrap_or(tool).get("name")?.as_str()
 }
 
+/// Large conversations are hashed as they are written, not put together first.
+struct Hash(Sha256);
+
+impl Write for Hash {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Canonical JSON: keys sorted, no spaces, members that are `null` left out (clients differ on whether they send
 /// them). `normalise` replaces in every string what differs from run to run.
 #[must_use]
 pub fn canonical(value: &Value, normalise: bool) -> String {
-    let mut text = String::new();
-    write_canonical(value, normalise, &mut text);
-    text
+    let mut text = Vec::new();
+    let written = write_canonical(value, normalise, &mut text);
+    debug_assert!(written.is_ok(), "writing into memory does not fail");
+    String::from_utf8(text).unwrap_or_default()
 }
 
-fn write_canonical(value: &Value, normalise: bool, out: &mut String) {
+fn write_canonical(value: &Value, normalise: bool, out: &mut impl Write) -> io::Result<()> {
     match value {
         Value::Array(items) => {
-            out.push('[');
+            out.write_all(b"[")?;
             for (i, item) in items.iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.write_all(b",")?;
                 }
-                write_canonical(item, normalise, out);
+                write_canonical(item, normalise, out)?;
             }
-            out.push(']');
+            out.write_all(b"]")
         }
         Value::Object(members) => {
             let mut members: Vec<_> = members.iter().filter(|(_, value)| !value.is_null()).collect();
             members.sort_unstable_by_key(|(key, _)| *key);
-            out.push('{');
+            out.write_all(b"{")?;
             for (i, (key, value)) in members.into_iter().enumerate() {
                 if i > 0 {
-                    out.push(',');
+                    out.write_all(b",")?;
                 }
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
-                write_canonical(value, normalise, out);
+                serde_json::to_writer(&mut *out, key)?;
+                out.write_all(b":")?;
+                write_canonical(value, normalise, out)?;
             }
-            out.push('}');
+            out.write_all(b"}")
         }
-        Value::String(text) if normalise => out.push_str(&Value::from(normalise_text(text)).to_string()),
-        other => out.push_str(&other.to_string()),
+        Value::String(text) if normalise => Ok(serde_json::to_writer(out, &normalise_text(text))?),
+        other => Ok(serde_json::to_writer(out, other)?),
     }
 }
 
 /// Replaces addresses (`0x7f…`), ULIDs, times of RFC 3339 and durations (`1.23s`) by `0xADDR`, `ULID`, `TIME`, `DUR`.
 #[must_use]
-pub fn normalise_text(text: &str) -> String {
+pub fn normalise_text(text: &str) -> Cow<'_, str> {
     let bytes = text.as_bytes();
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::new();
     let (mut at, mut copied) = (0, 0);
     while at < bytes.len() {
         match token(bytes, at) {
@@ -82,8 +105,11 @@ pub fn normalise_text(text: &str) -> String {
             None => at += 1,
         }
     }
+    if copied == 0 {
+        return Cow::Borrowed(text);
+    }
     out.push_str(&text[copied..]);
-    out
+    Cow::Owned(out)
 }
 
 /// The token that starts at `at`: its length and what it becomes. Tokens are ASCII, so that slices stay whole.
@@ -250,7 +276,7 @@ mod tests {
         fn never_panics_and_leaves_ordinary_text(text in "\\PC{0,80}", digits in "[0-9A-Zx.:TZsmu µ\\\\n-]{0,60}") {
             let _ = normalise_text(&format!("{text}{digits}"));
             if !text.bytes().any(|b| b.is_ascii_digit()) {
-                prop_assert_eq!(normalise_text(&text), text);
+                prop_assert_eq!(normalise_text(&text), text.as_str());
             }
         }
 

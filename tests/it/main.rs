@@ -11,5 +11,6 @@ mod desk;
 mod docs;
 mod examples;
 mod fake_gate;
+mod gate;
 mod image;
 mod model_server;

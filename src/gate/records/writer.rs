@@ -189,6 +189,9 @@ impl Log {
                 for done in waiting {
                     let _ = done.send(Err(e.to_string()));
                 }
+                // What nobody was promised should not stand there for long; if this fails, too, it is tried again
+                // before the next commit.
+                let _ = self.heal();
                 Err(e)
             }
         }

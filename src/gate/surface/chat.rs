@@ -20,6 +20,8 @@ pub(super) async fn complete(session: &Session, request: Request<Incoming>) -> R
     let (body, room) = body::read(request, attempt.limits.body_bytes, &session.gate.room).await?;
     let ask = if body.len() > LARGE {
         let body = body.clone();
+        // As a tree a body takes several times its size: one of them at a time.
+        let _alone = session.gate.parsing.lock().await;
         let parsed = tokio::task::spawn_blocking(move || Ask::parse(&body)).await;
         parsed.map_err(|e| Refusal::bad_request(e.to_string()))?
     } else {

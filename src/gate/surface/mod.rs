@@ -15,10 +15,10 @@ use std::sync::Arc;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 
-use super::body::Body;
-use super::gate::Gate;
+use super::body::{self, Body};
 use super::policy::Attempt;
 use super::refusal::Refusal;
+use super::shared::Gate;
 use super::socket::Socket;
 
 /// Where the shim listens in the agent's container. A client that ignores `NO_PROXY` asks for it in absolute form.
@@ -41,7 +41,10 @@ impl Session {
 pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Response<Body> {
     let answered = match session.gate.check(&session.socket) {
         Ok(()) => route(&session, request).await,
-        Err(refusal) => Err(refusal),
+        Err(refusal) => {
+            body::ignore(request).await;
+            Err(refusal)
+        }
     };
     answered.unwrap_or_else(Refusal::response)
 }
@@ -49,7 +52,9 @@ pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Resp
 async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
     let own = request.uri().authority().is_none_or(|a| OWN_AUTHORITIES.contains(&a.as_str()));
     if request.method() == Method::CONNECT || !own {
-        return egress::refuse(session, &request).await;
+        let refused = egress::refuse(session, &request).await;
+        body::ignore(request).await;
+        return refused;
     }
     let path = request.uri().path().to_owned();
     let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);
@@ -64,25 +69,34 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/result" if post => report::result(session, request).await,
         "/v1/chat/completions" if post => chat::complete(session, request).await,
         "/v1/models" if get => chat::models(session),
-        "/taskforge/v1/hello"
-        | "/taskforge/v1/brief"
-        | "/taskforge/v1/conversation"
-        | "/taskforge/v1/turns"
-        | "/taskforge/v1/refusals"
-        | "/taskforge/v1/capabilities"
-        | "/taskforge/v1/progress"
-        | "/taskforge/v1/result"
-        | "/v1/chat/completions"
-        | "/v1/models" => Err(Refusal::new(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "bad_request",
-            format!("{path} does not take this method"),
-        )),
         _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
             Some(id) if get => capabilities::show(session, &request, id).await,
-            _ => Err(Refusal::not_found(format!("the gate has no {}", path.chars().take(200).collect::<String>()))),
+            _ => {
+                body::ignore(request).await;
+                Err(unknown(&path))
+            }
         },
     }
+}
+
+fn unknown(path: &str) -> Refusal {
+    const PATHS: [&str; 10] = [
+        "/taskforge/v1/hello",
+        "/taskforge/v1/brief",
+        "/taskforge/v1/conversation",
+        "/taskforge/v1/turns",
+        "/taskforge/v1/refusals",
+        "/taskforge/v1/capabilities",
+        "/taskforge/v1/progress",
+        "/taskforge/v1/result",
+        "/v1/chat/completions",
+        "/v1/models",
+    ];
+    if PATHS.contains(&path) {
+        let message = format!("{path} does not take this method");
+        return Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "bad_request", message);
+    }
+    Refusal::not_found(format!("the gate has no {}", path.chars().take(200).collect::<String>()))
 }
 
 /// A parameter of the query, not decoded: none of ours holds anything to decode.

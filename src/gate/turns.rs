@@ -1,48 +1,8 @@
-//! What all connections of a gate share.
+//! How many LLM requests each node has made. Counted before the request is on record, so that parallel requests do
+//! not pass the limit together; a restart goes on from the records.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::sync::{Semaphore, watch};
-
-use super::inbox::Asked;
-use super::kill::killed;
-use super::records::Recorder;
-use super::refusal::Refusal;
-use super::rules::Rules;
-use super::socket::Socket;
-
-/// One gate.
-pub(crate) struct Gate {
-    pub(crate) kill: PathBuf,
-    pub(crate) rules: watch::Sender<Arc<Rules>>,
-    pub(crate) recorder: Recorder,
-    pub(crate) asked: Asked,
-    pub(crate) turns: Arc<Turns>,
-    /// The memory that large bodies share.
-    pub(crate) room: Arc<Semaphore>,
-}
-
-impl Gate {
-    pub(crate) fn rules(&self) -> Arc<Rules> {
-        self.rules.borrow().clone()
-    }
-
-    /// Whether anything may happen through `socket` now. Asked for each request, and again before each sending.
-    pub(crate) fn check(&self, socket: &Socket) -> Result<(), Refusal> {
-        if killed(&self.kill) {
-            return Err(Refusal::killed());
-        }
-        if let Some(reason) = &self.rules.borrow().denied {
-            return Err(Refusal::denied(reason));
-        }
-        if socket.is_closed() {
-            return Err(Refusal::closed());
-        }
-        Ok(())
-    }
-}
 
 /// How many LLM requests each node has made, those under way included.
 pub(crate) struct Turns(Mutex<HashMap<String, u64>>);

@@ -1,0 +1,47 @@
+//! What all connections of a gate share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, watch};
+
+use super::inbox::Asked;
+use super::kill::killed;
+use super::records::Recorder;
+use super::refusal::Refusal;
+use super::rules::Rules;
+use super::socket::Socket;
+use super::turns::Turns;
+
+/// One gate.
+pub(crate) struct Gate {
+    pub(crate) kill: PathBuf,
+    pub(crate) rules: watch::Sender<Arc<Rules>>,
+    pub(crate) recorder: Recorder,
+    pub(crate) asked: Asked,
+    pub(crate) turns: Arc<Turns>,
+    /// The memory that large bodies share.
+    pub(crate) room: Arc<Semaphore>,
+    /// Held while a large body is looked through.
+    pub(crate) parsing: tokio::sync::Mutex<()>,
+}
+
+impl Gate {
+    pub(crate) fn rules(&self) -> Arc<Rules> {
+        self.rules.borrow().clone()
+    }
+
+    /// Whether anything may happen through `socket` now. Asked for each request, and again before each sending.
+    pub(crate) fn check(&self, socket: &Socket) -> Result<(), Refusal> {
+        if killed(&self.kill) {
+            return Err(Refusal::killed());
+        }
+        if let Some(reason) = &self.rules.borrow().denied {
+            return Err(Refusal::denied(reason));
+        }
+        if socket.is_closed() {
+            return Err(Refusal::closed());
+        }
+        Ok(())
+    }
+}

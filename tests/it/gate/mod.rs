@@ -1,0 +1,14 @@
+//! The gate, run in this process over real unix sockets, against a real HTTP upstream on 127.0.0.1.
+
+mod capabilities;
+mod conversation;
+mod crash;
+mod egress;
+mod hostile;
+mod http;
+mod passing;
+mod policy;
+mod records;
+mod replay;
+mod upstream;
+mod world;
