@@ -117,7 +117,7 @@ fn digest_of(waiting: &Waiting, shown: &Shown) -> Result<Digest, Failure> {
 fn shown_json(waiting: &Waiting, shown: &Shown, digest: &Digest) -> Value {
     match shown {
         Shown::Capability(review) => json!({"digest": digest, "waiting": waiting, "review": review}),
-        Shown::Approval { artifacts, prompt, .. } => {
+        Shown::Approval { artifacts, prompt } => {
             json!({"digest": digest, "waiting": waiting, "prompt": prompt, "artifacts": artifacts})
         }
     }
@@ -126,7 +126,7 @@ fn shown_json(waiting: &Waiting, shown: &Shown, digest: &Digest) -> Value {
 fn shown_text(waiting: &Waiting, shown: &Shown, digest: &Digest) -> String {
     match shown {
         Shown::Capability(review) => review.render(),
-        Shown::Approval { artifacts, prompt, .. } => {
+        Shown::Approval { artifacts, prompt } => {
             let mut text = format!("Approval {} · run {} · node {}\n", waiting.what, waiting.run, waiting.node);
             if !prompt.is_empty() {
                 let _ = writeln!(text, "\n{}", terminal::plain(prompt.trim_end()));

@@ -18,7 +18,7 @@ pub(crate) struct Inbox {}
 impl Inbox {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let (waiting, unreadable) = engine::inbox(&registry)?;
+        let engine::Inbox { waiting, unreadable } = engine::inbox(&registry)?;
         for (run, reason) in &unreadable {
             context.output.note(format!("warning: run {run} cannot be read: {reason}"));
         }

@@ -16,7 +16,7 @@ use crate::run::state::{RequestStatus, State};
 use super::actor::operator;
 use super::error::Error;
 use super::images;
-use super::inbox::{Waiting, inbox};
+use super::inbox::{Inbox, Waiting, inbox};
 use super::store::Store;
 
 /// What a person is shown.
@@ -24,7 +24,6 @@ use super::store::Store;
 pub enum Shown {
     Capability(Box<Review>),
     Approval {
-        waiting: Waiting,
         /// Files of the nodes that it needs: path, digest, bytes.
         artifacts: Vec<crate::run::definition::Artifact>,
         prompt: String,
@@ -49,7 +48,7 @@ pub struct Decided {
 /// # Errors
 /// [`Error::NothingWaits`], [`Error::Ambiguous`], or that the registry cannot be read.
 pub fn find_waiting(registry: &Registry, text: &str) -> Result<Waiting, Error> {
-    let (waiting, _) = inbox(registry)?;
+    let Inbox { waiting, .. } = inbox(registry)?;
     let fits = |item: &&Waiting| item.id.as_str().starts_with(text) || format!("{}/{}", item.run, item.node) == text;
     let found: Vec<&Waiting> = waiting.iter().filter(fits).collect();
     match found.as_slice() {
@@ -101,7 +100,7 @@ pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
     let artifacts = artifacts.flat_map(|(_, node)| node.artifacts.clone()).collect();
     let workflow = super::policy::frozen_workflow(&store, &state)?;
     let prompt = super::policy::prompt_of(&workflow, &state, &definition.id)?;
-    Ok(Shown::Approval { waiting: waiting.clone(), artifacts, prompt })
+    Ok(Shown::Approval { artifacts, prompt })
 }
 
 /// Decides what waits under `waiting`, on what `digest` names, and lets it take effect in the journal.

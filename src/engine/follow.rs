@@ -56,7 +56,7 @@ pub fn follow(
 ) -> Result<Ending, Error> {
     let store = Store::open(registry, run)?;
     let (sender, changes) = mpsc::channel();
-    let _watcher = watch(&store.layout().root().to_owned(), sender);
+    let _watcher = watch(store.layout().root(), sender);
     let docker = Docker::default();
     let mut printed = 0;
     loop {

@@ -64,11 +64,19 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
     found
 }
 
+/// What waits in a registry.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    pub waiting: Vec<Waiting>,
+    /// Runs that could not be read, each with the reason.
+    pub unreadable: Vec<(RunId, String)>,
+}
+
 /// What waits in all runs of `registry`, and the runs that could not be read, each with its reason.
 ///
 /// # Errors
 /// When the registry's runs cannot be listed.
-pub fn inbox(registry: &Registry) -> Result<(Vec<Waiting>, Vec<(RunId, String)>), Error> {
+pub fn inbox(registry: &Registry) -> Result<Inbox, Error> {
     let mut waiting = Vec::new();
     let mut unreadable = Vec::new();
     for run in queries::list_runs(registry)? {
@@ -77,5 +85,5 @@ pub fn inbox(registry: &Registry) -> Result<(Vec<Waiting>, Vec<(RunId, String)>)
             Err(error) => unreadable.push((run, error.to_string())),
         }
     }
-    Ok((waiting, unreadable))
+    Ok(Inbox { waiting, unreadable })
 }

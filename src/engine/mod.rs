@@ -37,7 +37,7 @@ pub use diagnose::{Diagnosis, Grade, diagnose};
 pub use error::Error;
 pub use follow::{Ending, Until, follow};
 pub use images::run_build;
-pub use inbox::{Waiting, inbox, waiting_of};
+pub use inbox::{Inbox, Waiting, inbox, waiting_of};
 pub use inspect::inspect_attempt;
 pub use kill::{Killed, finish_kill, kill, unlock};
 pub use start::{Start, Started, check_start, find_workflow, start};

@@ -589,7 +589,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 1 => Control::Resume,
                 2 => Control::Retry { node: id(n) },
                 3 => Control::Skip { node: id(n) },
-                _ if serial % 7 == 0 => Control::Cancel { reason: String::new() },
+                _ if serial.is_multiple_of(7) => Control::Cancel { reason: String::new() },
                 _ => Control::Resume,
             };
             let _ = run.command(Command::Control { id: Some(serial.to_string()), control });
@@ -646,7 +646,7 @@ proptest! {
         let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World::default());
         for (serial, step) in steps.into_iter().enumerate() {
             perform(&mut run, &mut world, step, serial as u64);
-            if serial % 8 == 0 {
+            if serial.is_multiple_of(8) {
                 prop_assert_eq!(&fold(&run.records).unwrap(), &run.state);
             }
         }
