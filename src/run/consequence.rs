@@ -4,9 +4,11 @@
 use chrono::{DateTime, Utc};
 
 use super::decide::need_is_met;
-use super::event::{Event, ReadyReason, SkipReason, WaitingOn};
+use super::definition::NodeDefinition;
+use super::event::{Event, FailureCode, ReadyReason, SkipReason, WaitingOn};
+use super::id::RequestId;
 use super::review;
-use super::state::{Node, RequestStatus, State};
+use super::state::{RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
 /// `events`, and behind them all that follows from the state they lead to.
@@ -36,7 +38,7 @@ fn next(state: &State) -> Option<Event> {
     state
         .pairs()
         .find_map(|(definition, node)| match node.status {
-            NodeStatus::Pending => promote(state, definition, node),
+            NodeStatus::Pending => promote(state, definition),
             NodeStatus::Ready if definition.kind == NodeKind::Approval => {
                 let id = review::approval_id(state, definition, node);
                 Some(Event::NodeWaiting { node: definition.id.clone(), on: WaitingOn::Approval(id) })
@@ -60,7 +62,7 @@ fn next(state: &State) -> Option<Event> {
             }
             NodeStatus::Waiting => match &node.waiting_on {
                 Some(WaitingOn::Requests(ids)) if ids.iter().all(|id| is_answered(state, id)) => {
-                    Some(Event::NodeReady { node: definition.id.clone(), why: ReadyReason::Answered, not_before: None })
+                    Some(answered(state, definition, ids))
                 }
                 _ => None,
             },
@@ -69,7 +71,7 @@ fn next(state: &State) -> Option<Event> {
         .or_else(|| finish(state))
 }
 
-fn promote(state: &State, definition: &super::definition::NodeDefinition, _node: &Node) -> Option<Event> {
+fn promote(state: &State, definition: &NodeDefinition) -> Option<Event> {
     let mut all_met = true;
     for need in &definition.needs {
         let (need_definition, need_node) = state.node(need)?;
@@ -85,12 +87,30 @@ fn promote(state: &State, definition: &super::definition::NodeDefinition, _node:
     all_met.then(|| Event::NodeReady { node: definition.id.clone(), why: ReadyReason::NeedsMet, not_before: None })
 }
 
-fn is_answered(state: &State, id: &super::id::RequestId) -> bool {
-    state.request(id).is_none_or(|request| match request.status {
-        // While another approved set is still to be built, an applied one is in force already.
-        RequestStatus::Requested | RequestStatus::Pending | RequestStatus::Approved => false,
-        status => status.is_answered(),
-    })
+fn is_answered(state: &State, id: &RequestId) -> bool {
+    state.request(id).is_none_or(|request| request.status.is_answered())
+}
+
+/// What a node does once all that it waited for has an answer. An agent goes on with any answer but one: what was
+/// approved and could not be built, since going on without it would look like going on with it. What the workflow
+/// itself declares, the node does not begin without.
+fn answered(state: &State, definition: &NodeDefinition, ids: &[RequestId]) -> Event {
+    let node = definition.id.clone();
+    for request in ids.iter().filter_map(|id| state.request(id)) {
+        let asked = &request.capability;
+        if request.status == RequestStatus::Failed {
+            let detail = format!("{asked} was approved and could not be built: {}", request.problem);
+            return Event::NodeFailed { node, code: FailureCode::Build, detail };
+        }
+        let declared = request.askers.iter().any(|(asker, attempt)| *asker == node && *attempt == 0);
+        if declared && request.status != RequestStatus::Applied {
+            let words =
+                request.decision.as_ref().map_or(request.problem.as_str(), |decision| decision.comment.as_str());
+            let detail = format!("{asked}, which the workflow declares, is {}: {words}", request.status.as_str());
+            return Event::NodeFailed { node, code: FailureCode::Denied, detail };
+        }
+    }
+    Event::NodeReady { node, why: ReadyReason::Answered, not_before: None }
 }
 
 fn finish(state: &State) -> Option<Event> {

@@ -197,6 +197,8 @@ pub enum FailureCode {
     NotStarted,
     /// Exit 75 without a request, or a bound on suspensions or attempts.
     Suspended,
+    /// What was approved could not be built.
+    Build,
     Denied,
     Cancelled,
     Operator,

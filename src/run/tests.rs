@@ -423,9 +423,12 @@ fn a_failed_build_goes_back_to_what_was_granted_before() {
     run.decide(&second, Verdict::Approve).unwrap();
     let [recipe] = run.state.wanted_recipes().try_into().unwrap();
     world.images.insert(recipe, Image::Failed("no space".to_owned()));
+    world.exit(&run, "gather", 75);
     world.tick(&mut run);
     assert_eq!(run.state.request(&second).unwrap().status, RequestStatus::Failed);
     assert_eq!(run.state.granted("base").unwrap().id, first);
+    let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
+    assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::Build, "it does not go on without what was approved");
 }
 
 #[test]
@@ -488,6 +491,23 @@ fn a_gate_that_died_under_its_agents_comes_back() {
     world.gate_died = true;
     world.tick(&mut run);
     assert!(world.gate_died, "nobody needs it any more");
+}
+
+#[test]
+fn a_node_does_not_begin_without_what_its_workflow_declares() {
+    for verdict in [Verdict::Approve, Verdict::Deny] {
+        let (mut run, mut world) = (Journaled::demo(), World::default());
+        let (id, node) = (request_id(1), NodeId::parse("gather").unwrap());
+        let capability = Capability::parse("apt:jq").unwrap();
+        run.command(Command::Request { id: id.clone(), node, attempt: 0, capability, reason: String::new() }).unwrap();
+        world.tick(&mut run);
+        assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
+        assert!(world.starts.is_empty());
+        run.decide(&id, verdict).unwrap();
+        world.tick(&mut run);
+        let expected = if verdict == Verdict::Approve { NodeStatus::Running } else { NodeStatus::Failed };
+        assert_eq!(status(&run, "gather"), expected);
+    }
 }
 
 #[test]
