@@ -168,6 +168,25 @@ pub enum Outcome {
     NotStarted,
 }
 
+impl Outcome {
+    /// How an attempt ended, to follow its name.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Suspended => "was suspended",
+            Self::Failed => "failed",
+            Self::Timeout => "ran out of time",
+            Self::Oom => "ran out of memory",
+            Self::Lost => "was lost",
+            Self::Killed => "was killed",
+            Self::Cancelled => "was cancelled",
+            Self::OutputsMissing => "ended without its files",
+            Self::NotStarted => "could not be started",
+        }
+    }
+}
+
 /// The position of the gate's records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficHead {
@@ -397,18 +416,7 @@ impl Event {
             }
             Self::NodeStarted { node, attempt, .. } => format!("Node {node} attempt {attempt} is running."),
             Self::AttemptEnded { node, attempt, end } => {
-                let outcome = match end.outcome {
-                    Outcome::Succeeded => "succeeded",
-                    Outcome::Suspended => "was suspended",
-                    Outcome::Failed => "failed",
-                    Outcome::Timeout => "ran out of time",
-                    Outcome::Oom => "ran out of memory",
-                    Outcome::Lost => "was lost",
-                    Outcome::Killed => "was killed",
-                    Outcome::Cancelled => "was cancelled",
-                    Outcome::OutputsMissing => "ended without its files",
-                    Outcome::NotStarted => "could not be started",
-                };
+                let outcome = end.outcome.words();
                 if end.detail.is_empty() {
                     format!("Node {node} attempt {attempt} {outcome}.")
                 } else {

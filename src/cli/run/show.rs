@@ -116,9 +116,9 @@ fn text(state: &State) -> String {
         );
         for attempt in &node.attempts {
             let end = match &attempt.end {
-                Some(end) if end.detail.is_empty() => format!("{:?}", end.outcome).to_lowercase(),
-                Some(end) => format!("{:?}: {}", end.outcome, plain(&end.detail)).to_lowercase(),
-                None => "running".to_owned(),
+                Some(end) if end.detail.is_empty() => end.outcome.words().to_owned(),
+                Some(end) => format!("{}: {}", end.outcome.words(), plain(&end.detail)),
+                None => "is running".to_owned(),
             };
             let _ = writeln!(text, "           attempt {}  {end}", attempt.number);
         }
