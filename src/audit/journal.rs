@@ -9,9 +9,9 @@ use super::report::{Problem, Report};
 use crate::registry::journal::chain::Chain;
 use crate::registry::journal::line;
 use crate::registry::journal::scan::{Head, VOIDED, voided_ranges};
-use crate::registry::time::parse_time;
 use crate::run::id::RunId;
 use crate::run::record::Record;
+use crate::run::time::parse_time;
 
 const FILE: &str = "events.jsonl";
 

@@ -1,7 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::image::{AptPin, ImageRef, Lock, PipPin, Recipe};
+use crate::container::ImageRef;
+use crate::image::{AptPin, Lock, PipPin, Recipe};
 use crate::run::capability::Capability;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use proptest::prelude::*;

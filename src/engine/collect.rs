@@ -60,7 +60,7 @@ pub(crate) fn collect(
     let traffic = gate::traffic_head(store);
     let exit = json!({
         "node": node, "attempt": attempt, "container": live.plan.container, "how": describe_end(&how),
-        "missing": missing, "at": crate::run::projection::isoformat(Utc::now()),
+        "missing": missing, "at": crate::run::time::isoformat(Utc::now()),
     });
     let folder = store.layout().attempt(node, attempt);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;

@@ -126,7 +126,7 @@ pub fn decide_on(
         digest.clone(),
         comment,
         &by,
-        &crate::run::projection::isoformat(Utc::now()),
+        &crate::run::time::isoformat(Utc::now()),
     )?;
     let bytes = file.to_bytes();
     let record = record(&file, &bytes);

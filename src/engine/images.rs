@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use chrono::{DateTime, Utc};
 
 use crate::capability::{self, Review};
-use crate::container::ImageRef as ImageName;
-use crate::image::{self, BuildOrder, Built, ImageRef, Limits, Lock, Recipe, ResolveOrder, Scope};
+use crate::container::ImageRef;
+use crate::image::{self, BuildOrder, Built, Limits, Lock, Recipe, ResolveOrder, Scope};
 use crate::registry::config::{Config, ExtraCa};
 use crate::registry::project::write_if_changed;
 use crate::registry::{Registry, StartPermit};
@@ -26,13 +26,13 @@ use super::store::Store;
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
-    let name = ImageName::parse(reference).map_err(Error::ImageRef)?;
+    let name = ImageRef::parse(reference).map_err(Error::ImageRef)?;
     docker.wait(|engine| engine.image_inspect(&name))?.ok_or_else(|| Error::NoBaseImage(reference.to_owned()))
 }
 
 /// The id of the image of `recipe`, if it is built.
 pub(crate) fn built(docker: &Docker, recipe: &Digest) -> Result<Option<String>, Error> {
-    let tag = ImageName::parse(&format!("taskforge/agent:{}", recipe.short())).map_err(Error::ImageRef)?;
+    let tag = ImageRef::parse(&format!("taskforge/agent:{}", recipe.short())).map_err(Error::ImageRef)?;
     let Some(found) = docker.wait(|engine| engine.image_inspect(&tag))? else { return Ok(None) };
     // Another recipe under the same twelve digits is not this one.
     let same = found.labels.get(image::LABEL).map(String::as_str) == Some(recipe.as_str());
@@ -60,7 +60,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     };
     let registry = store.registry();
     let config = registry.config()?;
-    let reference = ImageRef::parse(&base)?;
+    let reference = ImageRef::parse(&base).map_err(Error::ImageRef)?;
     let granted = state.granted(&base);
     let approved = granted.map_or_else(|| Ok(Lock::default()), lock_of)?;
     let extra_ca = extra_ca(registry)?;
@@ -159,7 +159,7 @@ fn recipe_of(resolution: &Resolution) -> Result<Recipe, Error> {
     let layers = resolution.base_layers.iter().map(|layer| Digest::parse(layer)).collect::<Result<Vec<_>, _>>();
     let layers = layers.map_err(|error| Error::Usage(error.to_string()))?;
     let lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
-    Ok(Recipe::new(ImageRef::parse(&resolution.base)?, layers, lock))
+    Ok(Recipe::new(ImageRef::parse(&resolution.base).map_err(Error::ImageRef)?, layers, lock))
 }
 
 /// Starts the detached build of an approved set. The child takes the image's lock; whoever comes second leaves.

@@ -44,7 +44,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
                 why: request.reason.clone(),
                 by,
                 digest: request.resolution.as_ref().map(|resolution| resolution.review.clone()),
-                since: crate::run::projection::isoformat(request.at),
+                since: crate::run::time::isoformat(request.at),
                 id,
             });
         } else if let Some((definition, node)) = review::approval_node(state, &id) {
@@ -56,7 +56,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
                 why: String::new(),
                 by: "workflow".to_owned(),
                 digest: review::approval_digest(state, &id),
-                since: node.started_at.map(crate::run::projection::isoformat).unwrap_or_default(),
+                since: node.started_at.map(crate::run::time::isoformat).unwrap_or_default(),
                 id,
             });
         }

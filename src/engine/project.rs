@@ -5,8 +5,9 @@ use serde_json::json;
 
 use crate::registry::project::write_if_changed;
 use crate::registry::{Head, RunLayout, to_opentask_json};
-use crate::run::projection::{isoformat, refs_json, state_json};
+use crate::run::projection::{refs_json, state_json};
 use crate::run::state::{Request, State};
+use crate::run::time::isoformat;
 
 use super::error::Error;
 

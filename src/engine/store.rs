@@ -132,7 +132,7 @@ impl<'a> Store<'a> {
         let drafts = events.iter().map(Event::to_draft).collect();
         let records = journal.commit(drafts, actor, now)?;
         for (event, record) in events.iter().zip(&records) {
-            let at = crate::registry::time::parse_time(&record.timestamp).unwrap_or(now);
+            let at = crate::run::time::parse_time(&record.timestamp).unwrap_or(now);
             state.apply(event, at).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
             state.last_event.clone_from(&record.event);
         }

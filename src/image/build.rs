@@ -16,9 +16,10 @@ use super::error::{Error, Refusal};
 use super::fetch::{FetchOrder, Fetched, fetch};
 use super::folder;
 use super::limits::Limits;
-use super::recipe::{ImageRef, Recipe};
+use super::recipe::Recipe;
 use super::sandbox::{Scope, status};
 use super::{detached, store};
+use crate::container::ImageRef;
 use crate::run::id::Digest;
 
 /// The label that holds the full digest of the recipe that an image was made by.

@@ -1,8 +1,8 @@
 #![allow(clippy::unwrap_used)]
 
 use super::super::lock::tests::{apt, pip};
-use super::super::recipe::ImageRef;
 use super::*;
+use crate::container::ImageRef;
 use crate::run::id::Digest;
 
 fn recipe(lock: Lock) -> Recipe {

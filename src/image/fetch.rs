@@ -12,9 +12,9 @@ use super::error::{Error, Refusal};
 use super::folder;
 use super::limits::Limits;
 use super::lock::Lock;
-use super::recipe::ImageRef;
 use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, with_sandbox};
 use super::store::{Artifact, artifacts};
+use crate::container::ImageRef;
 use crate::run::id::Digest;
 
 const KEEP: usize = 256 << 10;

@@ -31,7 +31,7 @@ pub use fetch::{FetchOrder, Fetched, fetch};
 pub use limits::Limits;
 pub use lock::Lock;
 pub use pins::{AptPin, PinError, PipPin};
-pub use recipe::{ImageRef, Recipe, TEMPLATE};
+pub use recipe::{Recipe, TEMPLATE};
 pub use resolve::{Cause, Resolution, ResolveOrder, Unresolvable, resolve};
 pub use sandbox::Scope;
 pub use store::stage;

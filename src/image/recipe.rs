@@ -1,14 +1,13 @@
 //! An image as data. Its identity is a digest of what it is made of, so that the same set, asked for by anyone, is
 //! built once.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::dockerfile::{self, Step};
 use super::error::Error;
 use super::lock::Lock;
+use crate::container::ImageRef;
 use crate::run::canonical;
 use crate::run::id::Digest;
 
@@ -16,51 +15,6 @@ use crate::run::id::Digest;
 pub const TEMPLATE: u32 = 1;
 
 const LIMIT: usize = 9 << 20;
-
-/// A name of an image as `docker run` takes it: `taskforge/base:default`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct ImageRef(String);
-
-impl ImageRef {
-    /// Parses a reference: lower-case path components, a tag or a digest. Narrower than Docker's own grammar.
-    ///
-    /// # Errors
-    /// [`Error::Format`].
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let inner = |b: u8| b.is_ascii_alphanumeric() || b"._/:@-".contains(&b);
-        let starts = text.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if starts && text.len() <= 255 && text.bytes().all(inner) && !text.contains("//") {
-            return Ok(Self(text.to_owned()));
-        }
-        let shown: String = text.chars().take(80).collect();
-        Err(Error::format(format!("image name {shown:?}"), "it is not a name such as `taskforge/base:default`"))
-    }
-
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ImageRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl TryFrom<String> for ImageRef {
-    type Error = Error;
-    fn try_from(text: String) -> Result<Self, Error> {
-        Self::parse(&text)
-    }
-}
-
-impl From<ImageRef> for String {
-    fn from(image: ImageRef) -> Self {
-        image.0
-    }
-}
 
 /// What an image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

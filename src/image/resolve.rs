@@ -17,8 +17,8 @@ use super::error::{Error, Refusal};
 use super::limits::Limits;
 use super::lock::Lock;
 use super::output::Output;
-use super::recipe::ImageRef;
 use super::sandbox::{Role, Scope, Spec, ca, with_sandbox};
+use crate::container::ImageRef;
 use crate::run::capability::Capability;
 
 /// What is to be resolved, and where.

@@ -9,8 +9,8 @@ use super::disk;
 use super::error::{Error, Result};
 use super::json::to_json_line;
 use super::layout::RunLayout;
-use super::time::isoformat;
 use crate::run::id::{Digest, RunId};
+use crate::run::time::isoformat;
 
 /// The largest `control.jsonl` that is read, in bytes.
 const LARGEST: u64 = 64 << 20;

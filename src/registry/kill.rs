@@ -12,7 +12,7 @@ use super::disk;
 use super::error::{Error, Result};
 use super::layout::Layout;
 use super::project::{parent, write_durable};
-use super::time::isoformat;
+use crate::run::time::isoformat;
 
 /// What is preallocated, in bytes.
 const SIZE: usize = 4096;

@@ -21,7 +21,6 @@ pub mod lock;
 pub mod project;
 pub mod queries;
 mod root;
-pub mod time;
 
 use std::fs::DirBuilder;
 use std::io;

@@ -10,13 +10,16 @@ pub mod decide;
 pub mod definition;
 pub mod event;
 pub mod id;
+pub mod nearest;
 pub mod plan;
 pub mod projection;
+pub mod quantity;
 pub mod record;
 pub mod refusal;
 pub mod review;
 pub mod state;
 pub mod status;
+pub mod time;
 pub mod visible;
 
 #[cfg(test)]

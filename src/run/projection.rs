@@ -1,19 +1,12 @@
 //! What OpenTask's readers see of a run: `state.json` and `refs.json` in the shape its helper writes, and only with
 //! its keys. Our own projection, `taskforge.json`, is the [`State`] itself beside the journal's position.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 
 use super::definition::{NodeDefinition, OutputsMode};
 use super::state::{Node, State};
 use super::status::NodeKind;
-
-/// A time as Python's `isoformat` writes it: microseconds, or none at all when they are zero, and `+00:00`.
-#[must_use]
-pub fn isoformat(time: DateTime<Utc>) -> String {
-    let format = if time.timestamp_subsec_micros() == 0 { SecondsFormat::Secs } else { SecondsFormat::Micros };
-    time.to_rfc3339_opts(format, false)
-}
+use super::time::isoformat;
 
 /// `state.json`.
 #[must_use]

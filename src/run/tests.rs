@@ -110,7 +110,7 @@ impl Journaled {
         let draft = event.to_draft();
         self.records.push(Record {
             event: draft.event,
-            timestamp: super::projection::isoformat(self.now),
+            timestamp: super::time::isoformat(self.now),
             run_id: "run".to_owned(),
             payload: draft.payload,
             node_id: draft.node_id,

@@ -1,8 +1,15 @@
-//! The one place where a workflow's capability names are checked.
+//! The one place where a workflow's capability names are checked: by the grammar that a request has to meet too.
 
-use crate::run::capability::Capability;
+use crate::run::capability::{Capability, CapabilityKind};
+use crate::run::nearest::nearest;
 
-/// Whether `text` names a capability: `kind:name`, by the grammar that a request has to meet too.
+/// Whether `text` names a capability: `kind:name`. The error completes a sentence that begins with the name.
 pub(super) fn check_capability(text: &str) -> Result<(), String> {
-    Capability::parse(text).map(drop).map_err(|error| error.to_string())
+    let Err(error) = Capability::parse(text) else { return Ok(()) };
+    let kinds = CapabilityKind::ALL.map(CapabilityKind::as_str);
+    let kind = text.split_once(':').map_or(text, |(kind, _)| kind);
+    match nearest(kind, kinds).filter(|_| !kinds.contains(&kind)) {
+        Some(near) => Err(format!("has an unknown kind; did you mean `{near}:`?")),
+        None => Err(format!("is refused: {error}")),
+    }
 }

@@ -4,11 +4,11 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::nearest::nearest;
 use super::problem::{Problem, Spot};
-use super::quantity;
 use super::text::{alternatives, is_unsafe, shown};
 use super::tree::{Value, Yaml};
+use crate::run::nearest::nearest;
+use crate::run::quantity;
 
 #[derive(Debug, Default)]
 pub(super) struct Check {

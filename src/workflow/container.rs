@@ -7,9 +7,9 @@ use serde::Serialize;
 use super::capability::check_capability;
 use super::check::Check;
 use super::fields::Fields;
-use super::quantity::as_optional_millis;
 use super::text::shown;
 use super::tree::Yaml;
+use crate::run::quantity::as_optional_millis;
 
 /// How a node's container is made and what runs in it. What is `None` comes from `taskforge.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

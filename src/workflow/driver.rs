@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::check::Check;
 use super::cron;
 use super::fields::Fields;
-use super::quantity::as_optional_millis;
 use super::tree::Yaml;
+use crate::run::quantity::as_optional_millis;
 
 /// What holds for every session of the workflow.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

@@ -1,10 +1,10 @@
 //! The keys of one map: known ones are handed out, the others are problems.
 
 use super::check::Check;
-use super::nearest::nearest;
 use super::problem::Spot;
 use super::text::shown;
 use super::tree::{Entry, Value, Yaml};
+use crate::run::nearest::nearest;
 
 pub(super) struct Fields<'y> {
     /// What has these keys, as a message says it: "node `gather`".

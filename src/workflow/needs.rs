@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::check::Check;
-use super::nearest::nearest;
 use super::node::Draft;
 use super::problem::Spot;
 use super::text::shown;
+use crate::run::nearest::nearest;
 
 /// Checks the nodes of one workflow against each other.
 pub(super) fn check(check: &mut Check, drafts: &[Draft<'_>]) {

@@ -12,13 +12,13 @@ use super::fields::Fields;
 use super::outputs::{Declared, Outputs};
 use super::params::Param;
 use super::problem::Spot;
-use super::quantity::as_optional_millis;
 use super::retry::Retry;
 use super::template::{check_condition, check_prompt};
 use super::text::shown;
 use super::tree::{Value, Yaml};
 use super::wait::WaitFor;
 use crate::run::id::NodeId;
+use crate::run::quantity::as_optional_millis;
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use thiserror::Error;
 
-use super::nearest::nearest;
 use super::params::{Param, ParamValue, TEXT_LIMIT};
 use super::template;
 use super::text::{alternatives, shown};
 use super::workflow::Workflow;
 use crate::run::id::NodeId;
+use crate::run::nearest::nearest;
 
 /// What a run starts with.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::check::Check;
 use super::fields::Fields;
-use super::quantity::{as_millis, as_optional_millis};
 use super::tree::Yaml;
+use crate::run::quantity::{as_millis, as_optional_millis};
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

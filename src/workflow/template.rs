@@ -10,9 +10,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::ValueKind;
 use minijinja::{Environment, ErrorKind, UndefinedBehavior};
 
-use super::nearest::nearest;
 use super::params::{Param, ParamType, ParamValue};
 use super::text::{is_unsafe, shown};
+use crate::run::nearest::nearest;
 
 /// The largest prompt after its parameters are filled in, in bytes.
 const RENDERED_LIMIT: usize = 1024 * 1024;

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use bollard::Docker;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListImagesOptionsBuilder};
+use taskforge::container::ImageRef;
 use taskforge::image::ca::{ExtraCa, bundle};
 use taskforge::image::detached::{failure, hold};
 use taskforge::image::{
-    BuildOrder, Built, Cause, Error, FetchOrder, ImageRef, Limits, Lock, Recipe, Resolution, ResolveOrder, Scope,
-    base_layers, fetch, resolve, run_build,
+    BuildOrder, Built, Cause, Error, FetchOrder, Limits, Lock, Recipe, Resolution, ResolveOrder, Scope, base_layers,
+    fetch, resolve, run_build,
 };
 use taskforge::run::capability::Capability;
 

@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::cli::table::Table;
 use crate::engine::{Store, waiting_of};
 use crate::failure::Failure;
-use crate::run::projection::isoformat;
 use crate::run::status::NodeStatus;
+use crate::run::time::isoformat;
 
 use super::Context;
 

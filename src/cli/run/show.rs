@@ -11,9 +11,9 @@ use crate::cli::terminal::plain;
 use crate::engine::{Store, waiting_of};
 use crate::failure::Failure;
 use crate::run::id::RunId;
-use crate::run::projection::isoformat;
 use crate::run::state::State;
 use crate::run::status::{NodeKind, NodeStatus};
+use crate::run::time::isoformat;
 
 use super::Context;
 

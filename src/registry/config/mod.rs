@@ -22,7 +22,6 @@ use super::layout::Layout;
 use crate::run::id::Digest;
 
 pub use self::llm::{Llm, ModelRule};
-pub use self::units::{parse_duration, parse_size};
 
 /// The largest `taskforge.toml`, in bytes.
 const LARGEST: u64 = 1 << 20;

@@ -60,9 +60,9 @@ use self::scan::{Head, Scan, Walk};
 use super::disk;
 use super::error::{Error, Result};
 use super::lock::RunLock;
-use super::time::{isoformat, parse_time};
 use crate::run::id::RunId;
 use crate::run::record::{Draft, Record};
+use crate::run::time::{isoformat, parse_time};
 
 /// The format this version writes: `data.format` of `run.created`.
 pub const FORMAT: u64 = 1;

@@ -14,10 +14,10 @@ use serde_json::{Map, Value};
 use super::scan::{Head, Scan, VOIDED, Walk, voided_ranges};
 use super::{FORMAT, Journal, heads, read_from};
 use crate::registry::error::{Error, Result};
-use crate::registry::time::parse_time;
 use crate::registry::{disk, project};
 use crate::run::id::Digest;
 use crate::run::record::{Draft, Record};
+use crate::run::time::parse_time;
 
 /// How long a half line may stay one before it counts as torn: another program may be in the middle of writing it.
 const GRACE: Duration = Duration::from_millis(2);

@@ -2,7 +2,7 @@
 
 /// The candidate nearest to `text` by edit distance, if one is near enough to be worth suggesting. `snake_case`,
 /// `kebab-case` and another capitalisation of the same name are as near as it gets.
-pub(super) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+pub(crate) fn nearest<'c>(text: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     // Nothing longer is a misspelling of a key, and the distance takes quadratic time.
     const LIMIT: usize = 64;
     let wanted = folded(text);
