@@ -1,13 +1,12 @@
 //! `gate/inbox/<ulid>.json`: what agents tell the host. Durable before the agent is told so; the host journals each
 //! once by its id and removes it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::policy::RequestStatus;
 use super::rules::Rules;
 use super::{Error, durable};
 use crate::run::id::{NodeId, RequestId};
@@ -89,16 +88,14 @@ impl Inbox {
     }
 
     /// Stores a message durably.
-    pub(crate) fn put(&self, kind: Kind, of: (&NodeId, u32), body: Map<String, Value>) -> Result<RequestId, Error> {
-        let id = RequestId::parse(&ulid::Ulid::generate().to_string())?;
+    fn put(&self, id: &RequestId, kind: Kind, of: (&NodeId, u32), body: Map<String, Value>) -> Result<(), Error> {
         let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
         let message = Message { format: 1, id: id.clone(), kind, at, node: of.0.clone(), attempt: of.1, body };
         let name = format!("{id}.json");
         let path = self.folder.join(&name);
         let bytes =
             serde_json::to_vec(&message).map_err(|e| Error::Format { path: path.clone(), reason: e.to_string() })?;
-        durable::write(&self.folder, &name, &bytes, 0o600).map_err(Error::io("write", path))?;
-        Ok(id)
+        durable::write(&self.folder, &name, &bytes, 0o600).map_err(Error::io("write", path))
     }
 }
 
@@ -112,6 +109,14 @@ fn read(path: PathBuf) -> Result<Message, Error> {
     Ok(message)
 }
 
+/// Who asks: an attempt, and the requests that its container was made with.
+pub(crate) struct Asker<'a> {
+    pub(crate) node: &'a NodeId,
+    /// From 1.
+    pub(crate) attempt: u32,
+    pub(crate) in_force: &'a HashSet<RequestId>,
+}
+
 /// The inbox as the running gate uses it: knows what was asked and counts what was said.
 pub(crate) struct Asked {
     inbox: Inbox,
@@ -123,8 +128,13 @@ pub(crate) struct Asked {
 struct State {
     /// Requests of this gate or in its inbox, by canonical capability.
     pending: HashMap<String, Pending>,
+    /// Which attempt has a message in the inbox, or had one, for which capability.
+    heard: HashSet<(String, u32, String)>,
     /// Messages by node, attempt and kind.
     said: HashMap<(String, u32, Kind), u64>,
+    /// Ids that grow, within a millisecond too: the host takes messages in their order, and the first of equal
+    /// requests gives all of them its id.
+    ids: ulid::Generator,
 }
 
 struct Pending {
@@ -134,9 +144,9 @@ struct Pending {
 
 /// What became of a request for a capability.
 pub(crate) enum Asking {
-    /// Stored now, or equal to one that is pending.
+    /// Stored now, or equal to one that is not in force for the attempt.
     Pending(RequestId),
-    /// The node asked before, and this is how far it has come.
+    /// In force for the attempt, or refused: it needs not wait.
     Known(RequestId),
     /// The node has asked for too much.
     Exhausted,
@@ -156,49 +166,64 @@ impl Asked {
             if message.kind == Kind::Capability
                 && let Some(capability) = message.body.get("capability").and_then(Value::as_str)
             {
-                state.pending.insert(capability.to_owned(), Pending { id: message.id, node: node.clone() });
+                state.heard.insert((node.clone(), message.attempt, capability.to_owned()));
+                // The oldest of equal requests is the request; the others join it.
+                let pending = Pending { id: message.id, node: node.clone() };
+                state.pending.entry(capability.to_owned()).or_insert(pending);
             }
             *state.said.entry((node, message.attempt, message.kind)).or_default() += 1;
         }
         Ok(Self { inbox, state: tokio::sync::Mutex::new(state) })
     }
 
-    /// Asks for `capability` (in canonical form), once a run.
+    /// Asks for `capability` (in canonical form). Equal requests of a run are one request with one id; each attempt
+    /// that asks leaves one message, since the host has to know who waits.
     pub(crate) async fn ask(
         &self,
         rules: &Rules,
-        of: (&NodeId, u32),
+        asker: &Asker<'_>,
         capability: &str,
         reason: &str,
     ) -> Result<Asking, Error> {
-        let own = rules.policy.attempts.iter().filter(|a| a.node == *of.0);
-        let known: HashMap<&str, &RequestId> =
-            own.clone().flat_map(|a| &a.requests).map(|r| (r.capability.as_str(), &r.id)).collect();
         let mut state = self.state.lock().await;
-        if let Some(id) = known.get(capability) {
-            return Ok(Asking::Known((*id).clone()));
+        // The newest of equal ones: those before it could not be resolved or built.
+        let known = rules.requests().filter(|r| r.capability == capability).last();
+        if let Some(known) = known
+            && (known.status.is_refused() || asker.in_force.contains(&known.id))
+        {
+            return Ok(Asking::Known(known.id.clone()));
         }
-        let same = |r: &&super::CapabilityRequest| r.capability == capability && r.status == RequestStatus::Pending;
-        if let Some(other) = rules.requests().find(same) {
-            return Ok(Asking::Pending(other.id.clone()));
-        }
-        // What the policy knows is decided by now, or it would have been found as pending.
+        // What the policy knows is no longer ours to remember.
         state.pending.retain(|_, pending| rules.request(pending.id.as_str()).is_none());
-        if let Some(pending) = state.pending.get(capability) {
-            return Ok(Asking::Pending(pending.id.clone()));
+        let same = known.map(|k| k.id.clone()).or_else(|| state.pending.get(capability).map(|p| p.id.clone()));
+        let key = (asker.node.as_str().to_owned(), asker.attempt, capability.to_owned());
+        if let Some(id) = &same
+            && state.heard.contains(&key)
+        {
+            return Ok(Asking::Pending(id.clone()));
         }
-        let limit = own.map(|a| a.limits.capability_requests).max().unwrap_or(0);
-        let waiting = state.pending.values().filter(|p| p.node == of.0.as_str()).count();
-        if (known.len() + waiting) as u64 >= limit {
+        if same.is_none() && self.is_exhausted(rules, asker, &state) {
             return Ok(Asking::Exhausted);
         }
         let mut body = Map::new();
         body.insert("capability".into(), capability.into());
         body.insert("reason".into(), reason.into());
-        let id = self.store(Kind::Capability, of, body).await?;
-        let pending = Pending { id: id.clone(), node: of.0.as_str().to_owned() };
-        state.pending.insert(capability.to_owned(), pending);
-        Ok(Asking::Pending(id))
+        let id = next_id(&mut state)?;
+        self.store(&id, Kind::Capability, (asker.node, asker.attempt), body).await?;
+        state.heard.insert(key);
+        Ok(Asking::Pending(same.unwrap_or_else(|| {
+            let pending = Pending { id: id.clone(), node: asker.node.as_str().to_owned() };
+            state.pending.insert(capability.to_owned(), pending);
+            id
+        })))
+    }
+
+    fn is_exhausted(&self, rules: &Rules, asker: &Asker<'_>, state: &State) -> bool {
+        let own = rules.policy.attempts.iter().filter(|a| a.node == *asker.node);
+        let known: HashSet<&RequestId> = own.clone().flat_map(|a| &a.requests).map(|r| &r.id).collect();
+        let limit = own.map(|a| a.limits.capability_requests).max().unwrap_or(0);
+        let waiting = state.pending.values().filter(|p| p.node == asker.node.as_str()).count();
+        (known.len() + waiting) as u64 >= limit
     }
 
     /// The capability of a request that the policy does not know yet.
@@ -216,20 +241,34 @@ impl Asked {
         limit: u64,
     ) -> Result<Option<RequestId>, Error> {
         let key = (of.0.as_str().to_owned(), of.1, kind);
-        {
+        let id = {
             let mut state = self.state.lock().await;
             let said = state.said.entry(key).or_default();
             if *said >= limit {
                 return Ok(None);
             }
             *said += 1;
-        }
-        self.store(kind, of, body).await.map(Some)
+            next_id(&mut state)?
+        };
+        self.store(&id, kind, of, body).await?;
+        Ok(Some(id))
     }
 
-    async fn store(&self, kind: Kind, of: (&NodeId, u32), body: Map<String, Value>) -> Result<RequestId, Error> {
-        let (inbox, node) = (self.inbox.clone(), of.0.clone());
-        let stored = tokio::task::spawn_blocking(move || inbox.put(kind, (&node, of.1), body)).await;
+    async fn store(
+        &self,
+        id: &RequestId,
+        kind: Kind,
+        of: (&NodeId, u32),
+        body: Map<String, Value>,
+    ) -> Result<(), Error> {
+        let (inbox, id, node) = (self.inbox.clone(), id.clone(), of.0.clone());
+        let stored = tokio::task::spawn_blocking(move || inbox.put(&id, kind, (&node, of.1), body)).await;
         stored.map_err(|e| Error::Record(e.to_string()))?
     }
+}
+
+fn next_id(state: &mut State) -> Result<RequestId, Error> {
+    // An overflow within one millisecond takes 2^80 ids; any id will do then.
+    let id = state.ids.generate().unwrap_or_else(|_| ulid::Ulid::generate());
+    Ok(RequestId::parse(&id.to_string())?)
 }

@@ -158,6 +158,14 @@ pub enum RequestStatus {
     Unresolvable,
 }
 
+impl RequestStatus {
+    /// Whether the answer is a no that stands.
+    #[must_use]
+    pub const fn is_refused(self) -> bool {
+        matches!(self, Self::Denied | Self::Failed | Self::Unresolvable)
+    }
+}
+
 /// What was decided, in the words that the agent reads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -1,15 +1,20 @@
 //! One attempt's socket: who speaks through it is who its folder was mounted for.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, watch};
 
-use super::policy::Attempt;
+use super::policy::{Attempt, RequestStatus};
+use crate::run::id::RequestId;
 
 /// What the connections of one attempt share.
 pub(crate) struct Socket {
+    /// What was applied when the attempt first stood in a policy: its container was made with it. What is applied
+    /// later is in force for the next attempt.
+    in_force: HashSet<RequestId>,
     attempt: RwLock<Arc<Attempt>>,
     closed: AtomicBool,
     /// Counts up with each cut.
@@ -20,7 +25,9 @@ pub(crate) struct Socket {
 
 impl Socket {
     pub(crate) fn new(attempt: Attempt) -> Self {
+        let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
+            in_force: applied.map(|r| r.id.clone()).collect(),
             attempt: RwLock::new(Arc::new(attempt)),
             closed: AtomicBool::new(false),
             cuts: watch::Sender::new(0),
@@ -30,6 +37,10 @@ impl Socket {
 
     pub(crate) fn attempt(&self) -> Arc<Attempt> {
         self.attempt.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn in_force(&self) -> &HashSet<RequestId> {
+        &self.in_force
     }
 
     /// Takes up what the policy says now about the same attempt.

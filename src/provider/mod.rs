@@ -30,7 +30,7 @@ pub use error::ProviderError;
 pub use glob::glob_matches;
 pub use keys::{Key, Keys};
 pub use mask::Mask;
-pub use nodes::{TooComplex, check_complexity};
+pub use nodes::{TooComplex, check_complexity, check_complexity_within};
 pub use normal::{canonical, messages_digest, normalise_text};
 pub use openai::{OpenAi, client};
 pub use replay::Replay;

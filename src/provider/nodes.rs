@@ -10,8 +10,8 @@ pub const MAX_VALUES: usize = 100_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum TooComplex {
-    #[error("the JSON nests deeper than {MAX_DEPTH} levels")]
-    Depth,
+    #[error("the JSON nests deeper than {0} levels")]
+    Depth(usize),
     #[error("the JSON holds more than {MAX_VALUES} values")]
     Values,
 }
@@ -21,6 +21,14 @@ pub enum TooComplex {
 /// # Errors
 /// [`TooComplex`] as soon as a bound is passed.
 pub fn check_complexity(json: &[u8]) -> Result<(), TooComplex> {
+    check_complexity_within(json, MAX_DEPTH)
+}
+
+/// The same with another bound on the depth.
+///
+/// # Errors
+/// As [`check_complexity`].
+pub fn check_complexity_within(json: &[u8], deepest: usize) -> Result<(), TooComplex> {
     let (mut depth, mut values) = (0_usize, 0_usize);
     let (mut inside, mut escaped) = (false, false);
     for &byte in json {
@@ -43,8 +51,8 @@ pub fn check_complexity(json: &[u8]) -> Result<(), TooComplex> {
             b',' | b':' => values += 1,
             _ => {}
         }
-        if depth > MAX_DEPTH {
-            return Err(TooComplex::Depth);
+        if depth > deepest {
+            return Err(TooComplex::Depth(deepest));
         }
         if values > MAX_VALUES {
             return Err(TooComplex::Values);
@@ -60,7 +68,7 @@ mod tests {
     #[test]
     fn bounds_depth_and_count_outside_of_strings() {
         assert_eq!(check_complexity(&b"[".repeat(MAX_DEPTH)), Ok(()));
-        assert_eq!(check_complexity(&b"[".repeat(MAX_DEPTH + 1)), Err(TooComplex::Depth));
+        assert_eq!(check_complexity(&b"[".repeat(MAX_DEPTH + 1)), Err(TooComplex::Depth(MAX_DEPTH)));
         assert_eq!(check_complexity(&b"[],".repeat(MAX_VALUES)), Err(TooComplex::Values));
         let text = format!("\"{}\"", "[{,\\\"".repeat(MAX_VALUES));
         assert_eq!(check_complexity(text.as_bytes()), Ok(()));

@@ -39,9 +39,11 @@ fn path(gate: &TempDir) -> PathBuf {
     gate.path().join("traffic.jsonl")
 }
 
-/// Closes a recorder and waits until its lock is free.
+/// Closes a recorder and waits until its writer has ended: it lets go of the lock last.
 fn close(recorder: Recorder) {
+    let file = File::open(recorder.path()).unwrap();
     drop(recorder);
+    file.lock().unwrap();
 }
 
 #[test]

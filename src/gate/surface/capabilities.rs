@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::grammar::check_capability;
 use super::{Session, json as input, parameter};
 use crate::gate::body::Body;
-use crate::gate::inbox::Asking;
+use crate::gate::inbox::{Asker, Asking};
 use crate::gate::policy::{CapabilityRequest, RequestStatus};
 use crate::gate::refusal::{Refusal, reply};
 
@@ -34,17 +34,13 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
         )
     })?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());
-    let of = (&attempt.node, attempt.attempt);
-    let asking = session.gate.asked.ask(&rules, of, &capability, &reason).await;
+    let asker = Asker { node: &attempt.node, attempt: attempt.attempt, in_force: session.socket.in_force() };
+    let asking = session.gate.asked.ask(&rules, &asker, &capability, &reason).await;
     match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),
         Asking::Known(id) => {
-            let known = rules.request(id.as_str());
-            let status = match known.map(|k| k.status) {
-                Some(RequestStatus::Pending) | None => StatusCode::ACCEPTED,
-                Some(_) => StatusCode::OK,
-            };
-            Ok(reply(status, &known.map_or_else(|| json!({"id": id, "status": "pending"}), shown)))
+            let known = rules.request(id.as_str()).map(shown);
+            Ok(reply(StatusCode::OK, &known.unwrap_or_default()))
         }
         Asking::Exhausted => {
             let limit = attempt.limits.capability_requests;

@@ -7,7 +7,10 @@ use serde_json::{Map, Value};
 use super::Session;
 use crate::gate::body;
 use crate::gate::refusal::Refusal;
-use crate::provider::check_complexity;
+use crate::provider::check_complexity_within;
+
+/// The deepest nesting: the host reads messages of up to 32 levels, and a message holds the object.
+const DEEPEST: usize = 24;
 
 /// Reads an object of at most `limit` bytes.
 pub(super) async fn object(
@@ -16,7 +19,7 @@ pub(super) async fn object(
     limit: u64,
 ) -> Result<Map<String, Value>, Refusal> {
     let (bytes, _room) = body::read(request, limit, &session.gate.room).await?;
-    check_complexity(&bytes).map_err(|e| Refusal::bad_request(e.to_string()))?;
+    check_complexity_within(&bytes, DEEPEST).map_err(|e| Refusal::bad_request(e.to_string()))?;
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Refusal::bad_request("the body is not a JSON object")),

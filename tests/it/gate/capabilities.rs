@@ -46,32 +46,97 @@ fn a_request_is_one_durable_message() {
 
 #[test]
 fn equal_requests_are_one_also_at_once_and_after_a_restart() {
-    let mut world = world();
-    let other = world.attempt("b2", "analyse", 1);
-    world.policy.attempts.push(other);
-    let mut world = world.start();
+    let mut world = world().start();
     let mut ids: Vec<String> = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| ask(&world, "pip:pygal").1["id"].to_string())).collect();
         asking.into_iter().map(|a| a.join().unwrap()).collect()
     });
-    let body = json!({"capability": "pip:PYGAL"}).to_string();
-    let from_other = request(&world.socket("b2"), "POST", "/taskforge/v1/capabilities", body.as_bytes());
-    ids.push(from_other.json()["id"].to_string());
     world.restart();
-    ids.push(ask(&world, "pip:pygal").1["id"].to_string());
+    ids.push(ask(&world, "pip:PYGAL").1["id"].to_string());
+    assert_eq!(inbox(&world).len(), 1);
     // The host takes the message up: now the policy knows it.
     let message = inbox(&world).remove(0);
     world.policy.attempts[0].requests.push(known(message.id.as_str(), "pip:pygal", RequestStatus::Pending));
     world.apply();
     std::fs::remove_file(world.dir().join("inbox").join(format!("{}.json", message.id))).unwrap();
-    ids.push(ask(&world, "pip:pygal").1["id"].to_string());
-    world.restart();
     let (status, again) = ask(&world, "pip:pygal");
     assert_eq!(status, 202);
     ids.push(again["id"].to_string());
     ids.dedup();
     assert_eq!(ids.len(), 1, "{ids:?}");
     assert!(inbox(&world).is_empty());
+}
+
+#[test]
+fn whoever_else_asks_joins_the_request() {
+    let mut world = world();
+    let other = world.attempt("b2", "analyse", 1);
+    world.policy.attempts.push(other);
+    let mut world = world.start();
+    let first = ask(&world, "pip:pygal").1["id"].as_str().unwrap().to_owned();
+    let body = json!({"capability": "pip:PyGal"}).to_string();
+    let join = |socket: &std::path::Path| request(socket, "POST", "/taskforge/v1/capabilities", body.as_bytes());
+    for _ in 0..2 {
+        let joined = join(&world.socket("b2"));
+        assert_eq!((joined.status, joined.json()["id"].as_str()), (202, Some(first.as_str())));
+    }
+    let messages = inbox(&world);
+    // In the order in which they were asked, so that the first gives the request its id.
+    assert_eq!(messages.iter().map(|m| m.node.as_str()).collect::<Vec<_>>(), ["gather", "analyse"]);
+    assert_eq!(messages[0].id.as_str(), first);
+    // A later attempt of the same node waits for it, too.
+    for message in messages {
+        std::fs::remove_file(world.dir().join("inbox").join(format!("{}.json", message.id))).unwrap();
+    }
+    let mut second = world.attempt("c3", "gather", 2);
+    second.requests = vec![known(&first, "pip:pygal", RequestStatus::Pending)];
+    world.policy.attempts = vec![second];
+    world.apply();
+    assert_eq!(join(&world.socket("c3")).json()["id"].as_str(), Some(first.as_str()));
+    assert_eq!(inbox(&world).iter().map(|m| m.attempt).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn what_came_after_the_container_is_waited_for() {
+    let mut world = world().start();
+    let id = "01JD2Z3V5Q8M4K7N9P1R2S3T4V";
+    for status in [RequestStatus::Approved, RequestStatus::Applied] {
+        world.policy.attempts[0].requests = vec![known(id, "pip:pygal", status)];
+        world.apply();
+        let (code, answer) = ask(&world, "pip:pygal");
+        assert_eq!((code, answer["status"].as_str(), answer["id"].as_str()), (202, Some("pending"), Some(id)));
+    }
+    assert_eq!(inbox(&world).len(), 1);
+    // The next attempt was made with it.
+    let mut second = world.attempt("b2", "gather", 2);
+    second.requests = world.policy.attempts[0].requests.clone();
+    world.policy.attempts = vec![second];
+    world.apply();
+    let body = json!({"capability": "pip:pygal"}).to_string();
+    let answer = request(&world.socket("b2"), "POST", "/taskforge/v1/capabilities", body.as_bytes());
+    assert_eq!((answer.status, answer.json()["status"].as_str()), (200, Some("applied")));
+    assert_eq!(inbox(&world).len(), 1);
+}
+
+#[test]
+fn the_host_reads_what_the_gate_wrote() {
+    let world = world().start();
+    ask(&world, "pip:pygal");
+    let mut deep = json!(1);
+    for _ in 0..22 {
+        deep = json!([deep]);
+    }
+    assert_eq!(world.post("/taskforge/v1/result", &json!({ "deep": deep })).status, 202);
+    let large: String = (0..60_000).map(|n| char::from_u32(0x80 + n % 0x700).unwrap()).collect();
+    assert_eq!(world.post("/taskforge/v1/result", &json!({ "large": large })).status, 202);
+    assert_eq!(world.post("/taskforge/v1/progress", &json!({"message": "\u{7f}\u{0}\u{2028}"})).status, 202);
+    let read = taskforge::registry::inbox::read(&taskforge::registry::RunLayout::new(world.root.path())).unwrap();
+    assert!(read.rejected.is_empty(), "{:?}", read.rejected);
+    assert_eq!(read.messages.len(), 4);
+    for _ in 0..3 {
+        deep = json!([deep]);
+    }
+    assert_eq!(world.post("/taskforge/v1/result", &json!({ "deep": deep })).status, 400);
 }
 
 #[test]

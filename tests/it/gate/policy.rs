@@ -155,6 +155,16 @@ fn what_an_earlier_gate_said_is_not_believed() {
 }
 
 #[test]
+fn a_gate_that_cannot_start_leaves_no_old_promise_standing() {
+    let mut world = World::new("http://127.0.0.1:1/v1").start();
+    world.stop();
+    std::fs::write(world.dir().join("traffic.jsonl"), "{}\n").unwrap();
+    world.launch();
+    assert!(matches!(world.join(), Err(Error::Integrity { .. })));
+    assert_eq!(world.status().unwrap().generation, 0);
+}
+
+#[test]
 fn a_missing_socket_folder_is_said_and_made_good() {
     let mut world = World::new("http://127.0.0.1:1/v1").start();
     let mut other = world.attempt("b2", "analyse", 1);
