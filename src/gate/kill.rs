@@ -34,6 +34,8 @@ mod tests {
         std::fs::remove_file(&file).unwrap();
         std::os::unix::fs::symlink("/nonexistent", &file).unwrap();
         assert!(killed(folder.path()));
-        assert!(killed(&file), "a folder that is none");
+        let no_folder = folder.path().join("file");
+        std::fs::write(&no_folder, "").unwrap();
+        assert!(killed(&no_folder));
     }
 }

@@ -219,15 +219,15 @@ fn the_kill_switch_cuts_what_is_open_and_refuses_what_is_new() {
 }
 
 #[test]
-fn a_preallocated_kill_file_counts_when_it_is_written_into() {
-    use std::os::unix::fs::FileExt as _;
+fn a_kill_file_counts_when_the_preallocated_one_takes_its_name() {
     let (upstream, was_cut) = endless();
     let world = World::new(&upstream.base());
     let file = world.root.path().join("kill/lock.json");
-    std::fs::write(&file, [0_u8; 4096]).unwrap();
+    let spare = world.root.path().join("kill/spare");
+    std::fs::write(&spare, [b' '; 4096]).unwrap();
     let world = world.start();
     let mut client = mid_stream(&world);
-    std::fs::File::options().write(true).open(&file).unwrap().write_at(b"{\"killed\": true}", 0).unwrap();
+    std::fs::rename(&spare, &file).unwrap();
     was_cut.recv().unwrap();
     assert!(client.ended());
     assert_eq!(world.get("/taskforge/v1/hello").status, 423);
