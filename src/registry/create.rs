@@ -41,6 +41,7 @@ pub struct StagedRun<'a> {
 pub fn stage_run<'a>(registry: &'a Registry, run: &RunId) -> Result<StagedRun<'a>> {
     registry.require_local()?;
     registry.make_local_folders()?;
+    registry.require_home()?;
     let layout = registry.layout();
     super::make_folder(&layout.runs(), 0o755)?;
     if layout.run(run).root().symlink_metadata().is_ok() {
