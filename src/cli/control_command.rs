@@ -25,7 +25,7 @@ pub(crate) fn apply(context: &Context<'_>, run: &RunId, wanted: &Wanted) -> Resu
     if crate::registry::kill::read(registry.layout())?.is_none()
         && let Err(error) = engine::tick(&registry, run)
     {
-        context.output.note(format!("warning: applied, but the run does not go on yet: {error}"));
+        context.output.warn(&format!("warning: applied, but the run does not go on yet: {error}"));
     }
     let value = json!({"ok": true, "id": applied.id, "action": wanted.action, "run": run});
     context.output.result(&value, || format!("{}: {} applied.", run, wanted.action))?;

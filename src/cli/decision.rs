@@ -58,7 +58,7 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
                     let _ = writeln!(text, "  {action}");
                 }
             }
-            Some(Err(error)) => context.output.note(format!("warning: the run does not go on yet: {error}")),
+            Some(Err(error)) => context.output.warn(&format!("warning: the run does not go on yet: {error}")),
             None => {
                 context.output.note("The kill switch is on: the run goes on after `taskforge unlock` and a resume.")
             }

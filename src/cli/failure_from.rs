@@ -36,6 +36,11 @@ impl From<registry::Error> for Failure {
             Error::Newer { .. } => {
                 Self::new(Kind::Refused, message).hint("use the version that wrote it, or a newer one")
             }
+            Error::Copied { ref original, .. } => {
+                let hint =
+                    format!("work in {}; or, if this is the one to keep, move that one away", original.display());
+                Self::new(Kind::Refused, message).hint(hint)
+            }
             Error::Remote { .. } => Self::new(Kind::Refused, message).hint("move the registry to a local disk"),
             _ => Self::new(Kind::Failed, message),
         }

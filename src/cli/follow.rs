@@ -66,7 +66,7 @@ fn finish(context: &Context<'_>, run: &RunId, ending: Ending) -> Result<ExitCode
             Ok(ExitCode::from(Kind::Waiting.exit_code()))
         }
         Ending::Stuck(reason) => {
-            context.output.note(format!("{WAITING}waits{WAITING:#}  {reason}"));
+            context.output.note(format!("{WAITING}waits{WAITING:#}  {}", plain(&reason)));
             Ok(ExitCode::from(Kind::Waiting.exit_code()))
         }
     }

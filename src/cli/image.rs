@@ -49,7 +49,7 @@ impl Image {
                 let built = engine::run_build(&registry, &recipe, run.as_str());
                 // Whatever came of it is for the run to find, now rather than at the next tick of somebody else.
                 if let Err(error) = engine::tick(&registry, &run) {
-                    context.output.note(format!("run {run}: {error}"));
+                    context.output.warn(&format!("run {run}: {error}"));
                 }
                 let built = built?;
                 let value = json!({"tag": built.tag, "image": built.image, "cached": built.cached});

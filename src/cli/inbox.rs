@@ -20,7 +20,7 @@ impl Inbox {
         let registry = context.registry()?;
         let engine::Inbox { waiting, unreadable } = engine::inbox(&registry)?;
         for (run, reason) in &unreadable {
-            context.output.note(format!("warning: run {run} cannot be read: {reason}"));
+            context.output.warn(&format!("warning: run {run} cannot be read: {reason}"));
         }
         let proven = registry.layout().root().join("allowed_signers").exists();
         context.output.result(&json!({"waiting": waiting, "decisionsProven": false}), || {

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
 
+use super::terminal::plain;
+
 const ERROR: Style = AnsiColor::Red.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -58,6 +60,11 @@ impl Output {
         }
     }
 
+    /// As [`note`](Self::note), of a text without styles that may hold what a container or a file said.
+    pub(crate) fn warn(self, text: &str) {
+        self.note(plain(text));
+    }
+
     /// A failure, on standard error.
     pub(crate) fn failure(self, failure: &Failure) {
         let mut stderr = anstream::stderr().lock();
@@ -69,9 +76,10 @@ impl Output {
             let _ = writeln!(stderr, "{value}");
             return;
         }
-        let _ = writeln!(stderr, "{ERROR}error:{ERROR:#} {}", failure.message);
+        // A message may hold what a container, an upstream or a file said.
+        let _ = writeln!(stderr, "{ERROR}error:{ERROR:#} {}", plain(&failure.message));
         for hint in &failure.hints {
-            let _ = writeln!(stderr, "{HINT}hint:{HINT:#} {hint}");
+            let _ = writeln!(stderr, "{HINT}hint:{HINT:#} {}", plain(hint));
         }
     }
 }

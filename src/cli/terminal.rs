@@ -20,12 +20,5 @@ pub(crate) fn ask(question: &str) -> std::io::Result<String> {
 /// `text` as it is safe to print: what an agent wrote can neither move the cursor nor turn the reading direction.
 #[must_use]
 pub(crate) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\n' | '\t' => c,
-            c if c.is_control() => '\u{fffd}',
-            '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => '\u{fffd}',
-            c => c,
-        })
-        .collect()
+    crate::run::visible::visible(text)
 }

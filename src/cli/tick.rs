@@ -48,7 +48,7 @@ impl Tick {
                 Ok(None) => {}
                 // One run that cannot go on holds up no other.
                 Err(error) if !single => {
-                    context.output.note(format!("run {run}: {error}"));
+                    context.output.warn(&format!("run {run}: {error}"));
                     first_error.get_or_insert(error);
                 }
                 Err(error) => return Err(error.into()),

@@ -1,7 +1,6 @@
 //! Taking in an attempt that has ended: its logs, its declared outputs, its end. The container is removed only after
 //! its end is journaled, so that a crash anywhere here means doing it again, never losing it.
 
-use std::fs::OpenOptions;
 use std::path::Path;
 
 use chrono::Utc;
@@ -15,6 +14,8 @@ use crate::run::id::NodeId;
 use crate::run::state::State;
 
 use super::actor::TICK;
+use super::attempt_log::AttemptLog;
+use super::dispatch::make_folder;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
@@ -22,6 +23,9 @@ use super::{gate, ingest, policy};
 
 /// How much of a log is copied between two looks at the cursor, in bytes.
 const AT_ONCE: u64 = 4 << 20;
+
+/// How often that is done in one go: together more than the Engine keeps of one container.
+const ROUNDS: usize = 16;
 
 /// The largest file that is copied out of a workspace, in bytes.
 const LARGEST_OUTPUT: u64 = 256 << 20;
@@ -44,6 +48,7 @@ pub(crate) fn collect(
     let mut missing = Vec::new();
     if matches!(how, How::Exited { code: 0, .. }) {
         let layout = store.layout();
+        reopen(&layout.workspace(node), state);
         for path in policy::outputs(definition) {
             match outputs::collect(&layout.workspace(node), &path, &layout.node(node), LARGEST_OUTPUT)? {
                 Ok(copy) => artifacts.push(Artifact {
@@ -70,6 +75,15 @@ pub(crate) fn collect(
     Ok(())
 }
 
+/// The workspace belongs to the agent's user, who may have closed it to everybody, the host included.
+fn reopen(workspace: &Path, state: &State) {
+    let users = state.created.users;
+    if workspace.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+        // Where this does not help, each output says why it cannot be read.
+        let _ = make_folder(workspace, 0o700, Some((users.agent_uid, users.agent_gid)));
+    }
+}
+
 fn describe_end(how: &How) -> serde_json::Value {
     match how {
         How::Exited { code, oom, timed_out } => json!({"exitCode": code, "oom": oom, "timedOut": timed_out}),
@@ -90,17 +104,16 @@ pub(crate) fn copy_logs(
     let folder = store.layout().attempt(node, attempt);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
     let cursor_file = folder.join("logs.cursor.json");
-    let open = |name: &str| {
-        let path = folder.join(name);
-        OpenOptions::new().create(true).append(true).open(&path).map_err(|source| Error::Io {
-            action: "append to",
-            path,
-            source,
-        })
-    };
-    let (mut stdout, mut stderr) = (open("stdout.log")?, open("stderr.log")?);
     let mut cursor = read_cursor(&cursor_file);
-    loop {
+    let open = |name: &str, written: u64| {
+        let path = folder.join(name);
+        AttemptLog::open(&path, written).map_err(|source| Error::Io { action: "append to", path, source })
+    };
+    let mut stdout = open("stdout.log", cursor.stdout.bytes)?;
+    let mut stderr = open("stderr.log", cursor.stderr.bytes)?;
+    // A container may print faster than is copied: what is left is for the next look, and of one that has ended the
+    // Engine holds less than this.
+    for _ in 0..ROUNDS {
         let copied = docker.wait(|engine| logs::copy(engine, container, cursor, AT_ONCE, &mut stdout, &mut stderr))?;
         cursor = copied.cursor;
         if !copied.more {

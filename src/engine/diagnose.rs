@@ -117,6 +117,11 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
         Ok(()) => good("registry", registry.root().display().to_string()),
         Err(error) => bad("registry", error.to_string(), ""),
     });
+    if let Some(original) = registry.original() {
+        let detail =
+            format!("a copy of {}: its containers are that one's, so nothing is driven here", original.display());
+        found.push(bad("registry", detail, &format!("mv {} elsewhere, or work there", original.display())));
+    }
     found.push(match registry.config() {
         Ok(config) => good("taskforge.toml", format!("format {}, id {}", config.format, config.id)),
         Err(error) => bad("taskforge.toml", error.to_string(), ""),

@@ -3,6 +3,7 @@
 //! lock while Docker, a build or the network is waited for.
 
 mod actor;
+mod attempt_log;
 mod base;
 pub mod binary;
 mod collect;

@@ -20,7 +20,7 @@ pub(crate) fn notify(store: &Store<'_>, ids: Vec<RequestId>) -> Result<(), Error
     match run(command, &text) {
         Ok(()) => store.commit(TICK, Command::Notified { ids }).map(drop),
         Err(reason) => {
-            eprintln!("warning: the notify command failed: {reason}");
+            eprintln!("warning: the notify command failed: {}", crate::run::visible::visible(&reason));
             Ok(())
         }
     }

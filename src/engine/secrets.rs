@@ -24,6 +24,11 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error
     let gate = (state.created.users.gate_uid, state.created.users.gate_gid);
     if let Some(parent) = folder.parent() {
         make_folder(parent, 0o711, None)?;
+        if !is_own(parent) {
+            // Anyone can make a folder of this name here; in another's folder anything can be swapped under us.
+            let source = std::io::Error::other("it belongs to somebody else; remove it");
+            return Err(Error::Io { action: "keep keys in", path: parent.to_owned(), source });
+        }
     }
     make_folder(&folder, 0o700, Some(gate))?;
     let mut keys: BTreeMap<&str, Zeroizing<String>> = BTreeMap::new();
@@ -49,26 +54,45 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error
     Ok(folder)
 }
 
-/// Removes what [`publish`] wrote.
+/// Removes what [`publish`] wrote, wherever that was: whoever ends a run may have another environment than who began it.
 pub(crate) fn withdraw(store: &Store<'_>) -> Result<(), Error> {
-    let Ok(folder) = folder(store) else { return Ok(()) };
-    match std::fs::remove_dir_all(&folder) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::Io { action: "remove", path: folder, source })
+    for base in places() {
+        let folder = below(&base, store)?;
+        if !folder.parent().is_some_and(is_own) {
+            continue;
         }
-        _ => Ok(()),
+        match std::fs::remove_dir_all(&folder) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::Io { action: "remove", path: folder, source });
+            }
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 fn folder(store: &Store<'_>) -> Result<PathBuf, Error> {
-    let uid = rustix::process::getuid().as_raw();
-    let places = [std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from), Some("/dev/shm".into()), Some("/run".into())];
-    let base = places
-        .into_iter()
-        .flatten()
-        .find(|path| path.is_absolute() && is_tmpfs(path) && writable(path))
-        .ok_or(Error::NoTmpfs)?;
-    Ok(base.join(format!("taskforge-{uid}")).join(crate::container::gate_name(&store.registry().id()?, store.run())))
+    let base = places().into_iter().find(|path| path.is_absolute() && is_tmpfs(path) && writable(path));
+    below(&base.ok_or(Error::NoTmpfs)?, store)
+}
+
+/// Where a tmpfs may be, best first.
+fn places() -> Vec<PathBuf> {
+    let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
+    session.into_iter().chain([usual, "/dev/shm".into(), "/run".into()]).collect()
+}
+
+fn below(base: &Path, store: &Store<'_>) -> Result<PathBuf, Error> {
+    let own = base.join(format!("taskforge-{}", rustix::process::getuid().as_raw()));
+    Ok(own.join(crate::container::gate_name(&store.registry().id()?, store.run())))
+}
+
+/// Whether a folder, and no symlink to one, is this user's.
+fn is_own(folder: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let uid = rustix::process::geteuid().as_raw();
+    folder.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == uid)
 }
 
 #[allow(clippy::cast_lossless, clippy::unnecessary_cast)] // the field's type differs between libcs

@@ -55,6 +55,10 @@ pub fn collect(workspace: &Path, rel: &str, node: &Path, limit: u64) -> Result<R
     let folder = match disk::open_dir(workspace) {
         Ok(folder) => folder,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(Refusal::Missing)),
+        // Its owner is the container's user, who may do this to any folder: no failure of ours.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Ok(Err(Refusal::Unreadable("the workspace is closed to everybody".to_owned())));
+        }
         Err(error) => return Err(Error::io("open the workspace", workspace)(error)),
     };
     let mut source = match open_source(&folder, Path::new(rel), limit) {

@@ -41,6 +41,7 @@ pub struct StagedRun<'a> {
 pub fn stage_run<'a>(registry: &'a Registry, run: &RunId) -> Result<StagedRun<'a>> {
     registry.require_local()?;
     registry.make_local_folders()?;
+    registry.require_home()?;
     let layout = registry.layout();
     super::make_folder(&layout.runs(), 0o755)?;
     if layout.run(run).root().symlink_metadata().is_ok() {
@@ -48,7 +49,9 @@ pub fn stage_run<'a>(registry: &'a Registry, run: &RunId) -> Result<StagedRun<'a
     }
     sweep(&layout.tmp());
     let root = layout.tmp().join(ulid::Ulid::generate().to_string());
-    disk::make_dir(&root, 0o755).map_err(Error::io("create", &root))?;
+    // Nobody else gets through it: an agent owns its workspace, and what it leaves there with the set-user-id bit would
+    // otherwise make anyone on this machine its user, which can be the operator. Mounts do not need the way.
+    disk::make_dir(&root, 0o700).map_err(Error::io("create", &root))?;
     let folder = disk::open_dir(&root).map_err(Error::io("open", &root))?;
     flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(Error::errno("lock", &root))?;
     let layout = RunLayout::new(root);

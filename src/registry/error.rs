@@ -24,6 +24,8 @@ pub enum Error {
     AlreadyRegistry { path: PathBuf },
     #[error("{} lies on {kind}: locks and fsync of a remote file system cannot be relied on; move the registry to a local disk", path.display())]
     Remote { path: PathBuf, kind: &'static str },
+    #[error("{} is a copy of {}, and its containers would be that one's", path.display(), original.display())]
+    Copied { path: PathBuf, original: PathBuf },
     #[error("{}:{line}:{column}: {message}", path.display())]
     ConfigSyntax { path: PathBuf, line: usize, column: usize, message: String },
     #[error("{}: {key}: {message}", path.display())]

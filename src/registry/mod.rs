@@ -11,6 +11,7 @@ mod disk;
 pub mod error;
 #[cfg(any(test, feature = "faults"))]
 mod faults;
+mod home;
 pub mod inbox;
 pub mod init;
 pub mod journal;
@@ -44,13 +45,14 @@ pub struct Registry {
     layout: Layout,
     config: OnceLock<Config>,
     local: OnceLock<()>,
+    home: OnceLock<()>,
 }
 
 impl Registry {
     /// The registry at `root`, which nobody has looked at yet.
     #[must_use]
     pub fn at(root: &Path) -> Self {
-        Self { layout: Layout::new(root), config: OnceLock::new(), local: OnceLock::new() }
+        Self { layout: Layout::new(root), config: OnceLock::new(), local: OnceLock::new(), home: OnceLock::new() }
     }
 
     #[must_use]
@@ -97,6 +99,24 @@ impl Registry {
             let _ = self.local.set(());
         }
         Ok(())
+    }
+
+    /// Whether what this registry started may be driven from here.
+    ///
+    /// # Errors
+    /// [`Error::Copied`] if it is a copy of a registry that stands elsewhere.
+    pub fn require_home(&self) -> Result<()> {
+        if self.home.get().is_none() {
+            home::require(&self.layout)?;
+            let _ = self.home.set(());
+        }
+        Ok(())
+    }
+
+    /// The registry that this one is a copy of, if that stands.
+    #[must_use]
+    pub fn original(&self) -> Option<std::path::PathBuf> {
+        home::original(&self.layout)
     }
 
     /// Makes the machine-local folders where they are missing: in a fresh clone, or in OpenTask's own registry.

@@ -193,7 +193,9 @@ fn how_it_ended(state: &State, live: &Attempt, code: i64, oom: bool, finished_at
         return How::Cancelled;
     }
     let over = finished_at.is_some_and(|finished| finished >= live.plan.deadline);
-    let timed_out = code == EXIT_TIMEOUT || (over && code != 0);
+    // The shim ends it at the deadline. Whoever got around the shim and went on is late, whatever it exits with.
+    let late = finished_at.is_some_and(|finished| finished >= live.plan.deadline + GRACE);
+    let timed_out = code == EXIT_TIMEOUT || (over && code != 0) || late;
     let oom = oom && !matches!(code, 0 | super::command::EXIT_SUSPENDED);
     if matches!(code, 137 | 143) && !oom && !timed_out {
         return How::Gone;

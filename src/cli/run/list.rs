@@ -28,7 +28,7 @@ impl List {
         for run in crate::registry::queries::list_runs(&registry)? {
             match Store::open(&registry, &run).and_then(|store| store.peek()) {
                 Ok(state) => runs.push(state),
-                Err(error) => context.output.note(format!("warning: run {run} cannot be read: {error}")),
+                Err(error) => context.output.warn(&format!("warning: run {run} cannot be read: {error}")),
             }
         }
         runs.retain(|state| self.status.as_deref().is_none_or(|status| state.status.as_str() == status));

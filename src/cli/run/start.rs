@@ -78,7 +78,7 @@ impl Start {
         // The run exists, whatever the first step comes to; the next tick does what this one could not.
         let ticked = engine::tick(&registry, &run);
         if let Err(error) = &ticked {
-            context.output.note(format!("warning: the first step failed, the next tick tries again: {error}"));
+            context.output.warn(&format!("warning: the first step failed, the next tick tries again: {error}"));
         }
         let value = json!({"run": run, "tick": ticked.as_ref().ok()});
         context.output.result(&value, || {

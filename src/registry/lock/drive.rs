@@ -22,6 +22,7 @@ impl DriveLock {
     pub fn try_acquire(registry: &Registry, run: &RunId) -> Result<Option<Self>> {
         registry.require_local()?;
         registry.make_local_folders()?;
+        registry.require_home()?;
         let file = take(&registry.layout().drive_lock(run), Hold::Exclusive, Duration::ZERO)?;
         Ok(file.map(|file| Self { _file: file }))
     }

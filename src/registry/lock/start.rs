@@ -23,6 +23,7 @@ impl StartPermit {
     pub fn acquire(registry: &Registry, wait: Duration) -> Result<Self> {
         registry.require_local()?;
         registry.make_local_folders()?;
+        registry.require_home()?;
         // A kill that waits for this very lock has written its file already: say so instead of making it wait.
         kill::refuse_if_killed(registry.layout())?;
         let locked = || Error::Locked { what: "the start of containers".to_owned(), waited: wait };
