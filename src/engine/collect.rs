@@ -90,16 +90,20 @@ pub(crate) fn copy_logs(
     let folder = store.layout().attempt(node, attempt);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
     let cursor_file = folder.join("logs.cursor.json");
-    let open = |name: &str| {
-        let path = folder.join(name);
-        OpenOptions::new().create(true).append(true).open(&path).map_err(|source| Error::Io {
-            action: "append to",
-            path,
-            source,
-        })
-    };
-    let (mut stdout, mut stderr) = (open("stdout.log")?, open("stderr.log")?);
     let mut cursor = read_cursor(&cursor_file);
+    // What stands behind the cursor was written by a tick that died before it had said so: it comes again.
+    let open = |name: &str, bytes: u64| {
+        let path = folder.join(name);
+        let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| {
+            if file.metadata()?.len() > bytes {
+                file.set_len(bytes)?;
+            }
+            Ok(file)
+        });
+        opened.map_err(|source| Error::Io { action: "append to", path, source })
+    };
+    let mut stdout = open("stdout.log", cursor.stdout.bytes)?;
+    let mut stderr = open("stderr.log", cursor.stderr.bytes)?;
     loop {
         let copied = docker.wait(|engine| logs::copy(engine, container, cursor, AT_ONCE, &mut stdout, &mut stderr))?;
         cursor = copied.cursor;
