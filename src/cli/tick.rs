@@ -25,8 +25,11 @@ impl Tick {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         if crate::registry::kill::read(registry.layout())?.is_some() {
-            engine::finish_kill(&registry)?;
-            let failure = Failure::new(Kind::Killed, "the kill switch is on: nothing is started");
+            let killed = engine::finish_kill(&registry)?;
+            let mut failure = Failure::new(Kind::Killed, "the kill switch is on: nothing is started");
+            for problem in killed.unfinished {
+                failure = failure.hint(format!("not everything could be reached: {problem}"));
+            }
             return Err(failure.hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"));
         }
         let runs = match self.run {

@@ -2,10 +2,10 @@
 //! versions inside a run.
 
 use std::io::Read as _;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use crate::registry::Registry;
+use crate::registry::project::write_durable_mode;
 use crate::run::id::Digest;
 
 use super::error::Error;
@@ -32,11 +32,8 @@ pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
     }
     let folder = registry.layout().bin();
     super::dispatch::make_folder(&folder, 0o700, None)?;
-    let mut file = tempfile::NamedTempFile::new_in(&folder).map_err(io("copy"))?;
-    std::io::Write::write_all(&mut file, &bytes).map_err(io("copy"))?;
-    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o555)).map_err(io("set the mode of"))?;
-    file.as_file().sync_all().map_err(io("sync"))?;
-    file.persist(&target).map_err(|error| Error::Io { action: "copy", path: target.clone(), source: error.error })?;
+    // On disk with its name before any run's journal names it.
+    write_durable_mode(&target, &bytes, 0o555)?;
     Ok(digest)
 }
 

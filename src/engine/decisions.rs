@@ -10,6 +10,7 @@ use crate::run::command::{Command, Verdict};
 use crate::run::decide::decide;
 use crate::run::event::DecisionRecord;
 use crate::run::id::{Digest, RequestId};
+use crate::run::refusal::Refusal;
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
 
@@ -115,6 +116,8 @@ pub fn decide_on(
     comment: &str,
 ) -> Result<Decided, Error> {
     let store = Store::open(registry, &waiting.run)?;
+    // What a crash left of an earlier decision counts first.
+    take_files(&store, store.load()?)?;
     let by = operator();
     let file = Decision::new(
         waiting.id.clone(),
@@ -131,14 +134,22 @@ pub fn decide_on(
     let bytes = file.to_bytes();
     let record = record(&file, &bytes);
     let path = registry.layout().decision(&waiting.id);
-    store.commit_with(&by, |state, now| {
+    let committed = store.commit_with(&by, |state, now| {
         let command = Command::Decide { id: waiting.id.clone(), verdict, decision: record.clone() };
         let events =
             decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
         // The file first: a crash before the journal leaves a decision that the next tick takes up.
         registry::project::write_durable_new(&path, &bytes)?;
         Ok(events)
-    })?;
+    });
+    match committed {
+        // Written by somebody who did not come to journal it, or through git, since our look: it came first.
+        Err(Error::Registry(error)) if error.io_kind() == Some(std::io::ErrorKind::AlreadyExists) => {
+            take_files(&store, store.load()?)?;
+            return Err(Error::DecidedBefore { id: waiting.id.clone() });
+        }
+        other => other?,
+    };
     Ok(Decided {
         id: waiting.id.clone(),
         run: waiting.run.clone(),
@@ -173,7 +184,7 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
             Ok(Some(bytes)) => bytes,
             Ok(None) => continue,
             Err(error) => {
-                state = reject(store, &id, &error.to_string())?;
+                state = reject(store, &id, None, &error.to_string())?;
                 continue;
             }
         };
@@ -187,27 +198,37 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
                 Command::Decide { id: id.clone(), verdict, decision: record(file, &bytes) }
             }
             Ok(_) => {
-                state = reject(store, &id, "it is for another request")?;
+                state = reject(store, &id, Some(&bytes), "it is for another request")?;
                 continue;
             }
             Err(error) => {
-                state = reject(store, &id, &error.to_string())?;
+                state = reject(store, &id, Some(&bytes), &error.to_string())?;
                 continue;
             }
         };
         state = match store.commit(&operator(), command) {
-            // Not resolved yet, or to be resolved again: it may fit then.
-            Err(Error::Refused { refusal: crate::run::refusal::Refusal::NotApprovable { .. }, .. }) => store.load()?,
-            Err(Error::Refused { refusal, .. }) => reject(store, &id, &refusal.to_string())?,
+            // Not resolved yet, or to be resolved again: it may fit then. Decided since our look: the file is of that
+            // very decision, whose process had written it and was about to journal it.
+            Err(Error::Refused { refusal: Refusal::NotApprovable { .. } | Refusal::Decided { .. }, .. }) => {
+                store.load()?
+            }
+            Err(Error::Refused { refusal, .. }) => reject(store, &id, Some(&bytes), &refusal.to_string())?,
             other => other?,
         };
     }
     Ok(state)
 }
 
-/// A decision that cannot count stands aside, so that a right one can be made.
-fn reject(store: &Store<'_>, id: &RequestId, reason: &str) -> Result<State, Error> {
+/// A decision that cannot count stands aside, so that a right one can be made. Under the run's lock, where nobody can
+/// put that right one in place of the `judged` one before it is set aside.
+fn reject(store: &Store<'_>, id: &RequestId, judged: Option<&[u8]>, reason: &str) -> Result<State, Error> {
     let path = store.registry().layout().decision(id);
-    let name = registry::decisions::set_aside(&path)?;
-    store.commit(super::actor::TICK, Command::RejectInput { input: name, reason: reason.to_owned() })
+    store.commit_with(super::actor::TICK, |state, now| {
+        if registry::decisions::read(&path).ok().flatten().as_deref() != judged {
+            return Ok(Vec::new());
+        }
+        let input = registry::decisions::set_aside(&path)?;
+        let command = Command::RejectInput { input, reason: reason.to_owned() };
+        decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })
+    })
 }

@@ -65,6 +65,8 @@ pub(crate) fn start(
             }
         }
         Err(error) if error.is_of_the_node() => {
+            // A kill takes gate and container away under a start, which is no fault of the node's.
+            kill::refuse_if_killed(store.registry().layout())?;
             let how = How::NotStarted { reason: error.to_string() };
             end(store, node, number, how)
         }

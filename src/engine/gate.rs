@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use crate::container::{self, GateContainer, GateImage, Network, gate_name};
 use crate::gate::records;
 use crate::gate::{Policy, Status};
-use crate::registry::StartPermit;
 use crate::registry::config::GateNetwork;
+use crate::registry::{StartPermit, kill};
 use crate::run::command::Command;
 use crate::run::event::TrafficHead;
 use crate::run::state::State;
@@ -86,6 +86,8 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
     }
     let begun = Instant::now();
     loop {
+        // A kill removes the gate that is waited for here, and waits for our permit.
+        kill::refuse_if_killed(store.registry().layout())?;
         if Status::read(&folder)?.as_ref().is_some_and(in_force) {
             return Ok(());
         }

@@ -80,7 +80,10 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     };
     let engine = docker.engine()?;
     let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
-    let command = match docker.wait(|_| image::resolve(engine.docker(), &order, &guard))? {
+    let resolved = docker.wait(|_| image::resolve(engine.docker(), &order, &guard));
+    // A kill ends the resolving container, which looks like an answer of the tool in it, and is none.
+    crate::registry::kill::refuse_if_killed(registry.layout())?;
+    let command = match resolved? {
         image::Resolution::Unresolvable(no) => Command::CannotResolve { id: id.clone(), reason: no.reason },
         image::Resolution::Lock(lock) => {
             let recipe = Recipe::new(reference.clone(), layers.clone(), lock.clone());
@@ -253,11 +256,23 @@ pub(crate) fn end_builds(registry: &Registry) {
             continue;
         }
         // The lock is held, so that the id is that of a living builder and of nobody else.
-        if let Ok(Some(pid)) = image::detached::builder(&entry.path())
-            && let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        if let Ok(Some(pid)) = image::detached::builder(&entry.path()) {
+            end_builder(pid);
         }
+    }
+}
+
+/// Ends process `pid` if it is a builder. Between taking the lock and writing its id, a new builder's lock file names the
+/// one before it, whose id may be anybody's by now; that new one meets the kill file by itself.
+fn end_builder(pid: u32) {
+    use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+    let Some(raw) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return };
+    // Held from before the look, so that what is looked at is what is ended.
+    let Ok(process) = pidfd_open(raw, PidfdFlags::empty()) else { return };
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let marks: &[u8] = b"\0image\0build\0--recipe\0";
+    if arguments.windows(marks.len()).any(|part| part == marks) {
+        let _ = pidfd_send_signal(&process, Signal::KILL);
     }
 }
 

@@ -2,6 +2,8 @@
 //! it: the file first, then everything that runs, then everything that was about to, and only then the journals.
 //! It waits for no run lock before everything is dead.
 
+use std::time::{Duration, Instant};
+
 use chrono::Utc;
 use serde::Serialize;
 
@@ -18,7 +20,7 @@ use super::{images, secrets};
 
 /// How long the second sweep waits for starts that are under way; what starts later than that dies by itself, since no
 /// gate greets it.
-const SWEEP_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `kill` did.
 #[derive(Debug, Clone, Serialize)]
@@ -37,8 +39,14 @@ pub struct Killed {
 /// # Errors
 /// Only when the kill file itself cannot be written; what else went wrong stands in [`Killed::unfinished`].
 pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
-    switch::engage(registry.layout(), reason, &operator(), Utc::now())?;
-    finish_kill(registry)
+    loop {
+        switch::engage(registry.layout(), reason, &operator(), Utc::now())?;
+        match finish_kill(registry) {
+            // Somebody lifted the kill before this one; ours came later, and stands.
+            Err(Error::NotKilled) => {}
+            finished => return finished,
+        }
+    }
 }
 
 /// Does what is left to do of a kill: removes containers, ends builds, journals what was ended.
@@ -46,22 +54,30 @@ pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
 /// # Errors
 /// When the switch is off, or the registry cannot be read.
 pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
-    let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
+    finish(registry).map(|(killed, _)| killed)
+}
+
+/// [`finish_kill`], and the lock under which it was finished: nobody starts, and nobody lifts the switch, while it is held.
+fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
+    if switch::read(registry.layout())?.is_none() {
+        return Err(Error::NotKilled);
+    }
     let mut killed = Killed { removed: Vec::new(), runs: Vec::new(), unfinished: Vec::new() };
     let docker = Docker::default();
     let mut engine_is_clean = sweep(registry, &docker, &mut killed);
     // Whoever was between its look at the file and its start has started by the time we get this lock.
-    match KillLock::acquire(registry, SWEEP_PATIENCE) {
-        Ok(_lock) => {
-            if engine_is_clean {
-                engine_is_clean = sweep(registry, &docker, &mut killed);
-            }
-        }
+    let lock = KillLock::acquire(registry, SWEEP_PATIENCE);
+    // Lifted while we waited: what runs now may run, and is not to be paused.
+    let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
+    match &lock {
+        Ok(_) if engine_is_clean => engine_is_clean = sweep(registry, &docker, &mut killed),
+        Ok(_) => {}
         Err(error) => killed.unfinished.push(format!("a start is still under way: {error}")),
     }
     images::end_builds(registry);
-    if !engine_is_clean {
-        return Ok(killed);
+    let lock = lock.ok();
+    if !engine_is_clean || lock.is_none() {
+        return Ok((killed, lock));
     }
     for run in queries::list_runs(registry)? {
         match journal(registry, &run, &killing.reason) {
@@ -70,12 +86,13 @@ pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
             Err(error) => killed.unfinished.push(format!("run {run}: {error}")),
         }
     }
-    Ok(killed)
+    Ok((killed, lock))
 }
 
 /// Removes containers until none is left. Whether the Engine could be asked.
 fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
-    for _ in 0..20 {
+    let begun = Instant::now();
+    while begun.elapsed() < SWEEP_PATIENCE {
         let swept = registry
             .id()
             .map_err(Error::from)
@@ -83,7 +100,12 @@ fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
         match swept {
             Ok(result) => {
                 let none_left = result.removed.is_empty() && result.failed.is_empty();
-                killed.removed.extend(result.removed.into_iter().map(|container| container.name));
+                for container in result.removed {
+                    // Listed again while its removal, perhaps by another kill, goes on.
+                    if !killed.removed.contains(&container.name) {
+                        killed.removed.push(container.name);
+                    }
+                }
                 if none_left {
                     return true;
                 }
@@ -93,6 +115,7 @@ fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
                 if !killed.unfinished.is_empty() {
                     return false;
                 }
+                std::thread::sleep(Duration::from_millis(2));
             }
             Err(error) => {
                 killed.unfinished.push(error.to_string());
@@ -122,7 +145,7 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
 /// When the switch is off, or what the kill began cannot be finished first.
 pub fn unlock(registry: &Registry, reason: &str) -> Result<Kill, Error> {
     let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
-    let finished = finish_kill(registry)?;
+    let (finished, _lock) = finish(registry)?;
     if let Some(first) = finished.unfinished.first() {
         return Err(Error::KillUnfinished(first.clone()));
     }

@@ -19,14 +19,15 @@ use super::{gate, images, policy};
 
 pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Result<Observed, Error> {
     let now = Utc::now();
-    let killed = kill::read(store.registry().layout())?.is_some();
     let containers = if state.may_have_containers() { Some(containers(store, docker, state)?) } else { None };
     let mut images = BTreeMap::new();
     for recipe in state.wanted_recipes() {
-        let image = if killed { Image::Missing } else { image(store, docker, state, &recipe)? };
+        let image = image(store, docker, state, &recipe)?;
         images.insert(recipe, image);
     }
     let gate_runs = state.live_attempts().next().is_some() && gate::runs(store, docker, state)?;
+    // After the look at what runs: what a kill has ended is then known to be its work, and no fault of an agent's.
+    let killed = kill::read(store.registry().layout())?.is_some();
     Ok(Observed {
         now,
         gate_runs,

@@ -72,7 +72,7 @@ pub(crate) fn tick_with(registry: &Registry, run: &RunId, docker: &Docker) -> Re
 
 fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) -> Result<(), Error> {
     let result = match action {
-        Action::FinishKill => super::kill::finish_kill(store.registry()).map(drop),
+        Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
         Action::Build { recipe } => images::build(store, state, &recipe),
         Action::TakeImage { recipe, image } => store.commit(TICK, Command::ImageReady { recipe, image }).map(drop),
@@ -95,6 +95,14 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         // The run moved on between the plan and now. The next round plans anew.
         Err(Error::Refused { .. }) => Ok(()),
         other => other,
+    }
+}
+
+fn finish_kill(store: &Store<'_>) -> Result<(), Error> {
+    let killed = super::kill::finish_kill(store.registry())?;
+    match killed.unfinished.into_iter().next() {
+        Some(problem) => Err(Error::KillUnfinished(problem)),
+        None => Ok(()),
     }
 }
 

@@ -62,8 +62,13 @@ pub fn read(run: &RunLayout, id: &RunId) -> Result<Vec<Record>> {
     };
     let bytes = disk::read_bounded(&file, LARGEST).map_err(Error::io("read", &path))?;
     let Some(bytes) = bytes else { return Err(Error::TooLarge { path, bytes: LARGEST + 1, limit: LARGEST }) };
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    Ok(lines.map(|line| parse(line, id)).collect())
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let (lines, last) = bytes.split_at(whole);
+    let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
+    let mut records: Vec<Record> = lines.map(|line| parse(line, id)).collect();
+    // Half a line may still be growing: it is no intent, and no wrong one, before something stands behind it.
+    records.extend(serde_json::from_slice(last).ok().filter(|record: &Record| record.run_id == id.as_str()));
+    Ok(records)
 }
 
 fn parse(line: &[u8], run: &RunId) -> Record {
@@ -96,5 +101,48 @@ pub fn append(run: &RunLayout, record: &Record) -> Result<()> {
     if !line.ends_with('\n') {
         line.push('\n');
     }
-    disk::append_synced(&path, line.as_bytes()).map_err(Error::io("append to", &path))
+    disk::append_line(&path, line.as_bytes()).map_err(Error::io("append to", &path))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs::{self, OpenOptions};
+    use std::io::Write as _;
+
+    use super::*;
+    use crate::registry::faults::{Fault, control};
+
+    fn run() -> (tempfile::TempDir, RunLayout, RunId) {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = RunLayout::new(folder.path());
+        fs::write(layout.controls(), "").unwrap();
+        (folder, layout, RunId::parse("r").unwrap())
+    }
+
+    #[test]
+    fn an_intent_behind_half_a_line_is_not_lost_with_it() {
+        let (_folder, layout, run) = run();
+        let [first, second] = ["pause", "resume"].map(|action| Record::new(&run, action, Utc::now()));
+        append(&layout, &first).unwrap();
+        let half = &to_json_line(&second).unwrap()[..40];
+        OpenOptions::new().append(true).open(layout.controls()).unwrap().write_all(half.as_bytes()).unwrap();
+        assert_eq!(read(&layout, &run).unwrap(), [first.clone()], "half a line is nothing yet");
+        append(&layout, &second).unwrap();
+        let read = read(&layout, &run).unwrap();
+        assert_eq!([&read[0], &read[2]], [&first, &second]);
+        assert!(read[1].action.starts_with("unreadable"), "{read:?}");
+    }
+
+    #[test]
+    fn an_interrupted_and_a_short_write_go_on() {
+        let (_folder, layout, run) = run();
+        let record = Record::new(&run, "pause", Utc::now());
+        for fault in [Fault::Error(4), Fault::Short(7)] {
+            control::record(&[(0, fault)]);
+            append(&layout, &record).unwrap();
+            control::stop();
+        }
+        assert_eq!(read(&layout, &run).unwrap(), [record.clone(), record]);
+    }
 }

@@ -35,9 +35,9 @@ pub fn set_aside(path: &Path) -> Result<String> {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let name = format!("{stem}.rejected-{}.json", digest.short());
     let target = path.with_file_name(&name);
-    std::fs::rename(path, &target).map_err(Error::io("set aside", path))?;
+    disk::rename(path, &target).map_err(Error::io("set aside", path))?;
     if let Some(folder) = path.parent() {
-        disk::open_dir(folder).and_then(|folder| folder.sync_all()).map_err(Error::io("sync", folder))?;
+        disk::sync_dir(folder).map_err(Error::io("sync", folder))?;
     }
     Ok(name)
 }

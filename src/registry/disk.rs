@@ -11,7 +11,7 @@ use rustix::fs::{CWD, OFlags, RenameFlags};
 
 /// One call, as a test sees it before it happens.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(any(test, feature = "faults")), allow(dead_code))]
+#[cfg_attr(not(any(test, debug_assertions)), allow(dead_code))]
 pub(crate) enum Op<'a> {
     Create(&'a Path),
     MakeDir(&'a Path),
@@ -24,10 +24,10 @@ pub(crate) enum Op<'a> {
     Remove(&'a Path),
 }
 
-/// How many bytes a write may take: all of them, unless a test says otherwise.
-#[cfg(any(test, feature = "faults"))]
+/// How many bytes a write may take: all of them, unless a test says otherwise. A release build has no such seam.
+#[cfg(any(test, debug_assertions))]
 use super::faults::pass;
-#[cfg(not(any(test, feature = "faults")))]
+#[cfg(not(any(test, debug_assertions)))]
 #[inline]
 #[allow(clippy::unnecessary_wraps)]
 fn pass(_: Op<'_>) -> io::Result<usize> {
@@ -98,13 +98,21 @@ pub(crate) fn append(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<u
     file.write(&bytes[..bytes.len().min(allowed)])
 }
 
-/// Adds `bytes` to the end of an existing file and syncs it.
-pub(crate) fn append_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Adds `line`, which ends in a newline, to an existing file of lines and syncs it. Behind half a line, which a crash or
+/// a full disk left, it starts on a line of its own.
+pub(crate) fn append_line(path: &Path, line: &[u8]) -> io::Result<()> {
     let file = open_log(path)?;
-    let mut rest = bytes;
+    let length = file.metadata()?.len();
+    let torn = length > 0 && read_range(&file, length - 1, length)? != b"\n";
+    let line = if torn { [b"\n", line].concat() } else { line.to_owned() };
+    let mut rest = line.as_slice();
     while !rest.is_empty() {
-        let count = append(&file, path, rest)?;
-        rest = &rest[count..];
+        match append(&file, path, rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => rest = &rest[count..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
     sync(&file, path)
 }

@@ -1,5 +1,7 @@
-//! The fault seam: records the calls of [`disk`](super::disk) on this thread and makes a chosen one fail. Exists only in tests
-//! and under the feature `faults`, where `TASKFORGE_FAULT=exit:N` ends the process before the N-th call.
+//! The fault seam: records the calls of [`disk`](super::disk) on this thread and makes a chosen one fail. Exists only in
+//! unoptimised builds: a release build does not contain it. There, `TASKFORGE_FAULT` says what happens to the whole process:
+//! `exit:N` ends it right before its N-th call, as hard as SIGKILL does; `ENOSPC:N` and `EIO:N` make that call fail, and with
+//! `ENOSPC:N+` every later one, too.
 
 use std::cell::RefCell;
 use std::io;
@@ -51,7 +53,11 @@ thread_local! {
 
 /// Called before each call; how many bytes a write may take.
 pub(crate) fn pass(op: Op<'_>) -> io::Result<usize> {
-    exit_if_asked();
+    let asked = Asked::of_process();
+    if asked.is_some() {
+        // Removing is how a failure is tidied up, and needs no room.
+        return asked.map_or(Ok(()), |asked| asked.strike(matches!(op, Op::Remove(_)))).map(|()| usize::MAX);
+    }
     SCRIPT.with_borrow_mut(|script| {
         if !script.recording {
             return Ok(usize::MAX);
@@ -90,13 +96,49 @@ pub(crate) fn pass(op: Op<'_>) -> io::Result<usize> {
     })
 }
 
-fn exit_if_asked() {
-    static ASKED: OnceLock<Option<u64>> = OnceLock::new();
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let asked = ASKED.get_or_init(|| std::env::var("TASKFORGE_FAULT").ok()?.strip_prefix("exit:")?.parse().ok());
-    if asked.is_some_and(|at| COUNT.fetch_add(1, Ordering::SeqCst) + 1 == at) {
-        // As hard as SIGKILL: no destructor runs, no buffer is flushed.
-        std::process::abort();
+/// What the environment asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Asked {
+    /// Counted from 1.
+    at: u64,
+    /// The error number; none means that the process ends.
+    errno: Option<i32>,
+    /// Every call from there on.
+    onwards: bool,
+}
+
+impl Asked {
+    fn of_process() -> Option<Self> {
+        static ASKED: OnceLock<Option<Asked>> = OnceLock::new();
+        *ASKED.get_or_init(|| Self::parse(&std::env::var("TASKFORGE_FAULT").ok()?))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (what, place) = text.split_once(':')?;
+        let errno = match what {
+            "exit" => None,
+            "ENOSPC" => Some(rustix::io::Errno::NOSPC.raw_os_error()),
+            "EIO" => Some(rustix::io::Errno::IO.raw_os_error()),
+            _ => return None,
+        };
+        let at = place.strip_suffix('+').unwrap_or(place).parse().ok()?;
+        Some(Self { at, errno, onwards: place.ends_with('+') })
+    }
+
+    fn strike(self, spared: bool) -> io::Result<()> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let call = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
+        if call != self.at && !(self.onwards && call > self.at) {
+            return Ok(());
+        }
+        match self.errno {
+            Some(_) if spared => Ok(()),
+            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
+            None => {
+                let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+                std::process::abort()
+            }
+        }
     }
 }
 
@@ -117,5 +159,21 @@ pub(crate) mod control {
     /// Stops recording and returns the calls.
     pub(crate) fn stop() -> Vec<Call> {
         SCRIPT.take().calls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Asked;
+
+    #[test]
+    fn what_the_environment_can_ask_for() {
+        let asked = |at, errno, onwards| Some(Asked { at, errno, onwards });
+        assert_eq!(Asked::parse("exit:3"), asked(3, None, false));
+        assert_eq!(Asked::parse("ENOSPC:1+"), asked(1, Some(28), true));
+        assert_eq!(Asked::parse("EIO:12"), asked(12, Some(5), false));
+        for wrong in ["", "exit", "exit:", "exit:x", "EPERM:1", "ENOSPC:+"] {
+            assert_eq!(Asked::parse(wrong), None, "{wrong}");
+        }
     }
 }

@@ -103,10 +103,10 @@ pub fn record_lift(layout: &Layout, kill: &Kill, reason: &str, by: &str, now: Da
     if !path.exists() {
         match disk::create_new(&path, 0o644) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("create", path)(error)),
-            _ => {}
+            _ => disk::sync_dir(&layout.kill()).map_err(Error::io("sync", layout.kill()))?,
         }
     }
-    disk::append_synced(&path, line.as_bytes()).map_err(Error::io("append to", &path))
+    disk::append_line(&path, line.as_bytes()).map_err(Error::io("append to", &path))
 }
 
 /// Turns the kill switch off, and makes room for the next kill; whether it was on. Who may do this is decided elsewhere.

@@ -9,7 +9,7 @@ pub mod create;
 pub mod decisions;
 mod disk;
 pub mod error;
-#[cfg(any(test, feature = "faults"))]
+#[cfg(any(test, debug_assertions))]
 mod faults;
 mod home;
 pub mod inbox;

@@ -55,6 +55,21 @@ pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<()> {
     disk::sync_dir(folder).map_err(Error::io("sync", folder))
 }
 
+/// [`write_durable`] with exactly this mode, whatever the umask is.
+///
+/// # Errors
+/// As [`write_durable`].
+pub fn write_durable_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    let folder = parent(path)?;
+    let staged = Staged::write(path, bytes, mode)?;
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    staged.file.set_permissions(mode).map_err(Error::io("set the mode of", path))?;
+    disk::sync(&staged.file, &staged.path).map_err(Error::io("sync", path))?;
+    disk::rename(&staged.path, path).map_err(Error::io("replace", path))?;
+    staged.keep();
+    disk::sync_dir(folder).map_err(Error::io("sync", folder))
+}
+
 /// Writes a file that must not exist yet; on disk when it returns. Whoever comes second gets `AlreadyExists`, and what
 /// stands under the name is always whole.
 ///
