@@ -12,27 +12,32 @@ use super::output::{BAD, DIM, GOOD, WAITING};
 use super::root::Context;
 use super::terminal::plain;
 
-/// Follows a run and ticks it whenever something can be done.
+/// Follows a run and ticks it whenever something can be done; prints the events after number `after`.
 pub(crate) fn drive(
     context: &Context<'_>,
     registry: &Registry,
     run: &RunId,
     until: Until,
+    after: u64,
 ) -> Result<ExitCode, Failure> {
-    finish(context, run, engine::follow(registry, run, until, true, &mut |record| print(context, record))?)
+    finish(context, run, engine::follow(registry, run, until, true, &mut |record| print(context, record, after))?)
 }
 
-/// Follows a run that something else ticks.
+/// Follows a run that something else ticks, as [`drive`] does.
 pub(crate) fn watch(
     context: &Context<'_>,
     registry: &Registry,
     run: &RunId,
     until: Until,
+    after: u64,
 ) -> Result<ExitCode, Failure> {
-    finish(context, run, engine::follow(registry, run, until, false, &mut |record| print(context, record))?)
+    finish(context, run, engine::follow(registry, run, until, false, &mut |record| print(context, record, after))?)
 }
 
-fn print(context: &Context<'_>, record: &Record) {
+fn print(context: &Context<'_>, record: &Record, after: u64) {
+    if record.seq <= after {
+        return;
+    }
     if context.output.is_json() {
         println!("{}", serde_json::to_string(record).unwrap_or_default());
         return;

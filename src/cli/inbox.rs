@@ -7,22 +7,32 @@ use serde_json::json;
 
 use crate::engine;
 use crate::failure::Failure;
+use crate::run::id::RunId;
 
 use super::root::Context;
 use super::table::Table;
 
 /// List what waits for a person
 #[derive(Debug, Args)]
-pub(crate) struct Inbox {}
+pub(crate) struct Inbox {
+    /// Only what waits in this run
+    #[arg(long, value_name = "RUN")]
+    run: Option<RunId>,
+}
 
 impl Inbox {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let engine::Inbox { waiting, unreadable } = engine::inbox(&registry)?;
+        let engine::Inbox { waiting, unreadable } = match &self.run {
+            Some(run) => {
+                let state = engine::Store::open(&registry, run)?.load()?;
+                engine::Inbox { waiting: engine::waiting_of(&state), unreadable: Vec::new() }
+            }
+            None => engine::inbox(&registry)?,
+        };
         for (run, reason) in &unreadable {
             context.output.warn(&format!("warning: run {run} cannot be read: {reason}"));
         }
-        let proven = registry.layout().root().join("allowed_signers").exists();
         context.output.result(&json!({"waiting": waiting, "decisionsProven": false}), || {
             let mut table = Table::new(["ID", "RUN", "NODE", "WHAT", "BY", "WHY"]);
             for item in &waiting {
@@ -32,9 +42,7 @@ impl Inbox {
             let mut text = table.or("Nothing waits for you.\n");
             if !waiting.is_empty() {
                 text.push_str("\n`taskforge approve ID` shows what it comes down to, and asks.\n");
-                if !proven {
-                    text.push_str("Decisions are unproven: whoever runs as this user can make them.\n");
-                }
+                text.push_str("Decisions are unproven: whoever runs as this user can make them.\n");
             }
             text
         })?;

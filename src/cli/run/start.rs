@@ -73,7 +73,7 @@ impl Start {
         let run = started.run;
         if follows {
             context.output.note(format!("Run {run} started."));
-            return follow::drive(context, &registry, &run, engine::Until::Blocked);
+            return follow::drive(context, &registry, &run, engine::Until::Blocked, 0);
         }
         // The run exists, whatever the first step comes to; the next tick does what this one could not.
         let ticked = engine::tick(&registry, &run);

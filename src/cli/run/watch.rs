@@ -23,6 +23,9 @@ pub(crate) struct Watch {
     /// Drive the run as well: tick whenever something can be done
     #[arg(long)]
     drive: bool,
+    /// Print only what came after the event with this number
+    #[arg(long, value_name = "SEQ", default_value_t = 0)]
+    after: u64,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -41,9 +44,9 @@ impl Watch {
             UntilArg::Done => engine::Until::Ended,
         };
         if self.drive {
-            follow::drive(context, &registry, &self.run, until)
+            follow::drive(context, &registry, &self.run, until, self.after)
         } else {
-            follow::watch(context, &registry, &self.run, until)
+            follow::watch(context, &registry, &self.run, until, self.after)
         }
     }
 }
