@@ -372,6 +372,7 @@ fn assert_mismatch(scene: &Scene, run: &str, id: &str) {
     scene.tf(&["run", "show", run]).ok().says("replay_mismatch");
     let failed = scene.tf(&["llm", "log", run, "--json"]).ok().json();
     let outcome = &failed.as_array().unwrap().last().unwrap()["outcome"];
-    assert_eq!(outcome["fields"]["status"], 422, "{outcome}");
+    assert_eq!(outcome["fields"]["code"], "replay_mismatch", "{outcome}");
+    scene.tf(&["llm", "log", run]).ok().says("llm.error replay_mismatch");
     scene.is_sound(run);
 }
