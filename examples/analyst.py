@@ -393,6 +393,26 @@ def wrap_up(prompt):
     yield "", [finish("Net revenue %s; next, look into the returns of %s." % (total.group(1), returns.group(1)))]
 
 
+def overview(prompt):
+    """What a run that was started with nothing but a prompt asks for."""
+    head, count = yield "What is in it?", [
+        shell("head -n 1 /inputs/sales.csv"),
+        shell("wc -l < /inputs/sales.csv"),
+    ]
+    columns = output(head, "head").strip().split(",")
+    lines = output(count, "wc").strip()
+    if not lines.isdigit():
+        raise Refused("wc: not a number: %.100s" % lines)
+    report = "# sales.csv\n\n%s lines after the first, which names %d columns: %s.\n" % (
+        int(lines) - 1,
+        len(columns),
+        ", ".join(columns),
+    )
+    (written,) = yield "", [write_file("/workspace/report.md", report)]
+    parsed(written, "write_file")
+    yield "", [finish("%d columns, %d lines." % (len(columns), int(lines) - 1))]
+
+
 def found_line(pattern, report):
     match = re.search(pattern, report, re.MULTILINE)
     if not match:
@@ -415,4 +435,5 @@ TASKS = {
     "# Profile the sales data": gather,
     "# Analyse the sales": analyse,
     "# Sum up the report": wrap_up,
+    "Analyse sales.csv": overview,
 }

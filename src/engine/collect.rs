@@ -1,6 +1,7 @@
 //! Taking in an attempt that has ended: its logs, its declared outputs, its end. The container is removed only after
 //! its end is journaled, so that a crash anywhere here means doing it again, never losing it.
 
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use chrono::Utc;
@@ -12,6 +13,7 @@ use crate::run::command::{Command, How, Seen};
 use crate::run::definition::Artifact;
 use crate::run::id::NodeId;
 use crate::run::state::State;
+use crate::run::visible::visible_line;
 
 use super::actor::TICK;
 use super::attempt_log::AttemptLog;
@@ -26,6 +28,15 @@ const AT_ONCE: u64 = 4 << 20;
 
 /// How often that is done in one go: together more than the Engine keeps of one container.
 const ROUNDS: usize = 16;
+
+/// How much of the end of a log is looked at for its last line, in bytes.
+const LAST_WORDS: u64 = 16 << 10;
+
+/// What begins a complaint of our own agent.
+const COMPLAINT: &str = "taskforge agent: ";
+
+/// The most of it that is journaled, in characters.
+const LONGEST_WORDS: usize = 400;
 
 /// The largest file that is copied out of a workspace, in bytes.
 const LARGEST_OUTPUT: u64 = 256 << 20;
@@ -44,6 +55,12 @@ pub(crate) fn collect(
     if matches!(how, How::Exited { .. }) {
         copy_logs(store, docker, node, attempt, &live.plan.container)?;
     }
+    let said = match how {
+        How::Exited { code, .. } if code != 0 => {
+            last_words(&store.layout().attempt(node, attempt).join("stderr.log")).unwrap_or_default()
+        }
+        _ => String::new(),
+    };
     let mut artifacts = Vec::new();
     let mut missing = Vec::new();
     if matches!(how, How::Exited { code: 0, .. }) {
@@ -70,7 +87,7 @@ pub(crate) fn collect(
     let folder = store.layout().attempt(node, attempt);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
     project::write_durable(&folder.join("exit.json"), to_opentask_json(&exit).as_bytes())?;
-    let seen = Seen { how, artifacts, missing, traffic, at: Utc::now() };
+    let seen = Seen { how, artifacts, missing, said, traffic, at: Utc::now() };
     store.commit(TICK, Command::End { node: node.clone(), attempt, seen })?;
     Ok(())
 }
@@ -123,6 +140,21 @@ pub(crate) fn copy_logs(
     let text = serde_json::to_vec(&cursor).unwrap_or_default();
     project::write_if_changed(&cursor_file, &text)?;
     Ok(())
+}
+
+/// What a log ends with: the complaint of our agent, which may have several lines, or else the last line that says
+/// anything. There programs say what they ended of. It is the agent's claim, and bounded.
+fn last_words(log: &Path) -> std::io::Result<String> {
+    let mut file = std::fs::File::open(log)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))?;
+    let mut end = Vec::new();
+    file.take(LAST_WORDS).read_to_end(&mut end)?;
+    let end = String::from_utf8_lossy(&end);
+    let lines: Vec<&str> = end.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let complaint = lines.iter().rposition(|line| line.starts_with(COMPLAINT));
+    let from = complaint.unwrap_or(lines.len().saturating_sub(1));
+    Ok(visible_line(lines[from..].join("; ").trim_start_matches(COMPLAINT), LONGEST_WORDS))
 }
 
 fn read_cursor(path: &Path) -> LogCursor {

@@ -144,6 +144,8 @@ pub struct Seen {
     pub artifacts: Vec<Artifact>,
     /// Declared outputs that were not, each with its reason.
     pub missing: Vec<String>,
+    /// What its standard error ends with, on one line, made safe to show; empty if there is nothing.
+    pub said: String,
     pub traffic: Option<TrafficHead>,
     pub at: DateTime<Utc>,
 }

@@ -229,7 +229,8 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         How::Exited { code, .. } if *code == EXIT_SUSPENDED => {
             (Outcome::Failed, Some(*code), "exit 75 says that it waits, but this attempt asked for nothing".to_owned())
         }
-        How::Exited { code, .. } => (Outcome::Failed, Some(*code), format!("exit code {code}")),
+        How::Exited { code, .. } if seen.said.is_empty() => (Outcome::Failed, Some(*code), format!("exit code {code}")),
+        How::Exited { code, .. } => (Outcome::Failed, Some(*code), format!("exit code {code}: {}", seen.said)),
     };
     let ended = AttemptEnd { outcome, exit_code: code, detail: detail.clone(), traffic: seen.traffic };
     let mut events = vec![];
