@@ -52,7 +52,7 @@ pub(crate) fn collect(
     let Some((definition, live)) = state.live_attempts().find(|(d, a)| d.id == *node && a.number == attempt) else {
         return Ok(());
     };
-    if matches!(how, How::Exited { .. } | How::OverDisk) {
+    if matches!(how, How::Exited { .. }) {
         copy_logs(store, docker, node, attempt, &live.plan.container)?;
     }
     let said = match how {
@@ -104,7 +104,6 @@ fn reopen(workspace: &Path, state: &State) {
 fn describe_end(how: &How) -> serde_json::Value {
     match how {
         How::Exited { code, oom, timed_out } => json!({"exitCode": code, "oom": oom, "timedOut": timed_out}),
-        How::OverDisk => json!({"overDisk": true}),
         How::Gone => json!({"gone": true}),
         How::NotStarted { reason } => json!({"notStarted": reason}),
         How::Cancelled => json!({"cancelled": true}),

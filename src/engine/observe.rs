@@ -2,8 +2,6 @@
 //! touched, and the Engine is asked only when something of the run could be there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
@@ -33,7 +31,6 @@ pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Resu
     Ok(Observed {
         now,
         gate_runs,
-        over_disk: over_disk(store, state),
         killed,
         containers,
         images,
@@ -88,47 +85,6 @@ fn image(store: &Store<'_>, docker: &Docker, state: &State, recipe: &Digest) -> 
         Some((at, reason)) if approved.is_none_or(|approved| at >= approved) => Image::Failed(reason),
         _ => Image::Missing,
     })
-}
-
-/// Entries of a workspace that are looked at; one with more holds too much, whatever their sizes.
-const MOST_ENTRIES: usize = 200_000;
-
-/// Workspaces are ordinary folders, so that this limit is a soft one: it is kept by looking, at each tick, and by the
-/// largest file that a container may write.
-fn over_disk(store: &Store<'_>, state: &State) -> BTreeSet<NodeId> {
-    state
-        .live_attempts()
-        .filter(|(definition, attempt)| {
-            let Some(container) = definition.container.as_ref().filter(|_| attempt.started_at.is_some()) else {
-                return false;
-            };
-            holds_more(&store.layout().workspace(&definition.id), container.resources.disk)
-        })
-        .map(|(definition, _)| definition.id.clone())
-        .collect()
-}
-
-/// Whether the files below `folder` take more than `limit` bytes on the disk. Symlinks are not followed; what cannot
-/// be read, or goes away while it is looked at, does not count.
-fn holds_more(folder: &Path, limit: u64) -> bool {
-    let (mut bytes, mut entries) = (0_u64, 0_usize);
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let Ok(listing) = std::fs::read_dir(&folder) else { continue };
-        for entry in listing.flatten() {
-            entries += 1;
-            // Of an entry, never of what a symlink points to.
-            let Ok(meta) = entry.metadata() else { continue };
-            bytes = bytes.saturating_add(meta.blocks().saturating_mul(512));
-            if bytes > limit || entries > MOST_ENTRIES {
-                return true;
-            }
-            if meta.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    false
 }
 
 fn files_there(store: &Store<'_>, state: &State) -> BTreeSet<NodeId> {

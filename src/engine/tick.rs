@@ -119,7 +119,6 @@ fn describe(action: &Action) -> String {
         Action::Collect { node, attempt, how } => {
             let how = match how {
                 How::Exited { code, .. } => format!("exit {code}"),
-                How::OverDisk => "workspace full".to_owned(),
                 How::Gone => "gone".to_owned(),
                 How::NotStarted { .. } => "not started".to_owned(),
                 How::Cancelled => "cancelled".to_owned(),

@@ -160,8 +160,6 @@ pub enum How {
     },
     /// The Engine does not know it any more, or lost it in a restart.
     Gone,
-    /// Its workspace holds more than it may.
-    OverDisk,
     /// It could not be created or started.
     NotStarted {
         reason: String,

@@ -214,7 +214,6 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         _ if state.status == RunStatus::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
         How::Cancelled => (Outcome::Cancelled, None, "cancelled".to_owned()),
         How::Gone => (Outcome::Lost, None, "the container is gone".to_owned()),
-        How::OverDisk => (Outcome::OverDisk, None, "its workspace limit was reached".to_owned()),
         How::NotStarted { reason } => (Outcome::NotStarted, None, reason.clone()),
         How::Exited { code, oom: true, .. } => (Outcome::Oom, Some(*code), "its memory limit was reached".to_owned()),
         How::Exited { code, timed_out, .. } if *timed_out || *code == EXIT_TIMEOUT => {
@@ -277,7 +276,6 @@ const fn failure_code(outcome: Outcome) -> FailureCode {
         Outcome::Oom => FailureCode::Oom,
         Outcome::Lost => FailureCode::Lost,
         Outcome::OutputsMissing => FailureCode::OutputsMissing,
-        Outcome::OverDisk => FailureCode::OverDisk,
         Outcome::NotStarted => FailureCode::NotStarted,
         Outcome::Suspended => FailureCode::Suspended,
         Outcome::Cancelled | Outcome::Killed => FailureCode::Cancelled,

@@ -164,8 +164,6 @@ pub enum Outcome {
     Cancelled,
     /// Exit 0 without the files that were asked for.
     OutputsMissing,
-    /// The workspace held more than it may.
-    OverDisk,
     /// It was never started.
     NotStarted,
 }
@@ -184,7 +182,6 @@ impl Outcome {
             Self::Killed => "was killed",
             Self::Cancelled => "was cancelled",
             Self::OutputsMissing => "ended without its files",
-            Self::OverDisk => "filled its workspace",
             Self::NotStarted => "could not be started",
         }
     }
@@ -216,7 +213,6 @@ pub enum FailureCode {
     Oom,
     Lost,
     OutputsMissing,
-    OverDisk,
     NotStarted,
     /// Exit 75 without a request, or a bound on suspensions or attempts.
     Suspended,

@@ -24,8 +24,6 @@ pub struct Observed {
     pub images: BTreeMap<Digest, Image>,
     /// `file_exists` nodes whose file is there.
     pub files_there: BTreeSet<NodeId>,
-    /// Nodes whose live attempt's workspace holds more than it may.
-    pub over_disk: BTreeSet<NodeId>,
     /// Whether the gate's container runs; looked at while attempts live.
     pub gate_runs: bool,
     /// Whether `gate/policy.json` says what [`State`] says.
@@ -174,17 +172,10 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
         });
     };
     match &container.state {
-        // What it was ended for; a container that ended well by itself got away with it.
-        ContainerState::Exited { code, .. } if *code != 0 && seen.over_disk.contains(&definition.id) => {
-            Some(Action::Collect { node: id, attempt, how: How::OverDisk })
-        }
         ContainerState::Exited { code, oom, finished_at } => {
             Some(Action::Collect { node: id, attempt, how: how_it_ended(state, live, *code, *oom, *finished_at) })
         }
-        _ if state.status == RunStatus::Cancelled
-            || seen.now >= live.plan.deadline + GRACE
-            || seen.over_disk.contains(&definition.id) =>
-        {
+        _ if state.status == RunStatus::Cancelled || seen.now >= live.plan.deadline + GRACE => {
             Some(Action::Stop { node: id, attempt, container: live.plan.container.clone() })
         }
         ContainerState::Created => Some(Action::Start { node: id, attempt }),

@@ -194,7 +194,6 @@ struct World {
     starts: BTreeMap<String, u32>,
     policy_is_current: bool,
     gate_died: bool,
-    over_disk: std::collections::BTreeSet<NodeId>,
 }
 
 impl World {
@@ -202,7 +201,6 @@ impl World {
         Observed {
             now: run.now,
             killed: false,
-            over_disk: self.over_disk.clone(),
             gate_runs: !self.gate_died,
             containers: Some(self.containers.clone()),
             images: run
@@ -517,16 +515,6 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
         let expected = if verdict == Verdict::Approve { NodeStatus::Running } else { NodeStatus::Failed };
         assert_eq!(status(&run, "gather"), expected);
     }
-}
-
-#[test]
-fn a_full_workspace_ends_the_attempt() {
-    let (mut run, mut world) = (Journaled::demo(), World::default());
-    world.tick(&mut run);
-    world.over_disk.insert(NodeId::parse("gather").unwrap());
-    world.tick(&mut run);
-    let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
-    assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::OverDisk);
 }
 
 #[test]
