@@ -127,7 +127,7 @@ mod tests {
         append(&layout, &first).unwrap();
         let half = &to_json_line(&second).unwrap()[..40];
         OpenOptions::new().append(true).open(layout.controls()).unwrap().write_all(half.as_bytes()).unwrap();
-        assert_eq!(read(&layout, &run).unwrap(), [first.clone()], "half a line is nothing yet");
+        assert_eq!(read(&layout, &run).unwrap(), std::slice::from_ref(&first), "half a line is nothing yet");
         append(&layout, &second).unwrap();
         let read = read(&layout, &run).unwrap();
         assert_eq!([&read[0], &read[2]], [&first, &second]);
