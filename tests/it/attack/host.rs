@@ -58,7 +58,7 @@ os.makedirs("/workspace/folder.md")
 open("/workspace/sparse.md", "wb").truncate(900 << 20)
 open("/workspace/empty.md", "w")
 path = "/workspace"
-for n in range(400):
+for n in range(200):
     path += "/deep"
     os.mkdir(path)
 for n in range(5000):
