@@ -52,7 +52,7 @@ pub(crate) fn collect(
     let Some((definition, live)) = state.live_attempts().find(|(d, a)| d.id == *node && a.number == attempt) else {
         return Ok(());
     };
-    if matches!(how, How::Exited { .. }) {
+    if matches!(how, How::Exited { .. } | How::OverDisk { .. }) {
         copy_logs(store, docker, node, attempt, &live.plan.container)?;
     }
     let said = match how {
@@ -105,6 +105,7 @@ fn describe_end(how: &How) -> serde_json::Value {
     match how {
         How::Exited { code, oom, timed_out } => json!({"exitCode": code, "oom": oom, "timedOut": timed_out}),
         How::Gone => json!({"gone": true}),
+        How::OverDisk { limit } => json!({"overDisk": true, "limit": limit}),
         How::NotStarted { reason } => json!({"notStarted": reason}),
         How::Cancelled => json!({"cancelled": true}),
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use crate::container;
-use crate::registry::kill;
+use crate::registry::{kill, usage};
 use crate::run::definition::WaitKind;
 use crate::run::id::{Digest, NodeId};
 use crate::run::plan::{Container, ContainerState, Image, Observed};
@@ -28,8 +28,10 @@ pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Resu
     let gate_runs = state.live_attempts().next().is_some() && gate::runs(store, docker, state)?;
     // After the look at what runs: what a kill has ended is then known to be its work, and no fault of an agent's.
     let killed = kill::read(store.registry().layout())?.is_some();
+    let over_disk = over_disk(store, state, containers.as_ref());
     Ok(Observed {
         now,
+        over_disk,
         gate_runs,
         killed,
         containers,
@@ -64,6 +66,23 @@ fn containers(store: &Store<'_>, docker: &Docker, state: &State) -> Result<BTree
         found.insert(name.clone(), Container { id: seen.id, state });
     }
     Ok(found)
+}
+
+/// Whose workspace has outgrown its limit: a soft one, kept by looking. What is written between two looks, up to the
+/// largest file each, is on the disk by then.
+fn over_disk(store: &Store<'_>, state: &State, containers: Option<&BTreeMap<String, Container>>) -> BTreeSet<NodeId> {
+    let exists = |name: &String| {
+        containers.is_some_and(|all| all.get(name).is_some_and(|found| found.state != ContainerState::Created))
+    };
+    state
+        .live_attempts()
+        .filter(|(_, attempt)| exists(&attempt.plan.container))
+        .filter(|(definition, _)| {
+            let limit = definition.container.as_ref().map_or(0, |container| container.resources.disk);
+            usage::exceeds(&store.layout().workspace(&definition.id), limit)
+        })
+        .map(|(definition, _)| definition.id.clone())
+        .collect()
 }
 
 /// A failure counts from the newest approval on: an old failure of the same set says nothing of a new build.

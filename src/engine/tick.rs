@@ -120,6 +120,7 @@ fn describe(action: &Action) -> String {
             let how = match how {
                 How::Exited { code, .. } => format!("exit {code}"),
                 How::Gone => "gone".to_owned(),
+                How::OverDisk { .. } => "workspace too large".to_owned(),
                 How::NotStarted { .. } => "not started".to_owned(),
                 How::Cancelled => "cancelled".to_owned(),
             };

@@ -22,6 +22,7 @@ pub mod lock;
 pub mod project;
 pub mod queries;
 mod root;
+pub mod usage;
 
 use std::fs::DirBuilder;
 use std::io;

@@ -160,6 +160,10 @@ pub enum How {
     },
     /// The Engine does not know it any more, or lost it in a restart.
     Gone,
+    /// Its workspace held more than it may; it was ended for that, or ended by itself.
+    OverDisk {
+        limit: u64,
+    },
     /// It could not be created or started.
     NotStarted {
         reason: String,

@@ -215,6 +215,9 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
         How::Cancelled => (Outcome::Cancelled, None, "cancelled".to_owned()),
         How::Gone => (Outcome::Lost, None, "the container is gone".to_owned()),
         How::NotStarted { reason } => (Outcome::NotStarted, None, reason.clone()),
+        How::OverDisk { limit } => {
+            (Outcome::OverDisk, None, format!("its workspace holds more than {limit} bytes, or more files than may be"))
+        }
         How::Exited { code, oom: true, .. } => (Outcome::Oom, Some(*code), "its memory limit was reached".to_owned()),
         How::Exited { code, timed_out, .. } if *timed_out || *code == EXIT_TIMEOUT => {
             (Outcome::Timeout, Some(*code), "its wall clock limit was reached".to_owned())
@@ -234,7 +237,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     };
     let ended = AttemptEnd { outcome, exit_code: code, detail: detail.clone(), traffic: seen.traffic };
     let mut events = vec![];
-    if live.container_id.is_none() && matches!(seen.how, How::Exited { .. }) {
+    if live.container_id.is_none() && matches!(seen.how, How::Exited { .. } | How::OverDisk { .. }) {
         // Found exited before its start was journaled: it did run.
         events.push(Event::NodeStarted { node: id.clone(), attempt, container_id: String::new() });
     }
@@ -274,6 +277,7 @@ const fn failure_code(outcome: Outcome) -> FailureCode {
     match outcome {
         Outcome::Timeout => FailureCode::Timeout,
         Outcome::Oom => FailureCode::Oom,
+        Outcome::OverDisk => FailureCode::OverDisk,
         Outcome::Lost => FailureCode::Lost,
         Outcome::OutputsMissing => FailureCode::OutputsMissing,
         Outcome::NotStarted => FailureCode::NotStarted,

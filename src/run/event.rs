@@ -158,6 +158,8 @@ pub enum Outcome {
     Failed,
     Timeout,
     Oom,
+    /// Its workspace held more than it may.
+    OverDisk,
     /// The container is gone or was cut off by the Engine.
     Lost,
     Killed,
@@ -178,6 +180,7 @@ impl Outcome {
             Self::Failed => "failed",
             Self::Timeout => "ran out of time",
             Self::Oom => "ran out of memory",
+            Self::OverDisk => "outgrew its disk",
             Self::Lost => "was lost",
             Self::Killed => "was killed",
             Self::Cancelled => "was cancelled",
@@ -211,6 +214,7 @@ pub enum FailureCode {
     Exit,
     Timeout,
     Oom,
+    OverDisk,
     Lost,
     OutputsMissing,
     NotStarted,

@@ -26,6 +26,8 @@ pub struct Observed {
     pub files_there: BTreeSet<NodeId>,
     /// Whether the gate's container runs; looked at while attempts live.
     pub gate_runs: bool,
+    /// Nodes whose live attempt's workspace holds more than it may.
+    pub over_disk: BTreeSet<NodeId>,
     /// Whether `gate/policy.json` says what [`State`] says.
     pub policy_is_current: bool,
     /// Whether somebody wants to be told of what waits.
@@ -171,11 +173,16 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
             Action::Start { node: id, attempt }
         });
     };
+    let over_disk = seen.over_disk.contains(&id);
     match &container.state {
+        ContainerState::Exited { .. } if over_disk && state.status != RunStatus::Cancelled => {
+            let limit = definition.container.as_ref().map_or(0, |container| container.resources.disk);
+            Some(Action::Collect { node: id, attempt, how: How::OverDisk { limit } })
+        }
         ContainerState::Exited { code, oom, finished_at } => {
             Some(Action::Collect { node: id, attempt, how: how_it_ended(state, live, *code, *oom, *finished_at) })
         }
-        _ if state.status == RunStatus::Cancelled || seen.now >= live.plan.deadline + GRACE => {
+        _ if state.status == RunStatus::Cancelled || over_disk || seen.now >= live.plan.deadline + GRACE => {
             Some(Action::Stop { node: id, attempt, container: live.plan.container.clone() })
         }
         ContainerState::Created => Some(Action::Start { node: id, attempt }),

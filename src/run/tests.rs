@@ -210,6 +210,7 @@ impl World {
                 .map(|recipe| (recipe.clone(), self.images.get(&recipe).cloned().unwrap_or(Image::Missing)))
                 .collect(),
             files_there: std::collections::BTreeSet::new(),
+            over_disk: std::collections::BTreeSet::new(),
             policy_is_current: self.policy_is_current,
             notify: true,
         }

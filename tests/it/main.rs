@@ -5,6 +5,7 @@ mod agent_container;
 mod agent_init;
 mod agent_loop;
 mod agent_verbs;
+mod attack;
 mod base;
 mod container;
 mod desk;
