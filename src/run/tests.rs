@@ -194,6 +194,7 @@ struct World {
     starts: BTreeMap<String, u32>,
     policy_is_current: bool,
     gate_died: bool,
+    over_disk: std::collections::BTreeSet<NodeId>,
 }
 
 impl World {
@@ -210,7 +211,7 @@ impl World {
                 .map(|recipe| (recipe.clone(), self.images.get(&recipe).cloned().unwrap_or(Image::Missing)))
                 .collect(),
             files_there: std::collections::BTreeSet::new(),
-            over_disk: std::collections::BTreeSet::new(),
+            over_disk: self.over_disk.clone(),
             policy_is_current: self.policy_is_current,
             notify: true,
         }
@@ -516,6 +517,16 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
         let expected = if verdict == Verdict::Approve { NodeStatus::Running } else { NodeStatus::Failed };
         assert_eq!(status(&run, "gather"), expected);
     }
+}
+
+#[test]
+fn a_full_workspace_ends_the_attempt() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    world.over_disk.insert(NodeId::parse("gather").unwrap());
+    world.tick(&mut run);
+    let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
+    assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::OverDisk);
 }
 
 #[test]
