@@ -60,8 +60,11 @@ impl From<container::Error> for Failure {
 
 impl From<workflow::Error> for Failure {
     fn from(error: workflow::Error) -> Self {
-        let kind = if matches!(error, workflow::Error::NotFound { .. }) { Kind::NotFound } else { Kind::Usage };
-        Self::new(kind, error.to_string())
+        let message = error.to_string();
+        if matches!(error, workflow::Error::NotFound { .. }) {
+            return Self::new(Kind::NotFound, message).hint("`taskforge workflow list` shows what there is");
+        }
+        Self::new(Kind::Usage, message)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Following a run on a terminal: what happens is printed as it is journaled.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::engine::{self, Ending, Until};
@@ -50,7 +51,8 @@ fn print(context: &Context<'_>, record: &Record, after: u64) {
     };
     let time = record.timestamp.get(11..19).unwrap_or_default();
     let message = plain(record.message.as_deref().unwrap_or(&record.event)).replace('\n', " ");
-    context.output.note(format!("{DIM}{time}{DIM:#}  {style}{message}{style:#}"));
+    // What is followed is the command's result, and goes where results go; a reader that has gone away is no failure.
+    let _ = writeln!(anstream::stdout().lock(), "{DIM}{time}{DIM:#}  {style}{message}{style:#}");
 }
 
 fn finish(context: &Context<'_>, run: &RunId, ending: Ending) -> Result<ExitCode, Failure> {
