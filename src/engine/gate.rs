@@ -170,6 +170,11 @@ pub(crate) fn stop(store: &Store<'_>, docker: &Docker, state: &State) -> Result<
 
 /// Where the gate's records stand now; none if there are none, or if they cannot be read (which `audit verify` says).
 pub(crate) fn traffic_head(store: &Store<'_>) -> Option<TrafficHead> {
-    let traffic = records::read(&store.layout().gate().join("traffic.jsonl"), store.run()).ok()?;
+    let path = store.layout().gate().join("traffic.jsonl");
+    // A gate that was ended before it had made the file has left no records, and none that could be missed.
+    if !path.exists() {
+        return None;
+    }
+    let traffic = records::read(&path, store.run()).ok()?;
     Some(TrafficHead { at: traffic.bytes, digest: traffic.head })
 }
