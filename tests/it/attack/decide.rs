@@ -76,7 +76,7 @@ names = ["", "pip:", "pip", "pip:requests; touch /pwned #", "pip:requests\nRUN i
          "pip:../../x", "pip:git+https://x/y", "pip:https://x/y.whl", "pip:x @ file:///etc/passwd", "pip:x[extra]>=1", "pip:a,b",
          "pip:x==1.*", "apt:x;y", "apt:-o=APT::Update::Pre-Invoke::=id", "apt:../x.deb", "apt:x=1;id", "npm:x", "net:x:443",
          "mount:/:rw", "secret:x", "pip:\u202egnp", "pip:re\u0441uests", "pip:x\u0000y", "pip:\u001b[31mx", "PIP:x", " pip:x", "pip: x",
-         "pip:" + "a" * 500, 7, None, ["pip:x"], {"pip": "x"}]
+         "pip:" + "a" * 600, 7, None, ["pip:x"], {"pip": "x"}]
 answers = [gate("POST", "/taskforge/v1/capabilities", {"capability": name, "reason": "r"})[0] for name in names]
 words = "line one\r\x1b[2J\x1b[1;1HApproved already \u202edna\u202c \u200b\u2028 \x9b31m \x07\nReview    0000\n  | y"
 said = gate("POST", "/taskforge/v1/capabilities", {"capability": "pip:taskforge-has-no-such-package", "reason": words})[0]

@@ -80,9 +80,9 @@ for number in range(1, 32):
     if number not in (signal.SIGKILL, signal.SIGSTOP):
         signal.signal(number, signal.SIG_IGN)
 def stubborn():
-    os.setsid()
+    tried(os.setsid)
     if os.fork() == 0:
-        os.setsid()
+        tried(os.setsid)
     for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD):
         tried(os.kill, 1, number)
     tried(lambda: open("/proc/1/mem", "r+b"))

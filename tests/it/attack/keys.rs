@@ -131,6 +131,7 @@ fn a_planted_folder_for_keys_is_refused() {
     let world = World::of_user(Some((PLAIN.0 + 1, PLAIN.1 + 1)));
     with_key(&world);
     let planted = PathBuf::from(format!("/dev/shm/taskforge-{}", PLAIN.0 + 1));
+    let _ = fs::remove_dir_all(&planted);
     fs::create_dir_all(&planted).unwrap();
     fs::set_permissions(&planted, fs::Permissions::from_mode(0o777)).unwrap();
     let removes = Removes(planted.clone());
@@ -143,6 +144,7 @@ fn a_planted_folder_for_keys_is_refused() {
         assert_eq!(fs::read_dir(&planted).unwrap().count(), 0);
     }
     drop(removes);
+    let _own = Removes(planted);
     world.finish("planted-777");
 }
 

@@ -123,7 +123,9 @@ impl World {
         }
         // A plain user gets no further than the folder of the build; a copy is for all.
         let binary = world.folder.join("taskforge");
-        fs::copy(env!("CARGO_BIN_EXE_taskforge"), &binary).unwrap();
+        // Not by this process: a child that another test starts meanwhile would hold it open for writing.
+        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_taskforge")).arg(&binary).status().unwrap();
+        assert!(copied.success());
         fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(&world.folder, fs::Permissions::from_mode(0o755)).unwrap();
         let made = world.command(&["init", "registry"]).current_dir(&world.folder).output().unwrap();
