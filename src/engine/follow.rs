@@ -129,7 +129,11 @@ fn wait(store: &Store<'_>, docker: &Docker, state: &State, drives: bool, changes
         // A container's end is the usual news: the Engine tells of it at once. Files are looked at in between.
         let ended = docker.wait(|engine| async move {
             let first = futures_util::future::select_all(live.iter().map(|name| Box::pin(engine.wait(name))));
-            tokio::time::timeout(LOOK_AWAY, first).await.map(drop).or(Ok::<(), Error>(()))
+            match tokio::time::timeout(LOOK_AWAY, first).await {
+                // Not there, or not to be asked: that is no news, and asking again at once would bring none.
+                Ok((Err(error), ..)) => Err(Error::from(error)),
+                _ => Ok(()),
+            }
         });
         if ended.is_err() {
             std::thread::sleep(LOOK_AWAY);

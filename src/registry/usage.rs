@@ -120,7 +120,7 @@ mod tests {
         let closed = folder.path().join("closed");
         fs::create_dir(&closed).unwrap();
         fs::write(closed.join("file"), vec![b'x'; 1 << 20]).unwrap();
-        fs::set_permissions(&closed, fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
         assert!(exceeds(folder.path(), 1 << 19));
     }
 
