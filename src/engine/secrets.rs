@@ -127,3 +127,27 @@ fn key(name: &str, provider: &Provider) -> Result<Option<Zeroizing<String>>, Err
     }
     Ok(Some(Zeroizing::new(trimmed.to_owned())))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_a_folder_of_ones_own_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let (own, link) = (folder.path().join("own"), folder.path().join("link"));
+        std::fs::create_dir(&own).unwrap();
+        std::os::unix::fs::symlink(&own, &link).unwrap();
+        assert!(is_own(&own));
+        assert!(!is_own(&link) && !is_own(&folder.path().join("none")));
+        // Root can give a folder away; for everybody else there is one of root's.
+        let other = if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&own, Some(31_337), Some(31_337)).unwrap();
+            own
+        } else {
+            "/".into()
+        };
+        assert!(!is_own(&other));
+    }
+}
