@@ -11,6 +11,14 @@ pub(crate) fn io(doing: &str, path: impl AsRef<Path>, error: &std::io::Error) ->
     Failure::new(Kind::Failed, format!("cannot {doing} {}: {error}", path.as_ref().display()))
 }
 
+/// Arguments that could not be read.
+pub(crate) fn arguments(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let message = text.split("\n\n").next().unwrap_or_default();
+    Failure::new(Kind::Usage, message.trim_start_matches("error: ").trim_end())
+        .hint("`taskforge help` lists the commands")
+}
+
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         use registry::Error;
@@ -83,6 +91,7 @@ impl From<engine::Error> for Failure {
             Error::Container(error) => error.into(),
             Error::Gate(error) => error.into(),
             Error::WorkflowFile(error) => error.into(),
+            Error::NoInput(_) => Self::new(Kind::NotFound, message),
             Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
             Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),
             Error::Ambiguous { .. } | Error::Usage(_) | Error::Input { .. } | Error::Workflow(_) => {

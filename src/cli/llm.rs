@@ -72,8 +72,9 @@ impl Llm {
                     let mut table = Table::new(["SEQ", "TIME", "NODE", "ATTEMPT", "MODEL", "PROVIDER", "OUTCOME"]);
                     for (request, end) in &exchanges {
                         let outcome = end.map_or("unclosed".to_owned(), |end| {
-                            let status = end.fields.get("status").map(ToString::to_string).unwrap_or_default();
-                            format!("{} {status}", end.kind.as_str())
+                            let status = end.fields.get("status").map(ToString::to_string);
+                            let why = status.or_else(|| end.text("code").map(str::to_owned)).unwrap_or_default();
+                            format!("{} {why}", end.kind.as_str())
                         });
                         table.row([
                             request.seq.to_string(),

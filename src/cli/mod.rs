@@ -42,7 +42,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version are not failures; usage errors have code 2, as everywhere.
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
-            let _ = error.print();
+            if error.use_stderr() && asks_for_json() {
+                output::Output::new(true).failure(&failure_from::arguments(&error));
+            } else {
+                let _ = error.print();
+            }
             return ExitCode::from(code);
         }
     };
@@ -54,4 +58,9 @@ pub fn main() -> ExitCode {
             ExitCode::from(failure.kind.exit_code())
         }
     }
+}
+
+/// Whether `--json` stands among arguments that could not be read as a whole.
+fn asks_for_json() -> bool {
+    std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
 }

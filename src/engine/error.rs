@@ -87,6 +87,8 @@ pub enum Error {
     Stale { id: RequestId, given: String, now: String },
     #[error("input `{path}`: {reason}")]
     Input { path: PathBuf, reason: String },
+    #[error("there is no file `{0}` to give to the agents")]
+    NoInput(PathBuf),
     #[error("{0}")]
     Usage(String),
 }

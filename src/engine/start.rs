@@ -218,10 +218,29 @@ fn copy_inputs(staged: &StagedRun<'_>, workflow: &Workflow, start: &Start) -> Re
             return Err(bad("a node of the workflow has this name, and its outputs stand there"));
         }
         staged.make_folder("inputs")?;
-        let copy = collect::copy_input(path, &staged.layout().root().join(&target), LARGEST_INPUT)?;
+        let copy = collect::copy_input(path, &staged.layout().root().join(&target), LARGEST_INPUT)
+            .map_err(|error| unusable(path, error))?;
         inputs.push(Artifact { path: target, sha256: copy.digest, bytes: copy.bytes });
     }
     Ok(inputs)
+}
+
+/// What is wrong with the file that a person named is theirs to mend; what is wrong with the copy is not.
+fn unusable(input: &Path, error: crate::registry::Error) -> Error {
+    use crate::registry::Error as Storage;
+    match &error {
+        Storage::Io { path, source, .. } if path == input && source.kind() == std::io::ErrorKind::NotFound => {
+            Error::NoInput(input.to_owned())
+        }
+        Storage::Io { path, source, doing } if path == input => {
+            Error::Input { path: input.to_owned(), reason: format!("cannot {doing} it: {source}") }
+        }
+        Storage::TooLarge { path, bytes, limit } if path == input => {
+            let reason = format!("it has {bytes} bytes, and {limit} are the most");
+            Error::Input { path: input.to_owned(), reason }
+        }
+        _ => error.into(),
+    }
 }
 
 /// `<workflow>-<n>`: short enough to type, and the first that is free.

@@ -35,7 +35,8 @@ fn a_prompt_and_a_file_are_a_run() {
 fn a_prompt_that_cannot_become_a_run_leaves_none() {
     let scene = Scene::new();
     scene.tf(&["run", "start", "--prompt", ""]).exits(2);
-    scene.tf(&["run", "start", "--prompt", "x", "--input", "/nonexistent.csv"]).exits(2).complains("/nonexistent.csv");
+    scene.tf(&["run", "start", "--prompt", "x", "--input", "/nonexistent.csv"]).exits(3).complains("/nonexistent.csv");
+    scene.tf(&["run", "start", "--prompt", "x", "--input", "/dev/zero"]).exits(2).complains("not a regular file");
     scene.tf(&["run", "start", "sales-report", "--prompt", "x"]).exits(2);
     scene.tf(&["run", "start", "--model", "m", "sales-report"]).exits(2);
     scene.tf(&["run", "start", "--prompt", "x", "--model", "not*a model"]).exits(2);

@@ -222,11 +222,6 @@ impl Scene {
         assert_eq!(self.read(&format!("runs/{run}/events.jsonl")), before);
         assert_eq!(docker_api::containers(&self.id()), Vec::<Value>::new());
     }
-
-    /// What is different in every run of a test, made the same.
-    pub fn normal(&self, text: &str) -> String {
-        normal(&text.replace(&self.root().canonicalize().unwrap().display().to_string(), "[REGISTRY]"))
-    }
 }
 
 impl Drop for Scene {

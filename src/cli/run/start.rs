@@ -30,7 +30,7 @@ pub(crate) struct Start {
     #[arg(long = "input", value_name = "FILE")]
     inputs: Vec<PathBuf>,
     /// The model for `--prompt`
-    #[arg(long, requires = "prompt")]
+    #[arg(long, requires = "prompt", conflicts_with = "workflow")]
     model: Option<String>,
     /// A parameter of the workflow; may be given again
     #[arg(long = "param", short = 'p', value_name = "NAME=VALUE")]
