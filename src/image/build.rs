@@ -17,7 +17,7 @@ use super::fetch::{FetchOrder, Fetched, fetch};
 use super::folder;
 use super::limits::Limits;
 use super::recipe::Recipe;
-use super::sandbox::{Scope, status};
+use super::sandbox::{Role, Scope, remove_leftovers, status};
 use super::{detached, store};
 use crate::container::ImageRef;
 use crate::run::id::Digest;
@@ -163,6 +163,7 @@ async fn build<G, E: Into<Refusal>>(
     if layers(&found)? != recipe.base() {
         return Err(Error::BaseChanged { image: base.to_string() });
     }
+    remove_leftovers(docker, order.scope, &[Role::Fetch, Role::Build, Role::Probe]).await?;
     clear_parts(docker, &identity).await?;
     let fetched = fetch(
         docker,

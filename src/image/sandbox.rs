@@ -81,18 +81,20 @@ pub(super) struct Spec<'a> {
     pub(super) binds: Vec<Bind>,
 }
 
-impl Spec<'_> {
+impl Scope {
     /// `tf-<role>-<16 hex>`: one container a role, registry and key at a time, each part preceded by its length.
-    fn name(&self) -> String {
+    fn name(&self, role: Role) -> String {
         let mut hash = sha2::Sha256::new();
-        for part in [&self.scope.registry, self.role.as_str(), &self.scope.key] {
+        for part in [&self.registry, role.as_str(), &self.key] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part.as_bytes());
         }
         let digest = Digest::from_bytes(&hash.finalize().into());
-        format!("tf-{}-{}", self.role.as_str(), &digest.as_str()[..16])
+        format!("tf-{}-{}", role.as_str(), &digest.as_str()[..16])
     }
+}
 
+impl Spec<'_> {
     fn labels(&self) -> HashMap<String, String> {
         let label = |name: &str, value: &str| (format!("io.taskforge.{name}"), value.to_owned());
         HashMap::from([
@@ -168,7 +170,7 @@ pub(super) async fn with_sandbox<T, G, E: Into<Refusal>>(
     guard: &impl Fn() -> Result<G, E>,
     work: impl AsyncFnOnce(&Sandbox<'_>) -> Result<T, Error>,
 ) -> Result<T, Error> {
-    let name = spec.name();
+    let name = spec.scope.name(spec.role);
     let permit = guard().map_err(|e| Error::NotPermitted { source: e.into() })?;
     let id = create(docker, spec, &name).await?;
     let sandbox = Sandbox { docker, id, deadline: spec.deadline, wall: spec.limits.wall };
@@ -205,6 +207,25 @@ async fn remove(docker: &Docker, name: &str) -> Result<(), Error> {
         Err(e) if matches!(status(&e), Some(404 | 409)) => Ok(()),
         Err(e) => Err(Error::engine(format!("removing `{name}`"))(e)),
     }
+}
+
+/// Removes what a dead process left of `roles` in this scope, and waits until it is gone: an image that a container
+/// uses cannot be removed.
+pub(super) async fn remove_leftovers(docker: &Docker, scope: &Scope, roles: &[Role]) -> Result<(), Error> {
+    const PATIENCE: Duration = Duration::from_secs(10);
+    for role in roles {
+        let name = scope.name(*role);
+        remove(docker, &name).await?;
+        let begun = Instant::now();
+        while begun.elapsed() < PATIENCE {
+            match docker.inspect_container(&name, None).await {
+                Err(e) if status(&e) == Some(404) => break,
+                Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(e) => return Err(Error::engine(format!("looking for `{name}`"))(e)),
+            }
+        }
+    }
+    Ok(())
 }
 
 pub(super) const fn status(error: &bollard::errors::Error) -> Option<u16> {

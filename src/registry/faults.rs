@@ -54,9 +54,8 @@ thread_local! {
 /// Called before each call; how many bytes a write may take.
 pub(crate) fn pass(op: Op<'_>) -> io::Result<usize> {
     let asked = Asked::of_process();
-    if asked.is_some() {
-        // Removing is how a failure is tidied up, and needs no room.
-        return asked.map_or(Ok(()), |asked| asked.strike(matches!(op, Op::Remove(_)))).map(|()| usize::MAX);
+    if let Some(asked) = asked {
+        return asked.strike(op).map(|()| usize::MAX);
     }
     SCRIPT.with_borrow_mut(|script| {
         if !script.recording {
@@ -125,14 +124,17 @@ impl Asked {
         Some(Self { at, errno, onwards: place.ends_with('+') })
     }
 
-    fn strike(self, spared: bool) -> io::Result<()> {
+    fn strike(self, op: Op<'_>) -> io::Result<()> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let call = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
         if call != self.at && !(self.onwards && call > self.at) {
             return Ok(());
         }
+        // What takes no room works on a full disk: that is what the kill file is preallocated for.
+        let takes_room = matches!(op, Op::Create(_) | Op::MakeDir(_) | Op::Append(..));
         match self.errno {
-            Some(_) if spared => Ok(()),
+            Some(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() && !takes_room => Ok(()),
+            Some(_) if matches!(op, Op::Remove(_)) => Ok(()),
             Some(errno) => Err(io::Error::from_raw_os_error(errno)),
             None => {
                 let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
