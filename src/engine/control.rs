@@ -5,6 +5,7 @@ use chrono::Utc;
 
 use crate::registry::{Registry, controls};
 use crate::run::id::{NodeId, RunId};
+use crate::run::record::Record;
 
 use super::error::Error;
 use super::ingest;
@@ -40,12 +41,17 @@ pub fn control(
     record.node_id = node.map(ToString::to_string);
     record.message = message.map(str::to_owned);
     controls::append(&store.layout(), &record)?;
-    ingest::take_controls(&store, store.load()?)?;
-    let rejected = store.records()?.into_iter().rev().find(|line| {
-        line.event == "control.rejected" && line.data.get("id").and_then(|id| id.as_str()) == Some(&record.id)
-    });
-    Ok(Applied {
-        id: record.id,
-        rejected: rejected.and_then(|line| line.data.get("reason").and_then(|r| r.as_str()).map(str::to_owned)),
-    })
+    let (_, taken) = ingest::take_controls(&store, store.load()?)?;
+    let rejected = match taken.into_iter().find(|(id, _)| *id == record.id) {
+        Some((_, rejected)) => rejected,
+        // A tick was faster; what it made of it stands in the journal.
+        None => rejection(&store, &record.id)?,
+    };
+    Ok(Applied { id: record.id, rejected })
+}
+
+fn rejection(store: &Store<'_>, id: &str) -> Result<Option<String>, Error> {
+    let text = |line: &Record, key: &str| line.data.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    let of_it = |line: &Record| line.event == "control.rejected" && text(line, "id").as_deref() == Some(id);
+    Ok(store.records()?.iter().rev().find(|line| of_it(line)).and_then(|line| text(line, "reason")))
 }

@@ -50,8 +50,8 @@ pub(crate) fn tick_with(registry: &Registry, run: &RunId, docker: &Docker) -> Re
         return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status });
     };
     let mut done = Vec::new();
+    let mut state = ingest::ingest(&store, store.load()?)?;
     for _ in 0..ROUNDS {
-        let state = ingest::ingest(&store, store.load()?)?;
         let seen = observe::observe(&store, docker, &state)?;
         let actions = plan(&state, &seen);
         if actions.is_empty() {
@@ -61,11 +61,11 @@ pub(crate) fn tick_with(registry: &Registry, run: &RunId, docker: &Docker) -> Re
             done.push(describe(&action));
             // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
             // is refused by the core.
-            let state = store.load()?;
+            state = store.load()?;
             perform(&store, docker, &state, action)?;
         }
+        state = ingest::ingest(&store, store.load()?)?;
     }
-    let state = store.load()?;
     copy_running_logs(&store, docker, &state);
     Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status })
 }
@@ -75,7 +75,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
         Action::Build { recipe } => images::build(store, state, &recipe),
-        Action::TakeImage { recipe, image } => store.commit(TICK, Command::ImageReady { recipe, image }).map(drop),
+        Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
         Action::FailImage { recipe, reason } => store.commit(TICK, Command::ImageFailed { recipe, reason }).map(drop),
         Action::Dispatch { node } => dispatch::dispatch(store, docker, state, &node),
         Action::Start { node, attempt } => dispatch::start(store, docker, state, &node, attempt),
