@@ -3,23 +3,28 @@
 
 use chrono::Utc;
 
-use crate::registry::{Registry, controls};
+use crate::registry::{Registry, controls, kill};
 use crate::run::id::{NodeId, RunId};
 use crate::run::record::Record;
 
+use super::docker::Docker;
 use super::error::Error;
 use super::ingest;
 use super::store::Store;
+use super::tick::tick_store;
 
 /// What became of an intent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Applied {
     pub id: String,
     /// Why it could not be applied.
     pub rejected: Option<String>,
+    /// Applied, but the tick that was to go on from there failed.
+    pub held_up: Option<Error>,
 }
 
-/// Records `action` for run `run` and applies everything that is recorded and not applied yet.
+/// Records `action` for run `run`, applies everything that is recorded and not applied yet, and ticks the run unless the
+/// kill switch is on.
 ///
 /// # Errors
 /// When it cannot be recorded or the run cannot be written; that it does not apply is no error.
@@ -47,7 +52,9 @@ pub fn control(
         // A tick was faster; what it made of it stands in the journal.
         None => rejection(&store, &record.id)?,
     };
-    Ok(Applied { id: record.id, rejected })
+    let goes_on = rejected.is_none() && kill::read(registry.layout())?.is_none();
+    let held_up = if goes_on { tick_store(&store, &Docker::default()).err() } else { None };
+    Ok(Applied { id: record.id, rejected, held_up })
 }
 
 fn rejection(store: &Store<'_>, id: &str) -> Result<Option<String>, Error> {
