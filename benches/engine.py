@@ -36,6 +36,14 @@ def remove(connection, name):
     call(connection, "DELETE", "/containers/%s?force=true&v=true" % name, expect=(204, 404))
 
 
+def host_config(connection, name):
+    """The HostConfig of a container; of its mounts what they mount to and how, since each has folders of its own."""
+    seen = dict(call(connection, "GET", "/containers/%s/json" % name)["HostConfig"])
+    seen["Binds"] = sorted(":".join(bind.split(":")[1:]) for bind in seen.get("Binds") or [])
+    seen["Mounts"] = sorted(json.dumps(dict(mount, Source=""), sort_keys=True) for mount in seen.get("Mounts") or [])
+    return seen
+
+
 def twin(connection, name):
     """A creation request for a container like `name`, without the labels by which it would be taken for ours."""
     seen = call(connection, "GET", "/containers/%s/json" % name)

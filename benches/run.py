@@ -31,22 +31,26 @@ BINARY = TARGET_DIR / TARGET / "release" / "taskforge"
 FLOORS = TARGET_DIR / "bench-floors"
 
 # ---- All that is assumed about the command line of taskforge
-# A command that journals one event of a run and touches nothing else.
-COMMIT = ["helper", "progress", "bench", "measured"]
+# In turn: each is one intent in control.jsonl and one event in the journal, and a tick that finds nothing to do.
+COMMITS = (["control", "pause"], ["control", "resume"])
 INIT = ["init"]
-START = ["run", "start", "bench", "--run-id", "bench", "--detach"]
-TICK = ["tick", "bench"]
+TICK = ["tick"]
 KILL = ["kill", "--reason", "the measurement is over"]
 
-# A run that nobody drives: its only node waits for a session that never comes.
+
+def start(run):
+    return ["run", "start", "bench", "--run-id", run, "--detach"]
+
+
+# A run that nothing drives: its only node waits for a person's word.
 IDLE_WORKFLOW = """---
 workflowId: bench
 title: Bench
 nodes:
   - id: idle
     title: Idle
-    kind: session_turn
-    prompt: Nothing.
+    kind: wait
+    waitFor: {type: manual}
 ---
 """
 # `keep` holds the gate up; `next` becomes ready in the tick that finds the file `go`, and its dispatch is what is timed.
@@ -91,11 +95,10 @@ def silent(*arguments):
 
 
 def registry(folder, workflow):
-    """A new registry with one started run of `workflow`; its path."""
+    """A new registry with `workflow` in it; its path."""
     root = pathlib.Path(folder) / "registry"
     silent(BINARY, *INIT, root)
     (root / "workflows" / "bench.task.md").write_text(workflow)
-    silent(BINARY, "--registry", root, *START)
     return root
 
 
@@ -118,29 +121,48 @@ class Version:
 
 class Commit:
     name = "a commit vs its system calls"
-    limit, pairs = 2.5, 300
+    limit, pairs = 2.5, 200
+    # A run's journal is read whole before it is written to. So many commits, and a new run begins: its journal grows
+    # from 5 to 45 lines, about as many as the example's has at its end.
+    commits_a_run = 40
 
     def __enter__(self):
         # Both on the disk that registries live on; a tmpfs would make fdatasync free.
-        self.folder = tempfile.mkdtemp(dir=TARGET_DIR)
+        self.folder = pathlib.Path(tempfile.mkdtemp(dir=TARGET_DIR))
         self.root = registry(self.folder, IDLE_WORKFLOW)
-        self.plain = pathlib.Path(self.folder) / "plain"
-        self.plain.mkdir()
+        self.done = {"floor": 0, "ours": 0}
         return self
 
     def __exit__(self, *_):
         shutil.rmtree(self.folder)
 
+    def next(self, side):
+        """The number of the run that the next commit of this side goes to, and the number of the commit in it."""
+        run, commit = divmod(self.done[side], self.commits_a_run)
+        self.done[side] += 1
+        return run, commit
+
     def floor(self):
-        return spawned([FLOORS / "commit", self.plain])
+        run, commit = self.next("floor")
+        plain = self.folder / ("plain-%d" % run)
+        if commit == 0:
+            # What a new run's journal weighs, so that both read as much.
+            plain.mkdir()
+            (plain / "events.jsonl").write_bytes(b"x" * 2600)
+        return spawned([FLOORS / "commit", plain])
 
     def ours(self):
-        return spawned([BINARY, "--registry", self.root, *COMMIT])
+        run, commit = self.next("ours")
+        run = "bench-%d" % run
+        if commit == 0:
+            silent(BINARY, "--registry", self.root, *start(run))
+            silent(BINARY, "--registry", self.root, *TICK, run)
+        return spawned([BINARY, "--registry", self.root, *COMMITS[commit % 2], run])
 
 
 class Dispatch:
     name = "a dispatch through `tick` vs create and start"
-    limit, pairs = 1.25, 15
+    limit, pairs = 1.25, 20
 
     def __enter__(self):
         self.connection = engine.Connection()
@@ -150,52 +172,52 @@ class Dispatch:
     def __exit__(self, *_):
         self.end_round()
 
-    def ready(self):
-        """A run whose gate is up and whose node `next` a tick would start; made anew for each pair."""
+    def begin_round(self):
+        """A run whose gate is up and whose node `next` the next tick starts. Made anew for each pair."""
+        self.end_round()
         folder = tempfile.mkdtemp(dir=TARGET_DIR)
         root = registry(folder, DISPATCH_WORKFLOW)
-        self.round = (folder, root)
-        self.key = json.loads(
-            subprocess.run([str(BINARY), "--registry", str(root), "run", "show", "bench", "--json"],
-                           check=True, capture_output=True, text=True).stdout)["registry"]
-        for _ in range(200):
-            if any(c["State"] == "running" for c in engine.containers(self.connection, registry=self.key, node="keep")):
-                break
-            silent(BINARY, "--registry", root, *TICK)
-            time.sleep(0.1)
-        else:
-            raise SystemExit("the node `keep` did not start")
+        self.round = {"folder": folder, "root": root, "left": {"floor", "ours"}}
+        silent(BINARY, "--registry", root, *start("bench"))
+        shown = subprocess.run([str(BINARY), "--registry", str(root), "run", "show", "bench", "--json"],
+                               check=True, capture_output=True, text=True).stdout
+        self.key = json.loads(shown)["registry"]
+        silent(BINARY, "--registry", root, *TICK, "bench")
+        (self.kept,) = engine.containers(self.connection, registry=self.key, node="keep")
+        if self.kept["State"] != "running":
+            raise SystemExit("the node `keep` did not start: %s" % self.kept["Status"])
         (root / "runs/bench/nodes/go").mkdir(parents=True, exist_ok=True)
         (root / "runs/bench/nodes/go/go").touch()
-        time.sleep(0.5)
-        return root
 
     def end_round(self):
         if self.round:
-            folder, root = self.round
-            silent(BINARY, "--registry", root, *KILL)
-            shutil.rmtree(folder)
+            silent(BINARY, "--registry", self.round["root"], *KILL)
+            shutil.rmtree(self.round["folder"])
             self.round = None
 
+    def turn(self, side):
+        if not self.round or side not in self.round["left"]:
+            self.begin_round()
+        self.round["left"].remove(side)
+        time.sleep(0.5)  # What was started just before is at rest.
+
     def ours(self):
-        self.end_round()
-        root = self.ready()
-        taken = spawned([BINARY, "--registry", root, *TICK])
-        (self.started,) = engine.containers(self.connection, registry=self.key, node="next")
+        self.turn("ours")
+        taken = spawned([BINARY, "--registry", self.round["root"], *TICK, "bench"])
+        (started,) = engine.containers(self.connection, registry=self.key, node="next")
+        if engine.host_config(self.connection, started["Id"]) != engine.host_config(self.connection, self.kept["Id"]):
+            raise SystemExit("the floor starts another container than the tick")
         return taken
 
     def floor(self):
-        # The same HostConfig as ours had: the pair is always ours first, then an idle moment, then this.
-        wanted = engine.twin(self.connection, self.started["Id"])
+        self.turn("floor")
+        wanted = engine.twin(self.connection, self.kept["Id"])
         name = "tf-bench-%d" % os.getpid()
-        time.sleep(0.5)
         start = time.perf_counter_ns()
         engine.start(self.connection, name, wanted)
         taken = (time.perf_counter_ns() - start) / 1e6
         engine.remove(self.connection, name)
         return taken
-
-    fixed_order = True
 
 
 BENCHES = {"version": Version, "commit": Commit, "dispatch": Dispatch}
@@ -208,7 +230,7 @@ def measure(bench, pairs, order):
             bench.ours()
         floors, ours = [], []
         for _ in range(pairs):
-            if getattr(bench, "fixed_order", False) or order.random() < 0.5:
+            if order.random() < 0.5:
                 ours.append(bench.ours())
                 floors.append(bench.floor())
             else:

@@ -1,35 +1,47 @@
-//! The floor of a commit: the system calls of one, and nothing else. `commit FOLDER` works on the files of FOLDER.
+//! The floor of a commit: the system calls of `taskforge control pause RUN`, and nothing else. `commit FOLDER` works on
+//! the files of FOLDER as on a run's.
 //!
-//! Opens and takes the lock, reads the journal's tail, appends 300 bytes, syncs them, reads them back, and replaces three
-//! projections by writing beside them and renaming. No parsing, no hashing, no JSON.
+//! Appends 134 bytes to `control.jsonl` and syncs them; opens and takes the lock; reads the recorded head and the whole
+//! journal; appends 646 bytes to it, reads them back and syncs them; replaces the head and three projections, each by
+//! writing beside it and renaming. No parsing, no hashing, no JSON, no arguments to understand.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Result, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-const LINE: [u8; 300] = {
-    let mut line = [b'x'; 300];
-    line[299] = b'\n';
+const INTENT: [u8; 134] = line();
+const EVENT: [u8; 646] = line();
+const HEAD: [u8; 96] = line();
+const PROJECTIONS: [(&str, usize); 3] = [("state.json", 988), ("refs.json", 539), ("taskforge.json", 1507)];
+
+const fn line<const N: usize>() -> [u8; N] {
+    let mut line = [b'x'; N];
+    line[N - 1] = b'\n';
     line
-};
-const PROJECTION: [u8; 2048] = [b'y'; 2048];
+}
 
 fn main() -> Result<()> {
     let folder = PathBuf::from(std::env::args_os().nth(1).expect("usage: commit FOLDER"));
-    let lock = OpenOptions::new().create(true).append(true).open(folder.join(".run.lock"))?;
+    let log = |name| OpenOptions::new().create(true).read(true).append(true).open(folder.join(name));
+    let mut control = log("control.jsonl")?;
+    control.write_all(&INTENT)?;
+    control.sync_data()?;
+    let lock = log(".run.lock")?;
     lock.lock()?;
-    let mut journal = OpenOptions::new().create(true).read(true).append(true).open(folder.join("events.jsonl"))?;
+    let _ = fs::read(folder.join("head"));
+    let mut journal = log("events.jsonl")?;
     let end = journal.metadata()?.len();
-    let mut tail = [0; 4096];
-    journal.read_at(&mut tail, end.saturating_sub(4096))?;
-    journal.write_all(&LINE)?;
+    let mut all = vec![0; usize::try_from(end).unwrap_or(0)];
+    journal.read_exact_at(&mut all, 0)?;
+    journal.write_all(&EVENT)?;
+    journal.read_exact_at(&mut [0; EVENT.len()], end)?;
     journal.sync_data()?;
-    journal.read_at(&mut tail, end)?;
-    for name in ["state.json", "refs.json", "taskforge.json"] {
+    let projections = PROJECTIONS.map(|(name, length)| (name, vec![b'y'; length]));
+    for (name, content) in std::iter::once(("head", HEAD.to_vec())).chain(projections) {
         let beside = folder.join(format!(".{name}.{}", std::process::id()));
         let mut file = File::create_new(&beside)?;
-        file.write_all(&PROJECTION)?;
+        file.write_all(&content)?;
         fs::rename(&beside, folder.join(name))?;
     }
     Ok(())

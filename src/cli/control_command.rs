@@ -22,9 +22,7 @@ pub(crate) fn apply(context: &Context<'_>, run: &RunId, wanted: &Wanted) -> Resu
     if let Some(reason) = &applied.rejected {
         return Err(Failure::new(Kind::Conflict, format!("`{}` was rejected: {reason}", wanted.action)));
     }
-    if crate::registry::kill::read(registry.layout())?.is_none()
-        && let Err(error) = engine::tick(&registry, run)
-    {
+    if let Some(error) = &applied.held_up {
         context.output.warn(&format!("warning: applied, but the run does not go on yet: {error}"));
     }
     let value = json!({"ok": true, "id": applied.id, "action": wanted.action, "run": run});

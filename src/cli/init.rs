@@ -13,10 +13,11 @@ use crate::registry::{InitOptions, Registry};
 use super::root::Context;
 
 /// Workflows that a new registry begins with.
-const STARTERS: &[(&str, &str)] = &[
-    ("sales-report.task.md", include_str!("../../workflows/sales-report.task.md")),
-    ("sales-report.replay.jsonl", include_str!("../../workflows/sales-report.replay.jsonl")),
-];
+macro_rules! starters {
+    ($($name:literal),*) => { &[$(($name, include_str!(concat!("../../workflows/", $name)))),*] };
+}
+const STARTERS: &[(&str, &str)] =
+    starters!("csv-check.task.md", "review.task.md", "sales-report.task.md", "sales-report.replay.jsonl");
 
 /// Make a registry: a folder for workflows, runs and decisions, ready for git
 #[derive(Debug, Args)]

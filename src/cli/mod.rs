@@ -20,6 +20,7 @@ mod init;
 mod kill;
 mod llm;
 mod output;
+mod reference;
 mod root;
 mod run;
 mod table;

@@ -11,7 +11,7 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, completions, container, control, deny, doctor, failure_from, gate, image, inbox, init, kill,
-    llm, run, tick, unlock, workflow,
+    llm, reference, run, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -53,6 +53,8 @@ enum Command {
     Llm(llm::Llm),
     Doctor(doctor::Doctor),
     Completions(completions::Completions),
+    #[command(hide = true)]
+    Reference(reference::Reference),
     /// Run a gate (what the gate's container executes)
     #[command(subcommand, hide = true)]
     Gate(gate::Gate),
@@ -99,6 +101,7 @@ impl Root {
             Command::Llm(command) => command.run(&context),
             Command::Doctor(command) => command.run(&context),
             Command::Completions(command) => command.run(&context),
+            Command::Reference(command) => command.run(&context),
             Command::Gate(command) => command.run(),
             Command::Agent(command) => Ok(ExitCode::from(command.run())),
         }

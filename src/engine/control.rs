@@ -3,22 +3,28 @@
 
 use chrono::Utc;
 
-use crate::registry::{Registry, controls};
+use crate::registry::{Registry, controls, kill};
 use crate::run::id::{NodeId, RunId};
+use crate::run::record::Record;
 
+use super::docker::Docker;
 use super::error::Error;
 use super::ingest;
 use super::store::Store;
+use super::tick::tick_store;
 
 /// What became of an intent.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Applied {
     pub id: String,
     /// Why it could not be applied.
     pub rejected: Option<String>,
+    /// Applied, but the tick that was to go on from there failed.
+    pub held_up: Option<Error>,
 }
 
-/// Records `action` for run `run` and applies everything that is recorded and not applied yet.
+/// Records `action` for run `run`, applies everything that is recorded and not applied yet, and ticks the run unless the
+/// kill switch is on.
 ///
 /// # Errors
 /// When it cannot be recorded or the run cannot be written; that it does not apply is no error.
@@ -40,12 +46,19 @@ pub fn control(
     record.node_id = node.map(ToString::to_string);
     record.message = message.map(str::to_owned);
     controls::append(&store.layout(), &record)?;
-    ingest::take_controls(&store, store.load()?)?;
-    let rejected = store.records()?.into_iter().rev().find(|line| {
-        line.event == "control.rejected" && line.data.get("id").and_then(|id| id.as_str()) == Some(&record.id)
-    });
-    Ok(Applied {
-        id: record.id,
-        rejected: rejected.and_then(|line| line.data.get("reason").and_then(|r| r.as_str()).map(str::to_owned)),
-    })
+    let (_, taken) = ingest::take_controls(&store, store.load()?)?;
+    let rejected = match taken.into_iter().find(|(id, _)| *id == record.id) {
+        Some((_, rejected)) => rejected,
+        // A tick was faster; what it made of it stands in the journal.
+        None => rejection(&store, &record.id)?,
+    };
+    let goes_on = rejected.is_none() && kill::read(registry.layout())?.is_none();
+    let held_up = if goes_on { tick_store(&store, &Docker::default()).err() } else { None };
+    Ok(Applied { id: record.id, rejected, held_up })
+}
+
+fn rejection(store: &Store<'_>, id: &str) -> Result<Option<String>, Error> {
+    let text = |line: &Record, key: &str| line.data.get(key).and_then(|value| value.as_str()).map(str::to_owned);
+    let of_it = |line: &Record| line.event == "control.rejected" && text(line, "id").as_deref() == Some(id);
+    Ok(store.records()?.iter().rev().find(|line| of_it(line)).and_then(|line| text(line, "reason")))
 }

@@ -210,6 +210,26 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
     Ok(())
 }
 
+/// Takes the image of an approved set into use. What it was made from lies in this registry from then on, also where
+/// another registry had it built.
+pub(crate) fn take(store: &Store<'_>, state: &State, recipe: &Digest, image: String) -> Result<(), Error> {
+    let resolutions = state.requests.iter().filter_map(|request| request.resolution.as_ref());
+    if let Some(resolution) = resolutions.into_iter().find(|resolution| resolution.recipe == *recipe) {
+        let made = recipe_of(resolution)?;
+        let folder = store.registry().layout().image(recipe);
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            action: "create",
+            path: folder.clone(),
+            source,
+        })?;
+        write_if_changed(&folder.join("recipe.json"), &made.to_bytes())?;
+        write_if_changed(&folder.join("Dockerfile"), made.dockerfile().as_bytes())?;
+        write_if_changed(&folder.join("packages.lock"), &made.lock().to_bytes())?;
+    }
+    store.commit(TICK, Command::ImageReady { recipe: recipe.clone(), image })?;
+    Ok(())
+}
+
 /// The body of a detached build: builds under the lock, then ticks the run that asked.
 ///
 /// # Errors

@@ -19,7 +19,7 @@ use super::store::Store;
 pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<State, Error> {
     let state = take_inbox(store, state)?;
     let state = decisions::take_files(store, state)?;
-    take_controls(store, state)
+    Ok(take_controls(store, state)?.0)
 }
 
 /// Journals what the gate wrote. Also what an attempt's end is judged by: a request that it made just before it ended
@@ -94,8 +94,12 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
     }
 }
 
+/// What became of the controls that were taken: each id with the reason, if it was rejected.
+pub(crate) type Taken = Vec<(String, Option<String>)>;
+
 /// `control.jsonl`, in order, each once.
-pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<State, Error> {
+pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<(State, Taken), Error> {
+    let mut taken = Taken::new();
     for control in controls::read(&store.layout(), store.run())? {
         if state.applied_controls.contains(&control.id) {
             continue;
@@ -106,12 +110,21 @@ pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<State
             Ok(wanted) => Command::Control { id: Some(id.clone()), control: wanted },
             Err(reason) => reject(reason),
         };
+        let mut rejected = match &command {
+            Command::RejectControl { reason, .. } => Some(reason.clone()),
+            _ => None,
+        };
         state = match store.commit(&operator(), command) {
-            Err(Error::Refused { refusal, .. }) => store.commit(&operator(), reject(refusal.to_string()))?,
+            Err(Error::Refused { refusal, .. }) => {
+                let reason = refusal.to_string();
+                rejected = Some(reason.clone());
+                store.commit(&operator(), reject(reason))?
+            }
             other => other?,
         };
+        taken.push((id, rejected));
     }
-    Ok(state)
+    Ok((state, taken))
 }
 
 fn parse_control(control: &controls::Record) -> Result<Control, String> {

@@ -17,15 +17,26 @@ use super::error::Error;
 use super::store::Store;
 use super::{gate, images, policy};
 
-pub(crate) fn observe(store: &Store<'_>, docker: &Docker, state: &State) -> Result<Observed, Error> {
+/// What there is to see. With `known`, what that says of containers still holds and the Engine is not asked for it.
+pub(crate) fn observe(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    known: Option<Observed>,
+) -> Result<Observed, Error> {
     let now = Utc::now();
-    let containers = if state.may_have_containers() { Some(containers(store, docker, state)?) } else { None };
+    let (containers, gate_runs) = match known {
+        Some(known) => (known.containers, known.gate_runs),
+        None => {
+            let there = if state.may_have_containers() { Some(containers(store, docker, state)?) } else { None };
+            (there, state.live_attempts().next().is_some() && gate::runs(store, docker, state)?)
+        }
+    };
     let mut images = BTreeMap::new();
     for recipe in state.wanted_recipes() {
         let image = image(store, docker, state, &recipe)?;
         images.insert(recipe, image);
     }
-    let gate_runs = state.live_attempts().next().is_some() && gate::runs(store, docker, state)?;
     // After the look at what runs: what a kill has ended is then known to be its work, and no fault of an agent's.
     let killed = kill::read(store.registry().layout())?.is_some();
     let over_disk = over_disk(store, state, containers.as_ref());

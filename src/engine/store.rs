@@ -1,5 +1,6 @@
 //! A run's journal as a place for commands: load, decide, commit, project, under the run's lock and for milliseconds.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -24,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub struct Store<'a> {
     registry: &'a Registry,
     run: RunId,
+    /// What this process last read or wrote, with the journal's length then. A journal only grows, so that one of the
+    /// same length is the same; a commit reads all of it again regardless.
+    last: RefCell<Option<(u64, State)>>,
 }
 
 impl<'a> Store<'a> {
@@ -32,7 +36,7 @@ impl<'a> Store<'a> {
     /// # Errors
     /// [`Error::NoRun`].
     pub fn open(registry: &'a Registry, run: &RunId) -> Result<Self, Error> {
-        let store = Self { registry, run: run.clone() };
+        let store = Self { registry, run: run.clone(), last: RefCell::default() };
         if store.layout().journal().exists() { Ok(store) } else { Err(Error::NoRun(run.clone())) }
     }
 
@@ -56,8 +60,17 @@ impl<'a> Store<'a> {
     /// # Errors
     /// When the journal cannot be read or does not fold.
     pub fn load(&self) -> Result<State, Error> {
-        let scan = Journal::read(&self.layout().journal(), &self.run)?;
-        self.fold(&scan.records)
+        let journal = self.layout().journal();
+        let length = std::fs::metadata(&journal).map(|meta| meta.len()).ok();
+        if let Some((covered, state)) = &*self.last.borrow()
+            && length == Some(*covered)
+        {
+            return Ok(state.clone());
+        }
+        let scan = Journal::read(&journal, &self.run)?;
+        let state = self.fold(&scan.records)?;
+        self.last.replace(Some((scan.length, state.clone())));
+        Ok(state)
     }
 
     /// The run as its projection has it, if that covers the whole journal; folded otherwise. For lists, where each
@@ -136,7 +149,9 @@ impl<'a> Store<'a> {
             state.apply(event, at).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
             state.last_event.clone_from(&record.event);
         }
-        project::write(&self.layout(), &state, &journal.head())?;
+        let head = journal.head();
+        self.last.replace(Some((head.at, state.clone())));
+        project::write(&self.layout(), &state, &head)?;
         Ok(state)
     }
 }

@@ -1,12 +1,13 @@
 //! One tick of one run. Idempotent: where nothing has changed nothing is done, and nothing but the journal was read.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::registry::{DriveLock, Registry};
 use crate::run::command::{Command, How};
-use crate::run::id::RunId;
+use crate::run::id::{NodeId, RunId};
 use crate::run::plan::{Action, plan};
 use crate::run::state::State;
 use crate::run::status::RunStatus;
@@ -44,30 +45,69 @@ pub fn tick(registry: &Registry, run: &RunId) -> Result<Ticked, Error> {
 
 /// [`tick`] over a connection that is kept for the next one.
 pub(crate) fn tick_with(registry: &Registry, run: &RunId, docker: &Docker) -> Result<Ticked, Error> {
-    let store = Store::open(registry, run)?;
+    tick_store(&Store::open(registry, run)?, docker)
+}
+
+/// [`tick`] of a run that this process has open already.
+pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, Error> {
+    let (registry, run) = (store.registry(), store.run());
     let Some(_drive) = DriveLock::try_acquire(registry, run)? else {
         let status = store.load()?.status;
         return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status });
     };
     let mut done = Vec::new();
+    let mut state = ingest::ingest(store, store.load()?)?;
+    let ran_before = running(&state);
+    let mut known = None;
     for _ in 0..ROUNDS {
-        let state = ingest::ingest(&store, store.load()?)?;
-        let seen = observe::observe(&store, docker, &state)?;
+        let seen = observe::observe(store, docker, &state, known.take())?;
         let actions = plan(&state, &seen);
         if actions.is_empty() {
             break;
         }
+        let dispatched: Option<Vec<NodeId>> = actions.iter().map(starts).collect();
+        // The Engine is not asked again for what none of this has touched a millisecond later.
+        known = actions.iter().all(leaves_containers_alone).then_some(seen);
         for action in actions {
             done.push(describe(&action));
             // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
             // is refused by the core.
-            let state = store.load()?;
-            perform(&store, docker, &state, action)?;
+            state = store.load()?;
+            perform(store, docker, &state, action)?;
+        }
+        state = ingest::ingest(store, store.load()?)?;
+        // What has just been started takes its time: there is nothing to be found out about it now.
+        if dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&state, node))) {
+            break;
         }
     }
-    let state = store.load()?;
-    copy_running_logs(&store, docker, &state);
+    copy_running_logs(store, docker, &state, &ran_before);
     Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status })
+}
+
+/// The containers of attempts that run, as far as is journaled.
+fn running(state: &State) -> BTreeSet<String> {
+    let started = state.live_attempts().filter(|(_, attempt)| attempt.container_id.is_some());
+    started.map(|(_, attempt)| attempt.plan.container.clone()).collect()
+}
+
+fn runs(state: &State, node: &NodeId) -> bool {
+    state.live_attempts().any(|(definition, attempt)| definition.id == *node && attempt.container_id.is_some())
+}
+
+/// The node that an action starts a container of, if that is all it does.
+fn starts(action: &Action) -> Option<NodeId> {
+    match action {
+        Action::Dispatch { node } | Action::Start { node, .. } | Action::Adopt { node, .. } => Some(node.clone()),
+        _ => None,
+    }
+}
+
+/// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by
+/// itself.
+fn leaves_containers_alone(action: &Action) -> bool {
+    use Action::{CompleteWait, FailImage, PublishPolicy, TakeImage};
+    matches!(action, CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | PublishPolicy)
 }
 
 fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) -> Result<(), Error> {
@@ -75,7 +115,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
         Action::Build { recipe } => images::build(store, state, &recipe),
-        Action::TakeImage { recipe, image } => store.commit(TICK, Command::ImageReady { recipe, image }).map(drop),
+        Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
         Action::FailImage { recipe, reason } => store.commit(TICK, Command::ImageFailed { recipe, reason }).map(drop),
         Action::Dispatch { node } => dispatch::dispatch(store, docker, state, &node),
         Action::Start { node, attempt } => dispatch::start(store, docker, state, &node, attempt),
@@ -138,9 +178,9 @@ fn describe(action: &Action) -> String {
 
 /// Logs of what runs are a convenience while it runs: a failure here is no reason to fail a tick, since the logs are
 /// copied again, and have to be, when the attempt is collected.
-fn copy_running_logs(store: &Store<'_>, docker: &Docker, state: &State) {
+fn copy_running_logs(store: &Store<'_>, docker: &Docker, state: &State, ran_before: &BTreeSet<String>) {
     let begun = Instant::now();
-    for (definition, attempt) in state.live_attempts().filter(|(_, attempt)| attempt.container_id.is_some()) {
+    for (definition, attempt) in state.live_attempts().filter(|(_, live)| ran_before.contains(&live.plan.container)) {
         let copied = collect::copy_logs(store, docker, &definition.id, attempt.number, &attempt.plan.container);
         if copied.is_err() || begun.elapsed() > Duration::from_secs(5) {
             break;

@@ -40,10 +40,42 @@ fn every_exit_code_is_documented() {
 }
 
 #[test]
+fn the_reference_is_that_of_the_command_line() {
+    let made = assert_cmd::Command::cargo_bin("taskforge").unwrap().arg("reference").assert().success();
+    let made = String::from_utf8(made.get_output().stdout.clone()).unwrap();
+    assert!(made == document("docs/cli.md"), "run `taskforge reference > docs/cli.md`");
+}
+
+#[test]
+fn man_pages_are_made_for_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = assert_cmd::Command::cargo_bin("taskforge").unwrap();
+    command.args(["reference", "--man"]).arg(folder.path()).assert().success();
+    for page in ["taskforge.1", "taskforge-run-start.1", "taskforge-approve.1"] {
+        assert!(folder.path().join(page).exists(), "{page}");
+    }
+}
+
+#[test]
+fn every_event_is_documented_and_nothing_else() {
+    let source = document("src/run/event.rs");
+    let list = source.split_once("const NAMES: &[&str] = &[").unwrap().1.split_once("];").unwrap().0;
+    let mut known: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    let text = document("docs/registry-format.md");
+    let section = text.split_once("### Events\n").unwrap().1.split_once("\n## ").unwrap().0;
+    let mut told: Vec<&str> = section.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    known.sort_unstable();
+    told.sort_unstable();
+    assert_eq!(told, known);
+}
+
+#[test]
 fn links_between_documents_lead_somewhere() {
     let designs = fs::read_dir(repository("docs/design")).unwrap().map(|entry| entry.unwrap().path());
-    let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/registry-format.md"];
-    for page in pages.iter().map(|page| repository(page)).chain(designs) {
+    let documents = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].iter().map(|page| repository(page));
+    for page in pages.chain(documents).chain(designs) {
         let text = fs::read_to_string(&page).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = target.split('#').next().unwrap();

@@ -22,3 +22,4 @@ mod journey;
 mod model_server;
 mod prompt_run;
 mod scene;
+mod starters;

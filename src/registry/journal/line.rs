@@ -29,6 +29,12 @@ impl Line {
         if bytes.iter().all(u8::is_ascii_whitespace) {
             return Self::Blank;
         }
+        // Nearly every line is this; what follows finds out what the others are.
+        if let Ok(record) = serde_json::from_slice::<Record>(bytes)
+            && encode(&record).is_ok_and(|text| text.as_bytes() == bytes)
+        {
+            return Self::Ours(Box::new(record));
+        }
         let Ok(Value::Object(object)) = serde_json::from_slice::<Value>(bytes) else {
             return Self::Opaque;
         };
@@ -41,7 +47,6 @@ impl Line {
             return Self::Opaque;
         }
         match serde_json::from_value::<Record>(Value::Object(object)) {
-            Ok(record) if encode(&record).is_ok_and(|text| text.as_bytes() == bytes) => Self::Ours(Box::new(record)),
             Ok(record) => Self::Altered(Box::new(record)),
             Err(_) => Self::Strange,
         }
