@@ -200,7 +200,7 @@ fn what_reads_changes_nothing() {
     scene.tf(&["run", "logs", "quick-1", "nobody"]).exits(3);
     scene.tf(&["run", "artifacts", "quick-1"]).ok().says("nodes/work/report.md");
     let watched = scene.tf(&["run", "watch", "quick-1"]).ok();
-    watched.complains("Node work is completed.");
+    watched.says("Node work is completed.");
     let lines = scene.tf(&["run", "watch", "quick-1", "--json"]).ok().stdout;
     assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["event"].is_string()), "{lines}");
     let log = scene.tf(&["audit", "log", "quick-1", "--event", "node.", "--json"]).ok().json();

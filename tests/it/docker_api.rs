@@ -1,7 +1,9 @@
 //! Just enough of the Docker Engine's API to look at what the product made, past the product's own client.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -63,14 +65,54 @@ pub fn containers(registry: &str) -> Vec<Value> {
     found.as_array().cloned().unwrap_or_default()
 }
 
-/// How many containers of a registry were created between two moments (Unix seconds) with a role.
-pub fn created(registry: &str, role: &str, since: u64, until: u64) -> usize {
-    let labels = [format!("io.taskforge.registry={registry}"), format!("io.taskforge.role={role}")];
-    let filters = json!({"type": ["container"], "event": ["create"], "label": labels}).to_string();
-    let path = format!("/events?since={since}&until={until}&filters={}", encoded(&filters));
-    let (status, answer) = exchange("GET", &path, "application/json", b"");
-    assert_eq!(status, 200);
-    String::from_utf8(answer).unwrap().lines().filter(|line| !line.is_empty()).count()
+/// Notes every container that is created for a registry from now on. The Engine remembers only its last few hundred
+/// events, of whomever, so that asking afterwards is too late.
+pub struct Creations {
+    registry: String,
+    stream: UnixStream,
+    seen: mpsc::Receiver<Value>,
+}
+
+impl Creations {
+    pub fn of(registry: &str) -> Self {
+        let labels = [format!("io.taskforge.registry={registry}")];
+        let filters = json!({"type": ["container"], "event": ["create"], "label": labels}).to_string();
+        let stream = send("GET", &format!("/events?filters={}", encoded(&filters)), "application/json", b"");
+        let (sender, seen) = mpsc::channel();
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        // The head, up to an empty line: from then on nothing is missed.
+        while lines.next().unwrap().unwrap().trim() != "" {}
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Ok(event) = serde_json::from_str(&line) {
+                    let _ = sender.send(event);
+                }
+            }
+        });
+        Self { registry: registry.to_owned(), stream, seen }
+    }
+
+    /// The roles of the containers that were created until now.
+    pub fn roles(self) -> Vec<String> {
+        // A container of our own marks the end.
+        let labels = json!({"io.taskforge.registry": self.registry, "io.taskforge.role": "end"});
+        let made = done("POST", "/containers/create", &json!({"Image": BASE, "Cmd": ["true"], "Labels": labels}));
+        remove(made["Id"].as_str().unwrap());
+        let mut roles = Vec::new();
+        loop {
+            let event = self.seen.recv_timeout(Duration::from_secs(60)).expect("the Engine tells of its containers");
+            match event["Actor"]["Attributes"]["io.taskforge.role"].as_str() {
+                Some("end") => return roles,
+                role => roles.push(role.unwrap_or_default().to_owned()),
+            }
+        }
+    }
+}
+
+impl Drop for Creations {
+    fn drop(&mut self) {
+        let _ = self.stream.shutdown(std::net::Shutdown::Both);
+    }
 }
 
 pub fn remove(container: &str) {
