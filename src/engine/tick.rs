@@ -49,6 +49,7 @@ pub(crate) fn tick_with(registry: &Registry, run: &RunId, docker: &Docker) -> Re
         let status = store.load()?.status;
         return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status });
     };
+    store.project(TICK)?;
     let mut done = Vec::new();
     for _ in 0..ROUNDS {
         let state = ingest::ingest(&store, store.load()?)?;
