@@ -43,7 +43,7 @@ impl Tick {
             // A finished run without containers has nothing that a tick could do.
             let result = Store::open(&registry, &run).and_then(|store| {
                 let state = store.peek()?;
-                let idle = state.status.is_terminal() && !state.may_have_containers();
+                let idle = state.status.is_terminal() && !state.may_have_containers() && store.is_projected();
                 if idle { Ok(None) } else { engine::tick(&registry, &run).map(Some) }
             });
             match result {

@@ -36,7 +36,6 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
     let mut files = vec![
         (layout.state(), to_opentask_json(&state_json(state))),
         (layout.refs(), to_opentask_json(&refs_json(state))),
-        (layout.taskforge(), format!("{ours}\n")),
     ];
     for request in &state.requests {
         files.push((layout.capability(&request.id), to_opentask_json(&capability(request)?)));
@@ -53,6 +52,8 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
             files.push((layout.node(&definition.id).join("result.json"), to_opentask_json(&result)));
         }
     }
+    // Last: its position says that the others are as far.
+    files.push((layout.taskforge(), format!("{ours}\n")));
     Ok(files)
 }
 

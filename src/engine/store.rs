@@ -98,6 +98,38 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Whether the projections are those of the whole journal, as far as the last one written says.
+    #[must_use]
+    pub fn is_projected(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Projection {
+            journal: Position,
+        }
+        #[derive(Deserialize)]
+        struct Position {
+            at: u64,
+        }
+        let layout = self.layout();
+        let projection = std::fs::read(layout.taskforge()).ok();
+        let projection = projection.and_then(|bytes| serde_json::from_slice::<Projection>(&bytes).ok());
+        let length = std::fs::metadata(layout.journal()).ok().map(|meta| meta.len());
+        projection.is_some_and(|found| Some(found.journal.at) == length)
+    }
+
+    /// Catches the projections up with the journal where a crash came between the two: nobody else would, once a run has
+    /// ended.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub(crate) fn project(&self, actor: &str) -> Result<(), Error> {
+        if self.is_projected() {
+            return Ok(());
+        }
+        let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
+        let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
+        project::write(&self.layout(), &self.fold(&scan.records)?, &journal.head())
+    }
+
     /// The journal's records.
     ///
     /// # Errors

@@ -55,6 +55,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         let status = store.load()?.status;
         return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status });
     };
+    store.project(TICK)?;
     let mut done = Vec::new();
     let mut state = ingest::ingest(store, store.load()?)?;
     let ran_before = running(&state);
