@@ -29,6 +29,7 @@ mod tick;
 mod unlock;
 mod workflow;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -38,6 +39,10 @@ use root::Root;
 /// Runs the program on the process's arguments and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
+    if asks_for_version_alone() {
+        let _ = writeln!(std::io::stdout(), concat!("taskforge ", env!("CARGO_PKG_VERSION")));
+        return ExitCode::SUCCESS;
+    }
     let root = match Root::try_parse() {
         Ok(root) => root,
         Err(error) => {
@@ -64,4 +69,11 @@ pub fn main() -> ExitCode {
 /// Whether `--json` stands among arguments that could not be read as a whole.
 fn asks_for_json() -> bool {
     std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+/// The most frequent question of scripts, answered before all commands are described to the parser of arguments.
+fn asks_for_version_alone() -> bool {
+    let mut arguments = std::env::args_os().skip(1);
+    let first = arguments.next();
+    first.is_some_and(|first| first == "--version" || first == "-V") && arguments.next().is_none()
 }

@@ -104,7 +104,7 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
         {
             return Err(Error::GateSilent { log: gate_log(docker, &name), name });
         }
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(Duration::from_micros(500));
     }
 }
 

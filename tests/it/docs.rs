@@ -47,6 +47,16 @@ fn the_reference_is_that_of_the_command_line() {
 }
 
 #[test]
+fn the_version_is_one_whoever_answers() {
+    let version = |arguments: &[&str]| {
+        let done = assert_cmd::Command::cargo_bin("taskforge").unwrap().args(arguments).assert().success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    assert_eq!(version(&["--version"]), concat!("taskforge ", env!("CARGO_PKG_VERSION"), "\n"));
+    assert_eq!(version(&["--version"]), version(&["--json", "--version"]));
+}
+
+#[test]
 fn man_pages_are_made_for_every_command() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = assert_cmd::Command::cargo_bin("taskforge").unwrap();
