@@ -29,10 +29,10 @@ impl Reference {
         match self.man {
             Some(folder) => {
                 std::fs::create_dir_all(&folder)
-                    .map_err(|error| io("create", &folder.display().to_string(), &error))?;
+                    .map_err(|error| io("create", &folder, &error))?;
                 // Makes the parts that man pages refer to each other by.
                 clap_mangen::generate_to(root, &folder)
-                    .map_err(|error| io("write to", &folder.display().to_string(), &error))?;
+                    .map_err(|error| io("write to", &folder, &error))?;
             }
             None => {
                 let text = markdown(root);
