@@ -8,6 +8,7 @@ mod agent_verbs;
 mod attack;
 mod base;
 mod container;
+mod crash;
 mod desk;
 mod docker_api;
 mod docs;
