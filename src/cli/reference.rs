@@ -28,11 +28,9 @@ impl Reference {
         let root = Root::command().term_width(WIDTH);
         match self.man {
             Some(folder) => {
-                std::fs::create_dir_all(&folder)
-                    .map_err(|error| io("create", &folder, &error))?;
+                std::fs::create_dir_all(&folder).map_err(|error| io("create", &folder, &error))?;
                 // Makes the parts that man pages refer to each other by.
-                clap_mangen::generate_to(root, &folder)
-                    .map_err(|error| io("write to", &folder, &error))?;
+                clap_mangen::generate_to(root, &folder).map_err(|error| io("write to", &folder, &error))?;
             }
             None => {
                 let text = markdown(root);

@@ -10,6 +10,7 @@ mod bad_input;
 mod base;
 mod cli;
 mod container;
+mod crash;
 mod desk;
 mod docker_api;
 mod docs;
