@@ -169,17 +169,12 @@ ensure_rust_target() {
 
 # ---- the base image of agents
 
-image_exists() {
-    curl -fsS --max-time 10 --unix-socket "$DOCKER_SOCKET" "http://engine/images/$1/json" >/dev/null 2>&1
-}
-
 ensure_mmdebstrap() {
     have mmdebstrap || apt_install mmdebstrap
 }
 
-# ensure_base_image TASKFORGE: makes it with the given binary unless the Engine has it.
+# ensure_base_image TASKFORGE: makes it with the given binary unless the Engine has the one that it would make.
 ensure_base_image() {
-    image_exists taskforge/base:default && return 0
     ensure_mmdebstrap
     "$1" image base
 }

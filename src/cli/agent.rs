@@ -41,7 +41,8 @@ enum Verb {
     /// Hand in the node's structured result
     Result {
         /// A JSON object, or - to read it from stdin
-        json: String,
+        #[arg(value_name = "JSON")]
+        object: String,
     },
 }
 
@@ -59,7 +60,7 @@ impl AgentArgs {
                 agent::request(&socket(), &capability, &reason, Duration::from_secs(wait), &mut io::stdout())
             }
             Verb::Progress { message } => agent::progress(&socket(), &message, &mut io::stdout()),
-            Verb::Result { json } => agent::result(&socket(), &json, &mut io::stdin(), &mut io::stdout()),
+            Verb::Result { object } => agent::result(&socket(), &object, &mut io::stdin(), &mut io::stdout()),
         }
     }
 }

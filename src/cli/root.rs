@@ -107,3 +107,26 @@ impl Root {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Root;
+
+    /// Every positional and option has a name of its own beside the global ones: clap finds out only when one is read.
+    #[test]
+    fn no_argument_hides_a_global_one() {
+        fn look(command: &clap::Command, path: &str) {
+            let globals = ["json", "registry"];
+            for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
+                assert!(!globals.contains(&argument.get_id().as_str()), "{path} {}", argument.get_id());
+            }
+            for inner in command.get_subcommands() {
+                look(inner, &format!("{path} {}", inner.get_name()));
+            }
+        }
+        look(&Root::command(), "taskforge");
+        Root::command().debug_assert();
+    }
+}

@@ -37,7 +37,9 @@ pub async fn ensure(
     from: Option<&ImageRef>,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Origin, BaseError> {
-    if engine.image_exists(name).await? {
+    // One that an earlier version bootstrapped lacks what this one counts on; one that somebody else made is theirs.
+    let found = engine.image_inspect(name).await?;
+    if found.is_some_and(|image| image.labels.get(bootstrap::LABEL).is_none_or(|recipe| recipe == bootstrap::RECIPE)) {
         return Ok(Origin::Present);
     }
     pull_or_bootstrap(engine, name, from, progress).await

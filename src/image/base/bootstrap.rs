@@ -17,7 +17,9 @@ use super::sources;
 use crate::container::{Engine, ImageRef, Operator};
 
 /// Changes with what is made below, so that `doctor` can tell an old base image from a new one.
-const RECIPE: &str = "1";
+pub(super) const RECIPE: &str = "2";
+/// The label of a bootstrapped image that holds the recipe.
+pub(super) const LABEL: &str = "io.taskforge.base.recipe";
 
 const PACKAGES: &str = "ca-certificates,python3-minimal,python3-pip";
 
@@ -37,7 +39,9 @@ const LEFT_OUT: [&str; 6] = [
 const FINISH: &str = r#"set -eu
 rm -f "$1"/usr/lib/python3*/EXTERNALLY-MANAGED
 printf '[global]\nretries = 0\ntimeout = 5\ndisable-pip-version-check = true\nno-input = true\n' > "$1"/etc/pip.conf
-mkdir -p "$1"/workspace "$1"/inputs "$1"/taskforge/bin "$1"/taskforge/gate "$1"/home/agent
+mkdir -p "$1"/workspace "$1"/inputs "$1"/taskforge/bin "$1"/taskforge/gate "$1"/home
+# An Engine gives a tmpfs the mode of the folder that it covers, whatever it was told.
+mkdir -m 0700 "$1"/home/agent
 printf 'agent\n' > "$1"/etc/hostname
 : > "$1"/etc/resolv.conf
 "#;
@@ -83,7 +87,7 @@ pub(super) async fn bootstrap(
 
     progress("giving it to the Engine");
     let changes = vec![
-        format!("LABEL io.taskforge.base.recipe={RECIPE}"),
+        format!("LABEL {LABEL}={RECIPE}"),
         format!("LABEL io.taskforge.base.distribution={}", distribution.kind.as_str()),
         format!("LABEL io.taskforge.base.suite={}", distribution.suite),
         "CMD [\"/bin/sh\"]".to_owned(),
