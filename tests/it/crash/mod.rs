@@ -183,13 +183,16 @@ impl World {
     pub fn settle(&self, run: &str) -> State {
         let begun = Instant::now();
         loop {
+            let before = self.records(run).len();
             let tick = self.run(&["tick", run, "--json"]);
             let state = self.state(run);
             let done: serde_json::Value = serde_json::from_slice(&tick.stdout).unwrap_or_default();
             let acted = done["runs"].as_array().is_some_and(|runs| {
                 runs.iter().any(|run| run["busy"] == true || run["actions"].as_array().is_some_and(|a| !a.is_empty()))
             });
-            let moves = state.may_have_containers()
+            // A detached build ticks, too, perhaps between our tick and our look.
+            let moves = self.records(run).len() != before
+                || state.may_have_containers()
                 || !state.wanted_recipes().is_empty()
                 || state.requests.iter().any(|request| request.status == RequestStatus::Requested);
             if tick.status.success() && !acted && !moves {
