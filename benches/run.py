@@ -240,7 +240,7 @@ def measure(bench, pairs, order):
 
 
 def spread(values, form):
-    return " / ".join(form % value for value in (min(values), statistics.median(values), max(values)))
+    return " / ".join(form % value for value in statistics.quantiles(values, n=4))
 
 
 def row(bench, floors, ours):
@@ -253,7 +253,8 @@ def row(bench, floors, ours):
 
 def machine():
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
-    return "%s, %d processors, Linux %s" % (model, os.cpu_count(), platform.release())
+    load = "load %.1f at the end" % os.getloadavg()[0]
+    return "%s, %d processors, Linux %s, %s" % (model, os.cpu_count(), platform.release(), load)
 
 
 def build():
@@ -266,7 +267,7 @@ def build():
 
 def table(chosen, pairs):
     order = random.Random(1)
-    lines = ["| what | pairs | floor, ms (min / median / max) | taskforge, ms | ratio, pair by pair | at most | kept |"]
+    lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
     for name in chosen:
         bench = BENCHES[name]()
