@@ -144,7 +144,14 @@ start_dockerd() {
         done
     fi
     # A pid file that outlived its process (a restored or copied machine) would keep the Engine from starting.
-    if [ -e /var/run/docker.pid ] && [ ! -e "/proc/$(cat /var/run/docker.pid)" ]; then rm -f /var/run/docker.pid; fi
+    # Its number may be another process's by now, or that of one that is dead and only not yet reaped.
+    if [ -e /var/run/docker.pid ]; then
+        local process
+        process=/proc/$(cat /var/run/docker.pid)
+        if [ "$(cat "$process/comm" 2>/dev/null)" != dockerd ] || grep -q '^State:[[:space:]]*Z' "$process/status"; then
+            rm -f /var/run/docker.pid
+        fi
+    fi
     # Containers' packets must fit the machine's own link, which is often narrower than 1500 inside a virtual network.
     local device mtu
     device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
