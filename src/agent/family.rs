@@ -76,11 +76,13 @@ pub(crate) struct Reaped {
     pub(crate) all: bool,
 }
 
+/// The program's code, but never 255: that is what the Engine says of a container whose end it did not see.
 fn exit_code(status: WaitStatus) -> u8 {
+    const LARGEST: u8 = 254;
     let number = match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,
-        (None, None) => 255,
+        (None, None) => i32::from(LARGEST),
     };
-    u8::try_from(number).unwrap_or(u8::MAX)
+    u8::try_from(number).unwrap_or(LARGEST).min(LARGEST)
 }

@@ -193,6 +193,9 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
     }
 }
 
+/// Exit code that the Engine gives a container whose end it did not see; the shim reports a program's own as 254.
+const EXIT_UNSEEN: i64 = 255;
+
 /// Only PID 1's end is visible. 137 and 143 without a reason of ours mean that somebody, or an Engine that was
 /// restarted, ended the container from outside: that is a lost attempt, never a result.
 fn how_it_ended(state: &State, live: &Attempt, code: i64, oom: bool, finished_at: Option<DateTime<Utc>>) -> How {
@@ -204,7 +207,7 @@ fn how_it_ended(state: &State, live: &Attempt, code: i64, oom: bool, finished_at
     let late = finished_at.is_some_and(|finished| finished >= live.plan.deadline + GRACE);
     let timed_out = code == EXIT_TIMEOUT || (over && code != 0) || late;
     let oom = oom && !matches!(code, 0 | super::command::EXIT_SUSPENDED);
-    if matches!(code, 137 | 143) && !oom && !timed_out {
+    if matches!(code, 137 | 143 | EXIT_UNSEEN) && !oom && !timed_out {
         return How::Gone;
     }
     How::Exited { code, oom, timed_out }

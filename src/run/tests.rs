@@ -520,6 +520,18 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
 }
 
 #[test]
+fn an_end_that_nobody_saw_is_a_new_attempt() {
+    for code in [137, 143, 255] {
+        let (mut run, mut world) = (Journaled::demo(), World::default());
+        world.tick(&mut run);
+        world.exit(&run, "gather", code);
+        world.tick(&mut run);
+        let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
+        assert_eq!((gather.status, gather.attempts.len()), (NodeStatus::Running, 2), "{code}");
+    }
+}
+
+#[test]
 fn a_full_workspace_ends_the_attempt() {
     let (mut run, mut world) = (Journaled::demo(), World::default());
     world.tick(&mut run);
