@@ -134,6 +134,17 @@ install_and_start_docker() {
     die "the Docker Engine was started and does not answer" "look at \`journalctl -u docker\` or /var/log/dockerd.log"
 }
 
+# drop_stale_pid FILE NAME: the number may be another process's by now, or that of one that is dead and not yet reaped.
+drop_stale_pid() {
+    [ -e "$1" ] || return 0
+    local process
+    process=/proc/$(cat "$1")
+    if [ "$(cat "$process/comm" 2>/dev/null)" = "$2" ] && ! grep -q '^State:[[:space:]]*Z' "$process/status"; then
+        return 0
+    fi
+    rm -f "$1"
+}
+
 start_dockerd() {
     if ! mountpoint -q /sys/fs/cgroup; then
         mount -t tmpfs cgroup /sys/fs/cgroup
@@ -143,15 +154,9 @@ start_dockerd() {
             mount -t cgroup -o "$controller" cgroup "/sys/fs/cgroup/$controller" || rmdir "/sys/fs/cgroup/$controller"
         done
     fi
-    # A pid file that outlived its process (a restored or copied machine) would keep the Engine from starting.
-    # Its number may be another process's by now, or that of one that is dead and only not yet reaped.
-    if [ -e /var/run/docker.pid ]; then
-        local process
-        process=/proc/$(cat /var/run/docker.pid)
-        if [ "$(cat "$process/comm" 2>/dev/null)" != dockerd ] || grep -q '^State:[[:space:]]*Z' "$process/status"; then
-            rm -f /var/run/docker.pid
-        fi
-    fi
+    # A pid file that outlived its process (a restored machine, a kill -9) would keep the Engine from starting.
+    drop_stale_pid /var/run/docker.pid dockerd
+    drop_stale_pid /var/run/docker/containerd/containerd.pid containerd
     # Containers' packets must fit the machine's own link, which is often narrower than 1500 inside a virtual network.
     local device mtu
     device=$(awk '$2 == "00000000" { print $1; exit }' /proc/net/route)
