@@ -1,6 +1,8 @@
 //! Who does something, as the journal names them. A claim for whoever runs as the operator's user; a signature proves
 //! it where approvers are configured.
 
+use crate::run::definition::Sessions;
+
 /// `operator:<name>` of the person at the keyboard: the name that a signature or a review would carry.
 #[must_use]
 pub fn operator() -> String {
@@ -31,4 +33,10 @@ pub(crate) const TICK: &str = "tick";
 /// An agent, by the node it works on.
 pub(crate) fn agent(node: &crate::run::id::NodeId) -> String {
     format!("agent:{node}")
+}
+
+/// `openclaw:<session key>` of the session that drives the run: a claim, since whoever calls can say what they like.
+pub(crate) fn session(sessions: &Sessions) -> String {
+    let key = [&sessions.driver, &sessions.root, &sessions.source].into_iter().find(|key| !key.is_empty());
+    format!("openclaw:{}", key.map_or("unknown", String::as_str))
 }

@@ -6,7 +6,9 @@ use std::path::PathBuf;
 
 use crate::registry::Registry;
 use crate::registry::project::write_durable_mode;
+use crate::run::definition::Users;
 use crate::run::id::Digest;
+use crate::run::state::State;
 
 use super::error::Error;
 
@@ -38,8 +40,25 @@ pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
 }
 
 /// Where the binary of this digest lies.
-pub(crate) fn path(registry: &Registry, digest: &Digest) -> PathBuf {
+fn path(registry: &Registry, digest: &Digest) -> PathBuf {
     registry.layout().bin().join(digest.as_str())
+}
+
+/// Where the binary lies that the containers of this run are given.
+///
+/// # Errors
+/// [`Error::NoContainers`] in a run that has none.
+pub(crate) fn of(registry: &Registry, state: &State) -> Result<PathBuf, Error> {
+    let digest = state.created.binary.as_ref().ok_or_else(|| Error::NoContainers(state.run.clone()))?;
+    Ok(path(registry, digest))
+}
+
+/// Who the containers of this run are on the host.
+///
+/// # Errors
+/// As [`of`].
+pub(crate) fn users(state: &State) -> Result<Users, Error> {
+    state.created.users.ok_or_else(|| Error::NoContainers(state.run.clone()))
 }
 
 /// Whether an ELF file of 64 bits asks for no interpreter (`PT_INTERP`, `elf(5)`).

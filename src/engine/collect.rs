@@ -94,7 +94,7 @@ pub(crate) fn collect(
 
 /// The workspace belongs to the agent's user, who may have closed it to everybody, the host included.
 fn reopen(workspace: &Path, state: &State) {
-    let users = state.created.users;
+    let Some(users) = state.created.users else { return };
     if workspace.symlink_metadata().is_ok_and(|found| found.is_dir()) {
         // Where this does not help, each output says why it cannot be read.
         let _ = make_folder(workspace, 0o700, Some((users.agent_uid, users.agent_gid)));

@@ -138,7 +138,7 @@ fn spec(
 ) -> Result<ContainerSpec, Error> {
     let layout = store.layout();
     let registry = store.registry();
-    let users = state.created.users;
+    let users = binary::users(state)?;
     let shim = "/taskforge/bin/taskforge";
     let argv: Vec<String> = match container.runtime {
         Runtime::Builtin => [shim, "agent", "init", "--", shim, "agent", "loop"].map(str::to_owned).into(),
@@ -171,7 +171,7 @@ fn spec(
         runtime: registry.config()?.containers.runtime.clone(),
         workspace: layout.workspace(&definition.id),
         inputs: inputs(store, state, definition),
-        binary: binary::path(registry, &state.created.binary),
+        binary: binary::of(registry, state)?,
         socket_folder: layout.socket(&plan.socket),
         hosts: Some(hosts_file(registry)?),
     }
@@ -214,7 +214,7 @@ fn prepare_folders(
     spec: &ContainerSpec,
 ) -> Result<(), Error> {
     let layout = store.layout();
-    let users = state.created.users;
+    let users = binary::users(state)?;
     let workspace = layout.workspace(&definition.id);
     make_folder(&workspace, 0o700, Some((users.agent_uid, users.agent_gid)))?;
     gate::prepare_folders(store, state)?;

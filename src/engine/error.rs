@@ -49,6 +49,10 @@ pub enum Error {
     ImageRef(crate::container::ImageRefError),
     #[error("container `{name}` carries the labels of another run: is this registry a copy?")]
     ForeignContainer { name: String },
+    #[error("run `{run}` was made by another program and cannot be taken over: {why}")]
+    Foreign { run: RunId, why: String },
+    #[error("run `{0}` was made without containers: only OpenClaw sessions do it")]
+    NoContainers(RunId),
     #[error("node {0} has no container")]
     NoContainer(NodeId),
     #[error(

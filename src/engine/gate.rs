@@ -23,7 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Error> {
     let layout = store.layout();
-    let gate = (state.created.users.gate_uid, state.created.users.gate_gid);
+    let users = binary::users(state)?;
+    let gate = (users.gate_uid, users.gate_gid);
     let folder = layout.gate();
     make_folder(&folder, 0o700, Some(gate))?;
     for name in ["inbox", "sockets", "bodies", "replay"] {
@@ -134,8 +135,8 @@ fn gate_log(docker: &Docker, name: &str) -> String {
 fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::ContainerSpec, Error> {
     let registry = store.registry();
     let config = registry.config()?;
-    let users = state.created.users;
-    let binary = binary::path(registry, &state.created.binary);
+    let users = binary::users(state)?;
+    let binary = binary::of(registry, state)?;
     let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
     Ok(GateContainer {
         registry: state.created.registry.clone(),

@@ -185,7 +185,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
     write_if_changed(&order, &made.to_bytes())?;
     // Nothing is spawned between a kill's look at builders and its end: the child looks at the switch itself.
     let _permit = StartPermit::acquire(registry, START_PATIENCE)?;
-    let program = binary::path(registry, &state.created.binary);
+    let program = binary::of(registry, state)?;
     let args: Vec<std::ffi::OsString> = vec![
         "--registry".into(),
         registry.root().into(),

@@ -89,7 +89,8 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             message: text("message", 4096)?,
         }),
         inbox::Kind::Result => {
-            Ok(Command::Result { inbox: message.id.to_string(), node, result: Value::Object(message.body.clone()) })
+            let result = Value::Object(message.body.clone());
+            Ok(Command::Result { inbox: Some(message.id.to_string()), node, result, report: None })
         }
     }
 }

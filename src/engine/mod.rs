@@ -3,6 +3,7 @@
 //! lock while Docker, a build or the network is waited for.
 
 mod actor;
+mod adopt;
 mod attempt_log;
 mod base;
 pub mod binary;
@@ -22,9 +23,11 @@ mod inspect;
 mod kill;
 mod notify;
 mod observe;
+mod outgoing;
 mod policy;
 mod project;
 mod secrets;
+pub mod session;
 mod start;
 mod store;
 mod tick;

@@ -49,6 +49,7 @@ pub(crate) fn observe(
         images,
         files_there: files_there(store, state),
         policy_is_current: policy::is_current(store, state),
+        openclaw: store.registry().config()?.openclaw.cli.is_some(),
         notify: store.registry().config()?.notify.command.is_some(),
     })
 }

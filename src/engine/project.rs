@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::registry::project::write_if_changed;
 use crate::registry::{Head, RunLayout, to_opentask_json};
-use crate::run::projection::{refs_json, state_json};
+use crate::run::projection::{refs_json, result_json, state_json};
 use crate::run::state::{Request, State};
 use crate::run::time::isoformat;
 
@@ -41,14 +41,7 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
         files.push((layout.capability(&request.id), to_opentask_json(&capability(request)?)));
     }
     for (definition, node) in state.pairs() {
-        if let Some(result) = &node.result {
-            let result = json!({
-                "runId": state.run,
-                "nodeId": definition.id,
-                "status": node.status,
-                "artifacts": definition.artifact_paths,
-                "payload": result,
-            });
+        if let Some(result) = result_json(state, definition, node) {
             files.push((layout.node(&definition.id).join("result.json"), to_opentask_json(&result)));
         }
     }

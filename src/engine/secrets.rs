@@ -13,6 +13,7 @@ use crate::run::state::State;
 
 use super::dispatch::make_folder;
 use super::error::Error;
+use super::binary;
 use super::store::Store;
 
 /// Statfs magic of tmpfs, as in `linux/magic.h`.
@@ -21,7 +22,8 @@ const TMPFS: i64 = 0x0102_1994;
 /// Writes the keys of the configured providers for the run's gate. The folder to mount.
 pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error> {
     let folder = folder(store)?;
-    let gate = (state.created.users.gate_uid, state.created.users.gate_gid);
+    let users = binary::users(state)?;
+    let gate = (users.gate_uid, users.gate_gid);
     if let Some(parent) = folder.parent() {
         make_folder(parent, 0o711, None)?;
         if !is_own(parent) {

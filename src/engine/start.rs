@@ -267,10 +267,20 @@ fn created(
     params: &BTreeMap<String, String>,
 ) -> Result<Created, Error> {
     let id = registry.id()?;
-    let users = ContainerUsers::of_run(Operator::current(), &id, run.as_str(), config.containers.uid_range)
-        .map_err(|error| Error::Usage(error.to_string()))?;
-    let nodes = workflow.nodes.iter().map(|node| node_definition(config, workflow, node)).collect::<Result<_, _>>()?;
+    let nodes: Vec<NodeDefinition> = workflow.nodes.iter().map(|node| node_definition(config, workflow, node)).collect::<Result<_, _>>()?;
     let session = format!("taskforge:{run}");
+    let contained = nodes.iter().any(|node| node.container.is_some());
+    let users = || -> Result<Users, Error> {
+        let users = ContainerUsers::of_run(Operator::current(), &id, run.as_str(), config.containers.uid_range)
+            .map_err(|error| Error::Usage(error.to_string()))?;
+        Ok(Users {
+            agent_uid: users.agent.0,
+            agent_gid: users.agent.1,
+            gate_uid: users.gate.0,
+            gate_gid: users.gate.1,
+        })
+    };
+    let users = contained.then(users).transpose()?;
     Ok(Created {
         format: FORMAT,
         registry: id,
@@ -278,13 +288,8 @@ fn created(
         title: workflow.title.clone(),
         workflow_path: label.to_owned(),
         workflow_digest: Digest::of(text.as_bytes()),
-        binary: binary::pin(registry)?,
-        users: Users {
-            agent_uid: users.agent.0,
-            agent_gid: users.agent.1,
-            gate_uid: users.gate.0,
-            gate_gid: users.gate.1,
-        },
+        binary: contained.then(|| binary::pin(registry)).transpose()?,
+        users,
         nodes,
         inputs,
         params: params.clone(),
@@ -296,6 +301,7 @@ fn created(
             root: session.clone(),
             planner: session.clone(),
             driver: session,
+            delivery_context: None,
         },
     })
 }
@@ -324,6 +330,7 @@ fn node_definition(config: &Config, workflow: &Workflow, node: &workflow::Node) 
         title: node.title.clone(),
         kind,
         needs: node.needs.clone(),
+        prompt: String::new(),
         outputs_mode: match node.outputs.mode {
             workflow::OutputsMode::Notify => OutputsMode::Notify,
             workflow::OutputsMode::Report => OutputsMode::Report,

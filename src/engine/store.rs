@@ -5,20 +5,63 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::registry::{Journal, Registry, RunLayout, RunLock};
+use crate::registry::{Journal, Registry, RunLayout, RunLock, Scan};
 use crate::run::apply::fold;
 use crate::run::command::Command;
 use crate::run::decide::decide;
 use crate::run::event::{Event, is_known};
 use crate::run::id::RunId;
+use crate::run::record::{Draft, Record};
 use crate::run::state::State;
 
 use super::error::Error;
-use super::project;
+use super::{adopt, project};
 
 /// How long a command waits for a run's lock: OpenTask's service holds it while it talks to its gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a caller says of what it does, in place of our own words: OpenTask's helper journals what it is given.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Wording {
+    /// None journals no message at all.
+    pub message: Option<String>,
+    pub payload: Map<String, Value>,
+}
+
+/// Who a command is from, as the journal names them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Speaker<'a> {
+    Named(&'a str),
+    /// The OpenClaw session that drives the run, whichever that is: a claim, not a proof.
+    Session,
+}
+
+impl Speaker<'_> {
+    fn of(self, state: &State) -> String {
+        match self {
+            Self::Named(name) => name.to_owned(),
+            Self::Session => super::actor::session(&state.created.sessions),
+        }
+    }
+}
+
+/// What a command came down to.
+#[derive(Debug, Clone)]
+pub struct Told {
+    pub state: State,
+    /// The events as journaled, in order; none when nothing had to happen.
+    pub events: Vec<Record>,
+}
+
+/// Where the projections stand.
+#[derive(Deserialize)]
+struct Position {
+    at: u64,
+    #[serde(default)]
+    seq: u64,
+}
 
 /// One run of a registry.
 #[derive(Debug, Clone)]
@@ -68,7 +111,17 @@ impl<'a> Store<'a> {
             return Ok(state.clone());
         }
         let scan = Journal::read(&journal, &self.run)?;
-        let state = self.fold(&scan.records)?;
+        let state = match self.fold_any(&scan.records)? {
+            Some(mut state) => {
+                if let Some(adoption) = adopt::look(self, &state, &scan)? {
+                    // As the next command will take it over; until then the journal does not say so.
+                    let event = Event::RegistryAdopted(Box::new(adoption));
+                    state.apply(&event, Utc::now()).map_err(|source| self.unfit(source))?;
+                }
+                state
+            }
+            None => adopt::begin(self)?.1,
+        };
         self.last.replace(Some((scan.length, state.clone())));
         Ok(state)
     }
@@ -84,10 +137,6 @@ impl<'a> Store<'a> {
             journal: Position,
             state: State,
         }
-        #[derive(Deserialize)]
-        struct Position {
-            at: u64,
-        }
         let layout = self.layout();
         let length = std::fs::metadata(layout.journal()).map(|meta| meta.len()).ok();
         let projection = std::fs::read(layout.taskforge()).ok();
@@ -101,19 +150,22 @@ impl<'a> Store<'a> {
     /// Whether the projections are those of the whole journal, as far as the last one written says.
     #[must_use]
     pub fn is_projected(&self) -> bool {
+        let length = std::fs::metadata(self.layout().journal()).ok().map(|meta| meta.len());
+        self.position().is_some_and(|position| Some(position.at) == length)
+    }
+
+    /// The `seq` of the journal's line up to which the projections were last written.
+    pub(crate) fn projected_seq(&self) -> Option<u64> {
+        self.position().map(|position| position.seq)
+    }
+
+    fn position(&self) -> Option<Position> {
         #[derive(Deserialize)]
         struct Projection {
             journal: Position,
         }
-        #[derive(Deserialize)]
-        struct Position {
-            at: u64,
-        }
-        let layout = self.layout();
-        let projection = std::fs::read(layout.taskforge()).ok();
-        let projection = projection.and_then(|bytes| serde_json::from_slice::<Projection>(&bytes).ok());
-        let length = std::fs::metadata(layout.journal()).ok().map(|meta| meta.len());
-        projection.is_some_and(|found| Some(found.journal.at) == length)
+        let projection = std::fs::read(self.layout().taskforge()).ok()?;
+        serde_json::from_slice::<Projection>(&projection).ok().map(|found| found.journal)
     }
 
     /// Catches the projections up with the journal where a crash came between the two: nobody else would, once a run has
@@ -127,7 +179,11 @@ impl<'a> Store<'a> {
         }
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
         let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
-        project::write(&self.layout(), &self.fold(&scan.records)?, &journal.head())
+        match self.fold_any(&scan.records)? {
+            Some(state) => project::write(&self.layout(), &state, &journal.head()),
+            // Another program's run that we have not touched yet: its projections are its own.
+            None => Ok(()),
+        }
     }
 
     /// The journal's records.
@@ -138,8 +194,24 @@ impl<'a> Store<'a> {
         Ok(Journal::read(&self.layout().journal(), &self.run)?.records)
     }
 
-    fn fold(&self, records: &[crate::run::record::Record]) -> Result<State, Error> {
-        fold(records).map_err(|source| Error::Fold { run: self.run.clone(), source })
+    fn fold(&self, records: &[Record]) -> Result<State, Error> {
+        fold(records).map_err(|source| self.unfit(source))
+    }
+
+    pub(crate) fn fold_of(&self, records: &[Record]) -> Result<State, Error> {
+        self.fold(records)
+    }
+
+    /// The state that our lines come down to; none if there are none, because another program made the run.
+    fn fold_any(&self, records: &[Record]) -> Result<Option<State>, Error> {
+        if records.iter().all(|record| record.event == "journal.voided") && self.layout().state().exists() {
+            return Ok(None);
+        }
+        self.fold(records).map(Some)
+    }
+
+    fn unfit(&self, source: crate::run::apply::ApplyError) -> Error {
+        Error::Fold { run: self.run.clone(), source }
     }
 
     /// Decides `command` and commits what it comes down to.
@@ -148,6 +220,21 @@ impl<'a> Store<'a> {
     /// [`Error::Refused`] when it may not happen; storage errors otherwise. After an error, nothing was acknowledged.
     pub fn commit(&self, actor: &str, command: Command) -> Result<State, Error> {
         self.commit_with(actor, |state, now| {
+            decide(state, command, now).map_err(|refusal| Error::Refused { run: self.run.clone(), refusal })
+        })
+    }
+
+    /// [`commit`](Self::commit), with the caller's own words on the first event, which is the command itself.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub(crate) fn commit_told(
+        &self,
+        speaker: Speaker<'_>,
+        command: Command,
+        wording: Option<Wording>,
+    ) -> Result<Told, Error> {
+        self.commit_worded(speaker, wording, |state, now| {
             decide(state, command, now).map_err(|refusal| Error::Refused { run: self.run.clone(), refusal })
         })
     }
@@ -161,29 +248,97 @@ impl<'a> Store<'a> {
         actor: &str,
         choose: impl FnOnce(&State, DateTime<Utc>) -> Result<Vec<Event>, Error>,
     ) -> Result<State, Error> {
+        self.commit_worded(Speaker::Named(actor), None, choose).map(|told| told.state)
+    }
+
+    fn commit_worded(
+        &self,
+        speaker: Speaker<'_>,
+        wording: Option<Wording>,
+        choose: impl FnOnce(&State, DateTime<Utc>) -> Result<Vec<Event>, Error>,
+    ) -> Result<Told, Error> {
         let now = Utc::now();
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
-        let (mut journal, scan) = Journal::open(lock, is_known, actor, now)?;
-        let mut state = self.fold(&scan.records)?;
+        let early = match speaker {
+            Speaker::Named(name) => name,
+            Speaker::Session => "openclaw",
+        };
+        let (mut journal, scan) = Journal::open(lock, is_known, early, now)?;
+        let mut state = self.current(&mut journal, &scan, early, now)?;
+        let actor = speaker.of(&state);
         let events = choose(&state, now)?;
         if events.is_empty() {
-            return Ok(state);
+            return Ok(Told { state, events: Vec::new() });
         }
         // What does not fold is never written: the state is tried on a copy first.
         let mut trial = state.clone();
         for event in &events {
-            trial.apply(event, now).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
+            trial.apply(event, now).map_err(|source| self.unfit(source))?;
         }
-        let drafts = events.iter().map(Event::to_draft).collect();
+        let mut drafts: Vec<Draft> = events.iter().map(|event| event.to_draft_of(&self.run)).collect();
+        if let (Some(wording), Some(place)) = (wording, spoken(&events)) {
+            drafts[place].message = wording.message;
+            drafts[place].payload = wording.payload;
+        }
+        let records = self.write(&mut journal, &mut state, &events, drafts, &actor, now)?;
+        Ok(Told { state, events: records })
+    }
+
+    /// The run as it stands under the lock, with what other programs changed of it taken over first.
+    fn current(
+        &self,
+        journal: &mut Journal,
+        scan: &Scan,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<State, Error> {
+        let (mut state, adoption) = match self.fold_any(&scan.records)? {
+            Some(state) => {
+                let adoption = adopt::look(self, &state, scan)?;
+                (state, adoption)
+            }
+            None => {
+                let (adoption, state) = adopt::begin(self)?;
+                let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
+                journal.commit(vec![draft], actor, now)?;
+                project::write(&self.layout(), &state, &journal.head())?;
+                return Ok(state);
+            }
+        };
+        if let Some(adoption) = adoption {
+            let command = Command::Adopt(Box::new(adoption));
+            let refused = |refusal| Error::Refused { run: self.run.clone(), refusal };
+            let events = decide(&state, command, now).map_err(refused)?;
+            let drafts = events.iter().map(|event| event.to_draft_of(&self.run)).collect();
+            self.write(journal, &mut state, &events, drafts, actor, now)?;
+        }
+        Ok(state)
+    }
+
+    /// Journals `events`, applies them to `state` and writes the projections.
+    fn write(
+        &self,
+        journal: &mut Journal,
+        state: &mut State,
+        events: &[Event],
+        drafts: Vec<Draft>,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Record>, Error> {
         let records = journal.commit(drafts, actor, now)?;
         for (event, record) in events.iter().zip(&records) {
             let at = crate::run::time::parse_time(&record.timestamp).unwrap_or(now);
-            state.apply(event, at).map_err(|source| Error::Fold { run: self.run.clone(), source })?;
+            state.apply(event, at).map_err(|source| self.unfit(source))?;
             state.last_event.clone_from(&record.event);
         }
         let head = journal.head();
         self.last.replace(Some((head.at, state.clone())));
-        project::write(&self.layout(), &state, &head)?;
-        Ok(state)
+        project::write(&self.layout(), state, &head)?;
+        Ok(records)
     }
+}
+
+/// Which of a command's events the caller's words belong to: the command itself, not what had to come before it.
+fn spoken(events: &[Event]) -> Option<usize> {
+    events.iter().position(|event| !matches!(event, Event::RunReopened {}))
 }

@@ -16,7 +16,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{collect, dispatch, gate, images, ingest, notify, observe};
+use super::{collect, dispatch, gate, images, ingest, notify, observe, outgoing};
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
 /// what needs waiting for ends the tick long before this bound.
@@ -107,12 +107,15 @@ fn starts(action: &Action) -> Option<NodeId> {
 /// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by
 /// itself.
 fn leaves_containers_alone(action: &Action) -> bool {
-    use Action::{CompleteWait, FailImage, PublishPolicy, TakeImage};
-    matches!(action, CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | PublishPolicy)
+    use Action::{CompleteWait, FailImage, PublishPolicy, Settle, TakeImage, Wake};
+    matches!(action, Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | PublishPolicy)
 }
 
 fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) -> Result<(), Error> {
     let result = match action {
+        Action::Settle => store.commit(TICK, Command::Settle).map(drop),
+        Action::Wake { nodes } => outgoing::wake(store, state, nodes),
+        Action::Deliver { id } => outgoing::deliver(store, state, &id),
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
         Action::Build { recipe } => images::build(store, state, &recipe),
@@ -149,6 +152,12 @@ fn finish_kill(store: &Store<'_>) -> Result<(), Error> {
 
 fn describe(action: &Action) -> String {
     match action {
+        Action::Settle => "go on with what follows".to_owned(),
+        Action::Wake { nodes } => {
+            let nodes: Vec<&str> = nodes.iter().map(NodeId::as_str).collect();
+            format!("wake the session for {}", nodes.join(", "))
+        }
+        Action::Deliver { id } => format!("ask OpenClaw: {id}"),
         Action::FinishKill => "finish the kill".to_owned(),
         Action::Resolve { id } => format!("resolve request {id}"),
         Action::Build { recipe } => format!("build image {}", recipe.short()),

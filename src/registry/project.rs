@@ -23,6 +23,22 @@ pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
+/// A regular file's bytes, never through a symlink; `None` if there is none.
+///
+/// # Errors
+/// [`Error::TooLarge`] beyond `limit` bytes; those of the file system.
+pub fn read_file(path: &Path, limit: u64) -> Result<Option<Vec<u8>>> {
+    let file = match disk::open_read(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path)(error)),
+    };
+    match disk::read_bounded(&file, limit).map_err(Error::io("read", path))? {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(Error::TooLarge { path: path.to_owned(), bytes: limit + 1, limit }),
+    }
+}
+
 fn stands(path: &Path, bytes: &[u8]) -> Result<bool> {
     // A symlink or anything else that is no file of ours is replaced, not followed.
     let Ok(file) = disk::open_read(path) else { return Ok(false) };

@@ -4,9 +4,11 @@
 use chrono::{DateTime, Utc};
 use thiserror::Error;
 
+use super::adoption::Adoption;
 use super::definition::FORMAT;
 use super::event::{Event, EventError, WaitingOn};
 use super::id::{NodeId, RequestId, RunId};
+use super::outgoing;
 use super::record::Record;
 use super::state::{Attempt, Node, Request, RequestStatus, State};
 use super::status::{NodeStatus, RunStatus};
@@ -55,6 +57,9 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<State, 
                 let run = RunId::parse(&record.run_id).map_err(|_| ApplyError::Run(record.run_id.clone()))?;
                 state = Some(State::begin(run, *created, at));
             }
+            (None, Event::RegistryAdopted(adoption)) if adoption.created.is_some() => {
+                state = Some(begin_adopted(record, &adoption, at)?);
+            }
             (None, other) => return Err(ApplyError::NotCreated(other.to_draft().event)),
             (Some(_), Event::RunCreated(_)) => return Err(ApplyError::CreatedTwice(record.seq)),
             (Some(state), event) => {
@@ -64,6 +69,16 @@ pub fn fold<'a>(records: impl IntoIterator<Item = &'a Record>) -> Result<State, 
         }
     }
     state.ok_or(ApplyError::Empty)
+}
+
+/// A run that another program made, from the first line of ours in its journal.
+fn begin_adopted(record: &Record, adoption: &Adoption, at: DateTime<Utc>) -> Result<State, ApplyError> {
+    let Some(created) = adoption.created.clone() else { return Err(ApplyError::Empty) };
+    if created.format > FORMAT {
+        return Err(ApplyError::Format { found: created.format });
+    }
+    let run = RunId::parse(&record.run_id).map_err(|_| ApplyError::Run(record.run_id.clone()))?;
+    State::adopted(run, *created, adoption, at)
 }
 
 fn parse_time(text: &str) -> Result<DateTime<Utc>, ApplyError> {
@@ -88,6 +103,10 @@ impl State {
             ingested: std::collections::BTreeSet::new(),
             applied_controls: Vec::new(),
             notified: std::collections::BTreeSet::new(),
+            outgoing: Vec::new(),
+            cron_job_id: None,
+            driver_run_id: None,
+            counters: super::adoption::Counters::default(),
             gate_up: false,
             images_built: 0,
             created_at: at,
@@ -95,6 +114,23 @@ impl State {
             last_event: "run.created".to_owned(),
             last_progress: None,
         }
+    }
+
+    /// The state of a run that another program made, as it was taken over `at`.
+    ///
+    /// # Errors
+    /// [`ApplyError`] if the adoption names nodes that it does not have.
+    pub fn adopted(
+        run: RunId,
+        created: super::definition::Created,
+        adoption: &Adoption,
+        at: DateTime<Utc>,
+    ) -> Result<Self, ApplyError> {
+        let mut state = Self::begin(run, created, adoption.created_at.unwrap_or(at));
+        state.updated_at = at;
+        "registry.adopted".clone_into(&mut state.last_event);
+        state.apply_adoption(adoption)?;
+        Ok(state)
     }
 
     /// Applies one event that happened `at`.
@@ -128,10 +164,29 @@ impl State {
                 self.ingested.extend(inbox.clone());
             }
             Event::RunNotified { ids } => self.notified.extend(ids.iter().cloned()),
-            Event::NodeResult { node, inbox, result } => {
-                self.ingested.insert(inbox.clone());
-                self.find(event, node)?.result = Some(result.clone());
+            Event::NodeResult { node, inbox, result, report } => {
+                self.ingested.extend(inbox.clone());
+                let node = self.find(event, node)?;
+                node.result = Some(result.clone());
+                node.report = report.as_deref().cloned();
             }
+            Event::RunRebound { sessions } => self.created.sessions.clone_from(sessions),
+            Event::RunCronBound { value, .. } => self.cron_job_id = Some(value.clone()),
+            Event::RunDriverBound { value } => self.driver_run_id = Some(value.clone()),
+            Event::NodeSessionBound { node, value } => {
+                self.find(event, node)?.bound.session_key = Some(value.clone());
+            }
+            Event::NodeChildSessionBound { node, value } => {
+                self.find(event, node)?.bound.child_session_key = Some(value.clone());
+            }
+            Event::NodeRunBound { node, value } => self.find(event, node)?.bound.run_id = Some(value.clone()),
+            Event::NodeAdded { .. } | Event::NodeRewired { .. } => self.apply_mutation(event)?,
+            Event::RegistryAdopted(adoption) if adoption.created.is_none() => self.apply_adoption(adoption)?,
+            Event::RegistryAdopted(_) => return Err(self.misfit(event, "the run exists")),
+            Event::OpenclawRequested { .. } | Event::OpenclawDelivered { .. } | Event::OpenclawFailed { .. } => {
+                self.apply_outgoing(event, at)?;
+            }
+            Event::EventAppended { .. } => {}
             Event::GateStopped { .. } => self.gate_up = false,
             Event::ControlApplied { id, .. } | Event::ControlRejected { id, .. } => {
                 self.applied_controls.push(id.clone());
@@ -170,6 +225,7 @@ impl State {
                 node.not_before = *not_before;
                 if *why == super::event::ReadyReason::Operator {
                     node.counted_from = node.attempts.len();
+                    node.bound = super::adoption::Bound::default();
                 }
             }
             Event::NodeReset { node } => {
@@ -192,6 +248,9 @@ impl State {
                     end: None,
                     ended_at: None,
                 });
+            }
+            Event::NodeStarted { node, attempt: 0, .. } => {
+                self.step(event, node, NodeStatus::Running, at)?;
             }
             Event::NodeStarted { node, attempt, container_id } => {
                 if self.find(event, node)?.live().is_none_or(|live| live.number != *attempt) {
@@ -234,6 +293,112 @@ impl State {
                 node.skipped = Some(why.clone());
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// A node more, or other needs of one. That the graph stays one without cycles was checked when it was decided.
+    fn apply_mutation(&mut self, event: &Event) -> Result<(), ApplyError> {
+        match event {
+            Event::NodeAdded { node, before, definition } => {
+                if self.index(node).is_some() {
+                    return Err(self.misfit(event, "the run has a node of this id"));
+                }
+                let place = before.as_ref().and_then(|before| self.index(before)).unwrap_or(self.nodes.len());
+                self.created.nodes.insert(place, (**definition).clone());
+                self.nodes.insert(place, Node::begin());
+            }
+            Event::NodeRewired { node, needs } => {
+                let Some(index) = self.index(node) else {
+                    return Err(ApplyError::NoNode { event: event.to_draft().event, node: node.clone() });
+                };
+                self.created.nodes[index].needs.clone_from(needs);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn apply_outgoing(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
+        if let Event::OpenclawRequested { id, request } = event {
+            if let outgoing::Outgoing::Wake { nodes, .. } = request {
+                for node in nodes {
+                    self.find(event, node)?.woken_at = Some(at);
+                }
+            }
+            self.outgoing.push(outgoing::Request {
+                id: id.clone(),
+                request: request.clone(),
+                at,
+                tries: 0,
+                delivered: false,
+                problem: String::new(),
+            });
+            return Ok(());
+        }
+        let (Event::OpenclawDelivered { id } | Event::OpenclawFailed { id, .. }) = event else { return Ok(()) };
+        let Some(request) = self.outgoing.iter_mut().find(|request| request.id == *id) else {
+            return Err(self.misfit(event, "nothing was asked of OpenClaw under this id"));
+        };
+        request.tries += 1;
+        match event {
+            Event::OpenclawFailed { reason, .. } => request.problem.clone_from(reason),
+            _ => request.delivered = true,
+        }
+        Ok(())
+    }
+
+    /// Takes over what another program changed. The merge let through only what may be; here it is only carried out.
+    fn apply_adoption(&mut self, adoption: &Adoption) -> Result<(), ApplyError> {
+        let missing = |node: &NodeId| ApplyError::NoNode { event: "registry.adopted".to_owned(), node: node.clone() };
+        for definition in &adoption.added {
+            self.created.nodes.push(definition.clone());
+            self.nodes.push(Node::begin());
+        }
+        for rewired in &adoption.rewired {
+            let index = self.index(&rewired.node).ok_or_else(|| missing(&rewired.node))?;
+            self.created.nodes[index].needs.clone_from(&rewired.needs);
+        }
+        for change in &adoption.nodes {
+            let index = self.index(&change.node).ok_or_else(|| missing(&change.node))?;
+            let node = &mut self.nodes[index];
+            if let Some(status) = &change.status {
+                node.status = status.to;
+                node.started_at = status.started_at;
+                node.completed_at = status.completed_at;
+                node.woken_at = None;
+                node.waiting_on = (status.to == NodeStatus::Waiting).then_some(WaitingOn::Session);
+                node.failure = None;
+                node.skipped = None;
+                match status.to {
+                    NodeStatus::Failed => {
+                        node.failure = Some((super::event::FailureCode::Session, String::new()));
+                    }
+                    NodeStatus::Skipped => node.skipped = Some(super::event::SkipReason::Session),
+                    _ => {}
+                }
+            }
+            if let Some(bound) = &change.bound {
+                node.bound.clone_from(bound);
+            }
+            if let Some(notes) = &change.notes {
+                node.notes.clone_from(notes);
+            }
+        }
+        if let Some(status) = adoption.status {
+            self.status = status;
+            self.status_reason.clear();
+        }
+        self.cron_job_id = adoption.cron_job_id.clone().or_else(|| self.cron_job_id.take());
+        self.driver_run_id = adoption.driver_run_id.clone().or_else(|| self.driver_run_id.take());
+        self.counters = adoption.counters.unwrap_or(self.counters);
+        if let Some(progress) = &adoption.progress {
+            self.last_progress = Some(progress.clone());
+        }
+        for id in &adoption.applied_controls {
+            if !self.applied_controls.contains(id) {
+                self.applied_controls.push(id.clone());
+            }
         }
         Ok(())
     }
@@ -316,6 +481,7 @@ impl State {
         let node = self.find(event, id)?;
         node.status = next;
         node.waiting_on = None;
+        node.woken_at = None;
         match next {
             NodeStatus::Pending | NodeStatus::Ready => {
                 node.started_at = None;
@@ -402,6 +568,10 @@ impl Node {
             failure: None,
             skipped: None,
             result: None,
+            report: None,
+            bound: super::adoption::Bound::default(),
+            notes: Vec::new(),
+            woken_at: None,
             approvals: 0,
             started_at: None,
             completed_at: None,

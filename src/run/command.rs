@@ -3,10 +3,13 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
+use super::adoption::Adoption;
 use super::capability::Capability;
-use super::definition::Artifact;
-use super::event::{AttemptPlan, DecisionRecord, Resolution, TrafficHead};
+use super::definition::{Artifact, NodeDefinition, Sessions};
+use super::event::{AttemptPlan, DecisionRecord, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
+use super::outgoing::Outgoing;
+use super::status::NodeStatus;
 
 /// A command. Nothing in it has been checked against the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,9 +73,44 @@ pub enum Command {
         message: String,
     },
     Result {
-        inbox: String,
+        inbox: Option<String>,
         node: NodeId,
         result: Value,
+        report: Option<Box<Report>>,
+    },
+    /// The OpenClaw session that does the run says where a node stands.
+    Transition {
+        node: NodeId,
+        to: NodeStatus,
+        /// What is wrong, if it failed.
+        detail: String,
+    },
+    Bind(Binding),
+    /// A node more in this run, before `before` or at the end.
+    AddNode {
+        before: Option<NodeId>,
+        definition: Box<NodeDefinition>,
+    },
+    Rewire {
+        node: NodeId,
+        needs: Vec<NodeId>,
+    },
+    /// What another program did to the run's files, already merged.
+    Adopt(Box<Adoption>),
+    /// Ask OpenClaw for something, at a tick's next round.
+    Ask {
+        id: String,
+        request: Outgoing,
+    },
+    /// What OpenClaw made of it.
+    Answer {
+        id: String,
+        outcome: Result<(), String>,
+    },
+    /// A line that says nothing to us stands in the journal, by this name and digest.
+    Appended {
+        name: String,
+        line: Digest,
     },
     RejectInput {
         input: String,
@@ -106,9 +144,27 @@ pub enum Command {
     Settle,
 }
 
+/// What is bound to a run or to one of its nodes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Binding {
+    /// The OpenClaw sessions behind the run.
+    Sessions(Box<Sessions>),
+    /// The cron job that drives the run, as of a node if one is named.
+    Cron { node: Option<NodeId>, value: String },
+    DriverRun(String),
+    NodeSession { node: NodeId, value: String },
+    ChildSession { node: NodeId, value: String },
+    NodeRun { node: NodeId, value: String },
+}
+
 /// An operator's intent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Control {
+    /// Completes a wait; an approval only in OpenTask's own registry, which has no decisions.
+    Approve { node: NodeId },
+    /// Say `text` in the session of `node`, or in the one that drives the run.
+    SendMessage { node: Option<NodeId>, text: String },
+    PatchCron { patch: serde_json::Map<String, Value> },
     Pause { reason: String },
     Resume,
     Cancel { reason: String },
@@ -126,6 +182,9 @@ impl Control {
             Self::Cancel { .. } => "cancel",
             Self::Retry { .. } => "retry",
             Self::Skip { .. } => "skip",
+            Self::Approve { .. } => "approve",
+            Self::SendMessage { .. } => "send_message",
+            Self::PatchCron { .. } => "patch_cron",
         }
     }
 }

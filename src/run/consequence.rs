@@ -11,8 +11,22 @@ use super::review;
 use super::state::{RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
+/// How far consequences are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// Needs are met or cannot be, and the run ends; waits and approvals stay `ready`.
+    Promotions,
+    All,
+}
+
+/// Whether anything follows from `state` that is not journaled yet.
+#[must_use]
+pub(crate) fn is_unsettled(state: &State) -> bool {
+    next(state, Depth::All).is_some()
+}
+
 /// `events`, and behind them all that follows from the state they lead to.
-pub(crate) fn settle(state: &State, mut events: Vec<Event>, now: DateTime<Utc>) -> Vec<Event> {
+pub(crate) fn settle(state: &State, mut events: Vec<Event>, depth: Depth, now: DateTime<Utc>) -> Vec<Event> {
     let mut after = state.clone();
     for event in &events {
         if after.apply(event, now).is_err() {
@@ -22,7 +36,7 @@ pub(crate) fn settle(state: &State, mut events: Vec<Event>, now: DateTime<Utc>) 
     }
     // Each consequence moves a node or the run forward, so that there are at most a few for each node.
     for _ in 0..after.nodes.len() * 8 + 8 {
-        let Some(event) = next(&after) else { break };
+        let Some(event) = next(&after, depth) else { break };
         if after.apply(&event, now).is_err() {
             break;
         }
@@ -31,7 +45,7 @@ pub(crate) fn settle(state: &State, mut events: Vec<Event>, now: DateTime<Utc>) 
     events
 }
 
-fn next(state: &State) -> Option<Event> {
+fn next(state: &State, depth: Depth) -> Option<Event> {
     if state.status.is_terminal() {
         return None;
     }
@@ -39,6 +53,11 @@ fn next(state: &State) -> Option<Event> {
         .pairs()
         .find_map(|(definition, node)| match node.status {
             NodeStatus::Pending => promote(state, definition),
+            NodeStatus::Ready
+                if depth == Depth::Promotions && matches!(definition.kind, NodeKind::Approval | NodeKind::Wait) =>
+            {
+                None
+            }
             NodeStatus::Ready if definition.kind == NodeKind::Approval => {
                 let id = review::approval_id(state, definition, node);
                 Some(Event::NodeWaiting { node: definition.id.clone(), on: WaitingOn::Approval(id) })

@@ -4,12 +4,14 @@
 use chrono::{DateTime, Utc};
 
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
-use super::consequence::settle;
+use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
 use super::event::{AttemptEnd, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn};
 use super::id::{Digest, NodeId, RequestId};
+use super::outgoing::Outgoing;
 use super::refusal::Refusal;
 use super::review;
+use super::session;
 use super::state::{Node, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
@@ -18,8 +20,26 @@ use super::status::{NodeKind, NodeStatus, RunStatus};
 /// # Errors
 /// [`Refusal`] when the command may not happen in this state; nothing has then happened.
 pub fn decide(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
+    let depth = depth_of(state, &command);
     let events = direct(state, command, now)?;
-    Ok(settle(state, events, now))
+    Ok(settle(state, events, depth, now))
+}
+
+/// How far a command's consequences go. In OpenTask's own registry its helper leaves waits and approvals `ready`, and a
+/// tick takes them from there, as OpenTask's service does.
+fn depth_of(state: &State, command: &Command) -> Depth {
+    let of_session = matches!(
+        command,
+        Command::Transition { .. }
+            | Command::Bind(_)
+            | Command::AddNode { .. }
+            | Command::Rewire { .. }
+            | Command::Adopt(_)
+            | Command::Progress { .. }
+            | Command::Result { .. }
+            | Command::Appended { .. }
+    );
+    if of_session && state.is_bare() { Depth::Promotions } else { Depth::All }
 }
 
 fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
@@ -101,13 +121,35 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             Ok(vec![Event::RunProgress { node, message, inbox }])
         }
-        Command::Result { inbox, node, result } => {
-            if state.ingested.contains(&inbox) {
+        Command::Result { inbox, node, result, report } => {
+            if inbox.as_ref().is_some_and(|id| state.ingested.contains(id)) {
                 return Ok(Vec::new());
             }
-            find(state, &node)?;
-            Ok(vec![Event::NodeResult { node, inbox, result }])
+            let (definition, _) = find(state, &node)?;
+            if report.is_some() {
+                // A session speaks of what sessions do; what a container's agent says comes through its gate.
+                session::may_move(state, definition)?;
+            }
+            Ok(vec![Event::NodeResult { node, inbox, result, report }])
         }
+        Command::Transition { node, to, detail } => session::transition(state, &node, to, detail),
+        Command::Bind(binding) => session::bind(state, binding),
+        Command::AddNode { before, definition } => session::add_node(state, before, definition),
+        Command::Rewire { node, needs } => session::rewire(state, &node, needs),
+        Command::Adopt(adoption) => Ok(vec![Event::RegistryAdopted(adoption)]),
+        Command::Ask { id, request } => {
+            let asked = state.outgoing.iter().any(|asked| asked.id == id);
+            Ok(if asked { Vec::new() } else { vec![Event::OpenclawRequested { id, request }] })
+        }
+        Command::Answer { id, outcome } => match state.outgoing.iter().find(|asked| asked.id == id) {
+            None => Err(Refusal::NotAsked(id)),
+            Some(asked) if !asked.is_open() => Ok(Vec::new()),
+            Some(_) => Ok(vec![match outcome {
+                Ok(()) => Event::OpenclawDelivered { id },
+                Err(reason) => Event::OpenclawFailed { id, reason },
+            }]),
+        },
+        Command::Appended { name, line } => Ok(vec![Event::EventAppended { name, line }]),
         Command::RejectInput { input, reason } => {
             if state.ingested.contains(&input) {
                 return Ok(Vec::new());
@@ -139,7 +181,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             Ok(Vec::new())
         }
         Command::Control { id, control } => {
-            let mut events = control_events(state, &control)?;
+            let mut events = control_events(state, id.as_deref(), &control)?;
             if let Some(id) = id {
                 events.push(Event::ControlApplied { id, action: control.action().to_owned() });
             }
@@ -308,8 +350,35 @@ fn retry_at(definition: &NodeDefinition, node: &Node, code: Option<i64>, now: Da
     Some(now + wait)
 }
 
-fn control_events(state: &State, control: &Control) -> Result<Vec<Event>, Refusal> {
+fn control_events(state: &State, id: Option<&str>, control: &Control) -> Result<Vec<Event>, Refusal> {
     match control {
+        Control::Approve { node } => {
+            alive(state)?;
+            let (definition, found) = find(state, node)?;
+            session::may_move(state, definition)?;
+            let waits = matches!(definition.kind, NodeKind::Approval | NodeKind::Wait)
+                && matches!(found.status, NodeStatus::Waiting | NodeStatus::Ready);
+            if !waits {
+                let status = found.status.as_str();
+                return Err(Refusal::NodeIs { node: node.clone(), status, wanted: "approved" });
+            }
+            let waiting = Event::NodeWaiting { node: node.clone(), on: session::waiting_on(state, definition) };
+            let completed = Event::NodeCompleted { node: node.clone(), artifacts: Vec::new(), decision: None };
+            Ok(if found.status == NodeStatus::Ready { vec![waiting, completed] } else { vec![completed] })
+        }
+        Control::SendMessage { node, text } => {
+            let session = match node {
+                Some(node) => session_of(state, node)?,
+                None => state.created.sessions.driver.clone(),
+            };
+            let request = Outgoing::SendMessage { session, text: text.clone() };
+            Ok(vec![Event::OpenclawRequested { id: id.unwrap_or_default().to_owned(), request }])
+        }
+        Control::PatchCron { patch } => {
+            let job = state.cron_job_id.clone().ok_or(Refusal::NoCronJob)?;
+            let request = Outgoing::PatchCron { job, patch: patch.clone() };
+            Ok(vec![Event::OpenclawRequested { id: id.unwrap_or_default().to_owned(), request }])
+        }
         Control::Pause { reason } => {
             alive(state)?;
             if state.status == RunStatus::Paused {
@@ -332,7 +401,7 @@ fn control_events(state: &State, control: &Control) -> Result<Vec<Event>, Refusa
         Control::Skip { node } => {
             alive(state)?;
             let (definition, found) = find(state, node)?;
-            if definition.kind == NodeKind::Approval {
+            if definition.kind == NodeKind::Approval && !state.is_bare() {
                 return Err(Refusal::NeedsDecision(node.clone()));
             }
             if found.status.is_terminal() || found.live().is_some() {
@@ -404,9 +473,19 @@ pub(crate) fn need_is_met(definition: &NodeDefinition, node: &Node) -> bool {
     match node.status {
         NodeStatus::Completed => true,
         NodeStatus::Failed => definition.continue_on_failure,
-        NodeStatus::Skipped => node.skipped == Some(SkipReason::Operator) || definition.continue_on_failure,
+        NodeStatus::Skipped => {
+            matches!(node.skipped, Some(SkipReason::Operator | SkipReason::Session)) || definition.continue_on_failure
+        }
         _ => false,
     }
+}
+
+/// The session that does a node, or else the one that drives the run.
+fn session_of(state: &State, node: &NodeId) -> Result<String, Refusal> {
+    let (definition, found) = find(state, node)?;
+    let bound = found.bound.child_session_key.as_ref().or(found.bound.session_key.as_ref());
+    let session = bound.or(definition.session_key.as_ref()).unwrap_or(&state.created.sessions.driver);
+    Ok(session.clone())
 }
 
 fn approved_with(state: &State, recipe: &Digest) -> Vec<RequestId> {

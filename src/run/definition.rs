@@ -1,4 +1,5 @@
-//! What a run was created from, frozen: nothing in it changes while the run lives.
+//! What a run was created from. Nothing in it changes while the run lives but by an event that says so: a node added
+//! or rewired, sessions bound anew.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -22,9 +23,11 @@ pub struct Created {
     pub workflow_path: String,
     /// SHA-256 of `workflow.lock.md`.
     pub workflow_digest: Digest,
-    /// SHA-256 of the binary that containers of this run are given.
-    pub binary: Digest,
-    pub users: Users,
+    /// SHA-256 of the binary that containers of this run are given; none in a run without containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub binary: Option<Digest>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub users: Option<Users>,
     pub nodes: Vec<NodeDefinition>,
     /// Files given with `--input`, as they lie under `inputs/`.
     #[serde(default)]
@@ -48,7 +51,7 @@ pub struct Users {
 }
 
 /// OpenClaw sessions that OpenTask's readers expect a run to name.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sessions {
     pub source: String,
@@ -57,6 +60,9 @@ pub struct Sessions {
     pub root: String,
     pub planner: String,
     pub driver: String,
+    /// Where OpenTask's service sends messages: `channel`, `to`, … as it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delivery_context: Option<Map<String, Value>>,
 }
 
 /// Bounds that the host keeps, whatever happens inside a container.
@@ -77,6 +83,9 @@ pub struct NodeDefinition {
     pub title: String,
     pub kind: NodeKind,
     pub needs: Vec<NodeId>,
+    /// What to do, of a node that was added to the run; the others' stands in `workflow.lock.md`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prompt: String,
     pub outputs_mode: OutputsMode,
     /// Relative to the run folder.
     pub artifact_paths: Vec<String>,

@@ -6,10 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use thiserror::Error;
 
+use super::adoption::Adoption;
 use super::capability::Capability;
-use super::definition::{Artifact, Created};
-use super::id::{Digest, NodeId, RequestId};
+use super::definition::{Artifact, Created, NodeDefinition, Sessions};
+use super::id::{Digest, NodeId, RequestId, RunId};
+use super::outgoing::Outgoing;
 use super::record::{Draft, Record};
+use super::status::NodeStatus;
 
 /// One event, by its name in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -35,6 +38,13 @@ pub enum Event {
     /// A person was told what waits; the ids are not told again.
     #[serde(rename = "run.notified")]
     RunNotified { ids: Vec<RequestId> },
+    /// Other OpenClaw sessions stand behind the run.
+    #[serde(rename = "run.rebound")]
+    RunRebound { sessions: Box<Sessions> },
+    #[serde(rename = "run.cron_bound")]
+    RunCronBound { node: Option<NodeId>, value: String },
+    #[serde(rename = "run.driver_bound")]
+    RunDriverBound { value: String },
 
     #[serde(rename = "node.ready")]
     NodeReady { node: NodeId, why: ReadyReason, not_before: Option<DateTime<Utc>> },
@@ -45,7 +55,14 @@ pub enum Event {
     #[serde(rename = "node.dispatching")]
     NodeDispatching { node: NodeId, attempt: u32, plan: AttemptPlan },
     #[serde(rename = "node.started")]
-    NodeStarted { node: NodeId, attempt: u32, container_id: String },
+    NodeStarted {
+        node: NodeId,
+        /// 0 when an OpenClaw session does the node, and not a container.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        attempt: u32,
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        container_id: String,
+    },
     #[serde(rename = "attempt.ended")]
     AttemptEnded { node: NodeId, attempt: u32, end: AttemptEnd },
     #[serde(rename = "node.waiting")]
@@ -56,9 +73,27 @@ pub enum Event {
     NodeFailed { node: NodeId, code: FailureCode, detail: String },
     #[serde(rename = "node.skipped")]
     NodeSkipped { node: NodeId, why: SkipReason },
-    /// The structured result an agent gave.
+    /// The structured result an agent gave: through the gate (`inbox`), or a session with its `report`.
     #[serde(rename = "node.result")]
-    NodeResult { node: NodeId, inbox: String, result: Value },
+    NodeResult {
+        node: NodeId,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        inbox: Option<String>,
+        result: Value,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        report: Option<Box<Report>>,
+    },
+    #[serde(rename = "node.session_bound")]
+    NodeSessionBound { node: NodeId, value: String },
+    #[serde(rename = "node.child_session_bound")]
+    NodeChildSessionBound { node: NodeId, value: String },
+    #[serde(rename = "node.run_bound")]
+    NodeRunBound { node: NodeId, value: String },
+    /// The workflow of this run gets a node more, before `before` or at its end.
+    #[serde(rename = "node.added")]
+    NodeAdded { node: NodeId, before: Option<NodeId>, definition: Box<NodeDefinition> },
+    #[serde(rename = "node.rewired")]
+    NodeRewired { node: NodeId, needs: Vec<NodeId> },
 
     #[serde(rename = "capability.requested")]
     CapabilityRequested {
@@ -95,6 +130,19 @@ pub enum Event {
     ControlApplied { id: String, action: String },
     #[serde(rename = "control.rejected")]
     ControlRejected { id: String, reason: String },
+    /// What another program did to the run's files, as far as it was taken over.
+    #[serde(rename = "registry.adopted")]
+    RegistryAdopted(Box<Adoption>),
+    /// Something is asked of OpenClaw, before it is.
+    #[serde(rename = "openclaw.requested")]
+    OpenclawRequested { id: String, request: Outgoing },
+    #[serde(rename = "openclaw.delivered")]
+    OpenclawDelivered { id: String },
+    #[serde(rename = "openclaw.failed")]
+    OpenclawFailed { id: String, reason: String },
+    /// A line that a person or a session added to the journal by name; it says nothing to us.
+    #[serde(rename = "event.appended")]
+    EventAppended { name: String, line: Digest },
     /// An inbox file or a decision that could not be used; it stands aside under the name given.
     #[serde(rename = "input.rejected")]
     InputRejected { input: String, reason: String },
@@ -118,6 +166,8 @@ pub enum ReadyReason {
     Killed,
     /// A person said so.
     Operator,
+    /// The OpenClaw session that does the run said so.
+    Session,
 }
 
 /// What a container attempt is going to be: enough to make the same container again.
@@ -225,6 +275,8 @@ pub enum FailureCode {
     Denied,
     Cancelled,
     Operator,
+    /// The OpenClaw session that did the node said so.
+    Session,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,6 +284,31 @@ pub enum FailureCode {
 pub enum SkipReason {
     NeedFailed(NodeId),
     Operator,
+    /// The OpenClaw session that does the run said so.
+    Session,
+}
+
+/// What a session reports of a node, in OpenTask's words (`result.json`).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Report {
+    pub status: NodeStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<String>,
+    /// Paths relative to the run folder.
+    #[serde(default)]
+    pub artifacts: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_session_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub working_memory: Option<Map<String, Value>>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // the form that serde asks for
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What a request came down to, before anyone is asked. The lock is opaque here; its room is `image`.
@@ -313,6 +390,19 @@ pub fn is_known(name: &str) -> bool {
         "control.applied",
         "control.rejected",
         "input.rejected",
+        "run.rebound",
+        "run.cron_bound",
+        "run.driver_bound",
+        "node.session_bound",
+        "node.child_session_bound",
+        "node.run_bound",
+        "node.added",
+        "node.rewired",
+        "registry.adopted",
+        "openclaw.requested",
+        "openclaw.delivered",
+        "openclaw.failed",
+        "event.appended",
         "journal.voided",
     ];
     NAMES.contains(&name)
@@ -375,9 +465,14 @@ impl Event {
             | Self::NodeFailed { node, .. }
             | Self::NodeSkipped { node, .. }
             | Self::NodeResult { node, .. }
+            | Self::NodeSessionBound { node, .. }
+            | Self::NodeChildSessionBound { node, .. }
+            | Self::NodeRunBound { node, .. }
+            | Self::NodeAdded { node, .. }
+            | Self::NodeRewired { node, .. }
             | Self::CapabilityRequested { node, .. }
             | Self::CapabilityJoined { node, .. } => Some(node),
-            Self::RunProgress { node, .. } => node.as_ref(),
+            Self::RunProgress { node, .. } | Self::RunCronBound { node, .. } => node.as_ref(),
             _ => None,
         }
     }
@@ -391,10 +486,39 @@ impl Event {
         payload
     }
 
+    /// The event of run `run` as a line to be written, in OpenTask's words where it has some that name the run.
+    #[must_use]
+    pub fn to_draft_of(&self, run: &RunId) -> Draft {
+        let message = match self {
+            Self::RunCompleted {} => Some(format!("Run {run} is completed.")),
+            Self::RunFailed { .. } => Some(format!("Run {run} is failed.")),
+            _ => None,
+        };
+        let draft = self.to_draft();
+        Draft { message: message.or(draft.message), ..draft }
+    }
+
     /// One line for people.
     #[must_use]
     pub fn message(&self) -> String {
         match self {
+            Self::RunRebound { .. } => "The run's sessions were bound anew.".to_owned(),
+            Self::RunCronBound { value, .. } => format!("Bound cron {value}."),
+            Self::RunDriverBound { value } => format!("Bound driver run id {value}."),
+            Self::NodeSessionBound { value, .. } => format!("Bound node session {value}."),
+            Self::NodeChildSessionBound { value, .. } => format!("Bound child session {value}."),
+            Self::NodeRunBound { value, .. } => format!("Bound node run id {value}."),
+            Self::NodeAdded { node, .. } => format!("Node {node} was added."),
+            Self::NodeRewired { node, needs } if needs.is_empty() => format!("Node {node} needs nothing now."),
+            Self::NodeRewired { node, needs } => {
+                let needs: Vec<&str> = needs.iter().map(NodeId::as_str).collect();
+                format!("Node {node} needs {} now.", needs.join(", "))
+            }
+            Self::RegistryAdopted(adoption) => adopted(adoption),
+            Self::OpenclawRequested { request, .. } => format!("OpenClaw is asked: {}.", request.kind()),
+            Self::OpenclawDelivered { id } => format!("OpenClaw took request {id}."),
+            Self::OpenclawFailed { id, reason } => format!("OpenClaw did not take request {id}: {reason}"),
+            Self::EventAppended { name, .. } => format!("Event {name} was appended."),
             Self::RunCreated(created) => format!("Created run scaffold from {}.", created.workflow_path),
             Self::RunPaused { reason } => format!("Run is paused: {reason}."),
             Self::RunResumed {} => "Run goes on.".to_owned(),
@@ -413,11 +537,13 @@ impl Event {
                 ReadyReason::Lost => format!("Node {node} is tried again: its container was lost."),
                 ReadyReason::Killed => format!("Node {node} was ended by the kill switch."),
                 ReadyReason::Operator => format!("Node {node} is tried again on request."),
+                ReadyReason::Session => format!("Node {node} is ready for dispatch."),
             },
             Self::NodeReset { node } => format!("Node {node} waits for its needs again."),
             Self::NodeDispatching { node, attempt, plan } => {
                 format!("Node {node} attempt {attempt} goes to container {}.", plan.container)
             }
+            Self::NodeStarted { node, attempt: 0, .. } => format!("Node {node} is being done by its session."),
             Self::NodeStarted { node, attempt, .. } => format!("Node {node} attempt {attempt} is running."),
             Self::AttemptEnded { node, attempt, end } => {
                 let outcome = end.outcome.words();
@@ -441,6 +567,7 @@ impl Event {
             Self::NodeSkipped { node, why } => match why {
                 SkipReason::NeedFailed(need) => format!("Node {node} is skipped: {need} did not complete."),
                 SkipReason::Operator => format!("Node {node} is skipped on request."),
+                SkipReason::Session => format!("Node {node} is skipped by its session."),
             },
             Self::NodeResult { node, .. } => format!("Node {node} gave its result."),
             Self::CapabilityRequested { node, capability, attempt, .. } => {
@@ -464,5 +591,15 @@ impl Event {
             Self::InputRejected { input, reason } => format!("{input} was rejected: {reason}"),
             Self::JournalVoided {} => "A torn tail was voided.".to_owned(),
         }
+    }
+}
+
+/// An adoption on one line.
+fn adopted(adoption: &Adoption) -> String {
+    let what = if adoption.created.is_some() { "A run that another program made" } else { "Another program's changes" };
+    let changes = adoption.nodes.len() + adoption.added.len() + adoption.rewired.len();
+    match adoption.refused.len() {
+        0 => format!("{what} taken over: {changes} node(s)."),
+        refused => format!("{what} taken over: {changes} node(s); {refused} change(s) refused."),
     }
 }

@@ -1,6 +1,7 @@
 //! What a run is and what may happen to it: pure. No clock, no file, no container; time and observations are
 //! arguments, events and actions are results.
 
+pub mod adoption;
 pub mod apply;
 pub mod canonical;
 pub mod capability;
@@ -9,14 +10,17 @@ mod consequence;
 pub mod decide;
 pub mod definition;
 pub mod event;
+pub mod foreign;
 pub mod id;
 pub mod nearest;
+pub mod outgoing;
 pub mod plan;
 pub mod projection;
 pub mod quantity;
 pub mod record;
 pub mod refusal;
 pub mod review;
+pub mod session;
 pub mod state;
 pub mod status;
 pub mod time;

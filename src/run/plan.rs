@@ -6,9 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, Utc};
 
 use super::command::{EXIT_TIMEOUT, How};
+use super::consequence;
 use super::definition::{NodeDefinition, WaitKind};
 use super::event::WaitingOn;
 use super::id::{Digest, NodeId, RequestId};
+use super::outgoing::Outgoing;
 use super::state::{Attempt, Node, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
@@ -32,6 +34,8 @@ pub struct Observed {
     pub policy_is_current: bool,
     /// Whether somebody wants to be told of what waits.
     pub notify: bool,
+    /// Whether an OpenClaw command line is configured, through which sessions can be woken.
+    pub openclaw: bool,
 }
 
 /// A container as the Engine shows it.
@@ -60,6 +64,16 @@ pub enum Image {
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
+    /// Journal what follows by itself: another program, or OpenTask's helper, left it to a tick.
+    Settle,
+    /// Ask the session that drives the run to do what is ready.
+    Wake {
+        nodes: Vec<NodeId>,
+    },
+    /// Do what is asked of OpenClaw under this id.
+    Deliver {
+        id: String,
+    },
     /// Finish what the kill switch began: nothing of this run is left running, and the journal says so.
     FinishKill,
     /// Find the lock that a request comes down to.
@@ -135,7 +149,15 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         state.pairs().filter_map(|(definition, node)| attempt_action(state, seen, definition, node)).collect();
     actions.extend(attempts);
     actions.extend(leftovers(state, seen));
+    if consequence::is_unsettled(state) {
+        return vec![Action::Settle];
+    }
+    if seen.openclaw {
+        let open = state.outgoing.iter().filter(|request| request.is_open());
+        actions.extend(open.map(|request| Action::Deliver { id: request.id.clone() }));
+    }
     if !state.status.is_terminal() {
+        actions.extend(wakes(state, seen));
         actions.extend(waits(state, seen));
         actions.extend(resolutions(state));
         actions.extend(images(state, seen));
@@ -241,6 +263,24 @@ fn waits(state: &State, seen: &Observed) -> Vec<Action> {
         .collect()
 }
 
+/// How long a session that was asked to do a node has until it is asked again, the node still being only `ready`.
+const REMINDER: chrono::Duration = chrono::Duration::minutes(30);
+
+/// Nodes that an OpenClaw session has to do and was not asked to, or not lately: nothing hangs because a message was lost.
+fn wakes(state: &State, seen: &Observed) -> Vec<Action> {
+    let asking = state.outgoing.iter().any(|asked| asked.is_open() && matches!(asked.request, Outgoing::Wake { .. }));
+    if !seen.openclaw || asking || state.status != RunStatus::Running {
+        return Vec::new();
+    }
+    let due = |node: &Node| node.woken_at.is_none_or(|woken| woken + REMINDER <= seen.now);
+    let nodes: Vec<NodeId> = state
+        .for_a_session()
+        .filter(|(_, node)| due(node))
+        .map(|(definition, _)| definition.id.clone())
+        .collect();
+    if nodes.is_empty() { Vec::new() } else { vec![Action::Wake { nodes }] }
+}
+
 fn resolutions(state: &State) -> Vec<Action> {
     state
         .requests
@@ -295,6 +335,15 @@ fn notices(state: &State, seen: &Observed) -> Vec<Action> {
 }
 
 impl State {
+    /// Nodes that wait for an OpenClaw session to begin them.
+    pub fn for_a_session(&self) -> impl Iterator<Item = (&NodeDefinition, &Node)> {
+        self.pairs().filter(|(definition, node)| {
+            let session =
+                matches!(definition.kind, NodeKind::SessionTurn | NodeKind::Subagent | NodeKind::Summary);
+            session && definition.container.is_none() && node.status == NodeStatus::Ready
+        })
+    }
+
     /// Recipes whose image an approved request waits for: the newest set of each base.
     #[must_use]
     pub fn wanted_recipes(&self) -> Vec<Digest> {

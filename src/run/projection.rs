@@ -20,11 +20,11 @@ pub fn state_json(state: &State) -> Value {
         "status": state.status,
         "sourceSessionKey": sessions.source,
         "sourceAgentId": sessions.source_agent_id,
-        "deliveryContext": null,
+        "deliveryContext": sessions.delivery_context,
         "rootSessionKey": sessions.root,
         "plannerSessionKey": sessions.planner,
         "driverSessionKey": sessions.driver,
-        "cronJobId": null,
+        "cronJobId": state.cron_job_id,
         "updatedAt": isoformat(state.updated_at),
         "createdAt": isoformat(state.created_at),
         "nodes": nodes,
@@ -35,7 +35,9 @@ pub fn state_json(state: &State) -> Value {
 }
 
 fn node_json(state: &State, definition: &NodeDefinition, node: &Node) -> Value {
-    let notes = node.failure.as_ref().map(|(_, detail)| detail.clone());
+    // A list, as OpenTask's readers ask for.
+    let failure = node.failure.iter().map(|(_, detail)| detail).filter(|detail| !detail.is_empty());
+    let notes: Vec<&String> = node.notes.iter().chain(failure).collect();
     json!({
         "id": definition.id,
         "title": definition.title,
@@ -46,16 +48,57 @@ fn node_json(state: &State, definition: &NodeDefinition, node: &Node) -> Value {
         "waitFor": definition.wait_for,
         "workingMemory": working_memory(definition),
         "status": node.status,
-        "sessionKey": definition.session_key,
-        "childSessionKey": null,
-        "runId": node.attempts.last().map(|attempt| format!("{}/{}/{}", state.run, definition.id, attempt.number)),
+        "sessionKey": session_key(definition, node),
+        "childSessionKey": node.bound.child_session_key,
+        "runId": run_id(state, definition, node),
         "notes": notes,
         "startedAt": node.started_at.map(isoformat),
         "completedAt": node.completed_at.map(isoformat),
     })
 }
 
-fn working_memory(definition: &NodeDefinition) -> Value {
+fn session_key<'a>(definition: &'a NodeDefinition, node: &'a Node) -> Option<&'a String> {
+    node.bound.session_key.as_ref().or(definition.session_key.as_ref())
+}
+
+/// What does the node: the last attempt of its container, or what a session bound.
+fn run_id(state: &State, definition: &NodeDefinition, node: &Node) -> Option<String> {
+    let attempt = node.attempts.last();
+    let attempt = attempt.map(|attempt| format!("{}/{}/{}", state.run, definition.id, attempt.number));
+    attempt.or_else(|| node.bound.run_id.clone())
+}
+
+/// `nodes/<id>/result.json`; none before there is a result.
+#[must_use]
+pub fn result_json(state: &State, definition: &NodeDefinition, node: &Node) -> Option<Value> {
+    let result = node.result.as_ref()?;
+    let Some(report) = &node.report else {
+        return Some(json!({
+            "runId": state.run,
+            "nodeId": definition.id,
+            "status": node.status,
+            "artifacts": definition.artifact_paths,
+            "payload": result,
+        }));
+    };
+    let mut object = Map::new();
+    let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+    put("runId", json!(state.run));
+    put("nodeId", json!(definition.id));
+    put("status", json!(report.status));
+    let optional = |value: &Option<String>| value.as_ref().map(|value| json!(value));
+    optional(&report.summary).map(|value| put("summary", value));
+    put("artifacts", json!(report.artifacts));
+    optional(&report.session_key).map(|value| put("sessionKey", value));
+    optional(&report.child_session_key).map(|value| put("childSessionKey", value));
+    report.working_memory.as_ref().map(|memory| put("workingMemory", json!(memory)));
+    put("payload", result.clone());
+    Some(Value::Object(object))
+}
+
+/// The working memory of a node, as paths below the run's folder; null where a node has none.
+#[must_use]
+pub fn working_memory(definition: &NodeDefinition) -> Value {
     let path = |file: &str| Value::String(format!("nodes/{}/{file}.md", definition.id));
     let mut memory = Map::new();
     match definition.kind {
@@ -76,35 +119,34 @@ fn working_memory(definition: &NodeDefinition) -> Value {
 #[must_use]
 pub fn refs_json(state: &State) -> Value {
     let sessions = &state.created.sessions;
-    let mut node_sessions = Map::new();
-    let mut node_runs = Map::new();
+    let counters = state.counters;
+    let (mut node_sessions, mut child_sessions, mut node_runs) = (Map::new(), Map::new(), Map::new());
     for (definition, node) in state.pairs() {
-        if let Some(key) = &definition.session_key {
-            node_sessions.insert(definition.id.to_string(), json!(key));
-        }
-        if let Some(attempt) = node.attempts.last() {
-            node_runs.insert(
-                definition.id.to_string(),
-                json!(format!("{}/{}/{}", state.run, definition.id, attempt.number)),
-            );
-        }
+        let put = |map: &mut Map<String, Value>, value: Option<Value>| {
+            if let Some(value) = value {
+                map.insert(definition.id.to_string(), value);
+            }
+        };
+        put(&mut node_sessions, session_key(definition, node).map(|key| json!(key)));
+        put(&mut child_sessions, node.bound.child_session_key.as_ref().map(|key| json!(key)));
+        put(&mut node_runs, run_id(state, definition, node).map(|id| json!(id)));
     }
     json!({
         "runId": state.run,
         "sourceSessionKey": sessions.source,
         "sourceAgentId": sessions.source_agent_id,
-        "deliveryContext": null,
+        "deliveryContext": sessions.delivery_context,
         "rootSessionKey": sessions.root,
         "plannerSessionKey": sessions.planner,
         "driverSessionKey": sessions.driver,
-        "cronJobId": null,
-        "driverRunId": null,
-        "driverRequestedEventCount": 0,
-        "driverRequestedActivityCount": 0,
+        "cronJobId": state.cron_job_id,
+        "driverRunId": state.driver_run_id,
+        "driverRequestedEventCount": counters.driver_requested_event_count,
+        "driverRequestedActivityCount": counters.driver_requested_activity_count,
         "nodeSessions": node_sessions,
-        "childSessions": {},
+        "childSessions": child_sessions,
         "nodeRunIds": node_runs,
         "appliedControlIds": state.applied_controls,
-        "lastProgressEventCount": 0,
+        "lastProgressEventCount": counters.last_progress_event_count,
     })
 }

@@ -18,6 +18,24 @@ pub enum Refusal {
     NodeIs { node: NodeId, status: &'static str, wanted: &'static str },
     #[error("node {0} is an approval: it takes a decision, nothing else completes or skips it")]
     NeedsDecision(NodeId),
+    #[error("node {0} has a container: the engine does it, and `taskforge tick` takes it on")]
+    HasContainer(NodeId),
+    #[error("illegal transition for node {node}: {from} -> {to}")]
+    IllegalTransition { node: NodeId, from: &'static str, to: &'static str },
+    #[error("the run has a node {0} already")]
+    NodeExists(NodeId),
+    #[error("the needs {0} would close a cycle")]
+    Cycle(String),
+    #[error("node {node} needs {need}, which the run does not have")]
+    NoNeed { node: NodeId, need: NodeId },
+    #[error("node {node} would no longer wait for the approval {approval}: only a person takes that away, in the workflow")]
+    DropsApproval { node: NodeId, approval: NodeId },
+    #[error("the run has {0} nodes, and may have no more")]
+    TooManyNodes(usize),
+    #[error("the run has no cron job: `taskforge helper bind RUN cron --value JOB` names one")]
+    NoCronJob,
+    #[error("nothing was asked of OpenClaw under {0}")]
+    NotAsked(String),
     #[error("attempt {attempt} of node {node} is not the live one")]
     NotLive { node: NodeId, attempt: u32 },
     #[error("request {id} is {status}: it was decided once, and is not decided again")]

@@ -6,12 +6,14 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::adoption::{Bound, Counters};
 use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition};
 use super::event::{
-    AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, ReadyReason, Resolution, SkipReason, WaitingOn,
+    AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, ReadyReason, Report, Resolution, SkipReason, WaitingOn,
 };
 use super::id::{Digest, NodeId, RequestId, RunId};
+use super::outgoing;
 use super::status::{NodeStatus, RunStatus};
 
 /// A run.
@@ -32,6 +34,17 @@ pub struct State {
     pub ingested: BTreeSet<String>,
     pub applied_controls: Vec<String>,
     pub notified: BTreeSet<RequestId>,
+    /// What was asked of OpenClaw, in order.
+    #[serde(default)]
+    pub outgoing: Vec<outgoing::Request>,
+    /// The OpenClaw cron job that drives the run.
+    #[serde(default)]
+    pub cron_job_id: Option<String>,
+    /// The driver's turn in flight, as OpenTask's service names it.
+    #[serde(default)]
+    pub driver_run_id: Option<String>,
+    #[serde(default)]
+    pub counters: Counters,
     /// A gate container may exist: true from the first intent to start an agent until the gate is gone.
     pub gate_up: bool,
     /// Builds that this run started; none where the images it needs were there.
@@ -70,6 +83,18 @@ pub struct Node {
     pub skipped: Option<SkipReason>,
     #[serde(default)]
     pub result: Option<Value>,
+    /// What the session that did the node said of it beside the result.
+    #[serde(default)]
+    pub report: Option<Report>,
+    /// The sessions that do the node.
+    #[serde(default)]
+    pub bound: Bound,
+    /// Remarks of OpenTask's service.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// When a session was last asked to do the node, since it became ready.
+    #[serde(default)]
+    pub woken_at: Option<DateTime<Utc>>,
     /// How often the node entered approval; part of the approval's id.
     #[serde(default)]
     pub approvals: u32,
@@ -159,6 +184,12 @@ impl RequestStatus {
 }
 
 impl State {
+    /// Whether the run belongs to a registry without `taskforge.toml`: OpenTask's own, with its rules.
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.created.registry.is_empty()
+    }
+
     /// The definition and the state of node `id`.
     #[must_use]
     pub fn node(&self, id: &NodeId) -> Option<(&NodeDefinition, &Node)> {

@@ -47,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     #[serde(default)]
     pub notify: Notify,
+    #[serde(default)]
+    pub openclaw: Openclaw,
 }
 
 /// Who may complete an approval node.
@@ -133,6 +135,23 @@ pub enum GateNetwork {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Gate {
     pub network: GateNetwork,
+}
+
+/// How OpenClaw is reached, whose sessions do the nodes without a container.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Openclaw {
+    /// OpenClaw's command line, a name or a path; without one no session is woken and no message is sent.
+    pub cli: Option<String>,
+    /// How long one call of it may take.
+    #[serde(deserialize_with = "units::duration")]
+    pub timeout: Duration,
+}
+
+impl Default for Openclaw {
+    fn default() -> Self {
+        Self { cli: None, timeout: Duration::from_secs(60) }
+    }
 }
 
 /// Which additional CAs resolving, fetching and the gate trust.
@@ -243,6 +262,7 @@ impl Config {
             packages: Packages::default(),
             limits: Limits::default(),
             notify: Notify::default(),
+            openclaw: Openclaw::default(),
         }
     }
 }

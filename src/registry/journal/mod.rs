@@ -64,6 +64,19 @@ use crate::run::id::RunId;
 use crate::run::record::{Draft, Record};
 use crate::run::time::{isoformat, parse_time};
 
+/// Appends whole lines of another program's form, without any of our keys, to the journal of the locked run; on disk when
+/// it returns. The next line of ours covers them.
+///
+/// # Errors
+/// [`Error::RunNotFound`], and those of the file system.
+pub fn append_foreign(lock: &RunLock, lines: &[u8]) -> Result<()> {
+    let path = lock.journal_path();
+    match disk::append_line(&path, lines) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::RunNotFound { run: lock.run().clone() }),
+        other => other.map_err(Error::io("append to", &path)),
+    }
+}
+
 /// The format this version writes: `data.format` of `run.created`.
 pub const FORMAT: u64 = 1;
 
