@@ -10,8 +10,8 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, completions, container, control, deny, doctor, failure_from, gate, image, inbox, init, kill,
-    llm, reference, run, tick, unlock, workflow,
+    agent, approve, audit, completions, container, control, deny, doctor, event, failure_from, gate, image, inbox,
+    init, kill, llm, node, reference, run, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -38,6 +38,10 @@ enum Command {
     Tick(tick::Tick),
     #[command(subcommand)]
     Control(control::Control),
+    #[command(subcommand)]
+    Event(event::Event),
+    #[command(subcommand)]
+    Node(node::Node),
     Inbox(inbox::Inbox),
     Approve(approve::Approve),
     Deny(deny::Deny),
@@ -90,6 +94,8 @@ impl Root {
             Command::Run(command) => command.run(&context),
             Command::Tick(command) => command.run(&context),
             Command::Control(command) => command.run(&context),
+            Command::Event(command) => command.run(&context),
+            Command::Node(command) => command.run(&context),
             Command::Inbox(command) => command.run(&context),
             Command::Approve(command) => command.run(&context),
             Command::Deny(command) => command.run(&context),

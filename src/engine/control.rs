@@ -6,6 +6,7 @@ use chrono::Utc;
 use crate::registry::{Registry, controls, kill};
 use crate::run::id::{NodeId, RunId};
 use crate::run::record::Record;
+use crate::run::state::State;
 
 use super::docker::Docker;
 use super::error::Error;
@@ -21,6 +22,8 @@ pub struct Applied {
     pub rejected: Option<String>,
     /// Applied, but the tick that was to go on from there failed.
     pub held_up: Option<Error>,
+    /// The run afterwards.
+    pub state: State,
 }
 
 /// Records `action` for run `run`, applies everything that is recorded and not applied yet, and ticks the run unless the
@@ -34,6 +37,7 @@ pub fn control(
     action: &str,
     node: Option<&NodeId>,
     message: Option<&str>,
+    patch: serde_json::Map<String, serde_json::Value>,
 ) -> Result<Applied, Error> {
     let store = Store::open(registry, run)?;
     if let Some(node) = node
@@ -45,8 +49,9 @@ pub fn control(
     let mut record = controls::Record::new(run, action, Utc::now());
     record.node_id = node.map(ToString::to_string);
     record.message = message.map(str::to_owned);
+    record.patch = patch;
     controls::append(&store.layout(), &record)?;
-    let (_, taken) = ingest::take_controls(&store, store.load()?)?;
+    let (state, taken) = ingest::take_controls(&store, store.load()?)?;
     let rejected = match taken.into_iter().find(|(id, _)| *id == record.id) {
         Some((_, rejected)) => rejected,
         // A tick was faster; what it made of it stands in the journal.
@@ -54,7 +59,8 @@ pub fn control(
     };
     let goes_on = rejected.is_none() && kill::read(registry.layout())?.is_none();
     let held_up = if goes_on { tick_store(&store, &Docker::default()).err() } else { None };
-    Ok(Applied { id: record.id, rejected, held_up })
+    let state = if goes_on { store.load()? } else { state };
+    Ok(Applied { id: record.id, rejected, held_up, state })
 }
 
 fn rejection(store: &Store<'_>, id: &str) -> Result<Option<String>, Error> {

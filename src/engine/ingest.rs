@@ -107,7 +107,7 @@ pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<(Stat
         }
         let id = control.id.clone();
         let reject = |reason: String| Command::RejectControl { id: id.clone(), reason };
-        let command = match parse_control(&control) {
+        let command = match parse_control(store, &control) {
             Ok(wanted) => Command::Control { id: Some(id.clone()), control: wanted },
             Err(reason) => reject(reason),
         };
@@ -128,7 +128,12 @@ pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<(Stat
     Ok((state, taken))
 }
 
-fn parse_control(control: &controls::Record) -> Result<Control, String> {
+fn has_openclaw(store: &Store<'_>) -> Result<bool, String> {
+    let config = store.registry().config().map_err(|error| error.to_string())?;
+    Ok(config.openclaw.cli.is_some())
+}
+
+fn parse_control(store: &Store<'_>, control: &controls::Record) -> Result<Control, String> {
     let node = || -> Result<NodeId, String> {
         let id = control.node_id.as_deref().ok_or_else(|| "`nodeId` is missing".to_owned())?;
         NodeId::parse(id).map_err(|error| error.to_string())
@@ -140,10 +145,19 @@ fn parse_control(control: &controls::Record) -> Result<Control, String> {
         "cancel" => Ok(Control::Cancel { reason: reason() }),
         "retry" => Ok(Control::Retry { node: node()? }),
         "skip" => Ok(Control::Skip { node: node()? }),
-        "approve" => Err("an approval takes a decision: `taskforge approve`".to_owned()),
-        "send_message" | "patch_cron" => {
-            Err(format!("`{}` needs an OpenClaw session, and none is configured", control.action))
+        "approve" => Ok(Control::Approve { node: node()? }),
+        "send_message" | "patch_cron" if !has_openclaw(store)? => {
+            let action = &control.action;
+            Err(format!("`{action}` goes through OpenClaw, and taskforge.toml names no command line: [openclaw] cli"))
         }
+        "send_message" => {
+            let text = control.message.clone().filter(|text| !text.trim().is_empty());
+            let text = text.ok_or_else(|| "`message` is missing".to_owned())?;
+            let node = control.node_id.is_some().then(node).transpose()?;
+            Ok(Control::SendMessage { node, text })
+        }
+        "patch_cron" if control.patch.is_empty() => Err("`patch` is empty".to_owned()),
+        "patch_cron" => Ok(Control::PatchCron { patch: control.patch.clone() }),
         other => Err(format!("action {other:?} is not known")),
     }
 }

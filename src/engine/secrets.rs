@@ -11,9 +11,9 @@ use zeroize::Zeroizing;
 use crate::registry::config::Provider;
 use crate::run::state::State;
 
+use super::binary;
 use super::dispatch::make_folder;
 use super::error::Error;
-use super::binary;
 use super::store::Store;
 
 /// Statfs magic of tmpfs, as in `linux/magic.h`.

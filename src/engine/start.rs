@@ -244,7 +244,7 @@ fn unusable(input: &Path, error: crate::registry::Error) -> Error {
 }
 
 /// `<workflow>-<n>`: short enough to type, and the first that is free.
-fn next_id(registry: &Registry, workflow: &Workflow, number: &mut u32) -> Result<RunId, Error> {
+pub(super) fn next_id(registry: &Registry, workflow: &Workflow, number: &mut u32) -> Result<RunId, Error> {
     let stem: String = workflow.id.as_str().chars().take(100).collect();
     loop {
         let id = RunId::parse(&format!("{stem}-{number}")).map_err(|error| Error::Usage(error.to_string()))?;
@@ -267,18 +267,14 @@ fn created(
     params: &BTreeMap<String, String>,
 ) -> Result<Created, Error> {
     let id = registry.id()?;
-    let nodes: Vec<NodeDefinition> = workflow.nodes.iter().map(|node| node_definition(config, workflow, node)).collect::<Result<_, _>>()?;
+    let nodes: Vec<NodeDefinition> =
+        workflow.nodes.iter().map(|node| node_definition(config, workflow, node)).collect::<Result<_, _>>()?;
     let session = format!("taskforge:{run}");
     let contained = nodes.iter().any(|node| node.container.is_some());
     let users = || -> Result<Users, Error> {
         let users = ContainerUsers::of_run(Operator::current(), &id, run.as_str(), config.containers.uid_range)
             .map_err(|error| Error::Usage(error.to_string()))?;
-        Ok(Users {
-            agent_uid: users.agent.0,
-            agent_gid: users.agent.1,
-            gate_uid: users.gate.0,
-            gate_gid: users.gate.1,
-        })
+        Ok(Users { agent_uid: users.agent.0, agent_gid: users.agent.1, gate_uid: users.gate.0, gate_gid: users.gate.1 })
     };
     let users = contained.then(users).transpose()?;
     Ok(Created {
@@ -306,7 +302,12 @@ fn created(
     })
 }
 
-fn node_definition(config: &Config, workflow: &Workflow, node: &workflow::Node) -> Result<NodeDefinition, Error> {
+/// A node of the workflow as the run freezes it, with the registry's defaults filled in.
+pub(super) fn node_definition(
+    config: &Config,
+    workflow: &Workflow,
+    node: &workflow::Node,
+) -> Result<NodeDefinition, Error> {
     let kind = match node.kind {
         workflow::Kind::SessionTurn => NodeKind::SessionTurn,
         workflow::Kind::Subagent => NodeKind::Subagent,

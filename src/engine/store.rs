@@ -285,13 +285,7 @@ impl<'a> Store<'a> {
     }
 
     /// The run as it stands under the lock, with what other programs changed of it taken over first.
-    fn current(
-        &self,
-        journal: &mut Journal,
-        scan: &Scan,
-        actor: &str,
-        now: DateTime<Utc>,
-    ) -> Result<State, Error> {
+    fn current(&self, journal: &mut Journal, scan: &Scan, actor: &str, now: DateTime<Utc>) -> Result<State, Error> {
         let (mut state, adoption) = match self.fold_any(&scan.records)? {
             Some(state) => {
                 let adoption = adopt::look(self, &state, scan)?;

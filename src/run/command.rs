@@ -150,26 +150,53 @@ pub enum Binding {
     /// The OpenClaw sessions behind the run.
     Sessions(Box<Sessions>),
     /// The cron job that drives the run, as of a node if one is named.
-    Cron { node: Option<NodeId>, value: String },
+    Cron {
+        node: Option<NodeId>,
+        value: String,
+    },
     DriverRun(String),
-    NodeSession { node: NodeId, value: String },
-    ChildSession { node: NodeId, value: String },
-    NodeRun { node: NodeId, value: String },
+    NodeSession {
+        node: NodeId,
+        value: String,
+    },
+    ChildSession {
+        node: NodeId,
+        value: String,
+    },
+    NodeRun {
+        node: NodeId,
+        value: String,
+    },
 }
 
 /// An operator's intent.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Control {
     /// Completes a wait; an approval only in OpenTask's own registry, which has no decisions.
-    Approve { node: NodeId },
+    Approve {
+        node: NodeId,
+    },
     /// Say `text` in the session of `node`, or in the one that drives the run.
-    SendMessage { node: Option<NodeId>, text: String },
-    PatchCron { patch: serde_json::Map<String, Value> },
-    Pause { reason: String },
+    SendMessage {
+        node: Option<NodeId>,
+        text: String,
+    },
+    PatchCron {
+        patch: serde_json::Map<String, Value>,
+    },
+    Pause {
+        reason: String,
+    },
     Resume,
-    Cancel { reason: String },
-    Retry { node: NodeId },
-    Skip { node: NodeId },
+    Cancel {
+        reason: String,
+    },
+    Retry {
+        node: NodeId,
+    },
+    Skip {
+        node: NodeId,
+    },
 }
 
 impl Control {

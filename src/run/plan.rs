@@ -273,11 +273,8 @@ fn wakes(state: &State, seen: &Observed) -> Vec<Action> {
         return Vec::new();
     }
     let due = |node: &Node| node.woken_at.is_none_or(|woken| woken + REMINDER <= seen.now);
-    let nodes: Vec<NodeId> = state
-        .for_a_session()
-        .filter(|(_, node)| due(node))
-        .map(|(definition, _)| definition.id.clone())
-        .collect();
+    let nodes: Vec<NodeId> =
+        state.for_a_session().filter(|(_, node)| due(node)).map(|(definition, _)| definition.id.clone()).collect();
     if nodes.is_empty() { Vec::new() } else { vec![Action::Wake { nodes }] }
 }
 
@@ -338,8 +335,7 @@ impl State {
     /// Nodes that wait for an OpenClaw session to begin them.
     pub fn for_a_session(&self) -> impl Iterator<Item = (&NodeDefinition, &Node)> {
         self.pairs().filter(|(definition, node)| {
-            let session =
-                matches!(definition.kind, NodeKind::SessionTurn | NodeKind::Subagent | NodeKind::Summary);
+            let session = matches!(definition.kind, NodeKind::SessionTurn | NodeKind::Subagent | NodeKind::Summary);
             session && definition.container.is_none() && node.status == NodeStatus::Ready
         })
     }

@@ -57,6 +57,60 @@ fn node_json(state: &State, definition: &NodeDefinition, node: &Node) -> Value {
     })
 }
 
+/// The run as OpenTask's service and command line print it: the same as [`state_json`], in their order, without nulls.
+#[must_use]
+pub fn service_json(state: &State) -> Value {
+    const RUN: [&str; 17] = [
+        "runId",
+        "workflowId",
+        "title",
+        "status",
+        "sourceSessionKey",
+        "sourceAgentId",
+        "deliveryContext",
+        "rootSessionKey",
+        "plannerSessionKey",
+        "driverSessionKey",
+        "cronJobId",
+        "updatedAt",
+        "createdAt",
+        "nodes",
+        "lastEvent",
+        "lastProgressMessage",
+        "lastProgressMessageAt",
+    ];
+    const NODE: [&str; 15] = [
+        "id",
+        "title",
+        "kind",
+        "status",
+        "needs",
+        "outputsMode",
+        "sessionKey",
+        "childSessionKey",
+        "runId",
+        "artifactPaths",
+        "workingMemory",
+        "notes",
+        "startedAt",
+        "completedAt",
+        "waitFor",
+    ];
+    let mut run = state_json(state);
+    if let Some(Value::Array(nodes)) = run.get_mut("nodes") {
+        for node in nodes {
+            *node = in_order(node, &NODE);
+        }
+    }
+    in_order(&run, &RUN)
+}
+
+/// The members of an object in this order, without those that are null.
+fn in_order(object: &Value, keys: &[&str]) -> Value {
+    let member = |key: &&str| Some(((*key).to_owned(), object.get(*key).filter(|value| !value.is_null())?.clone()));
+    Value::Object(keys.iter().filter_map(member).collect())
+}
+
 fn session_key<'a>(definition: &'a NodeDefinition, node: &'a Node) -> Option<&'a String> {
     node.bound.session_key.as_ref().or(definition.session_key.as_ref())
 }

@@ -28,7 +28,9 @@ pub enum Refusal {
     Cycle(String),
     #[error("node {node} needs {need}, which the run does not have")]
     NoNeed { node: NodeId, need: NodeId },
-    #[error("node {node} would no longer wait for the approval {approval}: only a person takes that away, in the workflow")]
+    #[error(
+        "node {node} would no longer wait for the approval {approval}: only a person takes that away, in the workflow"
+    )]
     DropsApproval { node: NodeId, approval: NodeId },
     #[error("the run has {0} nodes, and may have no more")]
     TooManyNodes(usize),

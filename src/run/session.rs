@@ -150,9 +150,9 @@ pub(crate) fn rewire(state: &State, id: &NodeId, needs: Vec<NodeId>) -> Result<V
         return Err(Refusal::NodeIs { node: id.clone(), status: node.status.as_str(), wanted: "given other needs" });
     }
     check_needs(state, id, &needs)?;
-    let unmet = needs.iter().any(|need| {
-        state.node(need).is_none_or(|(definition, node)| !super::decide::need_is_met(definition, node))
-    });
+    let unmet = needs
+        .iter()
+        .any(|need| state.node(need).is_none_or(|(definition, node)| !super::decide::need_is_met(definition, node)));
     let mut events = vec![Event::NodeRewired { node: id.clone(), needs }];
     if unmet && node.status == NodeStatus::Ready {
         events.push(Event::NodeReset { node: id.clone() });

@@ -38,6 +38,21 @@ pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String 
     text
 }
 
+/// The text of a workflow file with the one node `task`, which an OpenClaw session does and reports on. As for
+/// [`one_node`], whatever `task` holds.
+#[must_use]
+pub fn one_session(task: &str, named: Option<&str>) -> String {
+    let mut text = String::from("---\nworkflowId: task\n");
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "title: {}", quoted(&named.map_or_else(|| title(task), title)));
+    text.push_str("nodes:\n  - id: task\n    title: Task\n    kind: session_turn\n    prompt: ");
+    text.push_str(&scalar(task, "      "));
+    text.push_str(
+        "    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n---\n\nMade from a task.\n",
+    );
+    text
+}
+
 /// The first words of a prompt.
 fn title(prompt: &str) -> String {
     const LIMIT: usize = 60;

@@ -21,6 +21,6 @@ pub(crate) struct Cancel {
 
 impl Cancel {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
-        apply(context, &self.run, &Wanted { action: "cancel", node: None, message: Some(self.reason) })
+        apply(context, &self.run, Wanted { action: "cancel", message: Some(self.reason), ..Wanted::default() })
     }
 }

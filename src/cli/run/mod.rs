@@ -1,7 +1,9 @@
 //! `taskforge run …`.
 
 mod artifacts;
+mod bind;
 mod cancel;
+mod create;
 mod list;
 mod logs;
 mod retry;
@@ -21,6 +23,8 @@ use super::root::Context;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Run {
     Start(start::Start),
+    Create(create::Create),
+    Bind(bind::Bind),
     List(list::List),
     Show(show::Show),
     Logs(logs::Logs),
@@ -34,6 +38,8 @@ impl Run {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Start(command) => command.run(context),
+            Self::Create(command) => command.run(context),
+            Self::Bind(command) => command.run(context),
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
             Self::Logs(command) => command.run(context),

@@ -19,6 +19,6 @@ pub(crate) struct Retry {
 
 impl Retry {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
-        apply(context, &self.run, &Wanted { action: "retry", node: Some(self.node), message: None })
+        apply(context, &self.run, Wanted { action: "retry", node: Some(self.node), ..Wanted::default() })
     }
 }

@@ -31,7 +31,9 @@ pub fn append_event(
         return Err(Error::Usage("an event's name is 1 to 128 characters on one line".to_owned()));
     }
     if is_known(name) {
-        return Err(Error::Usage(format!("event `{name}` is written by the command that does it, and by nothing else")));
+        return Err(Error::Usage(format!(
+            "event `{name}` is written by the command that does it, and by nothing else"
+        )));
     }
     let store = Store::open(registry, run)?;
     if let Some(node) = node

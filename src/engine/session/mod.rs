@@ -2,9 +2,11 @@
 //! reports. Everything goes through the journal like any command; nothing here can decide, unlock or start a container.
 
 mod append;
+mod create;
 mod scaffold;
 
 pub use append::append_event;
+pub use create::{Create, Source, create};
 pub use scaffold::{Scaffold, scaffold};
 
 use serde_json::{Map, Value};
@@ -17,8 +19,8 @@ use crate::run::id::{NodeId, RunId};
 use crate::run::status::NodeStatus;
 
 use super::error::Error;
-pub use super::store::{Told, Wording};
 use super::store::{Speaker, Store};
+pub use super::store::{Told, Wording};
 
 /// What `bind` binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +60,15 @@ pub fn bind(
     value: String,
     wording: Wording,
 ) -> Result<Told, Error> {
-    let named = |node: Option<NodeId>| node.ok_or_else(|| Error::Usage("this binding is of a node: name it".to_owned()));
+    let named =
+        |node: Option<NodeId>| node.ok_or_else(|| Error::Usage("this binding is of a node: name it".to_owned()));
     let said = |binding: &str| Some(format!("Bound {binding} {value}."));
     let (default, binding) = match kind {
         BindKind::Cron => (said("cron"), Binding::Cron { node, value: value.clone() }),
         BindKind::DriverRun => (said("driver run id"), Binding::DriverRun(value.clone())),
-        BindKind::NodeSession => (said("node session"), Binding::NodeSession { node: named(node)?, value: value.clone() }),
+        BindKind::NodeSession => {
+            (said("node session"), Binding::NodeSession { node: named(node)?, value: value.clone() })
+        }
         BindKind::ChildSession => {
             (said("child session"), Binding::ChildSession { node: named(node)?, value: value.clone() })
         }

@@ -43,7 +43,10 @@ impl Merge<'_> {
 
     fn journaled(&self, name: &str, node: Option<&NodeId>) -> bool {
         let wanted = node.map(NodeId::as_str);
-        self.theirs.events.iter().any(|(event, of)| event.starts_with(name) && (node.is_none() || of.as_deref() == wanted))
+        self.theirs
+            .events
+            .iter()
+            .any(|(event, of)| event.starts_with(name) && (node.is_none() || of.as_deref() == wanted))
     }
 
     fn nodes(&mut self) {
@@ -70,9 +73,8 @@ impl Merge<'_> {
     fn added(&mut self, node: &SeenNode) {
         let id = &node.definition.id;
         // Only what stands there already: whatever order they were written in, no cycle can come of it.
-        let known = |need: &NodeId| {
-            self.ours.node(need).is_some() || self.adoption.added.iter().any(|added| added.id == *need)
-        };
+        let known =
+            |need: &NodeId| self.ours.node(need).is_some() || self.adoption.added.iter().any(|added| added.id == *need);
         if let Some(need) = node.definition.needs.iter().find(|need| !known(need)).cloned() {
             return self.refuse(format!("node {id}"), format!("it needs {need}, which does not stand before it"));
         }
@@ -85,7 +87,8 @@ impl Merge<'_> {
         self.adoption.added.push(node.definition.clone());
         let status = (node.status != NodeStatus::Pending).then_some(node);
         let status = status.filter(|node| {
-            reaches(NodeStatus::Pending, node.status) && (self.ours.is_bare() || node.definition.kind != NodeKind::Approval)
+            reaches(NodeStatus::Pending, node.status)
+                && (self.ours.is_bare() || node.definition.kind != NodeKind::Approval)
         });
         self.adoption.nodes.push(AdoptedNode {
             node: id.clone(),
@@ -156,7 +159,8 @@ impl Merge<'_> {
         } else if !matches!(ours.status, NodeStatus::Pending | NodeStatus::Ready) {
             Some(format!("the node is {}", ours.status.as_str()))
         } else {
-            let checked = may_move(self.ours, definition).and_then(|()| check_needs(self.ours, id, &node.definition.needs));
+            let checked =
+                may_move(self.ours, definition).and_then(|()| check_needs(self.ours, id, &node.definition.needs));
             checked.err().map(|refusal| refusal.to_string())
         };
         match refusal {
@@ -181,11 +185,17 @@ impl Merge<'_> {
         let mut conflicts = Vec::new();
         let fields = [
             ("sessionKey", &mut bound.session_key, &before.bound.session_key, &node.bound.session_key),
-            ("childSessionKey", &mut bound.child_session_key, &before.bound.child_session_key, &node.bound.child_session_key),
+            (
+                "childSessionKey",
+                &mut bound.child_session_key,
+                &before.bound.child_session_key,
+                &node.bound.child_session_key,
+            ),
             ("runId", &mut bound.run_id, &before.bound.run_id, &node.bound.run_id),
         ];
         // A retry of OpenTask's service clears them; an old copy written back does, too.
-        let may_clear = self.theirs.events.iter().any(|(event, of)| event == "node.ready" && of.as_deref() == Some(id.as_str()));
+        let may_clear =
+            self.theirs.events.iter().any(|(event, of)| event == "node.ready" && of.as_deref() == Some(id.as_str()));
         for (name, mine, was, now) in fields {
             if now == was || now == mine {
                 continue;

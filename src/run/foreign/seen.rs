@@ -115,17 +115,17 @@ impl SeenNode {
             .map(|need| NodeId::parse(need).map_err(|error| about(format!("need {need:?}: {error}"))))
             .collect::<Result<Vec<_>, _>>()?;
         // A path that leaves the run is nobody's output.
-        let artifact_paths: Vec<String> =
-            strings(node, "artifactPaths").filter(|path| RelativePath::parse(path).is_ok()).map(str::to_owned).collect();
+        let artifact_paths: Vec<String> = strings(node, "artifactPaths")
+            .filter(|path| RelativePath::parse(path).is_ok())
+            .map(str::to_owned)
+            .collect();
         let outputs_mode = match node.get("outputsMode").and_then(Value::as_str) {
             Some("notify") => OutputsMode::Notify,
             Some("report") => OutputsMode::Report,
             _ if !artifact_paths.is_empty() || works(kind) => OutputsMode::Report,
             _ => OutputsMode::Notify,
         };
-        let from_refs = |map: &str| {
-            refs.get(map).and_then(Value::as_object).and_then(|map| optional(map, id.as_str()))
-        };
+        let from_refs = |map: &str| refs.get(map).and_then(Value::as_object).and_then(|map| optional(map, id.as_str()));
         let bound = Bound {
             session_key: optional(node, "sessionKey").or_else(|| from_refs("nodeSessions")),
             child_session_key: optional(node, "childSessionKey").or_else(|| from_refs("childSessions")),
