@@ -32,6 +32,8 @@ pub enum Refusal {
         "node {node} would no longer wait for the approval {approval}: only a person takes that away, in the workflow"
     )]
     DropsApproval { node: NodeId, approval: NodeId },
+    #[error("node {node} waits for the approval {approval}, and only a person's decision ends that")]
+    PassesBy { node: NodeId, approval: NodeId },
     #[error("the run has {0} nodes, and may have no more")]
     TooManyNodes(usize),
     #[error("the run has no cron job: `taskforge helper bind RUN cron --value JOB` names one")]

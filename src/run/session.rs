@@ -26,6 +26,9 @@ pub(crate) fn transition(state: &State, id: &NodeId, to: NodeStatus, detail: Str
         let (from, to) = (node.status.as_str(), to.as_str());
         return Err(Refusal::IllegalTransition { node: id.clone(), from, to });
     }
+    if let Some(approval) = passed_by(state, id, node.status, to) {
+        return Err(Refusal::PassesBy { node: id.clone(), approval });
+    }
     let mut events = Vec::new();
     if to == NodeStatus::Ready && matches!(state.status, RunStatus::Completed | RunStatus::Failed) {
         events.push(Event::RunReopened {});
@@ -41,6 +44,20 @@ pub(crate) fn transition(state: &State, id: &NodeId, to: NodeStatus, detail: Str
         NodeStatus::Skipped => Event::NodeSkipped { node: node_id, why: SkipReason::Session },
     });
     Ok(events)
+}
+
+/// The approval that a step would pass by: OpenTask lets a node begin, or be skipped, before its needs are met. In a
+/// registry where approvals are a person's that must not open the way to what stands behind one.
+pub(crate) fn passed_by(state: &State, id: &NodeId, from: NodeStatus, to: NodeStatus) -> Option<NodeId> {
+    if state.is_bare() || from != NodeStatus::Pending || to == NodeStatus::Failed {
+        return None;
+    }
+    let open = |node: &NodeId| {
+        state.node(node).is_some_and(|(definition, node)| {
+            definition.kind == NodeKind::Approval && !super::decide::need_is_met(definition, node)
+        })
+    };
+    ancestors(state, id, None).into_iter().find(open)
 }
 
 /// What a waiting node of this kind waits for.

@@ -215,6 +215,7 @@ impl World {
             over_disk: self.over_disk.clone(),
             policy_is_current: self.policy_is_current,
             notify: true,
+            openclaw: false,
         }
     }
 
@@ -238,6 +239,10 @@ impl World {
     fn perform(&mut self, run: &mut Journaled, action: Action) {
         match action {
             Action::FinishKill => unreachable!("the model's switch is off"),
+            Action::Settle => {
+                run.command(Command::Settle).unwrap();
+            }
+            Action::Wake { .. } | Action::Deliver { .. } => unreachable!("the model has no OpenClaw"),
             Action::Resolve { id } => {
                 let resolution = Self::resolution(run, &id);
                 run.command(Command::Resolve { id, resolution }).unwrap();

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::seen::{SeenNode, SeenRun};
 use crate::run::adoption::{AdoptedNode, AdoptedStatus, Adoption, Bound, Refused, Rewired};
 use crate::run::id::NodeId;
-use crate::run::session::{check_needs, is_legal, may_move};
+use crate::run::session::{check_needs, is_legal, may_move, passed_by};
 use crate::run::state::State;
-use crate::run::status::{NodeKind, NodeStatus, RunStatus};
+use crate::run::status::{NodeStatus, RunStatus};
 
 /// What another program left.
 #[derive(Debug, Clone, Copy)]
@@ -86,10 +86,8 @@ impl Merge<'_> {
         }
         self.adoption.added.push(node.definition.clone());
         let status = (node.status != NodeStatus::Pending).then_some(node);
-        let status = status.filter(|node| {
-            reaches(NodeStatus::Pending, node.status)
-                && (self.ours.is_bare() || node.definition.kind != NodeKind::Approval)
-        });
+        // In a registry with approvals it begins where every node begins.
+        let status = status.filter(|node| self.ours.is_bare() && reaches(NodeStatus::Pending, node.status));
         self.adoption.nodes.push(AdoptedNode {
             node: id.clone(),
             status: status.map(adopted),
@@ -128,7 +126,7 @@ impl Merge<'_> {
                 {
                     Some(format!("{}: no event says so, and it would undo what was acknowledged", step()))
                 } else {
-                    None
+                    passed_by(self.ours, id, from, to).map(|approval| format!("{}: it waits for {approval}", step()))
                 }
             });
             match refusal {
