@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind};
 use crate::run::id::RunId;
 
 use super::root::Context;
+use super::terminal::plain;
 
 /// Take runs as far as they go without waiting, then exit: what cron calls
 #[derive(Debug, Args)]
@@ -65,6 +66,10 @@ impl Tick {
                 }
                 for action in &done.actions {
                     text.push_str(&format!("{}: {action}\n", done.run));
+                }
+                // Of one run a person asks; a list of all of them is what `inbox` is for.
+                for who in done.waits_for.iter().filter(|_| single) {
+                    text.push_str(&format!("{}: waits for {}\n", done.run, plain(who)));
                 }
             }
             text

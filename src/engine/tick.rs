@@ -16,7 +16,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{collect, dispatch, gate, images, ingest, notify, observe, outgoing};
+use super::{collect, dispatch, executors, gate, images, ingest, notify, observe, outgoing};
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
 /// what needs waiting for ends the tick long before this bound.
@@ -32,6 +32,8 @@ pub struct Ticked {
     /// What was done, in order, one line each.
     pub actions: Vec<String>,
     pub status: RunStatus,
+    /// Who has to do something before the run goes on.
+    pub waits_for: Vec<String>,
 }
 
 /// Takes run `run` as far as it goes without waiting.
@@ -53,7 +55,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let (registry, run) = (store.registry(), store.run());
     let Some(_drive) = DriveLock::try_acquire(registry, run)? else {
         let status = store.load()?.status;
-        return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status });
+        return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status, waits_for: Vec::new() });
     };
     store.project(TICK)?;
     let mut done = Vec::new();
@@ -83,7 +85,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         }
     }
     copy_running_logs(store, docker, &state, &ran_before);
-    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status })
+    let waits_for = executors::waits_for(&state, registry.config()?.openclaw.cli.is_some());
+    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for })
 }
 
 /// The containers of attempts that run, as far as is journaled.

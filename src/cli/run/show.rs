@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{BAD, DIM, GOOD, WAITING};
 use crate::cli::terminal::plain;
-use crate::engine::{Store, waiting_of};
+use crate::engine::{Store, waiting_of, waits_for};
 use crate::failure::Failure;
 use crate::run::id::RunId;
 use crate::run::state::State;
-use crate::run::status::{NodeKind, NodeStatus};
+use crate::run::status::NodeStatus;
 use crate::run::time::isoformat;
 
 use super::Context;
@@ -28,12 +28,13 @@ impl Show {
         let registry = context.registry()?;
         let store = Store::open(&registry, &self.run)?;
         let state = store.load()?;
-        context.output.result(&value(&state), || text(&state))?;
+        let waits = waits_for(&state, registry.config().is_ok_and(|config| config.openclaw.cli.is_some()));
+        context.output.result(&value(&state, &waits), || text(&state, &waits))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-fn value(state: &State) -> Value {
+fn value(state: &State, waits: &[String]) -> Value {
     let nodes: Vec<Value> = state
         .pairs()
         .map(|(definition, node)| {
@@ -68,33 +69,11 @@ fn value(state: &State) -> Value {
         "createdAt": isoformat(state.created_at), "updatedAt": isoformat(state.updated_at),
         "imagesBuilt": state.images_built,
         "nodes": nodes, "requests": state.requests, "waiting": waiting_of(state),
-        "waitsFor": waits_for(state),
+        "waitsFor": waits,
     })
 }
 
-/// Who has to do something before the run goes on, and what; nothing hangs silently.
-fn waits_for(state: &State) -> Vec<String> {
-    let mut who: Vec<String> =
-        waiting_of(state).iter().map(|item| format!("a person: `taskforge approve {}`", item.id)).collect();
-    if state.status == crate::run::status::RunStatus::Paused {
-        who.push(format!(
-            "a person: the run is paused ({}); `taskforge control resume {}`",
-            state.status_reason, state.run
-        ));
-    }
-    if state.status.is_terminal() {
-        return Vec::new();
-    }
-    for (definition, node) in state.pairs() {
-        let session = matches!(definition.kind, NodeKind::SessionTurn | NodeKind::Subagent | NodeKind::Summary);
-        if session && definition.container.is_none() && node.status == NodeStatus::Ready {
-            who.push(format!("an OpenClaw session for node {}: none is configured; `taskforge control skip {} {}` goes on without it", definition.id, state.run, definition.id));
-        }
-    }
-    who
-}
-
-fn text(state: &State) -> String {
+fn text(state: &State, waits: &[String]) -> String {
     let mut text = format!("{} · {} · {}", state.run, state.created.title, state.status.as_str());
     if !state.status_reason.is_empty() {
         let _ = write!(text, " ({})", plain(&state.status_reason));
@@ -145,8 +124,8 @@ fn text(state: &State) -> String {
             plain(&request.problem)
         );
     }
-    for who in waits_for(state) {
-        let _ = writeln!(text, "\nWaits for {who}");
+    for who in waits {
+        let _ = writeln!(text, "\nWaits for {}", plain(who));
     }
     text
 }
