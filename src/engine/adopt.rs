@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::registry::{Scan, to_opentask_json};
+use crate::registry::Scan;
 use crate::run::adoption::{Adoption, Refused};
 use crate::run::foreign::{self, SeenRun, Theirs};
 use crate::run::id::Digest;
@@ -14,24 +14,44 @@ use crate::run::record::Record;
 use crate::run::state::State;
 
 use super::error::Error;
+use super::project::Shared;
 use super::store::Store;
 
-/// What others changed in a run of ours; `None` when they changed nothing.
+/// What stands in the two files.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// What we wrote for this state: nobody changed anything.
+    AsWritten(Shared),
+    /// Something else, and nothing of it is to be taken over: a projection that lags, or is unreadable.
+    Nothing,
+    Changed(Adoption),
+}
+
+/// What others changed in a run of ours.
 ///
 /// # Errors
 /// When a file cannot be read, or the journal does not fold.
-pub(crate) fn look(store: &Store<'_>, state: &State, scan: &Scan) -> Result<Option<Adoption>, Error> {
+pub(crate) fn look(store: &Store<'_>, state: &State, scan: &Scan) -> Result<Look, Error> {
     let layout = store.layout();
-    let (state_path, refs_path) = (layout.state(), layout.refs());
-    let Some(state_bytes) = read(&state_path)? else { return Ok(None) };
-    let refs_bytes = read(&refs_path)?;
-    if state_bytes == to_opentask_json(&state_json(state)).as_bytes()
-        && refs_bytes.as_deref() == Some(to_opentask_json(&refs_json(state)).as_bytes())
-    {
-        return Ok(None);
+    let Some(state_bytes) = read(&layout.state())? else { return Ok(Look::Nothing) };
+    let refs_bytes = read(&layout.refs())?;
+    let shared = Shared::of(state);
+    if state_bytes == shared.state.as_bytes() && refs_bytes.as_deref() == Some(shared.refs.as_bytes()) {
+        return Ok(Look::AsWritten(shared));
     }
+    let adoption = changes(store, state, scan, &state_bytes, refs_bytes)?;
+    Ok(adoption.map_or(Look::Nothing, Look::Changed))
+}
+
+fn changes(
+    store: &Store<'_>,
+    state: &State,
+    scan: &Scan,
+    state_bytes: &[u8],
+    refs_bytes: Option<Vec<u8>>,
+) -> Result<Option<Adoption>, Error> {
     // Not JSON at all is what a power cut leaves of a projection: it is written again.
-    let Ok(state_value) = serde_json::from_slice::<Value>(&state_bytes) else { return Ok(None) };
+    let Ok(state_value) = serde_json::from_slice::<Value>(state_bytes) else { return Ok(None) };
     let refs_value = refs_bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
     let theirs = match SeenRun::read(&state_value, &refs_value) {
         Ok(theirs) => theirs,

@@ -16,8 +16,9 @@ use crate::run::id::RunId;
 use crate::run::record::{Draft, Record};
 use crate::run::state::State;
 
+use super::adopt::{self, Look};
 use super::error::Error;
-use super::{adopt, project};
+use super::project::{self, Shared};
 
 /// How long a command waits for a run's lock: OpenTask's service holds it while it talks to its gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -53,6 +54,14 @@ pub struct Told {
     pub state: State,
     /// The events as journaled, in order; none when nothing had to happen.
     pub events: Vec<Record>,
+}
+
+/// Who commits and when, and what is known to stand in the files that others write.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    actor: &'a str,
+    now: DateTime<Utc>,
+    standing: Option<&'a Shared>,
 }
 
 /// Where the projections stand.
@@ -113,7 +122,7 @@ impl<'a> Store<'a> {
         let scan = Journal::read(&journal, &self.run)?;
         let state = match self.fold_any(&scan.records)? {
             Some(mut state) => {
-                if let Some(adoption) = adopt::look(self, &state, &scan)? {
+                if let Look::Changed(adoption) = adopt::look(self, &state, &scan)? {
                     // As the next command will take it over; until then the journal does not say so.
                     let event = Event::RegistryAdopted(Box::new(adoption));
                     state.apply(&event, Utc::now()).map_err(|source| self.unfit(source))?;
@@ -180,7 +189,7 @@ impl<'a> Store<'a> {
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
         let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
         match self.fold_any(&scan.records)? {
-            Some(state) => project::write(&self.layout(), &state, &journal.head()),
+            Some(state) => project::write(&self.layout(), &state, &journal.head(), None),
             // Another program's run that we have not touched yet: its projections are its own.
             None => Ok(()),
         }
@@ -264,7 +273,7 @@ impl<'a> Store<'a> {
             Speaker::Session => "openclaw",
         };
         let (mut journal, scan) = Journal::open(lock, is_known, early, now)?;
-        let mut state = self.current(&mut journal, &scan, early, now)?;
+        let (mut state, standing) = self.current(&mut journal, &scan, early, now)?;
         let actor = speaker.of(&state);
         let events = choose(&state, now)?;
         if events.is_empty() {
@@ -280,33 +289,38 @@ impl<'a> Store<'a> {
             drafts[place].message = wording.message;
             drafts[place].payload = wording.payload;
         }
-        let records = self.write(&mut journal, &mut state, &events, drafts, &actor, now)?;
+        let place = Place { actor: &actor, now, standing: standing.as_ref() };
+        let records = self.write(&mut journal, &mut state, &events, drafts, place)?;
         Ok(Told { state, events: records })
     }
 
     /// The run as it stands under the lock, with what other programs changed of it taken over first.
-    fn current(&self, journal: &mut Journal, scan: &Scan, actor: &str, now: DateTime<Utc>) -> Result<State, Error> {
-        let (mut state, adoption) = match self.fold_any(&scan.records)? {
-            Some(state) => {
-                let adoption = adopt::look(self, &state, scan)?;
-                (state, adoption)
-            }
-            None => {
-                let (adoption, state) = adopt::begin(self)?;
-                let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
-                journal.commit(vec![draft], actor, now)?;
-                project::write(&self.layout(), &state, &journal.head())?;
-                return Ok(state);
-            }
+    fn current(
+        &self,
+        journal: &mut Journal,
+        scan: &Scan,
+        actor: &str,
+        now: DateTime<Utc>,
+    ) -> Result<(State, Option<Shared>), Error> {
+        let Some(mut state) = self.fold_any(&scan.records)? else {
+            let (adoption, state) = adopt::begin(self)?;
+            let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
+            journal.commit(vec![draft], actor, now)?;
+            project::write(&self.layout(), &state, &journal.head(), None)?;
+            return Ok((state, None));
         };
-        if let Some(adoption) = adoption {
-            let command = Command::Adopt(Box::new(adoption));
-            let refused = |refusal| Error::Refused { run: self.run.clone(), refusal };
-            let events = decide(&state, command, now).map_err(refused)?;
-            let drafts = events.iter().map(|event| event.to_draft_of(&self.run)).collect();
-            self.write(journal, &mut state, &events, drafts, actor, now)?;
+        match adopt::look(self, &state, scan)? {
+            Look::AsWritten(shared) => return Ok((state, Some(shared))),
+            Look::Nothing => {}
+            Look::Changed(adoption) => {
+                let command = Command::Adopt(Box::new(adoption));
+                let refused = |refusal| Error::Refused { run: self.run.clone(), refusal };
+                let events = decide(&state, command, now).map_err(refused)?;
+                let drafts = events.iter().map(|event| event.to_draft_of(&self.run)).collect();
+                self.write(journal, &mut state, &events, drafts, Place { actor, now, standing: None })?;
+            }
         }
-        Ok(state)
+        Ok((state, None))
     }
 
     /// Journals `events`, applies them to `state` and writes the projections.
@@ -316,9 +330,9 @@ impl<'a> Store<'a> {
         state: &mut State,
         events: &[Event],
         drafts: Vec<Draft>,
-        actor: &str,
-        now: DateTime<Utc>,
+        place: Place<'_>,
     ) -> Result<Vec<Record>, Error> {
+        let Place { actor, now, standing } = place;
         let records = journal.commit(drafts, actor, now)?;
         for (event, record) in events.iter().zip(&records) {
             let at = crate::run::time::parse_time(&record.timestamp).unwrap_or(now);
@@ -327,7 +341,7 @@ impl<'a> Store<'a> {
         }
         let head = journal.head();
         self.last.replace(Some((head.at, state.clone())));
-        project::write(&self.layout(), state, &head)?;
+        project::write(&self.layout(), state, &head, standing)?;
         Ok(records)
     }
 }

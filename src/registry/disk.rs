@@ -158,7 +158,9 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 
 /// The first `limit` bytes and no more; `None` if the file holds more than that.
 pub(crate) fn read_bounded(file: &File, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
+    // As long as it is now, and a byte more to find its end with one read.
+    let length = usize::try_from(file.metadata()?.len().min(limit)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(length.saturating_add(1));
     file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }

@@ -9,6 +9,7 @@ mod attack;
 mod bad_input;
 mod base;
 mod cli;
+mod concurrency;
 mod container;
 mod crash;
 mod desk;
