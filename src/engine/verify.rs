@@ -5,8 +5,11 @@ use std::path::PathBuf;
 use crate::audit::{self, Expected, Problem};
 use crate::registry::{Head, Registry, decisions as decision_files};
 use crate::run::id::{Digest, RunId};
+use crate::run::record::Record;
 use crate::run::review;
+use crate::run::event::{Event, SkipReason};
 use crate::run::state::State;
+use crate::run::status::{NodeKind, NodeStatus};
 
 use super::error::Error;
 use super::store::Store;
@@ -29,10 +32,29 @@ fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> 
             None => report.problems.push(Problem::of(&name, 0, 0, "is gone; the journal names its digest")),
         }
     }
+    let undecided = state.pairs().filter(|(definition, node)| {
+        let passed = matches!(node.status, NodeStatus::Completed | NodeStatus::Skipped) && node.decision.is_none();
+        definition.kind == NodeKind::Approval && passed && !matches!(node.skipped, Some(SkipReason::NeedFailed(_)))
+    });
+    for (definition, _) in undecided {
+        let what = format!("approval node {} went by without a decision: whoever did it is unproven", definition.id);
+        report.warnings.push(Problem::of("decisions", 0, 0, what));
+    }
     if any {
         report.warnings.push(Problem::of("decisions", 0, 0, "are unproven: no signatures are configured"));
     }
     Ok(())
+}
+
+/// What other programs changed and the journal refused: whoever made those changes takes them for done.
+fn refusals(records: &[Record], report: &mut audit::Report) {
+    for record in records.iter().filter(|record| record.event == "registry.adopted") {
+        let Ok(Event::RegistryAdopted(adoption)) = Event::from_record(record) else { continue };
+        for refused in &adoption.refused {
+            let what = format!("seq {}: another program's change of {} was refused: {}", record.seq, refused.what, refused.why);
+            report.warnings.push(Problem::of("events.jsonl", 0, 0, what));
+        }
+    }
 }
 
 /// Proves the files of run `run` against its journal, and the journal against itself.
@@ -46,7 +68,10 @@ pub fn verify(registry: &Registry, run: &RunId) -> Result<audit::Report, Error> 
     let expected = state.as_ref().map(expected).unwrap_or_default();
     let mut report = audit::verify(registry, run, &expected)?;
     match state {
-        Ok(state) => decisions(registry, &state, &mut report)?,
+        Ok(state) => {
+            decisions(registry, &state, &mut report)?;
+            refusals(&store.records()?, &mut report);
+        }
         Err(error) if report.problems.is_empty() => {
             report.problems.push(Problem::of("events.jsonl", 0, 0, error.to_string()));
         }

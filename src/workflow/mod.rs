@@ -9,6 +9,7 @@ mod capability;
 mod check;
 mod container;
 mod cron;
+mod definition;
 mod description;
 mod driver;
 mod error;

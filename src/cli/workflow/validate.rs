@@ -15,10 +15,21 @@ pub(crate) struct Validate {
     /// Paths, or names below `workflows/`
     #[arg(required = true, value_name = "WORKFLOW")]
     workflows: Vec<String>,
+    /// Print the definition of one valid workflow as JSON, as OpenTask's command line does
+    #[arg(long)]
+    definition: bool,
 }
 
 impl Validate {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        if self.definition {
+            let [name] = self.workflows.as_slice() else {
+                return Err(Failure::new(Kind::Usage, "`--definition` prints one workflow: name one"));
+            };
+            let definition = super::read_valid(context, name)?.to_opentask();
+            context.output.result(&definition, || format!("{definition:#}"))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let mut results = Vec::new();
         let mut text = String::new();
         let mut wrong = false;
