@@ -24,4 +24,5 @@ mod journey;
 mod model_server;
 mod prompt_run;
 mod scene;
+mod sessions;
 mod starters;

@@ -214,6 +214,17 @@ impl Scene {
         messages.collect()
     }
 
+    /// The journal verifies, and the projections are those that it comes to.
+    pub fn is_sound_so_far(&self, run: &str) {
+        self.tf(&["audit", "verify", run]).ok().says("sound");
+        let files = ["state.json", "refs.json"].map(|name| format!("runs/{run}/{name}"));
+        let before = files.clone().map(|file| self.read(&file));
+        files.iter().for_each(|file| fs::remove_file(self.path(file)).unwrap());
+        fs::remove_file(self.path(&format!("runs/{run}/taskforge.json"))).unwrap();
+        self.tf(&["tick", run]).ok();
+        assert_eq!(files.map(|file| self.read(&file)), before, "projections made anew differ");
+    }
+
     /// The run has ended as its journal says, verifies, and a further tick finds nothing to do.
     pub fn is_sound(&self, run: &str) {
         self.tf(&["audit", "verify", run]).ok().says("sound");

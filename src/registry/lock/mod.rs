@@ -20,6 +20,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -42,29 +43,55 @@ enum Hold {
 /// exists. It is close-on-exec: a child of ours that shall hold a lock takes it itself.
 fn take(path: &Path, hold: Hold, wait: Duration) -> Result<Option<File>> {
     let deadline = Instant::now() + wait;
-    let mut pause = Duration::from_micros(100);
-    let operation = match hold {
-        Hold::Shared => FlockOperation::NonBlockingLockShared,
-        Hold::Exclusive => FlockOperation::NonBlockingLockExclusive,
+    let (at_once, queued) = match hold {
+        Hold::Shared => (FlockOperation::NonBlockingLockShared, FlockOperation::LockShared),
+        Hold::Exclusive => (FlockOperation::NonBlockingLockExclusive, FlockOperation::LockExclusive),
     };
     loop {
-        let file = open(path).map_err(Error::io("open the lock", path))?;
-        match flock(&file, operation) {
-            Ok(()) if stands(&file, path) => return Ok(Some(file)),
-            // The folder was removed and made again between our two calls: this is a lock on nothing.
-            Ok(()) => continue,
+        let mut file = open(path).map_err(Error::io("open the lock", path))?;
+        match flock(&file, at_once) {
+            Ok(()) => {}
             Err(Errno::INTR) => continue,
-            Err(Errno::WOULDBLOCK) => {}
+            Err(Errno::WOULDBLOCK) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                let Some(held) = stand_in_line(file, queued, left).map_err(Error::errno("lock", path))? else {
+                    return Ok(None);
+                };
+                file = held;
+            }
             Err(errno) => return Err(Error::errno("lock", path)(errno)),
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
+        // If not, the folder was removed and made again between our two calls: this is a lock on nothing.
+        if stands(&file, path) {
+            return Ok(Some(file));
         }
-        // The kernel's queue has no bound on its waiting; asking again and again has, and locks are held for
-        // milliseconds.
-        thread::sleep(pause.min(left));
-        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+/// Waits in the kernel's queue, which is fair and hands a lock on at once, but has no bound on its waiting: so a thread
+/// waits there, and we for the thread. One that we no longer wait for gives the lock back as soon as it has it, or ends
+/// with the process.
+fn stand_in_line(file: File, operation: FlockOperation, left: Duration) -> Result<Option<File>, Errno> {
+    if left.is_zero() {
+        return Ok(None);
+    }
+    let (sender, receiver) = mpsc::sync_channel(1);
+    let queue = move || {
+        let taken = loop {
+            match flock(&file, operation) {
+                Err(Errno::INTR) => {}
+                other => break other.map(|()| file),
+            }
+        };
+        // Nobody waits any more: the file is dropped here, and the lock with it.
+        let _ = sender.send(taken);
+    };
+    if thread::Builder::new().stack_size(64 << 10).spawn(queue).is_err() {
+        return Err(Errno::AGAIN);
+    }
+    match receiver.recv_timeout(left) {
+        Ok(taken) => taken.map(Some),
+        Err(_) => Ok(None),
     }
 }
 
