@@ -2,7 +2,8 @@
 //!
 //! The rooms, from the pure core to the edges: [`run`] (what may happen), [`workflow`] (what was asked),
 //! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
-//! (inside the container), [`engine`] (one tick), [`audit`]. `cli` imports everything; nothing imports `cli`.
+//! (inside the container), [`openclaw`] (the program beside us), [`engine`] (one tick), [`audit`]. `cli` imports
+//! everything; nothing imports `cli`.
 
 pub mod agent;
 pub mod audit;
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod failure;
 pub mod gate;
 pub mod image;
+pub mod openclaw;
 pub mod provider;
 pub mod registry;
 pub mod run;
