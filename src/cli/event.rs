@@ -27,7 +27,7 @@ pub(crate) struct Append {
     #[arg(long, value_name = "NODE")]
     node_id: Option<NodeId>,
     /// One line for people
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     message: Option<String>,
     /// A JSON object
     #[arg(long, value_name = "JSON")]

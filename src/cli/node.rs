@@ -30,7 +30,7 @@ pub(crate) struct NodeResult {
     /// pending, ready, running, waiting, completed, failed or skipped
     status: String,
     /// In a few words
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     summary: Option<String>,
     /// Paths below the run's folder, a JSON list
     #[arg(long, value_name = "JSON")]

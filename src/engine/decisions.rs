@@ -139,7 +139,7 @@ pub fn decide_on(
         let events =
             decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
         // The file first: a crash before the journal leaves a decision that the next tick takes up.
-        registry::project::write_durable_new(&path, &bytes)?;
+        registry::decisions::write(&path, &bytes)?;
         Ok(events)
     });
     match committed {

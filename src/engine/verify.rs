@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use crate::audit::{self, Expected, Problem};
 use crate::registry::{Head, Registry, decisions as decision_files};
+use crate::run::event::{Event, SkipReason};
 use crate::run::id::{Digest, RunId};
 use crate::run::record::Record;
 use crate::run::review;
-use crate::run::event::{Event, SkipReason};
 use crate::run::state::State;
 use crate::run::status::{NodeKind, NodeStatus};
 
@@ -51,7 +51,10 @@ fn refusals(records: &[Record], report: &mut audit::Report) {
     for record in records.iter().filter(|record| record.event == "registry.adopted") {
         let Ok(Event::RegistryAdopted(adoption)) = Event::from_record(record) else { continue };
         for refused in &adoption.refused {
-            let what = format!("seq {}: another program's change of {} was refused: {}", record.seq, refused.what, refused.why);
+            let what = format!(
+                "seq {}: another program's change of {} was refused: {}",
+                record.seq, refused.what, refused.why
+            );
             report.warnings.push(Problem::of("events.jsonl", 0, 0, what));
         }
     }

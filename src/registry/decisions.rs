@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::disk;
 use super::error::{Error, Result};
+use super::project::{parent, write_durable_new};
 use crate::run::id::Digest;
 
 /// The largest decision that is read, in bytes.
@@ -24,6 +25,24 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Some(bytes) => Ok(Some(bytes)),
         None => Err(Error::TooLarge { path: path.to_owned(), bytes: LARGEST + 1, limit: LARGEST }),
     }
+}
+
+/// Writes a decision that must not exist yet; on disk when it returns. Makes the folder where there is none: in OpenTask's
+/// own registry.
+///
+/// # Errors
+/// As [`write_durable_new`].
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let folder = parent(path)?;
+    match disk::make_dir(folder, 0o755) {
+        Ok(()) => {
+            let root = parent(folder)?;
+            disk::sync_dir(root).map_err(Error::io("sync", root))?;
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Error::io("create", folder)(error)),
+    }
+    write_durable_new(path, bytes)
 }
 
 /// Renames the file to `<id>.rejected-<digest12>.json`, so that another can take its place. The new name.

@@ -13,18 +13,10 @@ use super::text::is_unsafe;
 /// the file would be, is refused when the text is parsed.
 #[must_use]
 pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String {
-    let mut text = String::from("---\nworkflowId: prompt\n");
-    // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "title: {}", quoted(&title(prompt)));
-    if !is_literal(prompt) {
-        // With `params` a prompt is a template, and a template can say any text.
-        text.push_str("params: {}\n");
-    }
-    text.push_str("nodes:\n  - id: task\n    title: Task\n    kind: session_turn\n    prompt: ");
-    let prompt = if is_literal(prompt) { prompt.to_owned() } else { literal(prompt) };
-    text.push_str(&scalar(&prompt, "      "));
+    let mut text = head("prompt", &title(prompt), prompt);
     text.push_str("    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n");
     text.push_str("    container:\n      runtime: builtin\n");
+    // Writing to a `String` cannot fail.
     if let Some(model) = model {
         let _ = writeln!(text, "      model: {}", quoted(model));
     }
@@ -42,14 +34,23 @@ pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String 
 /// [`one_node`], whatever `task` holds.
 #[must_use]
 pub fn one_session(task: &str, named: Option<&str>) -> String {
-    let mut text = String::from("---\nworkflowId: task\n");
-    // Writing to a `String` cannot fail.
-    let _ = writeln!(text, "title: {}", quoted(&named.map_or_else(|| title(task), title)));
-    text.push_str("nodes:\n  - id: task\n    title: Task\n    kind: session_turn\n    prompt: ");
-    text.push_str(&scalar(task, "      "));
+    let mut text = head("task", &named.map_or_else(|| title(task), title), task);
     text.push_str(
         "    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n---\n\nMade from a task.\n",
     );
+    text
+}
+
+/// The file up to the one node's prompt.
+fn head(id: &str, title: &str, prompt: &str) -> String {
+    let mut text = format!("---\nworkflowId: {id}\ntitle: {}\n", quoted(title));
+    if !is_literal(prompt) {
+        // With `params` a prompt is a template, and a template can say any text.
+        text.push_str("params: {}\n");
+    }
+    text.push_str("nodes:\n  - id: task\n    title: Task\n    kind: session_turn\n    prompt: ");
+    let prompt = if is_literal(prompt) { prompt.to_owned() } else { literal(prompt) };
+    text.push_str(&scalar(&prompt, "      "));
     text
 }
 

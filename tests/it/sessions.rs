@@ -61,8 +61,19 @@ fn a_run_is_made_from_a_file_from_text_and_from_a_task() {
     assert_eq!(
         keys,
         [
-            "runId", "workflowId", "title", "status", "sourceSessionKey", "sourceAgentId", "rootSessionKey",
-            "plannerSessionKey", "driverSessionKey", "updatedAt", "createdAt", "nodes", "lastEvent"
+            "runId",
+            "workflowId",
+            "title",
+            "status",
+            "sourceSessionKey",
+            "sourceAgentId",
+            "rootSessionKey",
+            "plannerSessionKey",
+            "driverSessionKey",
+            "updatedAt",
+            "createdAt",
+            "nodes",
+            "lastEvent"
         ],
         "OpenTask's order, and nothing that is null"
     );
@@ -101,7 +112,7 @@ fn each_kind_has_somebody_who_is_named() {
             "for node turn: `taskforge helper next r`",
             "for node child: `taskforge helper next r`",
             "for node pause: `taskforge control approve r pause`",
-            "a person: `taskforge approve approval-",
+            "a person: `taskforge approve ap-",
         ] {
             said.says(waited);
         }
@@ -153,7 +164,9 @@ fn a_ready_node_s_session_is_woken_once() {
     assert_eq!(asked(&scene).len(), 1);
     assert_eq!(scene.events("r", "openclaw.delivered").len(), 1);
     // What becomes ready later is another reason to wake it.
-    for control in [["control", "skip", "r", "turn"], ["control", "skip", "r", "child"], ["control", "approve", "r", "pause"]] {
+    for control in
+        [["control", "skip", "r", "turn"], ["control", "skip", "r", "child"], ["control", "approve", "r", "pause"]]
+    {
         scene.tf(&control).ok();
     }
     scene.approve("r");
@@ -210,7 +223,19 @@ fn events_and_results_are_noted_as_opentask_prints_them() {
     create(&scene, "r");
     let payload = "{\"a\": [1, 2.5, \"\\u2028\"]}";
     let line = scene
-        .tf(&["--json", "event", "append", "r", "note.made", "--node-id", "turn", "--message", " é ", "--payload-json", payload])
+        .tf(&[
+            "--json",
+            "event",
+            "append",
+            "r",
+            "note.made",
+            "--node-id",
+            "turn",
+            "--message",
+            " é ",
+            "--payload-json",
+            payload,
+        ])
         .ok()
         .json();
     let keys: Vec<&String> = line.as_object().unwrap().keys().collect();
@@ -223,7 +248,18 @@ fn events_and_results_are_noted_as_opentask_prints_them() {
     scene.tf(&["event", "append", "r", "note.made", "--node-id", "nobody"]).exits(3);
     scene.tf(&["event", "append", "r", "note.made", "--payload-json", "[1]"]).exits(2);
 
-    let call = ["--json", "node", "result", "r", "turn", "completed", "--summary", "done", "--artifacts-json", "[\"nodes/turn/report.md\"]"];
+    let call = [
+        "--json",
+        "node",
+        "result",
+        "r",
+        "turn",
+        "completed",
+        "--summary",
+        "done",
+        "--artifacts-json",
+        "[\"nodes/turn/report.md\"]",
+    ];
     let said = scene.tf(&[&call[..], &["--payload-json", "{\"rows\": 3}", "--session-key", "k"]].concat()).ok().json();
     assert_eq!(said["path"], "nodes/turn/result.json");
     assert_eq!(said["result"], scene.json("runs/r/nodes/turn/result.json"));
@@ -240,7 +276,16 @@ fn events_and_results_are_noted_as_opentask_prints_them() {
     scene.tf(&["node", "result", "r", "nobody", "completed"]).exits(3);
     scene.tf(&["node", "result", "r", "gate", "completed"]).exits(4).complains("takes a decision");
     let bound = scene
-        .tf(&["--json", "run", "bind", "r", "--root-session-key", "agent:main:other", "--delivery-context-json", "{\"to\": \"x\"}"])
+        .tf(&[
+            "--json",
+            "run",
+            "bind",
+            "r",
+            "--root-session-key",
+            "agent:main:other",
+            "--delivery-context-json",
+            "{\"to\": \"x\"}",
+        ])
         .ok()
         .json();
     assert_eq!(bound["driverSessionKey"], "agent:main:other");

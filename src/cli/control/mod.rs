@@ -59,7 +59,7 @@ pub(crate) struct OfNode {
 pub(crate) struct Message {
     run: RunId,
     /// What to say
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     message: String,
     /// To the session that does this node
     #[arg(long, value_name = "NODE")]

@@ -24,13 +24,13 @@ pub(crate) struct Create {
     #[arg(long, value_name = "WORKFLOW", group = "definition")]
     workflow_path: Option<String>,
     /// The text of a workflow
-    #[arg(long, value_name = "TEXT", group = "definition")]
+    #[arg(long, value_name = "TEXT", group = "definition", allow_hyphen_values = true)]
     workflow_markdown: Option<String>,
     /// A file with the text of a workflow
     #[arg(long, value_name = "FILE", group = "definition")]
     workflow_markdown_file: Option<PathBuf>,
     /// A task in words, for one session
-    #[arg(long, value_name = "TASK", group = "definition")]
+    #[arg(long, value_name = "TASK", group = "definition", allow_hyphen_values = true)]
     task_text: Option<String>,
     /// In place of the workflow's title
     #[arg(long)]
