@@ -68,7 +68,7 @@ impl Tick {
                     text.push_str(&format!("{}: {action}\n", done.run));
                 }
                 // Of one run a person asks; a list of all of them is what `inbox` is for.
-                for who in done.waits_for.iter().filter(|_| single) {
+                for who in done.unattended.iter().filter(|_| single) {
                     text.push_str(&format!("{}: waits for {}\n", done.run, plain(who)));
                 }
             }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::registry::Scan;
-use crate::run::adoption::{Adoption, Refused};
+use crate::run::adoption::Adoption;
 use crate::run::foreign::{self, SeenRun, Theirs};
 use crate::run::id::Digest;
 use crate::run::projection::{refs_json, state_json};
@@ -53,13 +53,8 @@ fn changes(
     // Not JSON at all is what a power cut leaves of a projection: it is written again.
     let Ok(state_value) = serde_json::from_slice::<Value>(state_bytes) else { return Ok(None) };
     let refs_value = refs_bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
-    let theirs = match SeenRun::read(&state_value, &refs_value) {
-        Ok(theirs) => theirs,
-        Err(why) => {
-            let refused = vec![Refused { what: "state.json".to_owned(), why }];
-            return Ok(Some(Adoption { refused, ..Adoption::default() }));
-        }
-    };
+    // Nor is what says nothing that any version of OpenTask would.
+    let Ok(theirs) = SeenRun::read(&state_value, &refs_value) else { return Ok(None) };
     // Our own projection may lag behind the journal, by as much as a crash left undone.
     let recorded = store.projected_seq().unwrap_or(0);
     let Some((base, skipped)) = base(store, &scan.records, recorded, &theirs)? else { return Ok(None) };

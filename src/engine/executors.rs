@@ -21,12 +21,22 @@ pub fn waits_for(state: &State, openclaw: bool) -> Vec<String> {
         let reason = &state.status_reason;
         who.push(format!("a person: the run is paused ({reason}); `taskforge control resume {run}`"));
     }
-    who.extend(state.pairs().filter_map(|(definition, node)| of_node(state, definition, node, openclaw)));
+    who.extend(unattended(state, openclaw));
     let failed = state.outgoing.iter().filter(|asked| !asked.delivered && !asked.is_open());
     who.extend(failed.map(|asked| {
         format!("a person: OpenClaw did not take `{}` ({}): {}", asked.request.kind(), asked.id, asked.problem)
     }));
     who
+}
+
+/// The part of [`waits_for`] that neither the inbox nor a notification tells anybody of: nodes that a session, a person's
+/// word or a file has to move. A tick says it, so that nothing hangs silently.
+#[must_use]
+pub fn unattended(state: &State, openclaw: bool) -> Vec<String> {
+    if state.status != RunStatus::Running {
+        return Vec::new();
+    }
+    state.pairs().filter_map(|(definition, node)| of_node(state, definition, node, openclaw)).collect()
 }
 
 fn of_node(state: &State, definition: &NodeDefinition, node: &Node, openclaw: bool) -> Option<String> {

@@ -34,6 +34,9 @@ pub struct Ticked {
     pub status: RunStatus,
     /// Who has to do something before the run goes on.
     pub waits_for: Vec<String>,
+    /// The part of it that nothing else tells anybody of.
+    #[serde(skip)]
+    pub unattended: Vec<String>,
 }
 
 /// Takes run `run` as far as it goes without waiting.
@@ -55,7 +58,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let (registry, run) = (store.registry(), store.run());
     let Some(_drive) = DriveLock::try_acquire(registry, run)? else {
         let status = store.load()?.status;
-        return Ok(Ticked { run: run.clone(), busy: true, actions: Vec::new(), status, waits_for: Vec::new() });
+        let (actions, waits_for, unattended) = (Vec::new(), Vec::new(), Vec::new());
+        return Ok(Ticked { run: run.clone(), busy: true, actions, status, waits_for, unattended });
     };
     store.project(TICK)?;
     let mut done = Vec::new();
@@ -85,8 +89,10 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         }
     }
     copy_running_logs(store, docker, &state, &ran_before);
-    let waits_for = executors::waits_for(&state, registry.config()?.openclaw.cli.is_some());
-    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for })
+    let openclaw = registry.config()?.openclaw.cli.is_some();
+    let waits_for = executors::waits_for(&state, openclaw);
+    let unattended = executors::unattended(&state, openclaw);
+    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for, unattended })
 }
 
 /// The containers of attempts that run, as far as is journaled.

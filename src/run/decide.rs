@@ -355,10 +355,11 @@ fn control_events(state: &State, id: Option<&str>, control: &Control) -> Result<
         Control::Approve { node } => {
             alive(state)?;
             let (definition, found) = find(state, node)?;
+            if !matches!(definition.kind, NodeKind::Approval | NodeKind::Wait) {
+                return Err(Refusal::NothingToApprove(node.clone()));
+            }
             session::may_move(state, definition)?;
-            let waits = matches!(definition.kind, NodeKind::Approval | NodeKind::Wait)
-                && matches!(found.status, NodeStatus::Waiting | NodeStatus::Ready);
-            if !waits {
+            if !matches!(found.status, NodeStatus::Waiting | NodeStatus::Ready) {
                 let status = found.status.as_str();
                 return Err(Refusal::NodeIs { node: node.clone(), status, wanted: "approved" });
             }

@@ -40,6 +40,8 @@ pub enum Refusal {
     NoCronJob,
     #[error("nothing was asked of OpenClaw under {0}")]
     NotAsked(String),
+    #[error("node {0} is neither an approval nor a wait; what an agent asks for takes a decision: `taskforge approve`")]
+    NothingToApprove(NodeId),
     #[error("attempt {attempt} of node {node} is not the live one")]
     NotLive { node: NodeId, attempt: u32 },
     #[error("request {id} is {status}: it was decided once, and is not decided again")]

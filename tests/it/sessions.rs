@@ -112,10 +112,10 @@ fn each_kind_has_somebody_who_is_named() {
             "for node turn: `taskforge helper next r`",
             "for node child: `taskforge helper next r`",
             "for node pause: `taskforge control approve r pause`",
-            "a person: `taskforge approve ap-",
         ] {
             said.says(waited);
         }
+        scene.tf(&["run", "show", "r"]).ok().says("a person: `taskforge approve ap-");
         // And again, when there is nothing new to be done.
         scene.tf(&["tick", "r"]).ok().says("for node turn");
         let shown = scene.show("r");
