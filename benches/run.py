@@ -90,6 +90,30 @@ def spawned(arguments):
     return taken
 
 
+def spawned_at_once(commands, rounds):
+    """Milliseconds until each of `commands` has run `rounds` times, all of them at once, each its next when it ends."""
+    commands = [[str(argument) for argument in command] for command in commands]
+    quiet = [(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)]
+    left = {index: rounds for index in range(len(commands))}
+    running = {}
+
+    def begin(index):
+        left[index] -= 1
+        running[os.posix_spawn(commands[index][0], commands[index], os.environ, file_actions=quiet)] = index
+
+    start = time.perf_counter_ns()
+    for index in range(len(commands)):
+        begin(index)
+    while running:
+        child, status = os.waitpid(-1, 0)
+        index = running.pop(child)
+        if status != 0:
+            raise SystemExit("`%s` ended with status %d" % (" ".join(commands[index]), os.waitstatus_to_exitcode(status)))
+        if left[index]:
+            begin(index)
+    return (time.perf_counter_ns() - start) / 1e6
+
+
 def silent(*arguments):
     subprocess.run([str(argument) for argument in arguments], check=True, stdout=subprocess.DEVNULL)
 
@@ -220,7 +244,12 @@ class Dispatch:
         return taken
 
 
-BENCHES = {"version": Version, "commit": Commit, "dispatch": Dispatch}
+def benches():
+    # Measured with what stands above: when this file is the program, it is known by this name there.
+    sys.modules.setdefault("run", sys.modules[__name__])
+    import helper  # noqa: E402
+
+    return {"version": Version, "commit": Commit, "dispatch": Dispatch, **helper.BENCHES}
 
 
 def measure(bench, pairs, order):
@@ -270,7 +299,7 @@ def table(chosen, pairs):
     lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
     for name in chosen:
-        bench = BENCHES[name]()
+        bench = benches()[name]()
         print("measuring %s ..." % name, file=sys.stderr)
         lines.append(row(bench, *measure(bench, pairs or bench.pairs, order)))
     megabytes = BINARY.stat().st_size / 1e6
@@ -289,13 +318,13 @@ def write(path, text):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     arguments.add_argument("--pairs", type=int, help="instead of each measurement's own number")
-    arguments.add_argument("--only", action="append", choices=list(BENCHES))
+    arguments.add_argument("--only", action="append", choices=list(benches()))
     arguments.add_argument("--skip-build", action="store_true")
     arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
     given = arguments.parse_args()
     if not given.skip_build:
         build()
-    text = table(given.only or list(BENCHES), given.pairs)
+    text = table(given.only or list(benches()), given.pairs)
     print(text)
     if given.write:
         write(given.write, text)
