@@ -122,7 +122,12 @@ impl<'a> Store<'a> {
         let scan = Journal::read(&journal, &self.run)?;
         let state = match self.fold_any(&scan.records)? {
             Some(mut state) => {
-                if let Look::Changed(adoption) = adopt::look(self, &state, &scan)? {
+                let changed = adopt::look(self, &state, &scan)?;
+                // Behind a journal that has grown meanwhile stand projections of ours that it does not explain yet.
+                let grew = std::fs::metadata(&journal).map(|meta| meta.len()).ok() != Some(scan.length);
+                if let Look::Changed(adoption) = changed
+                    && !grew
+                {
                     // As the next command will take it over; until then the journal does not say so.
                     let event = Event::RegistryAdopted(Box::new(adoption));
                     state.apply(&event, Utc::now()).map_err(|source| self.unfit(source))?;
