@@ -15,6 +15,7 @@ mod event;
 mod failure_from;
 mod follow;
 mod gate;
+mod helper;
 mod image;
 mod inbox;
 mod init;
@@ -46,6 +47,9 @@ pub fn main() -> ExitCode {
         let _ = writeln!(std::io::stdout(), concat!("taskforge ", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
+    if let Some(arguments) = of_helper() {
+        return helper::main(arguments, None);
+    }
     let root = match Root::try_parse() {
         Ok(root) => root,
         Err(error) => {
@@ -72,6 +76,12 @@ pub fn main() -> ExitCode {
 /// Whether `--json` stands among arguments that could not be read as a whole.
 fn asks_for_json() -> bool {
     std::env::args_os().skip(1).take_while(|argument| argument != "--").any(|argument| argument == "--json")
+}
+
+/// What stands behind `helper`, which reads its arguments itself.
+fn of_helper() -> Option<Vec<std::ffi::OsString>> {
+    let mut arguments = std::env::args_os().skip(1);
+    arguments.next().is_some_and(|first| first == "helper").then(|| arguments.collect())
 }
 
 /// The most frequent question of scripts, answered before all commands are described to the parser of arguments.

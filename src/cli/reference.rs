@@ -56,6 +56,12 @@ fn section(command: &mut Command, text: &mut String) {
     let help = command.render_long_help().to_string();
     let help: Vec<&str> = help.trim_end().lines().map(str::trim_end).collect();
     let _ = write!(text, "\n## `{name}`\n\n```text\n{}\n```\n", help.join("\n"));
+    // Its verbs are not clap's.
+    if command.get_name() == "helper" {
+        for (name, help) in super::helper::reference() {
+            let _ = write!(text, "\n### `{name}`\n\n```text\n{}\n```\n", help.trim_end());
+        }
+    }
     let shown = command.get_subcommands_mut().filter(|sub| !sub.is_hide_set() && sub.get_name() != "help");
     for sub in shown {
         section(sub, text);

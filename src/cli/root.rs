@@ -10,8 +10,8 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, completions, container, control, deny, doctor, event, failure_from, gate, image, inbox,
-    init, kill, llm, node, reference, run, tick, unlock, workflow,
+    agent, approve, audit, completions, container, control, deny, doctor, event, failure_from, gate, helper, image,
+    inbox, init, kill, llm, node, reference, run, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -56,6 +56,7 @@ enum Command {
     #[command(subcommand)]
     Llm(llm::Llm),
     Doctor(doctor::Doctor),
+    Helper(helper::Helper),
     Completions(completions::Completions),
     #[command(hide = true)]
     Reference(reference::Reference),
@@ -106,6 +107,7 @@ impl Root {
             Command::Container(command) => command.run(&context),
             Command::Llm(command) => command.run(&context),
             Command::Doctor(command) => command.run(&context),
+            Command::Helper(command) => Ok(command.run(context.registry.as_deref())),
             Command::Completions(command) => command.run(&context),
             Command::Reference(command) => command.run(&context),
             Command::Gate(command) => command.run(),

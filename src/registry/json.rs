@@ -24,21 +24,33 @@ pub fn to_opentask_json(value: &Value) -> String {
     text
 }
 
+/// [`to_opentask_json`] as OpenTask's helper prints it: letters beyond ASCII stand for themselves.
+#[must_use]
+pub fn to_printed_json(value: &Value) -> String {
+    let mut text = write_as(value, Python { pretty: true, ascii: false, depth: 0, filled: false }).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
 fn write<T: Serialize + ?Sized>(value: &T, pretty: bool) -> serde_json::Result<String> {
+    write_as(value, Python { pretty, ascii: true, depth: 0, filled: false })
+}
+
+fn write_as<T: Serialize + ?Sized>(value: &T, style: Python) -> serde_json::Result<String> {
     let mut bytes = Vec::with_capacity(256);
-    let style = Ascii { pretty, depth: 0, filled: false };
     value.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, style))?;
-    // The formatter writes ASCII only.
+    // The formatter writes whole characters only.
     String::from_utf8(bytes).map_err(serde::ser::Error::custom)
 }
 
-struct Ascii {
+struct Python {
     pretty: bool,
+    ascii: bool,
     depth: usize,
     filled: bool,
 }
 
-impl Ascii {
+impl Python {
     fn open<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
         self.depth += 1;
         self.filled = false;
@@ -72,7 +84,7 @@ impl Ascii {
     }
 }
 
-impl Formatter for Ascii {
+impl Formatter for Python {
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.open(writer, b"[")
     }
@@ -112,6 +124,9 @@ impl Formatter for Ascii {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if !self.ascii {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut plain = 0;
         for (index, character) in fragment.char_indices() {
             if matches!(character, ' '..='~') {

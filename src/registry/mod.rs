@@ -36,7 +36,7 @@ pub use self::error::{Error, Result};
 pub use self::init::InitOptions;
 pub use self::journal::Journal;
 pub use self::journal::scan::{Head, Scan};
-pub use self::json::{to_json_line, to_opentask_json};
+pub use self::json::{to_json_line, to_opentask_json, to_printed_json};
 pub use self::layout::{Layout, RunLayout};
 pub use self::lock::{DriveLock, ImageLock, KillLock, RunLock, StartPermit};
 

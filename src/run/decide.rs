@@ -431,17 +431,7 @@ fn retry(state: &State, id: &NodeId) -> Result<Vec<Event>, Refusal> {
         events.push(Event::RunReopened {});
     }
     events.push(Event::NodeReady { node: id.clone(), why: ReadyReason::Operator, not_before: None });
-    let mut again = vec![id.clone()];
-    // The workflow has no cycles, so that each pass finds dependents one level further down.
-    loop {
-        let next = state.pairs().find(|(definition, node)| {
-            let by_need = matches!(&node.skipped, Some(SkipReason::NeedFailed(need)) if again.contains(need));
-            node.status == NodeStatus::Skipped && by_need && !again.contains(&definition.id)
-        });
-        let Some((definition, _)) = next else { break };
-        events.push(Event::NodeReset { node: definition.id.clone() });
-        again.push(definition.id.clone());
-    }
+    events.extend(session::reset_dependents(state, id));
     Ok(events)
 }
 

@@ -2,11 +2,13 @@
 //! arguments, events and actions are results.
 
 pub mod adoption;
+pub mod agenda;
 pub mod apply;
 pub mod canonical;
 pub mod capability;
 pub mod command;
 mod consequence;
+pub mod consistency;
 pub mod decide;
 pub mod definition;
 pub mod event;

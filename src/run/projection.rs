@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::definition::{NodeDefinition, OutputsMode};
+use super::event::FailureCode;
 use super::state::{Node, State};
 use super::status::NodeKind;
 use super::time::isoformat;
@@ -35,8 +36,9 @@ pub fn state_json(state: &State) -> Value {
 }
 
 fn node_json(state: &State, definition: &NodeDefinition, node: &Node) -> Value {
-    // A list, as OpenTask's readers ask for.
-    let failure = node.failure.iter().map(|(_, detail)| detail).filter(|detail| !detail.is_empty());
+    // A list, as OpenTask's readers ask for. What a session says of its failure stands in the event, as with their helper.
+    let ours = node.failure.iter().filter(|(code, _)| *code != FailureCode::Session);
+    let failure = ours.map(|(_, detail)| detail).filter(|detail| !detail.is_empty());
     let notes: Vec<&String> = node.notes.iter().chain(failure).collect();
     json!({
         "id": definition.id,

@@ -43,7 +43,27 @@ pub(crate) fn transition(state: &State, id: &NodeId, to: NodeStatus, detail: Str
         NodeStatus::Failed => Event::NodeFailed { node: node_id, code: FailureCode::Session, detail },
         NodeStatus::Skipped => Event::NodeSkipped { node: node_id, why: SkipReason::Session },
     });
+    if to == NodeStatus::Ready {
+        events.extend(reset_dependents(state, id));
+    }
     Ok(events)
+}
+
+/// The nodes that were skipped since `id` failed wait for their needs once more, now that it is tried again.
+pub(crate) fn reset_dependents(state: &State, id: &NodeId) -> Vec<Event> {
+    let mut events = Vec::new();
+    let mut again = vec![id.clone()];
+    // The workflow has no cycles, so that each pass finds dependents one level further down.
+    loop {
+        let next = state.pairs().find(|(definition, node)| {
+            let by_need = matches!(&node.skipped, Some(SkipReason::NeedFailed(need)) if again.contains(need));
+            node.status == NodeStatus::Skipped && by_need && !again.contains(&definition.id)
+        });
+        let Some((definition, _)) = next else { break };
+        events.push(Event::NodeReset { node: definition.id.clone() });
+        again.push(definition.id.clone());
+    }
+    events
 }
 
 /// The approval that a step would pass by: OpenTask lets a node begin, or be skipped, before its needs are met. In a

@@ -19,6 +19,7 @@ pub mod graph;
 mod list;
 mod needs;
 mod node;
+pub mod opentask;
 mod outputs;
 mod params;
 mod path;

@@ -4,10 +4,12 @@
 mod append;
 mod create;
 mod scaffold;
+mod validate;
 
 pub use append::append_event;
 pub use create::{Create, Source, create};
 pub use scaffold::{Scaffold, scaffold};
+pub use validate::{Seen, Validation, validate};
 
 use serde_json::{Map, Value};
 

@@ -1,0 +1,49 @@
+//! `taskforge helper bind`.
+
+use serde_json::json;
+
+use crate::engine::session::{self, BindKind, Wording};
+use crate::engine::{self, Store};
+use crate::registry::Registry;
+use crate::run::id::NodeId;
+use crate::run::projection::refs_json;
+use crate::run::refusal::Refusal;
+
+use super::answer::{Answer, event};
+use super::argv::Call;
+use super::sentence::Sentence;
+use super::{run_id, value};
+
+pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> {
+    let run = run_id(call)?;
+    Store::open(registry, &run)?;
+    let payload = value::object("--payload-json", call.get("--payload-json"))?;
+    let name = call.positional("kind");
+    let kind = match name {
+        "cron" => BindKind::Cron,
+        "node-session" => BindKind::NodeSession,
+        "child-session" => BindKind::ChildSession,
+        "node-run" => BindKind::NodeRun,
+        _ => BindKind::DriverRun,
+    };
+    let of_node = matches!(kind, BindKind::NodeSession | BindKind::ChildSession | BindKind::NodeRun);
+    let node = call.some("--node-id");
+    if of_node && node.is_none() {
+        return Err(Sentence::new(format!("--node-id is required for bind kind {name}")));
+    }
+    // The helper binds a driver run to nothing, and journals `None`.
+    let Some(bound) = call.some("--value") else {
+        return Err(Sentence::new(format!("--value is required for bind kind {name}")));
+    };
+    let node = match node {
+        Some(node) if kind != BindKind::DriverRun => Some(NodeId::parse(node)?),
+        _ => None,
+    };
+    let wording = Wording { message: call.some("--message").map(str::to_owned), payload };
+    let told = session::bind(registry, &run, kind, node, bound.to_owned(), wording)?;
+    let Some(record) = told.events.first() else {
+        let refusal = Refusal::RunFinished(told.state.status.as_str());
+        return Err(engine::Error::Refused { run, refusal }.into());
+    };
+    Ok(json!({"ok": true, "event": event(record), "refs": refs_json(&told.state)}).into())
+}
