@@ -101,7 +101,7 @@ fn at_once(work: impl Fn(usize) + Sync, watch: impl Fn() + Sync) {
 /// One call of any kind on `run`; what it was told is in the journal if it exited 0, said by the unique `word`.
 fn any_call(scene: &Scene, run: &str, dice: &mut Dice, word: &str, nodes: usize) -> Option<Told> {
     let node = format!("n{}", dice.roll(nodes));
-    let (arguments, told): (Vec<&str>, Option<Told>) = match dice.roll(12) {
+    let (arguments, told): (Vec<&str>, Option<Told>) = match dice.roll(16) {
         0..=3 => {
             let to = dice.pick(&["ready", "running", "waiting", "completed", "failed", "skipped"]);
             (vec!["helper", "transition-node", run, &node, to, "--message", word], Some(Told::Once(word.to_owned())))
@@ -118,6 +118,16 @@ fn any_call(scene: &Scene, run: &str, dice: &mut Dice, word: &str, nodes: usize)
         8 => (vec!["node", "result", run, &node, "completed", "--summary", word], Some(Told::Summary(word.to_owned()))),
         9 => (vec!["event", "append", run, "note.made", "--message", word], Some(Told::Once(word.to_owned()))),
         10 => {
+            let said = vec!["helper", "result", run, &node, "--status", "completed", "--summary", word];
+            (said, Some(Told::Summary(word.to_owned())))
+        }
+        11 => {
+            let added = vec!["helper", "add-node", run, "--id", word, "--title", word, "--kind", "session_turn"];
+            ([&added[..], &["--needs", &node, "--prompt", "work"]].concat(), Some(Told::Added(word.to_owned())))
+        }
+        12 => (vec!["helper", "rewire", run, &node, "--needs", "n0"], None),
+        13 => (vec!["helper", dice.pick(&["validate", "next", "status"]), run], None),
+        14 => {
             let action = dice.pick(&["pause", "resume"]);
             (vec!["control", action, run], None)
         }
@@ -129,7 +139,9 @@ fn any_call(scene: &Scene, run: &str, dice: &mut Dice, word: &str, nodes: usize)
     // Refusals are answers: an illegal step (1), a rejected control (7). A crash, a lock that was never free, a journal
     // that does not add up are none.
     assert!(matches!(code, Some(0 | 1 | 7)), "{arguments:?}: {code:?} {stderr}");
-    assert!(code != Some(1) || stderr.contains("illegal transition"), "{arguments:?}: {stderr}");
+    let expected = ["illegal transition", "would close a cycle", "cannot be given other needs", "nothing more happens"];
+    let refused = expected.iter().any(|refusal| stderr.contains(refusal));
+    assert!(code != Some(1) || refused, "{arguments:?}: {stderr}{}", String::from_utf8_lossy(&output.stdout));
     let noop = code == Some(0) && arguments[1] == "transition-node" && printed(&output)["noop"] == json!(true);
     told.filter(|_| code == Some(0) && !noop)
 }
@@ -140,6 +152,8 @@ enum Told {
     Once(String),
     /// A result with this summary, once.
     Summary(String),
+    /// A node of this id, once.
+    Added(String),
 }
 
 /// Everything that was promised is in the journal, and nothing is there twice.
@@ -152,11 +166,14 @@ fn check(scene: &Scene, run: &str, told: &[Told]) {
         *summaries.entry(line["data"]["report"]["summary"].as_str().unwrap_or_default()).or_default() += 1;
     }
     for told in told {
+        let added =
+            |word: &str| journal.iter().filter(|line| line["event"] == "node.added" && line["nodeId"] == word).count();
         let (found, word) = match told {
-            Told::Once(word) => (messages.get(word.as_str()), word),
-            Told::Summary(word) => (summaries.get(word.as_str()), word),
+            Told::Once(word) => (messages.get(word.as_str()).copied(), word),
+            Told::Summary(word) => (summaries.get(word.as_str()).copied(), word),
+            Told::Added(word) => (Some(added(word)), word),
         };
-        assert_eq!(found, Some(&1), "{word} in run {run}");
+        assert_eq!(found, Some(1), "{word} in run {run}");
     }
     scene.tf(&["audit", "verify", run]).ok().says("sound");
     // The projections are those of the journal: a further commit finds nothing of another program in them.
@@ -169,9 +186,9 @@ fn check(scene: &Scene, run: &str, told: &[Told]) {
 fn look(scene: &Scene, run: &str, nodes: usize) {
     let shown = taskforge(scene, &["run", "show", run, "--json"]);
     assert!(shown.status.success(), "{}", String::from_utf8_lossy(&shown.stderr));
-    assert_eq!(printed(&shown)["nodes"].as_array().unwrap().len(), nodes);
+    assert!(printed(&shown)["nodes"].as_array().unwrap().len() >= nodes);
     let state = scene.json(&format!("runs/{run}/state.json"));
-    assert_eq!(state["nodes"].as_array().unwrap().len(), nodes);
+    assert!(state["nodes"].as_array().unwrap().len() >= nodes);
     let refs = scene.json(&format!("runs/{run}/refs.json"));
     assert_eq!(refs["runId"], run);
 }
