@@ -154,7 +154,9 @@ impl Drop for StagedRun<'_> {
 
 /// Syncs every file and folder below and including `folder`, children first, and leaves out the file `synced`.
 fn sync_tree(folder: &Path, synced: Option<&Path>) -> Result<()> {
+    let mut empty = true;
     for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
+        empty = false;
         let entry = entry.map_err(Error::io("list", folder))?;
         let path = entry.path();
         let kind = entry.file_type().map_err(Error::io("look at", &path))?;
@@ -162,10 +164,13 @@ fn sync_tree(folder: &Path, synced: Option<&Path>) -> Result<()> {
             sync_tree(&path, synced)?;
         } else if synced != Some(&path) {
             let file = disk::open_read(&path).map_err(Error::io("open", &path))?;
-            disk::sync(&file, &path).map_err(Error::io("sync", &path))?;
+            // Of an empty file there is nothing but its name, which its folder keeps; so with an empty folder.
+            if file.metadata().map_err(Error::io("look at", &path))?.len() > 0 {
+                disk::sync(&file, &path).map_err(Error::io("sync", &path))?;
+            }
         }
     }
-    disk::sync_dir(folder).map_err(Error::io("sync", folder))
+    if empty { Ok(()) } else { disk::sync_dir(folder).map_err(Error::io("sync", folder)) }
 }
 
 /// Removes what crashed builders left: folders with a name of ours, old, and locked by nobody.

@@ -101,6 +101,12 @@ pub(crate) fn append(mut file: &File, path: &Path, bytes: &[u8]) -> io::Result<u
 /// Adds `line`, which ends in a newline, to an existing file of lines and syncs it. Behind half a line, which a crash or
 /// a full disk left, it starts on a line of its own.
 pub(crate) fn append_line(path: &Path, line: &[u8]) -> io::Result<()> {
+    let file = append_line_unsynced(path, line)?;
+    sync(&file, path)
+}
+
+/// [`append_line`] for a caller who syncs the file later.
+pub(crate) fn append_line_unsynced(path: &Path, line: &[u8]) -> io::Result<File> {
     let file = open_log(path)?;
     let length = file.metadata()?.len();
     let torn = length > 0 && read_range(&file, length - 1, length)? != b"\n";
@@ -114,7 +120,7 @@ pub(crate) fn append_line(path: &Path, line: &[u8]) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     }
-    sync(&file, path)
+    Ok(file)
 }
 
 /// Writes all of `bytes` at `offset`, over what stands there.

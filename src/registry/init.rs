@@ -1,11 +1,12 @@
 //! `taskforge init`: a new registry. Never touches one that exists.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::error::{Error, Result};
-use super::project::{write_durable, write_durable_new};
-use super::{Registry, make_folder};
+use super::project::{write_durable_new, write_synced};
+use super::{Registry, disk, make_folder};
 
 /// What a new registry is made with.
 #[derive(Debug, Clone, Default)]
@@ -60,6 +61,12 @@ impl Registry {
         for (name, text) in &options.workflows {
             write_starter(&layout.workflows().join(name), text)?;
         }
+        let folders: BTreeSet<&Path> =
+            options.workflows.iter().filter_map(|(name, _)| Path::new(name).parent()).collect();
+        for folder in folders {
+            let folder = layout.workflows().join(folder);
+            disk::sync_dir(&folder).map_err(Error::io("sync", &folder))?;
+        }
         write_starter(&root.join(".gitignore"), GITIGNORE)?;
         write_starter(&root.join(".gitattributes"), GITATTRIBUTES)?;
         // Last, with a sync of the folder: a registry is one when this file stands, and two `init` at once make one.
@@ -81,7 +88,8 @@ fn write_starter(path: &Path, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
     }
-    write_durable(path, text.as_bytes())
+    // Its folder is synced once, when all of them stand in it.
+    write_synced(path, text.as_bytes())
 }
 
 fn config_text(given: Option<&str>) -> String {

@@ -64,11 +64,17 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
 /// Those of the file system. After an error the old or the new version stands, whole.
 pub fn write_durable(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = parent(path)?;
+    write_synced(path, bytes)?;
+    disk::sync_dir(folder).map_err(Error::io("sync", folder))
+}
+
+/// [`write_durable`] but for the folder: the name is on disk when that is synced.
+pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     let staged = Staged::write(path, bytes, 0o644)?;
     disk::sync(&staged.file, &staged.path).map_err(Error::io("sync", path))?;
     disk::rename(&staged.path, path).map_err(Error::io("replace", path))?;
     staged.keep();
-    disk::sync_dir(folder).map_err(Error::io("sync", folder))
+    Ok(())
 }
 
 /// [`write_durable`] with exactly this mode, whatever the umask is.

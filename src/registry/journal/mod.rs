@@ -64,16 +64,16 @@ use crate::run::id::RunId;
 use crate::run::record::{Draft, Record};
 use crate::run::time::{isoformat, parse_time};
 
-/// Appends whole lines of another program's form, without any of our keys, to the journal of the locked run; on disk when
-/// it returns. The next line of ours covers them.
+/// Appends whole lines of another program's form, without any of our keys, to the journal of the locked run. The next commit
+/// covers them, and syncs them before it does.
 ///
 /// # Errors
 /// [`Error::RunNotFound`], and those of the file system.
 pub fn append_foreign(lock: &RunLock, lines: &[u8]) -> Result<()> {
     let path = lock.journal_path();
-    match disk::append_line(&path, lines) {
+    match disk::append_line_unsynced(&path, lines) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::RunNotFound { run: lock.run().clone() }),
-        other => other.map_err(Error::io("append to", &path)),
+        other => other.map(drop).map_err(Error::io("append to", &path)),
     }
 }
 

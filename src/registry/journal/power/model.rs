@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Component, Path};
 
-use crate::registry::faults::Call;
+use super::Call;
 
 const SECTOR: usize = 512;
 
@@ -28,7 +28,7 @@ enum Pending {
 
 /// A file system in memory: what programs see, what is on disk, and what is on its way.
 #[derive(Clone, Default)]
-pub(super) struct Disk {
+pub struct Disk {
     files: BTreeMap<Id, File>,
     seen: BTreeMap<Id, BTreeMap<String, Id>>,
     durable: BTreeMap<Id, BTreeMap<String, Id>>,
@@ -36,7 +36,7 @@ pub(super) struct Disk {
     next: Id,
 }
 
-pub(super) const ROOT: Id = 0;
+pub const ROOT: Id = 0;
 
 impl Disk {
     /// Everything below `root`, on disk.
@@ -189,6 +189,35 @@ impl Disk {
             }
         }
         choices.into_iter().map(|choice| self.outcome(&choice)).collect()
+    }
+
+    /// What a path stands for now: a file or a folder.
+    #[allow(dead_code)] // asked by the trials of whole commands
+    pub fn id_of(&self, path: &Path) -> Id {
+        self.find(path)
+    }
+
+    /// The disk that a power cut leaves when everything lands but what belongs to this file or folder.
+    #[allow(dead_code)] // as above
+    pub fn losing(&self, id: Id) -> Self {
+        let lands = |pending: &Pending| match pending {
+            Pending::Bytes { file, .. } => *file != id,
+            Pending::Link { folder, .. } | Pending::Unlink { folder, .. } => *folder != id,
+            Pending::Move { to, .. } => to.0 != id,
+        };
+        self.outcome(&self.pending.iter().map(lands).collect::<Vec<_>>())
+    }
+
+    /// The disk on which everything lands but the first thing pending of this file or folder.
+    #[allow(dead_code)] // as above
+    pub fn losing_first(&self, id: Id) -> Self {
+        let is_of = |pending: &Pending| match pending {
+            Pending::Bytes { file, .. } => *file == id,
+            Pending::Link { folder, .. } | Pending::Unlink { folder, .. } => *folder == id,
+            Pending::Move { to, .. } => to.0 == id,
+        };
+        let first = self.pending.iter().position(is_of);
+        self.outcome(&(0..self.pending.len()).map(|index| Some(index) != first).collect::<Vec<_>>())
     }
 
     fn outcome(&self, choice: &[bool]) -> Self {

@@ -1,0 +1,139 @@
+//! Every command that changes a registry, one entry each: what is there before it, and how it is called.
+
+use serde_json::Value;
+
+use super::world::{WORKFLOW, World};
+
+/// A command under trial.
+pub struct Case {
+    pub name: &'static str,
+    /// Makes the registry that the command finds.
+    pub before: fn(&World),
+    pub call: fn(&World) -> Vec<String>,
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+const SCAFFOLD: [&str; 8] = [
+    "helper",
+    "scaffold",
+    "--workflow-path",
+    "workflows/w.task.md",
+    "--run-id",
+    "r",
+    "--source-session-key",
+    "agent:main:main",
+];
+
+fn nothing(_: &World) {}
+
+fn registry(world: &World) {
+    world.ok(&["init", "."]);
+    world.write("workflows/w.task.md", WORKFLOW.as_bytes());
+}
+
+/// As OpenTask has it: no settings, no folders of ours.
+fn bare(world: &World) {
+    world.write("workflows/w.task.md", WORKFLOW.as_bytes());
+    world.write("runs/.keep", b"");
+}
+
+fn run(world: &World) {
+    registry(world);
+    world.ok(&SCAFFOLD);
+}
+
+fn running(world: &World) {
+    run(world);
+    world.ok(&["helper", "transition-node", "r", "a", "running"]);
+}
+
+fn approval(world: &World) {
+    running(world);
+    world.ok(&["helper", "transition-node", "r", "a", "completed"]);
+}
+
+/// Intents that nobody has applied yet, a wrong one among them.
+fn intents(world: &World) {
+    run(world);
+    let line = |id: &str, action: &str, node: &str| {
+        format!(
+            "{{\"id\": \"{id}\", \"action\": \"{action}\", \"runId\": \"r\", \"timestamp\": \"\", \"nodeId\": \"{node}\", \"patch\": {{}}}}\n"
+        )
+    };
+    let lines = [line("1", "skip", "pause"), line("2", "skip", "nobody"), line("3", "skip", "a")];
+    world.write("runs/r/control.jsonl", lines.concat().as_bytes());
+}
+
+/// Half a line of ours behind the journal, as a crash leaves it.
+fn torn(world: &World) {
+    running(world);
+    let mut journal = world.read("runs/r/events.jsonl").unwrap();
+    let last = journal.split_inclusive(|byte| *byte == b'\n').next_back().unwrap().to_vec();
+    journal.extend_from_slice(&last[..last.len() / 2]);
+    world.write("runs/r/events.jsonl", &journal);
+}
+
+/// Another program has written an event and the state that goes with it, without our lock.
+fn foreign(world: &World) {
+    running(world);
+    let state = String::from_utf8(world.read("runs/r/state.json").unwrap()).unwrap();
+    world.write(
+        "runs/r/state.json",
+        state.replacen("\"running\",\n      \"sessionKey\"", "\"completed\",\n      \"sessionKey\"", 1).as_bytes(),
+    );
+    let mut journal = world.read("runs/r/events.jsonl").unwrap();
+    journal.extend_from_slice(b"{\"event\": \"node.completed\", \"timestamp\": \"2026-11-20T11:46:18+00:00\", \"runId\": \"r\", \"payload\": {}, \"nodeId\": \"a\"}\n");
+    world.write("runs/r/events.jsonl", &journal);
+}
+
+fn decision(world: &World, verb: &str) -> Vec<String> {
+    let inbox: Value = serde_json::from_str(&world.ok(&["inbox", "--json"])).unwrap();
+    let id = inbox["waiting"][0]["id"].as_str().unwrap().to_owned();
+    let digest = inbox["waiting"][0]["digest"].as_str().unwrap().to_owned();
+    match verb {
+        "approve" => vec![verb.to_owned(), id, "--digest".to_owned(), digest],
+        _ => vec![verb.to_owned(), id, "-m".to_owned(), "no".to_owned(), "--digest".to_owned(), digest],
+    }
+}
+
+macro_rules! case {
+    ($name:literal, $before:ident, [$($word:literal),+]) => {
+        Case { name: $name, before: $before, call: |_| words(&[$($word),+]) }
+    };
+}
+
+pub const CASES: &[Case] = &[
+    case!("init", nothing, ["init", "."]),
+    Case { name: "helper scaffold", before: registry, call: |_| words(&SCAFFOLD) },
+    Case { name: "helper scaffold, bare", before: bare, call: |_| words(&SCAFFOLD) },
+    case!("run create", registry, ["run", "create", "--workflow-path", "w", "--run-id", "r"]),
+    case!("run start", registry, ["run", "start", "w", "--run-id", "r", "--detach"]),
+    case!("helper transition-node", run, ["helper", "transition-node", "r", "a", "running"]),
+    case!("helper transition-node, with what follows", running, ["helper", "transition-node", "r", "a", "completed"]),
+    case!("helper bind", run, ["helper", "bind", "r", "node-session", "--node-id", "a", "--value", "k"]),
+    case!("helper progress", run, ["helper", "progress", "r", "half"]),
+    case!("helper result", run, ["helper", "result", "r", "a", "--status", "completed", "--summary", "done"]),
+    case!(
+        "helper add-node",
+        run,
+        [
+            "helper", "add-node", "r", "--id", "c", "--title", "C", "--kind", "subagent", "--prompt", "do c",
+            "--needs", "a"
+        ]
+    ),
+    case!("helper rewire", run, ["helper", "rewire", "r", "b", "--needs", ""]),
+    case!("run bind", run, ["run", "bind", "r", "--root-session-key", "agent:main:other"]),
+    case!("node result", run, ["node", "result", "r", "a", "completed"]),
+    case!("event append", run, ["event", "append", "r", "note.made", "--message", "hi"]),
+    case!("control pause", run, ["control", "pause", "r"]),
+    case!("control skip", run, ["control", "skip", "r", "pause"]),
+    case!("control cancel", run, ["control", "cancel", "r"]),
+    case!("tick, with intents", intents, ["tick", "r"]),
+    case!("a commit behind a torn tail", torn, ["helper", "progress", "r", "half"]),
+    case!("a commit behind another program's", foreign, ["helper", "progress", "r", "half"]),
+    Case { name: "approve", before: approval, call: |world| decision(world, "approve") },
+    Case { name: "deny", before: approval, call: |world| decision(world, "deny") },
+];
