@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 pub(super) const WIDEST: usize = 5;
 
 /// A node's box and the room around it, in pixels.
-pub(super) const WIDTH: f64 = 196.0;
+pub(super) const WIDTH: f64 = 204.0;
 pub(super) const HEIGHT: f64 = 76.0;
 const GAP: f64 = 24.0;
 const ROW: f64 = HEIGHT + 44.0;

@@ -21,6 +21,7 @@ mod hostile;
 mod tests;
 
 pub use deliverable::Content;
+pub use journal::foreign_line;
 pub use model::{Proof, Report, Source};
 
 use crate::run::id::RunId;

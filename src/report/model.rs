@@ -29,10 +29,11 @@ pub struct Proof {
     pub findings: Vec<String>,
 }
 
-/// Everything that was read. The state is the fold of the records.
+/// Everything that was read. The state is the fold of our records.
 #[derive(Debug)]
 pub struct Source<'a> {
     pub state: &'a State,
+    /// The journal's lines in order, those of other programs as [`foreign_line`](super::foreign_line) makes them.
     pub records: &'a [Record],
     pub proof: &'a Proof,
     /// The gate's records, or why they could not be read.
@@ -133,13 +134,15 @@ impl<'a> Report<'a> {
 
     /// What became of node `n` beyond its status, for a person; empty if there is nothing to say.
     pub(super) fn remark(&self, n: usize) -> String {
-        use crate::run::event::{SkipReason, WaitingOn};
+        use crate::run::event::{FailureCode, SkipReason, WaitingOn};
         let node = &self.state().nodes[n];
-        if let Some((_, detail)) = &node.failure {
-            return detail.clone();
+        match &node.failure {
+            Some((FailureCode::Session, detail)) if detail.is_empty() => return "the session said so".to_owned(),
+            Some((_, detail)) => return detail.clone(),
+            None => {}
         }
         match (&node.skipped, &node.waiting_on) {
-            (Some(SkipReason::NeedFailed(need)), _) => return format!("{need}, which it needs, failed"),
+            (Some(SkipReason::NeedFailed(need)), _) => return format!("{need}, which it needs, was not completed"),
             (Some(SkipReason::Operator), _) => return "skipped by a person".to_owned(),
             (Some(SkipReason::Session), _) => return "skipped by the session".to_owned(),
             (_, Some(WaitingOn::Requests(ids))) => return format!("waits for {}", join(ids)),

@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 use super::{Content, Proof, Report, Source};
 use crate::gate::records::{Kind, Record as GateRecord, Traffic};
 use crate::registry::Head;
+use crate::run::adoption::{AdoptedNode, AdoptedStatus, Adoption};
 use crate::run::capability::Capability;
 use crate::run::definition::{
     Artifact, ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Runtime, Sessions, WaitFor,
@@ -325,6 +326,40 @@ impl Story {
             version: "0.1.0",
         })
     }
+}
+
+/// What OpenTask's helper writes, in a run that it does alone, and what we make of it when we take it over.
+#[test]
+fn lines_of_other_programs_are_a_part_of_the_story() {
+    let mut story = Story::begin("T".to_owned(), vec![node("a", "A".to_owned(), NodeKind::SessionTurn, &[], false)]);
+    let start = story.now;
+    for (event, seconds) in [("node.ready", 1), ("node.started", 2), ("node.completed", 12), ("run.progress", 13)] {
+        let at = isoformat(start + TimeDelta::seconds(seconds));
+        let line =
+            json!({"event": event, "timestamp": at, "nodeId": "a", "message": format!("said {event}"), "seq": {}});
+        story.records.push(super::foreign_line(line.as_object().unwrap()));
+    }
+    story.now += TimeDelta::seconds(20);
+    let (started_at, completed_at) = (Some(start + TimeDelta::seconds(2)), Some(start + TimeDelta::seconds(12)));
+    let status = Some(AdoptedStatus { to: NodeStatus::Completed, started_at, completed_at });
+    let adopted = AdoptedNode { node: id("a"), status, bound: None, notes: None };
+    story.tell(0, "tick", Event::RegistryAdopted(Box::new(Adoption { nodes: vec![adopted], ..Adoption::default() })));
+    let page = super::html(&story.report());
+    assert!(page.contains("aria-label=\"ready to run, 1 s; a session did it: completed, 10 s\""), "{page}");
+    assert!(page.contains("another program") && page.contains("said run.progress"));
+}
+
+/// The same run before the other program wrote lines that we know.
+#[test]
+fn what_was_taken_over_has_its_times() {
+    let mut story = Story::begin("T".to_owned(), vec![node("a", "A".to_owned(), NodeKind::SessionTurn, &[], false)]);
+    let start = story.now;
+    story.now += TimeDelta::seconds(20);
+    let (started_at, completed_at) = (Some(start + TimeDelta::seconds(2)), Some(start + TimeDelta::seconds(12)));
+    let status = Some(AdoptedStatus { to: NodeStatus::Completed, started_at, completed_at });
+    let adopted = AdoptedNode { node: id("a"), status, bound: None, notes: None };
+    story.tell(0, "tick", Event::RegistryAdopted(Box::new(Adoption { nodes: vec![adopted], ..Adoption::default() })));
+    assert!(super::html(&story.report()).contains("aria-label=\"a session did it: completed, 10 s\""));
 }
 
 #[test]

@@ -123,3 +123,23 @@ fn tree(scene: &Scene) -> Vec<String> {
     lines.sort();
     lines
 }
+
+/// A run that OpenTask's programs did alone: none of its lines is ours.
+#[test]
+fn another_program_s_run_has_a_page_that_stays_the_same() {
+    let scene = scene();
+    let ours = ["at", "prev", "seq", "batch", "actor", "data"];
+    let lines = scene.read("runs/n/events.jsonl").lines().fold(String::new(), |text, line| {
+        let mut line: serde_json::Map<String, serde_json::Value> = serde_json::from_str(line).unwrap();
+        line.retain(|key, _| !ours.contains(&key.as_str()));
+        text + &json!(line).to_string() + "\n"
+    });
+    scene.write("runs/n/events.jsonl", lines);
+    fs::remove_file(scene.path("runs/n/taskforge.json")).unwrap();
+    for file in ["taskforge.toml", ".taskforge"] {
+        let _ = fs::remove_file(scene.path(file)).or_else(|_| fs::remove_dir_all(scene.path(file)));
+    }
+    let page = scene.tf(&["run", "report", "n", "--html"]).ok().stdout;
+    assert!(page.contains("another program") && page.contains("Collect"), "{page}");
+    assert_eq!(scene.tf(&["run", "report", "n", "--html"]).ok().stdout, page);
+}

@@ -16,7 +16,9 @@ use crate::gate::records;
 use crate::registry::{Journal, Scan, beneath};
 use crate::report::{self, Content, Proof, Report as Page, Source};
 use crate::run::id::{Digest, RunId};
+use crate::run::record::Record;
 use crate::run::state::State;
+use crate::run::time::parse_time;
 
 use super::Context;
 
@@ -46,13 +48,17 @@ impl Report {
         let registry = context.registry()?;
         let store = Store::open(&registry, &self.run)?;
         let layout = store.layout();
-        let (state, scan) = consistent(&store)?;
+        let (mut state, scan) = consistent(&store)?;
+        let lines = lines(&scan);
+        // What other programs changed is taken over as of now, which is not when it happened.
+        let last = lines.iter().filter_map(|line| parse_time(&line.timestamp)).max();
+        state.updated_at = last.unwrap_or(state.updated_at);
         let traffic = records::read(&layout.traffic(), &self.run).map_err(|error| error.to_string());
         let (proof, contents) = (proof(&scan), contents(layout.root(), &state)?);
         let waits_for = waits_for(&state, registry.config().is_ok_and(|config| config.openclaw.cli.is_some()));
         let page = Page::new(Source {
             state: &state,
-            records: &scan.records,
+            records: &lines,
             proof: &proof,
             traffic: traffic.as_ref().map_err(String::as_str),
             contents: &contents,
@@ -126,6 +132,19 @@ fn is_ours(path: &Path, run: &RunId) -> bool {
     let is_read = file.take(512).read_to_end(&mut start).is_ok();
     is_read
         && [report::html_head(run), report::markdown_head(run)].iter().any(|head| start.starts_with(head.as_bytes()))
+}
+
+/// All lines of the journal, in its order.
+fn lines(scan: &Scan) -> Vec<Record> {
+    let mut lines = Vec::with_capacity(scan.records.len() + scan.foreign.len());
+    let mut foreign = scan.foreign.iter().peekable();
+    for n in 0..=scan.records.len() {
+        while let Some(line) = foreign.next_if(|line| line.after <= n) {
+            lines.extend(line.event.as_ref().map(report::foreign_line));
+        }
+        lines.extend(scan.records.get(n).cloned());
+    }
+    lines
 }
 
 fn proof(scan: &Scan) -> Proof {

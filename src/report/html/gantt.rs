@@ -6,6 +6,7 @@ use crate::report::model::Report;
 use crate::report::timeline::{Doing, Span};
 use crate::report::words::{count, duration, moment};
 use crate::run::event::Outcome;
+use crate::run::status::NodeStatus;
 use crate::run::visible::visible_line;
 
 use super::{left_out, part as section};
@@ -68,10 +69,10 @@ fn ran(lane: &[Span]) -> String {
 fn look(doing: &Doing) -> &'static str {
     match doing {
         Doing::Ready => "ready",
-        Doing::Attempt(_, None) | Doing::Session => "running",
-        Doing::Attempt(_, Some(Outcome::Succeeded)) => "completed",
+        Doing::Attempt(_, None) | Doing::Session(None) => "running",
+        Doing::Attempt(_, Some(Outcome::Succeeded)) | Doing::Session(Some(NodeStatus::Completed)) => "completed",
         Doing::Attempt(_, Some(Outcome::Suspended)) => "suspended",
-        Doing::Attempt(..) => "failed",
+        Doing::Attempt(..) | Doing::Session(_) => "failed",
         Doing::Waiting(_) => "waiting",
     }
 }
@@ -127,18 +128,26 @@ fn scale(html: &mut Html, axis: &Axis) {
         |html| {
             for cut in axis.cuts() {
                 let x = percent(f64::midpoint(cut.left, cut.right));
-                html.leaf("text", &[("x", &x), ("y", &15), ("text-anchor", &"middle")], duration(cut.length()));
+                html.leaf(
+                    "text",
+                    &[("class", &"gap"), ("x", &x), ("y", &15), ("text-anchor", &"middle")],
+                    duration(cut.length()),
+                );
             }
-            for tick in axis.ticks(110.0) {
+            for (n, tick) in axis.ticks(110.0).iter().enumerate() {
                 let x = percent(tick.at);
-                let anchor = if tick.at < 40.0 {
-                    "start"
-                } else if tick.at > 960.0 {
-                    "end"
-                } else {
-                    "middle"
+                let anchor = match tick.at {
+                    ..40.0 => "start",
+                    960.0.. => "end",
+                    _ => "middle",
                 };
-                html.leaf("text", &[("x", &x), ("y", &15), ("text-anchor", &anchor)], duration(tick.after));
+                // On a narrow page there is room for some of them.
+                let class = if n % 4 == 0 { "tick" } else { "tick minor" };
+                html.leaf(
+                    "text",
+                    &[("class", &class), ("x", &x), ("y", &15), ("text-anchor", &anchor)],
+                    duration(tick.after),
+                );
             }
         },
     );

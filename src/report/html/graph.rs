@@ -29,7 +29,7 @@ pub(super) fn part(html: &mut Html, report: &Report<'_>) {
         legend(html, report);
         html.tag(
             "div",
-            &[("class", &"scroll"), ("tabindex", &"0"), ("role", &"group"), ("aria-label", &"Graph of the nodes")],
+            &[("class", &"scroll"), ("tabindex", &"0"), ("role", &"region"), ("aria-label", &"Graph of the nodes")],
             |html| {
                 draw(html, report, &layout(&report.needs));
             },
@@ -60,7 +60,7 @@ fn draw(html: &mut Html, report: &Report<'_>, drawn: &Layout) {
             ("viewBox", &view),
             ("width", &drawn.width),
             ("height", &drawn.height),
-            ("role", &"img"),
+            ("role", &"group"),
             ("aria-labelledby", &"graph-title graph-desc"),
         ],
         |html| {
@@ -157,7 +157,7 @@ pub(super) fn who(definition: &NodeDefinition) -> &'static str {
 }
 
 /// How many letters of the usual width fit beside the glyph, and below it.
-const ROOM: [usize; 2] = [18, 20];
+const ROOM: [usize; 2] = [18, 21];
 
 /// `title` on two lines at most, broken between words where there are any, and cut where it is longer.
 fn wrap(title: &str) -> Vec<String> {
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(wrap("Translate into German"), ["Translate into", "German"]);
         assert_eq!(
             wrap("Run the acceptance tests on the release branch"),
-            ["Run the acceptance", "tests on the releas…"]
+            ["Run the acceptance", "tests on the release…"]
         );
         assert_eq!(wrap("Rindfleischetikettierungs"), ["Rindfleischetikett", "ierungs"]);
         assert_eq!(wrap("日本語のタイトルはここまで長い"), ["日本語のタイトルは", "ここまで長い"]);

@@ -29,7 +29,10 @@ pub(super) fn part(html: &mut Html, report: &Report<'_>) {
                         1 => glyph::badge(html, state.nodes[n].status.as_str()),
                         2 => html.text(who(definition)),
                         3 => needs(html, report, n),
-                        _ => html.leaf("span", &[("class", &"remark")], cut(&report.remark(n), LINE)),
+                        _ => match report.remark(n) {
+                            remark if remark.is_empty() => {}
+                            remark => html.leaf("span", &[("class", &"remark")], cut(&remark, LINE)),
+                        },
                     });
                 }
             },

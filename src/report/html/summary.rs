@@ -9,7 +9,7 @@ use crate::run::time::isoformat;
 use super::{LINE, glyph, with_commands};
 
 /// The most lines of what is waited for.
-const MOST_WAITS: usize = 50;
+const MOST_WAITS: usize = 10;
 
 /// The most failed nodes whose command is spelt out.
 const MOST_FAILED: usize = 5;
