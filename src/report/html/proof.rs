@@ -12,11 +12,15 @@ const MOST: usize = 20;
 pub(super) fn part(html: &mut Html, report: &Report<'_>) {
     let (state, proof) = (report.state(), report.source.proof);
     section(html, "proof", "Proof", |html| {
-        html.tag("p", &[], |html| {
-            html.text("The journal is a chain of digests. ");
-            html.leaf("code", &[("class", &"command")], format!("taskforge audit verify {}", state.run));
-            html.text(" checks every byte of it, and every file it names, against this head:");
-        });
+        if proof.head.at == 0 {
+            left_out(html, "No line of the journal is one of ours, so that nothing proves it.");
+        } else {
+            html.tag("p", &[], |html| {
+                html.text("The journal is a chain of digests. ");
+                html.leaf("code", &[("class", &"command")], format!("taskforge audit verify {}", state.run));
+                html.text(" checks every byte of it, and every file it names, against this head:");
+            });
+        }
         html.tag("dl", &[("class", &"proof")], |html| {
             let mut fact = |name: &str, value: &dyn Fn(&mut Html)| {
                 html.tag("div", &[], |html| {
