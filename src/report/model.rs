@@ -7,12 +7,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::gate::records::{Traffic, Usage};
 use crate::registry::Head;
-use crate::run::event::DecisionRecord;
-use crate::run::id::{NodeId, RequestId};
+use crate::run::event::{DecisionRecord, FailureCode, SkipReason, WaitingOn};
+use crate::run::id::{Digest, NodeId, RequestId};
 use crate::run::record::Record;
 use crate::run::review;
 use crate::run::state::{Node, State};
-use crate::run::status::NodeStatus;
+use crate::run::status::{NodeKind, NodeStatus};
 
 use super::deliverable::{Content, Deliverable};
 use super::timeline::{self, Span};
@@ -58,12 +58,33 @@ pub struct Report<'a> {
     pub(super) approvals: Vec<Approval<'a>>,
 }
 
-/// An approval node that was decided.
+/// An approval node that waits for a decision, or was decided.
 #[derive(Debug)]
 pub(super) struct Approval<'a> {
     pub(super) id: RequestId,
     pub(super) node: usize,
-    pub(super) decision: &'a DecisionRecord,
+    pub(super) standing: Standing<'a>,
+}
+
+/// How an approval stands.
+#[derive(Debug)]
+pub(super) enum Standing<'a> {
+    /// The digest that a decision has to name.
+    Waits(Option<Digest>),
+    Approved(&'a DecisionRecord),
+    /// By whom and why, as the journal has it.
+    Denied(&'a str),
+}
+
+impl Standing<'_> {
+    /// The word for it, which is also that of a request that stands so.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Waits(_) => "pending",
+            Self::Approved(_) => "approved",
+            Self::Denied(_) => "denied",
+        }
+    }
 }
 
 impl<'a> Report<'a> {
@@ -90,11 +111,17 @@ impl<'a> Report<'a> {
         let approvals = state
             .pairs()
             .enumerate()
+            .filter(|(_, (definition, _))| definition.kind == NodeKind::Approval)
             .filter_map(|(n, (definition, node))| {
-                // The id it was decided under is that of its last wait.
+                // The id it is decided under is that of its last wait.
                 let then = Node { approvals: node.approvals.checked_sub(1)?, ..node.clone() };
                 let id = review::approval_id(state, definition, &then);
-                Some(Approval { id, node: n, decision: node.decision.as_ref()? })
+                let standing = match (&node.waiting_on, &node.failure, &node.decision) {
+                    (Some(WaitingOn::Approval(_)), _, _) => Standing::Waits(review::approval_digest(state, &id)),
+                    (_, Some((FailureCode::Denied, detail)), _) => Standing::Denied(detail),
+                    (_, _, decision) => Standing::Approved(decision.as_ref()?),
+                };
+                Some(Approval { id, node: n, standing })
             })
             .collect();
         Self { source, lanes, needs, deliverables, usage, approvals }
@@ -134,7 +161,6 @@ impl<'a> Report<'a> {
 
     /// What became of node `n` beyond its status, for a person; empty if there is nothing to say.
     pub(super) fn remark(&self, n: usize) -> String {
-        use crate::run::event::{FailureCode, SkipReason, WaitingOn};
         let node = &self.state().nodes[n];
         match &node.failure {
             Some((FailureCode::Session, detail)) if detail.is_empty() => return "the session said so".to_owned(),

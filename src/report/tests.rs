@@ -328,6 +328,24 @@ impl Story {
     }
 }
 
+#[test]
+fn an_approval_waits_and_is_denied() {
+    let mut story = Story::begin("T".to_owned(), vec![node("a", "Go on?".to_owned(), NodeKind::Approval, &[], false)]);
+    story.ready("a", ReadyReason::NeedsMet);
+    let (definition, waiting) = story.state.node(&id("a")).unwrap();
+    let approval = review::approval_id(&story.state, definition, waiting);
+    story.tell(5, "tick", Event::NodeWaiting { node: id("a"), on: WaitingOn::Approval(approval.clone()) });
+    let shown = review::approval_digest(&story.state, &approval).unwrap();
+    let page = super::html(&story.report());
+    assert!(page.contains(&format!("taskforge approve {approval}</code>")) && page.contains(shown.as_str()), "{page}");
+    assert!(page.contains("waits for a decision") && !page.contains("by a person"));
+    let detail = "denied by operator:ada: too early".to_owned();
+    story.tell(5, "operator:ada", Event::NodeFailed { node: id("a"), code: FailureCode::Denied, detail });
+    let page = super::html(&story.report());
+    assert!(page.contains("badge r-denied") && page.contains("too early") && page.contains("1 by a person"), "{page}");
+    assert!(super::markdown(&story.report()).contains("| denied |"));
+}
+
 /// What OpenTask's helper writes, in a run that it does alone, and what we make of it when we take it over.
 #[test]
 fn lines_of_other_programs_are_a_part_of_the_story() {

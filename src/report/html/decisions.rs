@@ -1,11 +1,11 @@
 //! What was asked for, by whom, and who decided it on what.
 
 use crate::report::markup::Html;
-use crate::report::model::Report;
+use crate::report::model::{Report, Standing};
 use crate::report::words::{count, cut, moment};
 use crate::run::event::DecisionRecord;
+use crate::run::id::{Digest, RequestId};
 use crate::run::state::{Request, RequestStatus};
-use crate::run::status::NodeStatus;
 use crate::run::time::parse_time;
 
 use super::{LINE, digest, left_out, part as section};
@@ -28,17 +28,25 @@ pub(super) fn part(html: &mut Html, report: &Report<'_>) {
         for approval in report.approvals.iter().take(MOST) {
             let definition = &report.state().created.nodes[approval.node];
             html.tag("article", &[("class", &"card")], |html| {
-                let node = &report.state().nodes[approval.node];
-                let verdict = if node.status == NodeStatus::Failed { "denied" } else { "approved" };
                 html.tag("h3", &[], |html| {
                     html.leaf("span", &[("class", &"title")], cut(&definition.title, LINE));
-                    let class = format!("badge r-{verdict}");
-                    html.leaf("span", &[("class", &class)], verdict);
+                    let class = format!("badge r-{}", approval.standing.word());
+                    let word = match approval.standing {
+                        Standing::Waits(_) => said(RequestStatus::Pending),
+                        _ => approval.standing.word(),
+                    };
+                    html.leaf("span", &[("class", &class)], word);
                 });
                 html.tag("dl", &[], |html| {
                     fact(html, "Node", |html| html.leaf("code", &[], &definition.id));
                     fact(html, "Id", |html| html.leaf("code", &[], &approval.id));
-                    decision(html, approval.decision, verdict);
+                    match &approval.standing {
+                        Standing::Waits(shown) => waits(html, &approval.id, shown.as_ref()),
+                        Standing::Approved(record) => decision(html, record, "approved"),
+                        Standing::Denied(why) => {
+                            fact(html, "Decision", |html| html.leaf("span", &[("class", &"remark")], cut(why, LINE)));
+                        }
+                    }
                 });
             });
         }
@@ -50,6 +58,16 @@ fn fact(html: &mut Html, name: &str, value: impl FnOnce(&mut Html)) {
         html.leaf("dt", &[], name);
         html.tag("dd", &[], value);
     });
+}
+
+/// What decides it, and the digest that this has to name.
+fn waits(html: &mut Html, id: &RequestId, shown: Option<&Digest>) {
+    fact(html, "Decided with", |html| {
+        html.leaf("code", &[("class", &"command")], format!("taskforge approve {id}"));
+    });
+    if let Some(shown) = shown {
+        fact(html, "On what is shown", |html| digest(html, shown));
+    }
 }
 
 fn one(html: &mut Html, request: &Request) {
@@ -80,7 +98,11 @@ fn one(html: &mut Html, request: &Request) {
         }
         if let Some(resolution) = &request.resolution {
             fact(html, "Lock", |html| digest(html, &resolution.lock_digest));
-            fact(html, "Review", |html| digest(html, &resolution.review));
+            if request.status == RequestStatus::Pending {
+                waits(html, &request.id, Some(&resolution.review));
+            } else {
+                fact(html, "Review", |html| digest(html, &resolution.review));
+            }
         }
         if let Some(record) = &request.decision {
             decision(html, record, if request.status == RequestStatus::Denied { "denied" } else { "approved" });

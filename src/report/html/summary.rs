@@ -1,7 +1,7 @@
 //! The top of the page: what the run is, how it stands, and who has to do something.
 
 use crate::report::markup::Html;
-use crate::report::model::Report;
+use crate::report::model::{Report, Standing};
 use crate::report::words::{count, counted, cut, duration, moment};
 use crate::run::status::{NodeStatus, RunStatus};
 use crate::run::time::isoformat;
@@ -66,7 +66,9 @@ fn facts(report: &Report<'_>) -> Vec<(&'static str, String)> {
     if attempts > 0 {
         facts.push(("Containers", counted(attempts, "attempt", "attempts")));
     }
-    let decided = state.requests.iter().filter(|request| request.decision.is_some()).count() + report.approvals.len();
+    let requests = state.requests.iter().filter(|request| request.decision.is_some()).count();
+    let decided = report.approvals.iter().filter(|approval| !matches!(approval.standing, Standing::Waits(_))).count();
+    let decided = requests + decided;
     if decided > 0 {
         facts.push(("Decisions", counted(decided, "by a person", "by people")));
     }

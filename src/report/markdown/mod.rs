@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use super::deliverable::Content;
 use super::journal::{Lines, is_said};
-use super::model::Report;
+use super::model::{Report, Standing};
 use super::words::{count, counted, duration, moment, size};
 use crate::run::status::{NodeStatus, RunStatus};
 use crate::run::time::parse_time;
@@ -230,9 +230,13 @@ fn decisions(report: &Report<'_>) -> Part {
         row(cell(&request.capability.to_string(), CELL), asked, request.status.as_str(), request.decision.as_ref());
     }
     for approval in report.approvals.iter().take(MOST_ROWS) {
-        let definition = &state.created.nodes[approval.node];
-        let status = state.nodes[approval.node].status.as_str();
-        row(cell(&definition.title, CELL), "the workflow".to_owned(), status, Some(approval.decision));
+        let what = cell(&state.created.nodes[approval.node].title, CELL);
+        let decision = match approval.standing {
+            Standing::Approved(record) => Some(record),
+            // What the journal has of a refusal stands among the nodes' remarks.
+            Standing::Waits(_) | Standing::Denied(_) => None,
+        };
+        row(what, "the workflow".to_owned(), approval.standing.word(), decision);
     }
     text += &more(state.requests.len(), "requests");
     Some(("Requests and decisions", text))
