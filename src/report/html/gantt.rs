@@ -134,7 +134,8 @@ fn scale(html: &mut Html, axis: &Axis) {
                     duration(cut.length()),
                 );
             }
-            for (n, tick) in axis.ticks(110.0).iter().enumerate() {
+            let ticks = axis.ticks(110.0);
+            for (n, tick) in ticks.iter().enumerate() {
                 let x = percent(tick.at);
                 let anchor = match tick.at {
                     ..40.0 => "start",
@@ -142,7 +143,8 @@ fn scale(html: &mut Html, axis: &Axis) {
                     _ => "middle",
                 };
                 // On a narrow page there is room for some of them.
-                let class = if n % 4 == 0 { "tick" } else { "tick minor" };
+                let is_major = n % 4 == 0 || (n + 1 == ticks.len() && n % 4 > 1);
+                let class = if is_major { "tick" } else { "tick minor" };
                 html.leaf(
                     "text",
                     &[("class", &class), ("x", &x), ("y", &15), ("text-anchor", &anchor)],
