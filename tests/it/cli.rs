@@ -29,6 +29,7 @@ const COMMANDS: &[&str] = &[
     "run cancel",
     "run retry",
     "run artifacts",
+    "run report",
     "tick",
     "control",
     "control pause",

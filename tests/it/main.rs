@@ -23,6 +23,7 @@ mod image;
 mod journey;
 mod model_server;
 mod prompt_run;
+mod report;
 mod scene;
 mod sessions;
 mod starters;

@@ -6,6 +6,7 @@ mod cancel;
 mod create;
 mod list;
 mod logs;
+mod report;
 mod retry;
 mod show;
 mod start;
@@ -32,6 +33,7 @@ pub(crate) enum Run {
     Cancel(cancel::Cancel),
     Retry(retry::Retry),
     Artifacts(artifacts::Artifacts),
+    Report(report::Report),
 }
 
 impl Run {
@@ -47,6 +49,7 @@ impl Run {
             Self::Cancel(command) => command.run(context),
             Self::Retry(command) => command.run(context),
             Self::Artifacts(command) => command.run(context),
+            Self::Report(command) => command.run(context),
         }
     }
 }
