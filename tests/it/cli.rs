@@ -60,6 +60,7 @@ const COMMANDS: &[&str] = &[
     "llm usage",
     "llm transcript",
     "doctor",
+    "helper",
     "completions",
 ];
 
