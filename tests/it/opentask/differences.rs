@@ -65,7 +65,7 @@ fn run_id_traversal() {
         for verb in
             [&["validate", run][..], &["progress", run, "m"], &["transition-node", run, "a", "ready"], &["next", run]]
         {
-            helper(&scene, verb).exits(1).complains("run id");
+            refuses(&scene, verb, format!("run not found: {run}").trim_end());
         }
     }
     assert_eq!(all_files(&scene), before);
