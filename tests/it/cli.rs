@@ -61,6 +61,7 @@ const COMMANDS: &[&str] = &[
     "llm usage",
     "llm transcript",
     "doctor",
+    "helper",
     "completions",
 ];
 

@@ -59,6 +59,11 @@ enum Token {
 
 /// Reads the arguments behind `taskforge helper`.
 pub(super) fn read(arguments: &[String]) -> Reading {
+    // The one prefix that is ambiguous before any verb is known: no letters at all.
+    let before_dashes = || arguments.iter().take_while(|argument| *argument != "--");
+    if let Some(argument) = before_dashes().find(|argument| argument.starts_with("--=")) {
+        return wrong(None, &format!("ambiguous option: {argument} could match --help, {}", REGISTRY_ROOT.name));
+    }
     let mut registry_root = None;
     let mut unknown = Vec::new();
     let mut at = 0;
@@ -123,11 +128,15 @@ fn behind_verb(call: &mut Call, arguments: &[String], unknown: &mut Vec<String>)
         tokens.push(token);
     }
     let mut at = 0;
+    let mut behind_positional = false;
     while at < tokens.len() {
         let argument = &arguments[at];
         at += 1;
+        let open = call.positionals.len() < verb.positionals.len();
+        let beside_positional = std::mem::replace(&mut behind_positional, false) || open;
         match &tokens[at - 1] {
-            Token::Dashes => {}
+            Token::Dashes if beside_positional => {}
+            Token::Dashes => unknown.push(argument.clone()),
             Token::Unknown => unknown.push(argument.clone()),
             Token::Help { given: None } => return Err(Stop::Help),
             Token::Help { given: Some(given) } => return Err(Stop::Wrong(ignored(given))),
@@ -136,6 +145,7 @@ fn behind_verb(call: &mut Call, arguments: &[String], unknown: &mut Vec<String>)
                 Some(positional) => {
                     check(positional.name, positional.choices, argument)?;
                     call.positionals.push(argument.clone());
+                    behind_positional = true;
                 }
             },
             Token::Flag { flag, given } => {

@@ -5,14 +5,13 @@ use serde_json::json;
 use crate::engine::session::{self, BindKind, Wording};
 use crate::engine::{self, Store};
 use crate::registry::Registry;
-use crate::run::id::NodeId;
 use crate::run::projection::refs_json;
 use crate::run::refusal::Refusal;
 
 use super::answer::{Answer, event};
 use super::argv::Call;
 use super::sentence::Sentence;
-use super::{run_id, value};
+use super::{node_id, run_id, value};
 
 pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> {
     let run = run_id(call)?;
@@ -36,7 +35,7 @@ pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> 
         return Err(Sentence::new(format!("--value is required for bind kind {name}")));
     };
     let node = match node {
-        Some(node) if kind != BindKind::DriverRun => Some(NodeId::parse(node)?),
+        Some(node) if kind != BindKind::DriverRun => Some(node_id(node)?),
         _ => None,
     };
     let wording = Wording { message: call.some("--message").map(str::to_owned), payload };

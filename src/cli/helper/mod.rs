@@ -32,7 +32,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::registry::Registry;
-use crate::run::id::RunId;
+use crate::run::id::{NodeId, RunId};
 
 use answer::Answer;
 use argv::{Call, Reading};
@@ -103,15 +103,21 @@ fn run(call: &Call, registry: Option<&Path>) -> Result<Answer, Sentence> {
     }
 }
 
-/// The run that a verb names.
+/// The run that a verb names. What cannot be a run's id is none that there is.
 fn run_id(call: &Call) -> Result<RunId, Sentence> {
-    Ok(RunId::parse(call.positional("run_id"))?)
+    let text = call.positional("run_id");
+    RunId::parse(text).map_err(|_| Sentence::new(format!("run not found: {text}")))
+}
+
+/// A node that is there, by its id.
+fn node_id(text: &str) -> Result<NodeId, Sentence> {
+    NodeId::parse(text).map_err(|_| Sentence::new(format!("node not found: {text}")))
 }
 
 /// Ids with commas between, from however many options.
-fn ids<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<crate::run::id::NodeId>, Sentence> {
+fn ids<'a>(values: impl Iterator<Item = &'a str>) -> Result<Vec<NodeId>, Sentence> {
     let names = values.flat_map(|value| value.split(',')).map(str::trim).filter(|name| !name.is_empty());
-    Ok(names.map(crate::run::id::NodeId::parse).collect::<Result<Vec<_>, _>>()?)
+    Ok(names.map(NodeId::parse).collect::<Result<Vec<_>, _>>()?)
 }
 
 /// The usage of every verb, for the reference.

@@ -9,7 +9,6 @@ use crate::engine::Store;
 use crate::engine::session;
 use crate::registry::{Registry, RunLayout, beneath};
 use crate::run::event::Report;
-use crate::run::id::NodeId;
 use crate::run::projection::result_json;
 use crate::run::status::NodeStatus;
 use crate::workflow::RelativePath;
@@ -17,12 +16,12 @@ use crate::workflow::RelativePath;
 use super::answer::{Answer, event};
 use super::argv::Call;
 use super::sentence::Sentence;
-use super::{run_id, transition, value};
+use super::{node_id, run_id, transition, value};
 
 pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> {
     let run = run_id(call)?;
     let store = Store::open(registry, &run)?;
-    let id = NodeId::parse(call.positional("node_id"))?;
+    let id = node_id(call.positional("node_id"))?;
     let payload = value::object("--payload-json", call.get("--payload-json"))?;
     let state = store.load()?;
     let Some((definition, node)) = state.node(&id) else {

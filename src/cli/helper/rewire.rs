@@ -4,16 +4,15 @@ use serde_json::{Value, json};
 
 use crate::engine::session;
 use crate::registry::Registry;
-use crate::run::id::NodeId;
 
 use super::answer::{Answer, event};
 use super::argv::Call;
 use super::sentence::Sentence;
-use super::{ids, run_id};
+use super::{ids, node_id, run_id};
 
 pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> {
     let run = run_id(call)?;
-    let id = NodeId::parse(call.positional("node_id"))?;
+    let id = node_id(call.positional("node_id"))?;
     let told = session::rewire(registry, &run, &id, ids(call.all("--needs"))?)?;
     let node = told.state.node(&id);
     let events: Vec<Value> = told.events.iter().map(event).collect();

@@ -5,18 +5,17 @@ use serde_json::{Value, json};
 use crate::engine::Store;
 use crate::engine::session::{self, Wording};
 use crate::registry::Registry;
-use crate::run::id::NodeId;
 use crate::run::status::NodeStatus;
 
 use super::answer::{Answer, event, status_counts};
 use super::argv::Call;
 use super::sentence::Sentence;
-use super::{run_id, value};
+use super::{node_id, run_id, value};
 
 pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> {
     let run = run_id(call)?;
     let store = Store::open(registry, &run)?;
-    let node = NodeId::parse(call.positional("node_id"))?;
+    let node = node_id(call.positional("node_id"))?;
     let to = status(call.positional("status"))?;
     let noop = || Answer::from(json!({"ok": true, "noop": true, "nodeId": node, "status": to}));
     let payload = match value::object("--payload-json", call.get("--payload-json")) {

@@ -9,6 +9,8 @@ use super::verbs::{REGISTRY_ROOT, VERBS};
 const PROGRAM: &str = "taskforge helper";
 /// Columns of a line: a terminal's 80 less the two that `argparse` leaves.
 const WIDTH: usize = 78;
+const ABOUT: &str = "What an OpenClaw session does with a run: plain arguments in, JSON out. A verb exits with 0 when it is \
+                     done, with 1 and a sentence when not, and with 2 for arguments it does not understand.";
 /// Where explanations begin.
 const COLUMN: usize = 24;
 
@@ -24,10 +26,7 @@ pub(super) fn wrong(verb: Option<&Verb>, message: &str) -> String {
 pub(super) fn help() -> String {
     let names: Vec<&str> = VERBS.iter().map(|verb| verb.name).collect();
     let mut text = usage(None);
-    text.push_str(
-        "\nWhat an OpenClaw session does with a run: plain arguments in, JSON out. A verb exits with 0 when\n",
-    );
-    text.push_str("it is done, with 1 and a sentence when not, and with 2 for arguments it does not understand.\n");
+    let _ = write!(text, "\n{}", wrap(ABOUT.split_whitespace(), 0, WIDTH));
     let _ = write!(text, "\npositional arguments:\n  {}\n", set(&names));
     for verb in VERBS {
         entry(&mut text, 4, verb.name, verb.about);
@@ -41,7 +40,7 @@ pub(super) fn help() -> String {
 /// `taskforge helper VERB --help`.
 pub(super) fn verb_help(verb: &Verb) -> String {
     let mut text = usage(Some(verb));
-    let _ = write!(text, "\n{}\n", verb.about);
+    let _ = write!(text, "\n{}", wrap(verb.about.split_whitespace(), 0, WIDTH));
     if !verb.positionals.is_empty() {
         text.push_str("\npositional arguments:\n");
         for positional in verb.positionals {

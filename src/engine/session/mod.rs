@@ -11,10 +11,12 @@ pub use create::{Create, Source, create};
 pub use scaffold::{Scaffold, scaffold};
 pub use validate::{Seen, Validation, validate};
 
+use chrono::Utc;
 use serde_json::{Map, Value};
 
 use crate::registry::Registry;
 use crate::run::command::{Binding, Command};
+use crate::run::decide::decide;
 use crate::run::definition::{NodeDefinition, Sessions};
 use crate::run::event::Report;
 use crate::run::id::{NodeId, RunId};
@@ -134,8 +136,11 @@ pub fn add_node(
     definition: NodeDefinition,
 ) -> Result<Told, Error> {
     let store = Store::open(registry, run)?;
+    let command = Command::AddNode { before, definition: Box::new(definition.clone()) };
+    // What is refused leaves no folder behind.
+    decide(&store.load()?, command.clone(), Utc::now())
+        .map_err(|refusal| Error::Refused { run: run.clone(), refusal })?;
     scaffold::prepare_node(&store, &definition)?;
-    let command = Command::AddNode { before, definition: Box::new(definition) };
     store.commit_told(Speaker::Session, command, None)
 }
 
