@@ -27,6 +27,7 @@ mod output;
 mod reference;
 mod root;
 mod run;
+mod schedule;
 mod table;
 mod terminal;
 mod tick;
