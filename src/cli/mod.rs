@@ -23,6 +23,7 @@ mod json_argument;
 mod kill;
 mod llm;
 mod node;
+mod openclaw;
 mod output;
 mod reference;
 mod root;

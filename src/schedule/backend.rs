@@ -48,6 +48,12 @@ impl Machine {
         Self { openclaw: OpenclawCli::find(cli, timeout) }
     }
 
+    /// With this command line of OpenClaw.
+    #[must_use]
+    pub const fn with(cli: OpenclawCli) -> Self {
+        Self { openclaw: Ok(cli) }
+    }
+
     /// The one to take where none is named: systemd where a manager of the user answers, else a crontab, else OpenClaw.
     ///
     /// # Errors

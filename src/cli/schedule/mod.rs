@@ -8,11 +8,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::failure::Failure;
 use crate::registry::Registry;
-use crate::schedule::{Backend, Machine};
+use crate::schedule::{Backend, Installed, Machine};
 
 use super::root::Context;
 
@@ -69,4 +70,37 @@ pub(crate) fn id(registry: &Registry) -> Result<String, Failure> {
         return Ok(digest.iter().take(10).map(|byte| format!("{byte:02x}")).collect());
     }
     Ok(registry.id()?)
+}
+
+/// Something that keeps a schedule from its work, and the command that mends it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) what: String,
+    pub(crate) mend: String,
+}
+
+/// What keeps a schedule that stands somewhere from ticking `registry` with a binary.
+pub(crate) fn problems(one: &Installed, registry: &Registry) -> Vec<Finding> {
+    let again = format!("taskforge schedule install --backend {}", one.backend);
+    let finding = |what: String| Finding { what: format!("{}: {what}", one.backend), mend: again.clone() };
+    let mut findings = Vec::new();
+    match &one.command {
+        None => findings.push(finding("what runs is not a tick of taskforge any more".to_owned())),
+        Some(command) => {
+            if !command.binary.is_file() {
+                findings.push(finding(format!("there is no binary {}", command.binary.display())));
+            }
+            let same = command
+                .registry
+                .canonicalize()
+                .is_ok_and(|path| registry.root().canonicalize().is_ok_and(|root| root == path));
+            if !same {
+                findings.push(finding(format!("it ticks {}, not this registry", command.registry.display())));
+            }
+        }
+    }
+    if let Some(asleep) = &one.asleep {
+        findings.push(Finding { what: format!("{}: {}", one.backend, asleep.why), mend: asleep.mend.clone() });
+    }
+    findings
 }

@@ -3,28 +3,19 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use serde::Serialize;
 use serde_json::json;
 
 use crate::failure::{Failure, Kind};
-use crate::registry::Registry;
 use crate::schedule::last::{self, Last};
 use crate::schedule::{Backend, Installed};
 
 use super::super::output::{BAD, GOOD};
 use super::super::root::Context;
-use super::{id, machine};
+use super::{Finding, id, machine, problems};
 
 /// Say what ticks this registry, when it last did, and what keeps it from it
 #[derive(Debug, Args)]
 pub(crate) struct Status {}
-
-/// Something that keeps a schedule from its work.
-#[derive(Debug, Serialize)]
-struct Finding {
-    what: String,
-    mend: String,
-}
 
 impl Status {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
@@ -38,7 +29,7 @@ impl Status {
             }
         }
         let last = last::read(registry.layout());
-        let mut findings: Vec<Finding> = installed.iter().flat_map(|one| findings(one, &registry)).collect();
+        let mut findings: Vec<Finding> = installed.iter().flat_map(|one| problems(one, &registry)).collect();
         findings.extend(last.as_ref().and_then(failing));
         let value = json!({"installed": installed, "lastTick": last, "findings": findings, "unknown": unknown});
         context.output.result(&value, || text(&installed, last.as_ref(), &findings, &unknown))?;
@@ -75,31 +66,6 @@ fn text(installed: &[Installed], last: Option<&Last>, findings: &[Finding], unkn
         text.push_str(&format!("could not be asked: {one}\n"));
     }
     text
-}
-
-fn findings(one: &Installed, registry: &Registry) -> Vec<Finding> {
-    let again = format!("taskforge schedule install --backend {}", one.backend);
-    let finding = |what: String| Finding { what: format!("{}: {what}", one.backend), mend: again.clone() };
-    let mut findings = Vec::new();
-    match &one.command {
-        None => findings.push(finding("what runs is not a tick of taskforge any more".to_owned())),
-        Some(command) => {
-            if !command.binary.is_file() {
-                findings.push(finding(format!("there is no binary {}", command.binary.display())));
-            }
-            let same = command
-                .registry
-                .canonicalize()
-                .is_ok_and(|path| registry.root().canonicalize().is_ok_and(|root| root == path));
-            if !same {
-                findings.push(finding(format!("it ticks {}, not this registry", command.registry.display())));
-            }
-        }
-    }
-    if let Some(asleep) = &one.asleep {
-        findings.push(Finding { what: format!("{}: {}", one.backend, asleep.why), mend: asleep.mend.clone() });
-    }
-    findings
 }
 
 fn failing(last: &Last) -> Option<Finding> {
