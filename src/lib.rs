@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the pure core to the edges: [`run`] (what may happen), [`workflow`] (what was asked),
 //! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
-//! (inside the container), [`openclaw`] (the program beside us), [`engine`] (one tick), [`audit`], [`report`] (a run as
-//! a page). `cli` imports everything; nothing imports `cli`.
+//! (inside the container), [`openclaw`] (the program beside us), [`engine`] (one tick), [`schedule`] (who calls it),
+//! [`audit`], [`report`] (a run as a page). `cli` imports everything; nothing imports `cli`.
 
 pub mod agent;
 pub mod audit;
@@ -15,8 +15,10 @@ pub mod failure;
 pub mod gate;
 pub mod image;
 pub mod openclaw;
+mod program;
 pub mod provider;
 pub mod registry;
 pub mod report;
 pub mod run;
+pub mod schedule;
 pub mod workflow;

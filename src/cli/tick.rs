@@ -1,13 +1,16 @@
 //! `taskforge tick`.
 
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
+use crate::registry::Registry;
 use crate::run::id::RunId;
+use crate::schedule;
 
 use super::root::Context;
 use super::terminal::plain;
@@ -20,13 +23,30 @@ pub(crate) struct Tick {
     /// All runs; the default without a RUN
     #[arg(long, conflicts_with = "run")]
     all: bool,
+    /// Record that this tick was, for `schedule status`: what a schedule adds
+    #[arg(long, hide = true, conflicts_with = "run")]
+    record: bool,
 }
 
 impl Tick {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
+        if !self.record {
+            return self.tick(context, &registry);
+        }
+        let from = Instant::now();
+        let result = self.tick(context, &registry);
+        let (exit, error) = match &result {
+            Ok(_) => (0, None),
+            Err(failure) => (failure.kind.exit_code(), Some(failure.message.clone())),
+        };
+        schedule::last::record(registry.layout(), from.elapsed(), exit, error)?;
+        result
+    }
+
+    fn tick(self, context: &Context<'_>, registry: &Registry) -> Result<ExitCode, Failure> {
         if crate::registry::kill::read(registry.layout())?.is_some() {
-            let killed = engine::finish_kill(&registry)?;
+            let killed = engine::finish_kill(registry)?;
             let mut failure = Failure::new(Kind::Killed, "the kill switch is on: nothing is started");
             for problem in killed.unfinished {
                 failure = failure.hint(format!("not everything could be reached: {problem}"));
@@ -35,17 +55,17 @@ impl Tick {
         }
         let runs = match self.run {
             Some(run) => vec![run],
-            None => crate::registry::queries::list_runs(&registry)?,
+            None => crate::registry::queries::list_runs(registry)?,
         };
         let single = runs.len() == 1;
         let mut ticked = Vec::new();
         let mut first_error = None;
         for run in runs {
             // A finished run without containers has nothing that a tick could do.
-            let result = Store::open(&registry, &run).and_then(|store| {
+            let result = Store::open(registry, &run).and_then(|store| {
                 let state = store.peek()?;
                 let idle = state.status.is_terminal() && !state.may_have_containers() && store.is_projected();
-                if idle { Ok(None) } else { engine::tick(&registry, &run).map(Some) }
+                if idle { Ok(None) } else { engine::tick(registry, &run).map(Some) }
             });
             match result {
                 Ok(Some(done)) => ticked.push(done),

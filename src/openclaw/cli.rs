@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::call::{self, Failure};
 use super::error::{Error, Result};
+use crate::program::{self, Failure};
 
 /// More than any answer that we ask for.
 const OUTPUT: u64 = 8 << 20;
@@ -28,13 +28,13 @@ impl OpenclawCli {
     /// # Errors
     /// [`Error::Missing`] if there is no such program.
     pub fn find(program: impl AsRef<Path>, timeout: Duration) -> Result<Self> {
-        let program = program.as_ref();
-        let found = if program.components().count() > 1 || program.is_absolute() {
-            std::path::absolute(program).ok().filter(|path| path.is_file())
+        let wanted = program.as_ref();
+        let found = if wanted.components().count() > 1 || wanted.is_absolute() {
+            std::path::absolute(wanted).ok().filter(|path| path.is_file())
         } else {
-            in_path(program)
+            program::in_path(wanted)
         };
-        let program = found.ok_or_else(|| Error::Missing(program.to_owned()))?;
+        let program = found.ok_or_else(|| Error::Missing(wanted.to_owned()))?;
         Ok(Self { program, timeout })
     }
 
@@ -83,10 +83,10 @@ impl OpenclawCli {
         Err(Error::Failed { command: name(arguments), exit: output.status.code(), message: start_of(said) })
     }
 
-    pub(super) fn run(&self, arguments: &[&str], stdin: &[u8]) -> Result<call::Output> {
+    pub(super) fn run(&self, arguments: &[&str], stdin: &[u8]) -> Result<program::Output> {
         let mut command = Command::new(&self.program);
         command.args(arguments).env("NO_COLOR", "1").env("PATH", self.path());
-        call::run(command, stdin, self.timeout, OUTPUT).map_err(|failure| match failure {
+        program::run(command, stdin, self.timeout, OUTPUT).map_err(|failure| match failure {
             Failure::Start(source) => Error::Start { program: self.program.clone(), source },
             Failure::TimedOut => Error::TimedOut { command: name(arguments), after: self.timeout },
             Failure::TooMuch => Error::TooMuch { command: name(arguments), limit: OUTPUT },
@@ -104,14 +104,6 @@ impl OpenclawCli {
 /// The words of a command, without what is given to it: that may be long, or secret.
 fn name(arguments: &[&str]) -> String {
     arguments.iter().take_while(|word| !word.starts_with('-')).take(3).copied().collect::<Vec<_>>().join(" ")
-}
-
-fn in_path(program: &Path) -> Option<PathBuf> {
-    let path = env::var_os("PATH")?;
-    env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(program)).find(|path| {
-        use std::os::unix::fs::PermissionsExt as _;
-        path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
-    })
 }
 
 /// The JSON that a command printed, behind lines of talk if there are any.

@@ -22,6 +22,7 @@ mod gate;
 mod image;
 mod journey;
 mod model_server;
+mod openclaw;
 mod opentask;
 mod prompt_run;
 mod report;

@@ -113,7 +113,12 @@ impl Scene {
 
     /// The binary with `arguments`, in the registry.
     pub fn tf(&self, arguments: &[&str]) -> Call {
-        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_taskforge"));
+        self.run(env!("CARGO_BIN_EXE_taskforge"), arguments)
+    }
+
+    /// As [`tf`](Self::tf), by another name of the binary.
+    pub fn run(&self, binary: &str, arguments: &[&str]) -> Call {
+        let mut command = assert_cmd::Command::new(binary);
         let cwd = if self.root().is_dir() { self.root() } else { self.folder.path().join("registry") };
         fs::create_dir_all(&cwd).unwrap();
         command.env_clear().current_dir(cwd).timeout(BOUND).args(arguments);

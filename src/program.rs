@@ -1,7 +1,11 @@
 //! One run of a program that is not ours: bounded time, bounded output, no shell, and nothing left running after it.
 
+use std::env;
+use std::fmt;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, SyncSender};
 use std::thread;
@@ -9,6 +13,15 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+
+/// The executable file that a shell would run for the name `program`.
+pub(crate) fn in_path(program: &Path) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let candidates = env::split_paths(&path).filter(|folder| folder.is_absolute()).map(|folder| folder.join(program));
+    candidates
+        .into_iter()
+        .find(|path| path.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0))
+}
 
 /// What a program printed, and how it ended.
 pub(crate) struct Output {
@@ -23,6 +36,16 @@ pub(crate) enum Failure {
     Start(io::Error),
     TimedOut,
     TooMuch,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(error) => error.fmt(f),
+            Self::TimedOut => f.write_str("it did not end in time and was stopped"),
+            Self::TooMuch => f.write_str("it printed too much"),
+        }
+    }
 }
 
 /// Runs `command` with `stdin`, for `timeout` at most, taking at most `limit` bytes of standard output.
@@ -100,4 +123,15 @@ fn end(child: &mut Child) {
     // Not reaped yet, so the number is still its own.
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
     let _ = child.wait();
+}
+
+/// This binary under the name that outlives an upgrade: the one in `PATH` that leads to it, else where it lies.
+pub(crate) fn own() -> io::Result<PathBuf> {
+    let own = env::current_exe()?;
+    let named = in_path(Path::new("taskforge")).filter(|path| path.canonicalize().is_ok_and(|found| found == own));
+    match named {
+        Some(path) => Ok(path),
+        None if own.is_file() => Ok(own),
+        None => Err(io::Error::new(io::ErrorKind::NotFound, "the binary was replaced while it ran")),
+    }
 }

@@ -1,0 +1,7 @@
+//! The real OpenClaw: its package from npm, its gateway, and a scripted model in the place of a thinking one.
+
+mod gateway;
+mod journey;
+mod messages;
+mod model;
+mod settings;
