@@ -16,4 +16,6 @@ pub mod image;
 pub mod provider;
 pub mod registry;
 pub mod run;
+#[cfg(test)]
+mod schema;
 pub mod workflow;
