@@ -12,8 +12,8 @@ pub(super) fn close(schema: &mut Value) {
                 object.insert("additionalProperties".to_owned(), json!(false));
             }
             object.remove("$open");
-            // What stands in these is data, and no schema.
-            let plain = ["const", "enum", "default", "required", "examples"];
+            // What stands in these is data, or asks a question.
+            let plain = ["const", "enum", "default", "required", "examples", "if", "not"];
             object.iter_mut().filter(|(key, _)| !plain.contains(&key.as_str())).for_each(|(key, value)| match value {
                 Value::Object(named) if matches!(key.as_str(), "properties" | "$defs" | "patternProperties") => {
                     named.values_mut().for_each(close);
@@ -55,7 +55,8 @@ pub(super) fn all_required(schema: &mut schemars::Schema) {
 pub(super) fn order(schema: &mut Value) {
     let Value::Object(object) = schema else { return };
     let defs = object.shift_remove("$defs");
-    let first = [("$schema", json!("https://json-schema.org/draft/2020-12/schema")), ("$id", json!("")), ("title", json!(""))];
+    let first =
+        [("$schema", json!("https://json-schema.org/draft/2020-12/schema")), ("$id", json!("")), ("title", json!(""))];
     let mut ordered: Map<String, Value> = first.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
     object.iter().filter(|(key, _)| *key != "$schema" && *key != "title").for_each(|(key, value)| {
         ordered.insert(key.clone(), value.clone());

@@ -105,7 +105,9 @@ pub(super) fn line() -> Value {
         let required = object.entry("required").or_insert(json!([])).as_array_mut().unwrap();
         required.extend(["seq", "at", "time", "kind", "prev"].map(Value::from));
         defs.insert((*kind).to_owned(), schema);
-        rules.push(json!({"if": {"properties": {"kind": {"const": kind}}}, "then": {"$ref": format!("#/$defs/{kind}")}}));
+        rules.push(
+            json!({"if": {"properties": {"kind": {"const": kind}}}, "then": {"$ref": format!("#/$defs/{kind}")}}),
+        );
     }
     let names: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
     json!({

@@ -23,4 +23,5 @@ mod journey;
 mod model_server;
 mod prompt_run;
 mod scene;
+mod schemas;
 mod starters;

@@ -214,9 +214,10 @@ impl Scene {
         messages.collect()
     }
 
-    /// The run has ended as its journal says, verifies, and a further tick finds nothing to do.
+    /// The run has ended as its journal says, verifies, every file fits its schema, and a further tick finds nothing to do.
     pub fn is_sound(&self, run: &str) {
         self.tf(&["audit", "verify", run]).ok().says("sound");
+        assert_eq!(crate::schemas::misfits(&self.root()), Vec::<String>::new());
         let before = self.read(&format!("runs/{run}/events.jsonl"));
         assert_eq!(self.tf(&["tick", run]).ok().stdout, "");
         assert_eq!(self.read(&format!("runs/{run}/events.jsonl")), before);
