@@ -21,4 +21,6 @@ pub mod registry;
 pub mod report;
 pub mod run;
 pub mod schedule;
+#[cfg(test)]
+mod schema;
 pub mod workflow;

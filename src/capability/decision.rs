@@ -14,6 +14,7 @@ const COMMENT: usize = 16 << 10;
 const NAME: usize = 256;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     Approve,
@@ -22,6 +23,7 @@ pub enum Verdict {
 
 /// One decision, and there is only one a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Decision {
     format: u32,

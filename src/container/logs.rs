@@ -22,6 +22,7 @@ use super::name::is_addressable;
 /// How far a container's output has been copied. To be stored after what was written; a reader that cuts its files to
 /// `bytes` before it goes on has lost and doubled nothing, wherever it died.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LogCursor {
     #[serde(default)]
@@ -32,6 +33,7 @@ pub struct LogCursor {
 
 /// How far one stream has been copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Position {
     /// The time of the last frame copied, in nanoseconds since 1970; 0 before the first.

@@ -27,6 +27,8 @@ mod observe;
 mod outgoing;
 mod policy;
 mod project;
+#[cfg(test)]
+mod recorded;
 mod secrets;
 pub mod session;
 mod start;

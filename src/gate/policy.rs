@@ -30,6 +30,7 @@ pub enum PolicyError {
 
 /// What the gate of one run may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
     /// 1.
@@ -50,6 +51,7 @@ pub struct Policy {
 
 /// An LLM upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
 pub enum ProviderSpec {
     /// Answers from a transcript, a path inside the gate's folder.
@@ -69,6 +71,7 @@ pub enum ProviderSpec {
 
 /// One line of the model table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelRule {
     /// A glob: only `*` is special.
@@ -79,6 +82,7 @@ pub struct ModelRule {
 
 /// One attempt: the socket it speaks through and what it may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Attempt {
     /// The name of its folder under `gate/sockets/`: 1 to 32 lower-case letters and digits.
@@ -102,6 +106,7 @@ pub struct Attempt {
 
 /// What an attempt may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Limits {
     /// LLM requests, over all attempts of the node.
@@ -122,6 +127,7 @@ impl Default for Limits {
 
 /// What the built-in agent is told.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Brief {
     pub system: String,
@@ -136,6 +142,7 @@ pub struct Brief {
 
 /// A capability request as the host knows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct CapabilityRequest {
     pub id: RequestId,
@@ -148,6 +155,7 @@ pub struct CapabilityRequest {
 
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RequestStatus {
     Pending,
@@ -168,6 +176,7 @@ impl RequestStatus {
 
 /// What was decided, in the words that the agent reads.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]

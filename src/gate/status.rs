@@ -13,6 +13,7 @@ const LARGEST: u64 = 64 * 1024;
 
 /// The gate's state as the host reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Status {
     pub format: u32,

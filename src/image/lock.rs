@@ -15,6 +15,7 @@ const LIMIT: usize = 8 << 20;
 
 /// What is installed on top of a base.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Unchecked", into = "Unchecked")]
 pub struct Lock {
     pip: Vec<PipPin>,
@@ -22,6 +23,7 @@ pub struct Lock {
 }
 
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 struct Unchecked {
     format: u32,

@@ -22,6 +22,7 @@ pub struct PinError {
 
 /// A Python wheel.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct PipPin {
     /// Normalised after PEP 503.
@@ -38,6 +39,7 @@ pub struct PipPin {
 
 /// A Debian package.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct AptPin {
     pub name: String,

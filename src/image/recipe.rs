@@ -18,6 +18,7 @@ const LIMIT: usize = 9 << 20;
 
 /// What an image is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     format: u32,

@@ -21,6 +21,7 @@ const LARGEST: u64 = 8 << 20;
 
 /// A transcript's first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Header {
     pub format: String,
@@ -31,6 +32,7 @@ pub struct Header {
 
 /// One recorded exchange.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Exchange {
     /// The digest of the normalised messages, see [`messages_digest`](super::messages_digest).

@@ -17,6 +17,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// One intent.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Record {
     pub id: String,

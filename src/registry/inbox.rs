@@ -23,6 +23,7 @@ pub const MOST: usize = 1000;
 
 /// What a message is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Capability,
@@ -32,6 +33,7 @@ pub enum Kind {
 
 /// One message of the gate.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Message {
     pub format: u32,

@@ -19,6 +19,7 @@ const SIZE: usize = 4096;
 
 /// Who stopped everything, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Kill {
     pub format: u32,
     pub reason: String,

@@ -106,6 +106,14 @@ pub fn write_durable_new(path: &Path, bytes: &[u8]) -> Result<()> {
     disk::sync_dir(folder).map_err(Error::io("sync", folder))
 }
 
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// Those of the file system.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    disk::sync_dir(folder).map_err(Error::io("sync", folder))
+}
+
 pub(crate) fn parent(path: &Path) -> Result<&Path> {
     let bad = |why| Error::BadPath { path: path.display().to_string(), why };
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or_else(|| bad("has no folder"))

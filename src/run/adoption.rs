@@ -10,6 +10,7 @@ use super::status::{NodeStatus, RunStatus};
 
 /// One adoption. Everything in it is a change; what is absent stayed as it was.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Adoption {
     /// The run itself, where another program made it: this is then the first line of ours in its journal.
@@ -43,6 +44,7 @@ pub struct Adoption {
 
 /// A node with other needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rewired {
     pub node: NodeId,
     pub needs: Vec<NodeId>,
@@ -50,6 +52,7 @@ pub struct Rewired {
 
 /// What changed of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AdoptedNode {
     pub node: NodeId,
@@ -64,6 +67,7 @@ pub struct AdoptedNode {
 
 /// A status that another program gave a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AdoptedStatus {
     pub to: NodeStatus,
@@ -75,6 +79,7 @@ pub struct AdoptedStatus {
 
 /// The OpenClaw sessions and the run that do a node.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Bound {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,6 +92,7 @@ pub struct Bound {
 
 /// What OpenTask's service counts in `refs.json`; kept for it and never looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct Counters {
     pub driver_requested_event_count: u64,
@@ -96,6 +102,7 @@ pub struct Counters {
 
 /// A change that was not taken over.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Refused {
     /// What it was about, such as `node gather` or `status`.
     pub what: String,

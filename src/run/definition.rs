@@ -12,6 +12,7 @@ pub const FORMAT: u32 = 1;
 
 /// The content of `run.created`: everything that `apply` needs to know of a run from the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Created {
     pub format: u32,
@@ -42,6 +43,7 @@ pub struct Created {
 
 /// Who the processes of this run are on the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Users {
     pub agent_uid: u32,
@@ -52,6 +54,7 @@ pub struct Users {
 
 /// OpenClaw sessions that OpenTask's readers expect a run to name.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Sessions {
     pub source: String,
@@ -67,6 +70,7 @@ pub struct Sessions {
 
 /// Bounds that the host keeps, whatever happens inside a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Limits {
     /// Attempts of one node that end in anything but a suspension.
@@ -77,6 +81,7 @@ pub struct Limits {
 
 /// One node as frozen at the start.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct NodeDefinition {
     pub id: NodeId,
@@ -105,6 +110,7 @@ pub struct NodeDefinition {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum OutputsMode {
     Notify,
@@ -113,6 +119,7 @@ pub enum OutputsMode {
 
 /// What a `wait` node waits for, in OpenTask's shape.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct WaitFor {
     #[serde(rename = "type")]
     pub kind: WaitKind,
@@ -122,6 +129,7 @@ pub struct WaitFor {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitKind {
     NextTick,
@@ -131,6 +139,7 @@ pub enum WaitKind {
 
 /// When a failed attempt is tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Retry {
     /// Attempts after the first.
@@ -145,6 +154,7 @@ pub struct Retry {
 
 /// The container of a node, with the registry's defaults filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ContainerDefinition {
     /// The base image's reference, before anything granted is added.
@@ -164,6 +174,7 @@ pub struct ContainerDefinition {
 
 /// What is executed inside the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Runtime {
     Builtin,
@@ -172,6 +183,7 @@ pub enum Runtime {
 
 /// Hard limits of one container.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Resources {
     /// Processors, in thousandths.
@@ -187,6 +199,7 @@ pub struct Resources {
 
 /// A file that the host copied and knows by its digest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Artifact {
     /// Relative to the run folder.
     pub path: String,

@@ -16,6 +16,7 @@ use super::status::NodeStatus;
 
 /// One event, by its name in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", content = "data")]
 pub enum Event {
     #[serde(rename = "run.created")]
@@ -153,6 +154,7 @@ pub enum Event {
 
 /// Why a node may run now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ReadyReason {
     NeedsMet,
@@ -172,6 +174,7 @@ pub enum ReadyReason {
 
 /// What a container attempt is going to be: enough to make the same container again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptPlan {
     /// The container's name, the same for ever.
@@ -187,6 +190,7 @@ pub struct AttemptPlan {
 
 /// How an attempt ended, as observed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptEnd {
     pub outcome: Outcome,
@@ -201,6 +205,7 @@ pub struct AttemptEnd {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     Succeeded,
@@ -242,6 +247,7 @@ impl Outcome {
 
 /// The position of the gate's records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TrafficHead {
     /// Bytes.
     pub at: u64,
@@ -250,6 +256,7 @@ pub struct TrafficHead {
 
 /// What a waiting node waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum WaitingOn {
     Requests(Vec<RequestId>),
@@ -259,6 +266,7 @@ pub enum WaitingOn {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FailureCode {
     Exit,
@@ -280,6 +288,7 @@ pub enum FailureCode {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     NeedFailed(NodeId),
@@ -290,6 +299,7 @@ pub enum SkipReason {
 
 /// What a session reports of a node, in OpenTask's words (`result.json`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
     pub status: NodeStatus,
@@ -313,6 +323,7 @@ const fn is_zero(number: &u32) -> bool {
 
 /// What a request came down to, before anyone is asked. The lock is opaque here; its room is `image`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Resolution {
     /// The base image's reference and what its layers were.
@@ -331,6 +342,7 @@ pub struct Resolution {
 
 /// A decision as it took effect. The file itself lies under `decisions/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct DecisionRecord {
     pub by: String,

@@ -12,6 +12,7 @@ pub const TRIES: u32 = 3;
 
 /// What is asked of OpenClaw.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Outgoing {
     /// Start a turn in `session`, so that it takes the run on.
@@ -36,6 +37,7 @@ impl Outgoing {
 
 /// One request and what became of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "OutgoingRequest"))]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     /// The control's id, or `<run>/wake/<n>`: what makes doing it twice harmless, where the other side looks at it.

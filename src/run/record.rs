@@ -20,6 +20,7 @@ pub struct Draft {
 
 /// A line of ours as read back: OpenTask's keys in its order, then our six.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Record {
     pub event: String,
     /// RFC 3339 in UTC as Python's `isoformat` writes it: `2026-11-20T11:46:18.964660+00:00`.

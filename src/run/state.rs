@@ -18,6 +18,7 @@ use super::status::{NodeStatus, RunStatus};
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct State {
     pub run: RunId,
@@ -59,6 +60,7 @@ pub struct State {
 
 /// A node as it stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Node {
     pub status: NodeStatus,
@@ -106,6 +108,7 @@ pub struct Node {
 
 /// One container execution of a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Attempt {
     /// From 1.
@@ -123,6 +126,7 @@ pub struct Attempt {
 
 /// Something an agent, or the workflow, asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Request {
     pub id: RequestId,
@@ -149,6 +153,7 @@ pub struct Request {
 
 /// Where a request stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RequestStatus {
     /// Not resolved yet, or to be resolved again since the set it builds upon has changed.

@@ -90,8 +90,8 @@ impl<'a> Trial<'a> {
         for (path, bytes) in &self.left {
             let mut parts = path.components().map(|part| part.as_os_str().to_str().unwrap());
             let (top, run) = (parts.next().unwrap(), parts.next());
-            // Of this machine, and made again where it is missing.
-            if top == ".taskforge" {
+            // Made again where it is missing: what is of this machine alone, and a lock, which holds nothing.
+            if top == ".taskforge" || path.ends_with(".run.lock") {
                 continue;
             }
             let new_run = top == "runs" && run.is_some_and(|run| !self.before.contains_key(run));

@@ -27,5 +27,6 @@ mod opentask;
 mod prompt_run;
 mod report;
 mod scene;
+mod schemas;
 mod sessions;
 mod starters;

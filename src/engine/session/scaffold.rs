@@ -126,6 +126,8 @@ pub(super) fn prepare_node(store: &Store<'_>, node: &NodeDefinition) -> Result<(
         move |source| Error::Io { action, path, source }
     };
     std::fs::create_dir_all(&folder).map_err(io("create", &folder))?;
+    // The folder's own name, or what is synced inside it may go with it.
+    crate::registry::project::sync_folder(&store.layout().nodes())?;
     if let Some(path) = handoff_path(node) {
         let path = store.layout().root().join(path);
         match crate::registry::project::write_durable_new(&path, handoff(node).as_bytes()) {

@@ -19,6 +19,7 @@ const LARGEST: u64 = 64 << 20;
 
 /// A body as a record names it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BodyRef {
     pub sha256: Digest,
     /// The size in bytes.

@@ -10,6 +10,7 @@ use super::{Provider, ProviderKind, units};
 
 /// Models and who serves them.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Written")]
 pub struct Llm {
     /// The model of container nodes that name none.
@@ -21,6 +22,7 @@ pub struct Llm {
 
 /// `match` is a glob in which only `*` is special.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ModelRule {
     #[serde(rename = "match")]
@@ -30,6 +32,7 @@ pub struct ModelRule {
 
 /// The table as it is written: the model may bring its endpoint along, so that one line changes both.
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Written {
     model: Option<Model>,
@@ -40,6 +43,7 @@ struct Written {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged, expecting = "expected a model's name, or { name = \"…\", baseUrl = \"http://…/v1\" }")]
 enum Model {
     Name(String),
@@ -47,6 +51,7 @@ enum Model {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct Served {
     name: String,
@@ -54,6 +59,7 @@ struct Served {
     key_file: Option<PathBuf>,
     key_env: Option<String>,
     #[serde(default = "super::five_minutes", deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     timeout: Duration,
 }
 

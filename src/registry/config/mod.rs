@@ -28,6 +28,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// All of `taskforge.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Config {
     pub format: u32,
@@ -53,6 +54,7 @@ pub struct Config {
 
 /// Who may complete an approval node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Approvals {
     /// A person, by a decision.
@@ -65,6 +67,7 @@ pub enum Approvals {
 
 /// One LLM upstream.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Provider {
     pub kind: ProviderKind,
@@ -77,11 +80,13 @@ pub struct Provider {
     /// The host's variable with the key.
     pub key_env: Option<String>,
     #[serde(default = "five_minutes", deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub timeout: Duration,
 }
 
 /// What an upstream speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
     /// Answers from a transcript.
@@ -92,6 +97,7 @@ pub enum ProviderKind {
 
 /// What agents run in.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Containers {
     /// The image of nodes that name none: a reference, or a name from `images`.
@@ -107,22 +113,27 @@ pub struct Containers {
 
 /// Limits of a container; a node may override each.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Resources {
     pub cpus: f64,
     /// Bytes.
     #[serde(deserialize_with = "units::size")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
     pub memory: u64,
     pub pids: u32,
     /// Bytes.
     #[serde(deserialize_with = "units::size")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
     pub disk: u64,
     #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub wall: Duration,
 }
 
 /// How the gate reaches the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum GateNetwork {
     #[default]
@@ -132,6 +143,7 @@ pub enum GateNetwork {
 
 /// The gate of each run.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Gate {
     pub network: GateNetwork,
@@ -139,12 +151,14 @@ pub struct Gate {
 
 /// How OpenClaw is reached, whose sessions do the nodes without a container.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Openclaw {
     /// OpenClaw's command line, a name or a path; without one no session is woken and no message is sent.
     pub cli: Option<String>,
     /// How long one call of it may take.
     #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub timeout: Duration,
 }
 
@@ -167,21 +181,26 @@ pub enum ExtraCa {
 
 /// How packages get into an image.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Packages {
     #[serde(deserialize_with = "units::extra_ca")]
+    #[cfg_attr(test, schemars(with = "String"))]
     pub extra_ca: ExtraCa,
     /// pip's own default if unset.
     pub pip_index: Option<String>,
     #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub build_timeout: Duration,
     /// Bytes.
     #[serde(deserialize_with = "units::size")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
     pub build_memory: u64,
 }
 
 /// Bounds of a node over all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Limits {
     pub attempts: u32,
@@ -192,6 +211,7 @@ pub struct Limits {
 
 /// Who is told when something waits for a person.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Notify {
     /// argv; JSON of what waits comes on its stdin.

@@ -16,6 +16,7 @@ pub const VOIDED: &str = "journal.voided";
 
 /// A place in the journal, and the digest of everything before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Head {
     /// The length in bytes of what is covered.
     pub at: u64,

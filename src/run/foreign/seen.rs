@@ -149,7 +149,9 @@ impl SeenNode {
             },
             status,
             bound,
-            notes: strings(node, "notes").map(str::to_owned).collect(),
+            // One remark may stand there without its list.
+            notes: optional(node, "notes")
+                .map_or_else(|| strings(node, "notes").map(str::to_owned).collect(), |note| vec![note]),
             started_at: time(node, "startedAt"),
             completed_at: time(node, "completedAt"),
         })

@@ -1,0 +1,59 @@
+//! Files that are one type of ours, written and read as it is.
+
+use schemars::JsonSchema;
+use serde_json::json;
+
+use super::{Named, of};
+use crate::capability::Decision;
+use crate::container::logs::LogCursor;
+use crate::gate::{Policy, Status};
+use crate::image::{Lock, Recipe};
+use crate::provider::{Exchange, Header};
+use crate::registry::config::Config;
+use crate::registry::{Head, controls, inbox, kill};
+use crate::run::state::State;
+
+/// `taskforge.json`.
+#[derive(JsonSchema)]
+#[allow(dead_code)] // read by its schema only
+struct Projection {
+    format: u32,
+    /// How far the journal had been folded.
+    journal: Head,
+    state: State,
+}
+
+/// A line of a transcript.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+#[schemars(untagged)]
+enum Replay {
+    /// The first line.
+    Header(Header),
+    /// Every other line.
+    Exchange(Exchange),
+}
+
+pub(super) fn all() -> Vec<Named> {
+    let mut all = vec![
+        ("taskforge.json", of::<Projection>()),
+        ("taskforge.toml", of::<Config>()),
+        ("control.jsonl", of::<controls::Record>()),
+        ("decision.json", of::<Decision>()),
+        ("inbox-message.json", of::<inbox::Message>()),
+        ("policy.json", of::<Policy>()),
+        ("status.json", of::<Status>()),
+        ("logs.cursor.json", of::<LogCursor>()),
+        ("recipe.json", of::<Recipe>()),
+        ("packages.lock", of::<Lock>()),
+        ("head", of::<Head>()),
+        ("kill-lock.json", of::<kill::Kill>()),
+        ("replay.jsonl", of::<Replay>()),
+    ];
+    for (_, schema) in &mut all {
+        if schema["properties"]["format"]["type"] == "integer" {
+            schema["properties"]["format"] = json!({"const": 1, "description": "The format's version."});
+        }
+    }
+    all
+}

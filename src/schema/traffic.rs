@@ -1,0 +1,120 @@
+//! A line of `gate/traffic.jsonl`: its six keys, and what each kind of record adds.
+
+use schemars::JsonSchema;
+use serde_json::{Map, Value, json};
+
+use super::generator;
+use crate::gate::records::BodyRef;
+use crate::run::id::{Digest, NodeId};
+
+macro_rules! kinds {
+    ($($kind:literal => $name:ident { $($field:ident: $type:ty,)* })*) => {
+        $(#[derive(JsonSchema)]
+        #[schemars(rename_all = "camelCase")]
+        #[allow(dead_code)] // read by its schema only
+        struct $name { $($field: $type,)* })*
+
+        fn kinds(generator: &mut schemars::SchemaGenerator) -> Vec<(&'static str, Value)> {
+            vec![$(($kind, generator.root_schema_for::<$name>().to_value()),)*]
+        }
+    };
+}
+
+kinds! {
+    "llm.request" => Request {
+        model: String,
+        provider: String,
+        messages_digest: Digest,
+        tools: u64,
+        stream: bool,
+        body: BodyRef,
+    }
+    "llm.response" => Response {
+        request: u64,
+        status: Option<u16>,
+        stream: bool,
+        finish_reason: Option<String>,
+        usage: Option<Map<String, Value>>,
+        first_byte_ms: Option<u64>,
+        total_ms: u64,
+        body: Option<BodyRef>,
+    }
+    "llm.error" => Failure {
+        request: u64,
+        code: String,
+        message: Option<String>,
+        reason: Option<String>,
+        status: Option<u16>,
+        stream: Option<bool>,
+        finish_reason: Option<String>,
+        usage: Option<Map<String, Value>>,
+        first_byte_ms: Option<u64>,
+        total_ms: Option<u64>,
+        body: Option<BodyRef>,
+    }
+    "llm.aborted" => Aborted {
+        request: u64,
+        reason: Option<String>,
+        status: Option<u16>,
+        first_byte_ms: Option<u64>,
+        total_ms: Option<u64>,
+        body: Option<BodyRef>,
+    }
+    "egress.denied" => Denied {
+        surface: String,
+        target: String,
+        method: String,
+        verdict: String,
+    }
+    "agent.tool_result" => ToolResult {
+        tool_call_id: String,
+        body: BodyRef,
+    }
+    "traffic.voided" => Voided {
+        from: u64,
+        bytes: u64,
+        sha256: Option<Digest>,
+    }
+}
+
+pub(super) fn line() -> Value {
+    let mut generator = generator();
+    let kinds = kinds(&mut generator);
+    let digest = generator.subschema_for::<Digest>().to_value();
+    let node = generator.subschema_for::<NodeId>().to_value();
+    let count = generator.subschema_for::<u64>().to_value();
+    let attempt = json!({"type": "integer", "minimum": 1, "maximum": u32::MAX});
+    let mut defs: Map<String, Value> = generator.take_definitions(true);
+    let mut rules = Vec::new();
+    for (kind, schema) in &kinds {
+        let mut schema = schema.clone();
+        let object = schema.as_object_mut().unwrap();
+        ["$schema", "$defs", "title"].iter().for_each(|key| drop(object.shift_remove(*key)));
+        let own = object["properties"].as_object_mut().unwrap();
+        for (key, value) in [
+            ("seq", count.clone()),
+            ("at", count.clone()),
+            ("time", json!({"type": "string", "format": "date-time"})),
+            ("kind", json!({"const": kind})),
+            ("node", node.clone()),
+            ("attempt", attempt.clone()),
+            ("prev", digest.clone()),
+        ] {
+            own.insert(key.to_owned(), value);
+        }
+        let required = object.entry("required").or_insert(json!([])).as_array_mut().unwrap();
+        required.extend(["seq", "at", "time", "kind", "prev"].map(Value::from));
+        defs.insert((*kind).to_owned(), schema);
+        rules.push(
+            json!({"if": {"properties": {"kind": {"const": kind}}}, "then": {"$ref": format!("#/$defs/{kind}")}}),
+        );
+    }
+    let names: Vec<&str> = kinds.iter().map(|(kind, _)| *kind).collect();
+    json!({
+        "type": "object", "$open": true,
+        "required": ["kind"],
+        "properties": {"kind": {"enum": names}},
+        "allOf": rules,
+        "$defs": defs,
+    })
+}
