@@ -1,7 +1,7 @@
 //! The fault seam: records the calls of [`disk`](super::disk) on this thread and makes a chosen one fail. Exists only in
 //! unoptimised builds: a release build does not contain it. There, `TASKFORGE_FAULT` says what happens to the whole process:
 //! `exit:N` ends it right before its N-th call, as hard as SIGKILL does; `ENOSPC:N` and `EIO:N` make that call fail, and with
-//! `ENOSPC:N+` every later one, too.
+//! `ENOSPC:N+` every later one, too; `skip:N` leaves out the N-th sync and says that it was made.
 
 use std::cell::RefCell;
 use std::io;
@@ -55,7 +55,7 @@ thread_local! {
 pub(crate) fn pass(op: Op<'_>) -> io::Result<usize> {
     let asked = Asked::of_process();
     if let Some(asked) = asked {
-        return asked.strike(op).map(|()| usize::MAX);
+        return asked.strike(op);
     }
     SCRIPT.with_borrow_mut(|script| {
         if !script.recording {
@@ -100,10 +100,20 @@ pub(crate) fn pass(op: Op<'_>) -> io::Result<usize> {
 struct Asked {
     /// Counted from 1.
     at: u64,
-    /// The error number; none means that the process ends.
-    errno: Option<i32>,
+    what: What,
     /// Every call from there on.
     onwards: bool,
+}
+
+/// What happens to the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// The process ends.
+    Exit,
+    /// It fails with this error number.
+    Error(i32),
+    /// It is not made; only syncs are counted.
+    Skip,
 }
 
 impl Asked {
@@ -114,29 +124,34 @@ impl Asked {
 
     fn parse(text: &str) -> Option<Self> {
         let (what, place) = text.split_once(':')?;
-        let errno = match what {
-            "exit" => None,
-            "ENOSPC" => Some(rustix::io::Errno::NOSPC.raw_os_error()),
-            "EIO" => Some(rustix::io::Errno::IO.raw_os_error()),
+        let what = match what {
+            "exit" => What::Exit,
+            "skip" => What::Skip,
+            "ENOSPC" => What::Error(rustix::io::Errno::NOSPC.raw_os_error()),
+            "EIO" => What::Error(rustix::io::Errno::IO.raw_os_error()),
             _ => return None,
         };
         let at = place.strip_suffix('+').unwrap_or(place).parse().ok()?;
-        Some(Self { at, errno, onwards: place.ends_with('+') })
+        Some(Self { at, what, onwards: place.ends_with('+') })
     }
 
-    fn strike(self, op: Op<'_>) -> io::Result<()> {
+    fn strike(self, op: Op<'_>) -> io::Result<usize> {
         static COUNT: AtomicU64 = AtomicU64::new(0);
+        if self.what == What::Skip && !matches!(op, Op::Sync(_) | Op::SyncDir(_)) {
+            return Ok(usize::MAX);
+        }
         let call = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
         if call != self.at && !(self.onwards && call > self.at) {
-            return Ok(());
+            return Ok(usize::MAX);
         }
         // What takes no room works on a full disk: that is what the kill file is preallocated for.
         let takes_room = matches!(op, Op::Create(_) | Op::MakeDir(_) | Op::Append(..));
-        match self.errno {
-            Some(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() && !takes_room => Ok(()),
-            Some(_) if matches!(op, Op::Remove(_)) => Ok(()),
-            Some(errno) => Err(io::Error::from_raw_os_error(errno)),
-            None => {
+        match self.what {
+            What::Skip => Ok(0),
+            What::Error(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() && !takes_room => Ok(usize::MAX),
+            What::Error(_) if matches!(op, Op::Remove(_)) => Ok(usize::MAX),
+            What::Error(errno) => Err(io::Error::from_raw_os_error(errno)),
+            What::Exit => {
                 let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
                 std::process::abort()
             }
@@ -166,14 +181,15 @@ pub(crate) mod control {
 
 #[cfg(test)]
 mod tests {
-    use super::Asked;
+    use super::{Asked, What};
 
     #[test]
     fn what_the_environment_can_ask_for() {
-        let asked = |at, errno, onwards| Some(Asked { at, errno, onwards });
-        assert_eq!(Asked::parse("exit:3"), asked(3, None, false));
-        assert_eq!(Asked::parse("ENOSPC:1+"), asked(1, Some(28), true));
-        assert_eq!(Asked::parse("EIO:12"), asked(12, Some(5), false));
+        let asked = |at, what, onwards| Some(Asked { at, what, onwards });
+        assert_eq!(Asked::parse("exit:3"), asked(3, What::Exit, false));
+        assert_eq!(Asked::parse("ENOSPC:1+"), asked(1, What::Error(28), true));
+        assert_eq!(Asked::parse("EIO:12"), asked(12, What::Error(5), false));
+        assert_eq!(Asked::parse("skip:2"), asked(2, What::Skip, false));
         for wrong in ["", "exit", "exit:", "exit:x", "EPERM:1", "ENOSPC:+"] {
             assert_eq!(Asked::parse(wrong), None, "{wrong}");
         }
