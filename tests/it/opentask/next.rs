@@ -126,6 +126,20 @@ fn nothing_is_dispatched_while_a_person_holds_the_run() {
 }
 
 #[test]
+fn nothing_is_dispatched_while_the_kill_switch_is_on() {
+    let scene = ours();
+    helper(&scene, &super::SCAFFOLD).ok();
+    scene.tf(&["kill", "--reason", "too much"]).ok();
+    let told = next(&scene);
+    assert_eq!(told["dispatch"], json!([]));
+    assert!(text(&told["say"]).contains("too much. Dispatch nothing; only a person lifts it."), "{told}");
+    let mut again = super::SCAFFOLD;
+    again[4] = "r2";
+    helper(&scene, &again).exits(1).complains("the kill switch is on");
+    assert!(!scene.path("runs/r2").exists());
+}
+
+#[test]
 fn reading_writes_nothing() {
     let scene = run_of(DEMO);
     let before = super::all_files(&scene);
