@@ -114,6 +114,21 @@ fn who_is_waited_for_is_named() {
 }
 
 #[test]
+fn what_failed_can_be_tried_again() {
+    let scene = run_of(DEMO);
+    helper(&scene, &["transition-node", "r1", "gather", "failed", "--message", "no network"]).ok();
+    let told = next(&scene);
+    assert_eq!((&told["done"], &told["failed"][0]["why"]), (&json!(true), &json!("no network")));
+    follow(&scene, &told["failed"][0]["commands"]["again"]);
+    let told = next(&scene);
+    assert_eq!(
+        (&told["done"], &told["failed"], &told["dispatch"][0]["nodeId"]),
+        (&json!(false), &json!([]), &json!("gather"))
+    );
+    assert_eq!(super::node_of(&scene, "summary")["status"], "pending");
+}
+
+#[test]
 fn nothing_is_dispatched_while_a_person_holds_the_run() {
     let scene = ours();
     helper(&scene, &super::SCAFFOLD).ok();
