@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
+use crate::engine::Store;
 use crate::engine::session::{self, BindKind, Wording};
-use crate::engine::{self, Store};
 use crate::registry::Registry;
 use crate::run::projection::refs_json;
-use crate::run::refusal::Refusal;
 
 use super::answer::{Answer, event};
 use super::argv::Call;
@@ -40,9 +39,6 @@ pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> 
     };
     let wording = Wording { message: call.some("--message").map(str::to_owned), payload };
     let told = session::bind(registry, &run, kind, node, bound.to_owned(), wording)?;
-    let Some(record) = told.events.first() else {
-        let refusal = Refusal::RunFinished(told.state.status.as_str());
-        return Err(engine::Error::Refused { run, refusal }.into());
-    };
-    Ok(json!({"ok": true, "event": event(record), "refs": refs_json(&told.state)}).into())
+    let event = told.events.first().map(event);
+    Ok(json!({"ok": true, "event": event, "refs": refs_json(&told.state)}).into())
 }

@@ -43,6 +43,7 @@ pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> 
     let waiting = of(&|definition, node| waits_for(&state, definition, node).is_some(), &|definition, node| {
         view.waiting(definition, node)
     });
+    let failed = of(&|_, node| node.status == NodeStatus::Failed, &|definition, node| view.failed(definition, node));
     let say = match &killed {
         Some(kill) => format!(
             "The kill switch is on since {}: {}. Dispatch nothing; only a person lifts it.",
@@ -60,6 +61,7 @@ pub(super) fn run(call: &Call, registry: &Registry) -> Result<Answer, Sentence> 
         "dispatch": dispatch,
         "running": running,
         "waiting": waiting,
+        "failed": failed,
         "done": over,
         "continue": if over { Value::Null } else { helper(registry, &["next", state.run.as_str()]) },
     })
@@ -172,6 +174,20 @@ impl View<'_> {
                 commands.retain(|name, _| !matches!(name.as_str(), "bind" | "started"));
             }
             shown["commands"] = commands;
+        }
+        shown
+    }
+
+    /// What is wrong with a node, and the command that has it done once more, with all that was skipped for it.
+    fn failed(&self, definition: &NodeDefinition, node: &Node) -> Value {
+        let (run, id) = (self.state.run.as_str(), definition.id.as_str());
+        let mut shown = json!({
+            "nodeId": definition.id,
+            "title": definition.title,
+            "why": node.failure.as_ref().map(|(_, detail)| detail),
+        });
+        if doer(self.state, definition).is_session() {
+            shown["commands"] = json!({"again": helper(self.registry, &["transition-node", run, id, "ready"])});
         }
         shown
     }

@@ -114,6 +114,21 @@ fn who_is_waited_for_is_named() {
 }
 
 #[test]
+fn what_failed_can_be_tried_again() {
+    let scene = run_of(DEMO);
+    helper(&scene, &["transition-node", "r1", "gather", "failed", "--message", "no network"]).ok();
+    let told = next(&scene);
+    assert_eq!((&told["done"], &told["failed"][0]["why"]), (&json!(true), &json!("no network")));
+    follow(&scene, &told["failed"][0]["commands"]["again"]);
+    let told = next(&scene);
+    assert_eq!(
+        (&told["done"], &told["failed"], &told["dispatch"][0]["nodeId"]),
+        (&json!(false), &json!([]), &json!("gather"))
+    );
+    assert_eq!(super::node_of(&scene, "summary")["status"], "pending");
+}
+
+#[test]
 fn nothing_is_dispatched_while_a_person_holds_the_run() {
     let scene = ours();
     helper(&scene, &super::SCAFFOLD).ok();
@@ -123,6 +138,20 @@ fn nothing_is_dispatched_while_a_person_holds_the_run() {
     assert!(text(&told["say"]).contains("only a person resumes it"), "{told}");
     scene.tf(&["control", "resume", "r1"]).ok();
     assert_eq!(next(&scene)["dispatch"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn nothing_is_dispatched_while_the_kill_switch_is_on() {
+    let scene = ours();
+    helper(&scene, &super::SCAFFOLD).ok();
+    scene.tf(&["kill", "--reason", "too much"]).ok();
+    let told = next(&scene);
+    assert_eq!(told["dispatch"], json!([]));
+    assert!(text(&told["say"]).contains("too much. Dispatch nothing; only a person lifts it."), "{told}");
+    let mut again = super::SCAFFOLD;
+    again[4] = "r2";
+    helper(&scene, &again).exits(1).complains("the kill switch is on");
+    assert!(!scene.path("runs/r2").exists());
 }
 
 #[test]

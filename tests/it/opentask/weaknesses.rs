@@ -1,5 +1,5 @@
-//! What was measured to go wrong with OpenTask, by its number: the helper's from 1 to 12, its service's from 13 on, as far
-//! as there is something like it here. Crashes and full disks are tested elsewhere, at every system call.
+//! What was measured to go wrong with OpenTask, by its number: the helper's from 1 to 12, its service's from 13 on, each as
+//! it would show here. Crashes and full disks are tested elsewhere, at every system call.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -107,6 +107,13 @@ fn w08_no_update_is_lost() {
         let node = node_of(&scene, id);
         assert_eq!((&node["status"], &node["sessionKey"]), (&json!("running"), &json!(id)));
     }
+    // Sixteen that make the same run: one does.
+    let mut call = words(&SCAFFOLD);
+    call[4] = "r2".to_owned();
+    let ended = all_at_once(&scene, &vec![call; 16]);
+    let lost = |(code, _, stderr): &&(i32, String, String)| *code == 1 && stderr == "run already exists: r2\n";
+    assert_eq!((ended.iter().filter(|(code, ..)| *code == 0).count(), ended.iter().filter(lost).count()), (1, 15));
+    helper(&scene, &["validate", "r2"]).ok();
     // Sixteen that want the same: one does it, and each of the others finds it done.
     let calls = vec![words(&["transition-node", "r1", "n0", "completed"]); 16];
     let ended = all_at_once(&scene, &calls);
@@ -168,7 +175,7 @@ fn w12_the_service_s_lock_is_waited_for() {
     }
     // What the service does meanwhile: an event, and the state as its models write it.
     let mut journal = scene.read("runs/r1/events.jsonl");
-    let at = chrono_now();
+    let at = now();
     journal += &format!(
         "{{\"event\": \"node.started\", \"runId\": \"r1\", \"timestamp\": \"{at}\", \"nodeId\": \"gather\", \"payload\": {{}}}}\n"
     );
@@ -184,8 +191,8 @@ fn w12_the_service_s_lock_is_waited_for() {
     helper(&scene, &["validate", "r1"]).ok();
 }
 
-/// The last time in the journal of the run is this moment or earlier.
-fn chrono_now() -> String {
+/// This moment, as OpenTask writes it.
+fn now() -> String {
     let output = Command::new("date").args(["-u", "+%Y-%m-%dT%H:%M:%S.%6N+00:00"]).output().unwrap();
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
@@ -230,6 +237,28 @@ fn w15_nothing_is_dispatched_behind_a_failure_and_a_failed_run_says_so_once() {
 }
 
 #[test]
+fn w16_what_the_service_dispatched_is_not_dispatched_once_more() {
+    let scene = run_of(DEMO);
+    let mut changed = state(&scene);
+    changed["nodes"][0]["status"] = json!("running");
+    changed["nodes"][0]["sessionKey"] = json!("agent:main:theirs");
+    let at = now();
+    changed["nodes"][0]["startedAt"] = json!(at);
+    scene.write("runs/r1/state.json", changed.to_string());
+    let told = helper(&scene, &["next", "r1"]).ok().json();
+    assert_eq!(told["dispatch"], json!([]));
+    assert_eq!(
+        (&told["running"][0]["sessionKey"], &told["running"][0]["since"]),
+        (&json!("agent:main:theirs"), &json!(at))
+    );
+    // Reading takes nothing over; the next command does.
+    assert_eq!(names(&scene, "r1").len(), 2);
+    to(&scene, "gather", "completed");
+    assert!(names(&scene, "r1").contains(&"registry.adopted".to_owned()));
+    helper(&scene, &["validate", "r1"]).ok();
+}
+
+#[test]
 fn w17_a_rejected_change_leaves_nothing() {
     let scene = run_of(DEMO);
     let before = all_files(&scene);
@@ -271,6 +300,29 @@ fn w19_only_workflows_of_the_registry_are_read() {
     helper(&scene, &call).exits(1).complains("workflow must lie in the registry");
     scene.write("workflows/demo.task.md", "");
     helper(&scene, &SCAFFOLD).exits(1).complains("workflow is missing YAML frontmatter");
+}
+
+#[test]
+fn w20_no_alignment_of_letters_hides_a_text() {
+    for pad in 0..3 {
+        let prompt = "x".repeat(pad) + &"報告".repeat(700);
+        let scene = run_of(&DEMO.replace("Do gather.", &prompt));
+        assert_eq!(helper(&scene, &["next", "r1"]).ok().json()["dispatch"][0]["prompt"], prompt);
+        assert_eq!(helper(&scene, &["progress", "r1", &prompt]).ok().json()["event"]["message"], prompt);
+        assert_eq!(state(&scene)["lastProgressMessage"], prompt);
+    }
+}
+
+#[test]
+fn w21_looking_after_a_run_adds_nothing_to_its_journal() {
+    let scene = run_of(DEMO);
+    let before = names(&scene, "r1");
+    for _ in 0..3 {
+        scene.tf(&["tick", "--all"]).ok();
+        scene.tf(&["tick", "r1"]).ok();
+        helper(&scene, &["next", "r1"]).ok();
+    }
+    assert_eq!(names(&scene, "r1"), before);
 }
 
 #[test]
