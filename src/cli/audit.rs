@@ -8,10 +8,10 @@ use crate::audit;
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
 use crate::registry::queries;
-use crate::run::id::RunId;
 
 use super::output::{BAD, DIM, GOOD};
 use super::root::Context;
+use super::run_arg::RunArg;
 use super::terminal::plain;
 
 /// Read and prove the journals
@@ -19,7 +19,7 @@ use super::terminal::plain;
 pub(crate) enum Audit {
     /// Print a run's journal for people
     Log {
-        run: RunId,
+        run: RunArg,
         /// Only events whose names begin so, such as `capability.`
         #[arg(long)]
         event: Option<String>,
@@ -27,7 +27,7 @@ pub(crate) enum Audit {
     /// Prove that no byte of the journals, the gate's records and the outputs has changed
     Verify {
         /// One run [default: all]
-        run: Option<RunId>,
+        run: Option<RunArg>,
     },
 }
 
@@ -61,9 +61,9 @@ fn place(problem: &audit::Problem) -> String {
     format!("{} line {} (byte {}): {}", problem.file, problem.line, problem.byte, problem.what)
 }
 
-fn log(context: &Context<'_>, run: &RunId, event: Option<&str>) -> Result<ExitCode, Failure> {
+fn log(context: &Context<'_>, run: &RunArg, event: Option<&str>) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
-    let mut records = Store::open(&registry, run)?.records()?;
+    let mut records = Store::open(&registry, &run.find(&registry)?)?.records()?;
     records.retain(|record| event.is_none_or(|prefix| record.event.starts_with(prefix)));
     context.output.result(&records, || {
         let mut text = String::new();
@@ -82,10 +82,10 @@ fn log(context: &Context<'_>, run: &RunId, event: Option<&str>) -> Result<ExitCo
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(context: &Context<'_>, run: Option<RunId>) -> Result<ExitCode, Failure> {
+fn verify(context: &Context<'_>, run: Option<RunArg>) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
     let runs = match run {
-        Some(run) => vec![run],
+        Some(run) => vec![run.find(&registry)?],
         None => queries::list_runs(&registry)?,
     };
     let mut reports: Vec<audit::Report> = Vec::new();

@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::engine;
 use crate::failure::{Failure, Kind};
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::NodeId;
 use crate::run::projection::service_json;
 
 use super::root::Context;
+use super::run_arg::RunArg;
 
 #[derive(Default)]
 pub(crate) struct Wanted {
@@ -20,9 +21,10 @@ pub(crate) struct Wanted {
 }
 
 /// With `--json` the run afterwards, as OpenTask's command line prints it.
-pub(crate) fn apply(context: &Context<'_>, run: &RunId, wanted: Wanted) -> Result<ExitCode, Failure> {
+pub(crate) fn apply(context: &Context<'_>, run: &RunArg, wanted: Wanted) -> Result<ExitCode, Failure> {
     let Wanted { action, node, message, patch } = wanted;
     let registry = context.registry()?;
+    let run = &run.find(&registry)?;
     let applied = engine::control(&registry, run, action, node.as_ref(), message.as_deref(), patch)?;
     if let Some(reason) = &applied.rejected {
         return Err(Failure::new(Kind::Conflict, format!("`{action}` was rejected: {reason}")));

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 
 use crate::engine::session;
 use crate::failure::Failure;
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::NodeId;
 
 use super::json_argument;
 use super::root::Context;
+use super::run_arg::RunArg;
 
 /// Note something in a run's journal
 #[derive(Debug, Subcommand)]
@@ -20,7 +21,7 @@ pub(crate) enum Event {
 /// Add an event of your own to the journal; it is shown, and moves nothing
 #[derive(Debug, Args)]
 pub(crate) struct Append {
-    run: RunId,
+    run: RunArg,
     /// Its name, one that taskforge does not use itself
     event: String,
     /// The node it is about
@@ -39,8 +40,10 @@ impl Event {
         let Self::Append(args) = self;
         let payload = json_argument::object("--payload-json", args.payload_json.as_deref())?;
         let (node, message) = (args.node_id.as_ref(), args.message.as_deref());
-        let line = session::append_event(&context.registry()?, &args.run, &args.event, node, message, &payload)?;
-        context.output.result(&line, || format!("{}: {} appended.", args.run, args.event))?;
+        let registry = context.registry()?;
+        let run = args.run.find(&registry)?;
+        let line = session::append_event(&registry, &run, &args.event, node, message, &payload)?;
+        context.output.result(&line, || format!("{run}: {} appended.", args.event))?;
         Ok(ExitCode::SUCCESS)
     }
 }

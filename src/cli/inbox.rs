@@ -7,9 +7,9 @@ use serde_json::json;
 
 use crate::engine;
 use crate::failure::Failure;
-use crate::run::id::RunId;
 
 use super::root::Context;
+use super::run_arg::RunArg;
 use super::table::Table;
 
 /// List what waits for a person
@@ -17,7 +17,7 @@ use super::table::Table;
 pub(crate) struct Inbox {
     /// Only what waits in this run
     #[arg(long, value_name = "RUN")]
-    run: Option<RunId>,
+    run: Option<RunArg>,
 }
 
 impl Inbox {
@@ -25,7 +25,7 @@ impl Inbox {
         let registry = context.registry()?;
         let engine::Inbox { waiting, unreadable } = match &self.run {
             Some(run) => {
-                let state = engine::Store::open(&registry, run)?.load()?;
+                let state = engine::Store::open(&registry, &run.find(&registry)?)?.load()?;
                 engine::Inbox { waiting: engine::waiting_of(&state), unreadable: Vec::new() }
             }
             None => engine::inbox(&registry)?,

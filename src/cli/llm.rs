@@ -9,20 +9,20 @@ use crate::engine::Store;
 use crate::failure::Failure;
 use crate::gate::export;
 use crate::gate::records::{self, Bodies};
-use crate::run::id::RunId;
 
 use super::root::Context;
+use super::run_arg::RunArg;
 use super::table::Table;
 
 /// What a run's agents said to models
 #[derive(Debug, Subcommand)]
 pub(crate) enum Llm {
     /// List requests and how each ended
-    Log { run: RunId },
+    Log { run: RunArg },
     /// Count requests and tokens by node and model
-    Usage { run: RunId },
+    Usage { run: RunArg },
     /// Print the run's exchanges as a transcript that the replay provider answers from
-    Transcript { run: RunId },
+    Transcript { run: RunArg },
 }
 
 fn record(record: &records::Record) -> Value {
@@ -36,6 +36,7 @@ impl Llm {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         let (Self::Log { run } | Self::Usage { run } | Self::Transcript { run }) = &self;
+        let run = &run.find(&registry)?;
         let store = Store::open(&registry, run)?;
         let layout = store.layout();
         let traffic = records::read(&layout.traffic(), run)?;

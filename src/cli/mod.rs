@@ -28,6 +28,7 @@ mod output;
 mod reference;
 mod root;
 mod run;
+mod run_arg;
 mod schedule;
 mod table;
 mod terminal;

@@ -8,13 +8,14 @@ use serde_json::json;
 use crate::engine::session;
 use crate::failure::{Failure, Kind};
 use crate::run::event::Report;
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::NodeId;
 use crate::run::projection::result_json;
 use crate::run::status::NodeStatus;
 use crate::workflow::RelativePath;
 
 use super::json_argument;
 use super::root::Context;
+use super::run_arg::RunArg;
 
 /// Record what became of a node
 #[derive(Debug, Subcommand)]
@@ -25,7 +26,7 @@ pub(crate) enum Node {
 /// Record a node's result as `nodes/NODE/result.json`; the node stays where it is
 #[derive(Debug, Args)]
 pub(crate) struct NodeResult {
-    run: RunId,
+    run: RunArg,
     node: NodeId,
     /// pending, ready, running, waiting, completed, failed or skipped
     status: String,
@@ -66,10 +67,11 @@ impl Node {
             working_memory: None,
         };
         let registry = context.registry()?;
-        let state = session::result(&registry, &args.run, &args.node, report, payload)?.state;
+        let run = args.run.find(&registry)?;
+        let state = session::result(&registry, &run, &args.node, report, payload)?.state;
         let result = state.node(&args.node).and_then(|(definition, node)| result_json(&state, definition, node));
         let path = format!("nodes/{}/result.json", args.node);
-        context.output.result(&json!({"path": path, "result": result}), || format!("{}: {path} written.", args.run))?;
+        context.output.result(&json!({"path": path, "result": result}), || format!("{run}: {path} written."))?;
         Ok(ExitCode::SUCCESS)
     }
 }

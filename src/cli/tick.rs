@@ -9,17 +9,17 @@ use serde_json::json;
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
 use crate::registry::Registry;
-use crate::run::id::RunId;
 use crate::schedule;
 
 use super::root::Context;
+use super::run_arg::RunArg;
 use super::terminal::plain;
 
 /// Take runs as far as they go without waiting, then exit: what cron calls
 #[derive(Debug, Args)]
 pub(crate) struct Tick {
     /// One run [default: all]
-    run: Option<RunId>,
+    run: Option<RunArg>,
     /// All runs; the default without a RUN
     #[arg(long, conflicts_with = "run")]
     all: bool,
@@ -53,11 +53,16 @@ impl Tick {
             }
             return Err(failure.hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"));
         }
-        let runs = match self.run {
-            Some(run) => vec![run],
-            None => crate::registry::queries::list_runs(registry)?,
+        let named = self.run.is_some();
+        let runs: Vec<_> = match &self.run {
+            Some(run) => vec![run.find(registry)?],
+            // A finished run without containers has nothing that a tick could do; the index knows it without a look inside.
+            None => engine::list(registry)?
+                .into_iter()
+                .filter(|listed| listed.entry.as_ref().map_or(true, |entry| entry.active))
+                .map(|listed| listed.run)
+                .collect(),
         };
-        let single = runs.len() == 1;
         let mut ticked = Vec::new();
         let mut first_error = None;
         for run in runs {
@@ -71,7 +76,7 @@ impl Tick {
                 Ok(Some(done)) => ticked.push(done),
                 Ok(None) => {}
                 // One run that cannot go on holds up no other.
-                Err(error) if !single => {
+                Err(error) if !named => {
                     context.output.warn(&format!("run {run}: {error}"));
                     first_error.get_or_insert(error);
                 }
@@ -88,7 +93,7 @@ impl Tick {
                     text.push_str(&format!("{}: {action}\n", done.run));
                 }
                 // Of one run a person asks; a list of all of them is what `inbox` is for.
-                for who in done.unattended.iter().filter(|_| single) {
+                for who in done.unattended.iter().filter(|_| named) {
                     text.push_str(&format!("{}: waits for {}\n", done.run, plain(who)));
                 }
             }

@@ -27,6 +27,7 @@ use crate::workflow::{self, Workflow};
 use super::actor::operator;
 use super::binary;
 use super::error::Error;
+use super::listing;
 use super::project;
 
 /// The largest input file, in bytes.
@@ -147,6 +148,7 @@ fn create(
         staged.write_file(&path.display().to_string(), text.as_bytes())?;
     }
     staged.publish()?;
+    listing::note(registry, &state);
     Ok(state)
 }
 

@@ -18,6 +18,7 @@ use crate::run::state::State;
 
 use super::adopt::{self, Look};
 use super::error::Error;
+use super::listing;
 use super::project::{self, Shared};
 
 /// How long a command waits for a run's lock: OpenTask's service holds it while it talks to its gateway.
@@ -312,6 +313,7 @@ impl<'a> Store<'a> {
             let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
             journal.commit(vec![draft], actor, now)?;
             project::write(&self.layout(), &state, &journal.head(), None)?;
+            listing::note(self.registry, &state);
             return Ok((state, None));
         };
         match adopt::look(self, &state, scan)? {
@@ -347,6 +349,7 @@ impl<'a> Store<'a> {
         let head = journal.head();
         self.last.replace(Some((head.at, state.clone())));
         project::write(&self.layout(), state, &head, standing)?;
+        listing::note(self.registry, state);
         Ok(records)
     }
 }

@@ -13,6 +13,7 @@ pub mod error;
 mod faults;
 mod home;
 pub mod inbox;
+pub mod index;
 pub mod init;
 pub mod journal;
 pub mod json;

@@ -14,6 +14,19 @@ use crate::run::id::RunId;
 /// # Errors
 /// When the folder cannot be read; a registry without one has no runs.
 pub fn list_runs(registry: &Registry) -> Result<Vec<RunId>> {
+    let mut ids = list_names(registry)?;
+    ids.retain(|id| {
+        let run = registry.layout().run(id);
+        root::is_dir(run.root()) && run.journal().symlink_metadata().is_ok()
+    });
+    Ok(ids)
+}
+
+/// The names in `runs/` that are run ids, sorted; whether there is a run under each has not been looked at.
+///
+/// # Errors
+/// As [`list_runs`].
+pub fn list_names(registry: &Registry) -> Result<Vec<RunId>> {
     let runs = registry.layout().runs();
     let entries = match fs::read_dir(&runs) {
         Ok(entries) => entries,
@@ -23,11 +36,7 @@ pub fn list_runs(registry: &Registry) -> Result<Vec<RunId>> {
     let mut ids = Vec::new();
     for entry in entries {
         let entry = entry.map_err(Error::io("list", &runs))?;
-        let Some(id) = entry.file_name().to_str().and_then(|name| RunId::parse(name).ok()) else { continue };
-        let run = registry.layout().run(&id);
-        if root::is_dir(run.root()) && run.journal().symlink_metadata().is_ok() {
-            ids.push(id);
-        }
+        ids.extend(entry.file_name().to_str().and_then(|name| RunId::parse(name).ok()));
     }
     ids.sort();
     Ok(ids)

@@ -26,6 +26,7 @@ mod openclaw;
 mod opentask;
 mod prompt_run;
 mod report;
+mod scale;
 mod scene;
 mod schemas;
 mod sessions;

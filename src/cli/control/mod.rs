@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 
 use crate::failure::{Failure, Kind};
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::NodeId;
 
 use super::control_command::{Wanted, apply};
 use super::json_argument;
 use super::root::Context;
+use super::run_arg::RunArg;
 
 /// Pause, resume, cancel; retry, skip or approve a node; speak to its session
 #[derive(Debug, Subcommand)]
@@ -36,7 +37,7 @@ pub(crate) enum Control {
 
 #[derive(Debug, Args)]
 pub(crate) struct OfRun {
-    run: RunId,
+    run: RunArg,
     /// Why
     #[arg(long)]
     message: Option<String>,
@@ -44,7 +45,7 @@ pub(crate) struct OfRun {
 
 #[derive(Debug, Args)]
 pub(crate) struct OfNode {
-    run: RunId,
+    run: RunArg,
     #[arg(required_unless_present = "node_id")]
     node: Option<NodeId>,
     /// The node, as OpenTask's command line takes it
@@ -57,7 +58,7 @@ pub(crate) struct OfNode {
 
 #[derive(Debug, Args)]
 pub(crate) struct Message {
-    run: RunId,
+    run: RunArg,
     /// What to say
     #[arg(long, allow_hyphen_values = true)]
     message: String,
@@ -68,7 +69,7 @@ pub(crate) struct Message {
 
 #[derive(Debug, Args)]
 pub(crate) struct Patch {
-    run: RunId,
+    run: RunArg,
     /// What to change of the job, a JSON object such as {"enabled": false}
     #[arg(long, value_name = "JSON")]
     patch_json: String,
@@ -99,10 +100,10 @@ impl Control {
     }
 }
 
-fn of_run(action: &'static str, args: OfRun) -> (RunId, Wanted) {
+fn of_run(action: &'static str, args: OfRun) -> (RunArg, Wanted) {
     (args.run, Wanted { action, message: args.message, ..Wanted::default() })
 }
 
-fn of_node(action: &'static str, args: OfNode) -> (RunId, Wanted) {
+fn of_node(action: &'static str, args: OfNode) -> (RunArg, Wanted) {
     (args.run, Wanted { action, node: args.node.or(args.node_id), message: args.message, ..Wanted::default() })
 }

@@ -5,23 +5,24 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::run_arg::RunArg;
 use crate::cli::table::Table;
 use crate::engine::Store;
 use crate::failure::Failure;
-use crate::run::id::RunId;
 
 use super::Context;
 
 /// List the files that a run's nodes left
 #[derive(Debug, Args)]
 pub(crate) struct Artifacts {
-    run: RunId,
+    run: RunArg,
 }
 
 impl Artifacts {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let store = Store::open(&registry, &self.run)?;
+        let run = self.run.find(&registry)?;
+        let store = Store::open(&registry, &run)?;
         let state = store.load()?;
         let root = store.layout().root().to_owned();
         let files: Vec<_> = state.pairs().flat_map(|(d, n)| n.artifacts.iter().map(move |a| (&d.id, a))).collect();

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::json_argument;
+use crate::cli::run_arg::RunArg;
 use crate::engine::session;
 use crate::failure::Failure;
-use crate::run::id::RunId;
 use crate::run::projection::service_json;
 
 use super::Context;
@@ -15,7 +15,7 @@ use super::Context;
 /// Put other OpenClaw sessions behind a run
 #[derive(Debug, Args)]
 pub(crate) struct Bind {
-    run: RunId,
+    run: RunArg,
     /// The session that asked for the run
     #[arg(long, value_name = "KEY")]
     source_session_key: Option<String>,
@@ -33,9 +33,10 @@ pub(crate) struct Bind {
 impl Bind {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
+        let run = self.run.find(&registry)?;
         let delivery = self.delivery_context_json.as_deref();
         let delivery = delivery.map(|text| json_argument::object("--delivery-context-json", Some(text))).transpose()?;
-        let told = session::rebind(&registry, &self.run, |sessions| {
+        let told = session::rebind(&registry, &run, |sessions| {
             if let Some(source) = self.source_session_key {
                 sessions.source = source;
             }

@@ -5,15 +5,15 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::control_command::{Wanted, apply};
+use crate::cli::run_arg::RunArg;
 use crate::failure::Failure;
-use crate::run::id::RunId;
 
 use super::Context;
 
 /// End a run; its containers are stopped
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
-    run: RunId,
+    run: RunArg,
     /// Why
     #[arg(long, default_value = "on request")]
     reason: String,

@@ -10,14 +10,16 @@ use crate::cli::failure_from::io;
 use crate::cli::terminal::plain;
 use crate::engine::Store;
 use crate::failure::{Failure, Kind};
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::NodeId;
+
+use crate::cli::run_arg::RunArg;
 
 use super::Context;
 
 /// Print what a node's containers printed
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
-    run: RunId,
+    run: RunArg,
     /// One node [default: all, in the workflow's order]
     node: Option<NodeId>,
     /// One attempt [default: all]
@@ -28,12 +30,13 @@ pub(crate) struct Logs {
 impl Logs {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let store = Store::open(&registry, &self.run)?;
+        let run = self.run.find(&registry)?;
+        let store = Store::open(&registry, &run)?;
         let state = store.load()?;
         if let Some(node) = &self.node
             && state.node(node).is_none()
         {
-            return Err(Failure::new(Kind::NotFound, format!("run `{}` has no node `{node}`", self.run)));
+            return Err(Failure::new(Kind::NotFound, format!("run `{}` has no node `{node}`", run)));
         }
         let mut values = Vec::new();
         let mut stdout = std::io::stdout().lock();

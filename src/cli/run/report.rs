@@ -20,6 +20,8 @@ use crate::run::record::Record;
 use crate::run::state::State;
 use crate::run::time::parse_time;
 
+use crate::cli::run_arg::RunArg;
+
 use super::Context;
 
 /// Write what a run did as one page: for a browser, or for a pull request
@@ -28,7 +30,7 @@ use super::Context;
 /// run gives the same bytes. Without `--html` or `--md` the name of the file says which, or it is Markdown.
 #[derive(Debug, Args)]
 pub(crate) struct Report {
-    run: RunId,
+    run: RunArg,
     /// A page for a browser: graph, timeline, decisions, files, usage and proof
     #[arg(long, conflicts_with = "md")]
     html: bool,
@@ -46,14 +48,15 @@ pub(crate) struct Report {
 impl Report {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let store = Store::open(&registry, &self.run)?;
+        let run = self.run.find(&registry)?;
+        let store = Store::open(&registry, &run)?;
         let layout = store.layout();
         let (mut state, scan) = consistent(&store)?;
         let lines = lines(&scan);
         // What other programs changed is taken over as of now, which is not when it happened.
         let last = lines.iter().filter_map(|line| parse_time(&line.timestamp)).max();
         state.updated_at = last.unwrap_or(state.updated_at);
-        let traffic = records::read(&layout.traffic(), &self.run).map_err(|error| error.to_string());
+        let traffic = records::read(&layout.traffic(), &run).map_err(|error| error.to_string());
         let (proof, contents) = (proof(&scan), contents(layout.root(), &state)?);
         let waits_for = waits_for(&state, registry.config().is_ok_and(|config| config.openclaw.cli.is_some()));
         let page = Page::new(Source {
@@ -72,7 +75,7 @@ impl Report {
             context.output.result(&json!({"format": format, "report": text}), || text.clone())?;
             return Ok(ExitCode::SUCCESS);
         };
-        self.write(path, &text)?;
+        self.write(&run, path, &text)?;
         let digest = Digest::of(text.as_bytes());
         let value = json!({"format": format, "path": path, "bytes": text.len(), "sha256": digest});
         context.output.result(&value, || format!("Wrote {}: {} bytes", path.display(), text.len()))?;
@@ -85,10 +88,10 @@ impl Report {
     }
 
     /// The whole file or none: made beside the place and renamed to it.
-    fn write(&self, path: &Path, text: &str) -> Result<(), Failure> {
+    fn write(&self, run: &RunId, path: &Path, text: &str) -> Result<(), Failure> {
         let is_taken = path.symlink_metadata().is_ok();
-        if is_taken && !self.force && !is_ours(path, &self.run) {
-            let what = format!("{} is there, and is no report of run `{}`", path.display(), self.run);
+        if is_taken && !self.force && !is_ours(path, run) {
+            let what = format!("{} is there, and is no report of run `{run}`", path.display());
             return Err(Failure::new(Kind::Conflict, what).hint("choose another name, or replace it with `--force`"));
         }
         let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));

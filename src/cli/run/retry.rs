@@ -5,15 +5,16 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::cli::control_command::{Wanted, apply};
+use crate::cli::run_arg::RunArg;
 use crate::failure::Failure;
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::NodeId;
 
 use super::Context;
 
 /// Try a failed or skipped node again; a finished run is reopened
 #[derive(Debug, Args)]
 pub(crate) struct Retry {
-    run: RunId,
+    run: RunArg,
     node: NodeId,
 }
 

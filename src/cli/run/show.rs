@@ -7,10 +7,10 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::cli::output::{BAD, DIM, GOOD, WAITING};
+use crate::cli::run_arg::RunArg;
 use crate::cli::terminal::plain;
 use crate::engine::{Store, waiting_of, waits_for};
 use crate::failure::Failure;
-use crate::run::id::RunId;
 use crate::run::state::State;
 use crate::run::status::NodeStatus;
 use crate::run::time::isoformat;
@@ -20,13 +20,14 @@ use super::Context;
 /// Show a run: its nodes, attempts, requests, and who is waited for
 #[derive(Debug, Args)]
 pub(crate) struct Show {
-    run: RunId,
+    run: RunArg,
 }
 
 impl Show {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let store = Store::open(&registry, &self.run)?;
+        let run = self.run.find(&registry)?;
+        let store = Store::open(&registry, &run)?;
         let state = store.load()?;
         let waits = waits_for(&state, registry.config().is_ok_and(|config| config.openclaw.cli.is_some()));
         context.output.result(&value(&state, &waits), || text(&state, &waits))?;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 
 use crate::cli::follow;
+use crate::cli::run_arg::RunArg;
 use crate::engine;
 use crate::failure::Failure;
-use crate::run::id::RunId;
 
 use super::Context;
 
@@ -16,7 +16,7 @@ use super::Context;
 /// It only watches: something else has to tick the run. `--drive` ticks it too.
 #[derive(Debug, Args)]
 pub(crate) struct Watch {
-    run: RunId,
+    run: RunArg,
     /// When to stop watching
     #[arg(long, value_enum, default_value_t = UntilArg::Waiting)]
     until: UntilArg,
@@ -39,14 +39,15 @@ enum UntilArg {
 impl Watch {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
+        let run = self.run.find(&registry)?;
         let until = match self.until {
             UntilArg::Waiting => engine::Until::Blocked,
             UntilArg::Done => engine::Until::Ended,
         };
         if self.drive {
-            follow::drive(context, &registry, &self.run, until, self.after)
+            follow::drive(context, &registry, &run, until, self.after)
         } else {
-            follow::watch(context, &registry, &self.run, until, self.after)
+            follow::watch(context, &registry, &run, until, self.after)
         }
     }
 }

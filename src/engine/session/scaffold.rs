@@ -16,6 +16,7 @@ use crate::run::state::State;
 
 use super::super::actor;
 use super::super::error::Error;
+use super::super::listing;
 use super::super::project;
 use super::super::store::{Store, Told};
 
@@ -97,6 +98,7 @@ pub fn scaffold(registry: &Registry, wanted: Scaffold) -> Result<Told, Error> {
         }
     }
     staged.publish()?;
+    listing::note(registry, &state);
     Ok(Told { state, events: records })
 }
 

@@ -1,0 +1,272 @@
+//! The index of runs: what a list shows of each, so that listing ten thousand opens none of them. Machine-local, ignored by
+//! git, and never believed without a look: an entry counts only while the run's journal and `state.json` are, by length,
+//! time and inode, the files that it was made from. One that is missing, stale or garbage costs the time of reading the run.
+//!
+//! A log of lines, the last of a run counts. Whoever commits adds one, without a lock and without a sync, after the commit was
+//! acknowledged; once half of it is stale it is written anew, by one process at a time. Lines that are lost meanwhile only
+//! cost time. Readers write nothing.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, statat};
+use serde::{Deserialize, Serialize};
+
+use super::{Registry, disk, project};
+use crate::run::id::RunId;
+use crate::run::status::RunStatus;
+
+/// The first member of the first line; another version's index is not read.
+const FORMAT: &str = "taskforge-index-v1";
+/// The largest index that is read, in bytes.
+const LARGEST: u64 = 256 << 20;
+/// An index smaller than this is never written anew, in bytes.
+const SMALL: u64 = 256 << 10;
+
+/// What a list shows of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    pub run: RunId,
+    pub workflow: String,
+    pub title: String,
+    pub status: RunStatus,
+    /// Seconds and nanoseconds since 1970, UTC.
+    pub created: (i64, u32),
+    pub updated: (i64, u32),
+    /// Nodes that are completed, and all of them.
+    pub nodes: (u32, u32),
+    /// What waits for a person.
+    pub waiting: u32,
+    /// Whether a tick may find something to do.
+    pub active: bool,
+}
+
+/// An entry with the files that it was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Line(Entry, Stamp, Stamp);
+
+/// A file as it was: length, modification time in seconds and nanoseconds, inode.
+type Stamp = (u64, i64, i64, u64);
+
+/// The index as read, to be asked about single runs.
+#[derive(Debug)]
+pub struct Index {
+    runs: Option<File>,
+    lines: HashMap<String, Line>,
+}
+
+impl Index {
+    /// Reads it. Whatever stands there, the worst is an empty one.
+    #[must_use]
+    pub fn read(registry: &Registry) -> Self {
+        let runs = disk::open_dir(&registry.layout().runs()).ok();
+        let bytes = project::read_file(&path(registry), LARGEST).ok().flatten().unwrap_or_default();
+        Self { runs, lines: parse(&bytes) }
+    }
+
+    /// The entry of a run, if its files are still those that it was made from.
+    #[must_use]
+    pub fn get(&self, run: &RunId) -> Option<&Entry> {
+        let Line(entry, journal, state) = self.lines.get(run.as_str())?;
+        let runs = self.runs.as_ref()?;
+        let stands =
+            |name: &str, stamp: &Stamp| stamp_of(runs, &format!("{run}/{name}")).is_some_and(|found| found == *stamp);
+        (stands("events.jsonl", journal) && stands("state.json", state)).then_some(entry)
+    }
+}
+
+fn stamp_of(runs: &File, name: &str) -> Option<Stamp> {
+    let found = statat(runs, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let number = |value: i64| u64::try_from(value).unwrap_or_default();
+    // The kernel's field is signed on some machines and unsigned on others.
+    #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
+    let nanoseconds = i64::try_from(found.st_mtime_nsec).unwrap_or_default();
+    Some((number(found.st_size), found.st_mtime, nanoseconds, found.st_ino))
+}
+
+fn parse(bytes: &[u8]) -> HashMap<String, Line> {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    if lines.next().and_then(live_of).is_none() {
+        return HashMap::new();
+    }
+    let mut found = HashMap::new();
+    for line in lines {
+        // Two writers' lines may have been torn apart by a full disk: what does not read is not there.
+        if let Ok(line) = serde_json::from_slice::<Line>(line) {
+            found.insert(line.0.run.to_string(), line);
+        }
+    }
+    found
+}
+
+/// How many bytes were live when the index was last written anew, from its first line.
+fn live_of(line: &[u8]) -> Option<u64> {
+    let (format, live): (String, u64) = serde_json::from_slice(line).ok()?;
+    (format == FORMAT).then_some(live)
+}
+
+fn path(registry: &Registry) -> PathBuf {
+    registry.layout().index().join("runs.jsonl")
+}
+
+/// Notes what a list shows of a run now. Never fails: a run that is not noted is read.
+pub fn note(registry: &Registry, entry: &Entry) {
+    let _ = try_note(registry, entry);
+}
+
+fn try_note(registry: &Registry, entry: &Entry) -> io::Result<()> {
+    let runs = disk::open_dir(&registry.layout().runs())?;
+    let stamp = |name: &str| stamp_of(&runs, &format!("{}/{name}", entry.run)).ok_or(io::ErrorKind::NotFound);
+    let line = Line(entry.clone(), stamp("events.jsonl")?, stamp("state.json")?);
+    let mut bytes = serde_json::to_vec(&line)?;
+    bytes.push(b'\n');
+    let path = path(registry);
+    let mut file = match open(&path, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => begin(registry, &path)?,
+        other => other?,
+    };
+    let length = file.metadata()?.len();
+    if disk::read_range(&file, length.saturating_sub(1), length)? != b"\n" {
+        bytes.insert(0, b'\n');
+    }
+    file.write_all(&bytes)?;
+    let first = disk::read_range(&file, 0, 64)?;
+    let live = first.split(|byte| *byte == b'\n').next().and_then(live_of);
+    if live.is_none_or(|live| length > SMALL.max(live.saturating_mul(2))) {
+        rewrite(registry, &path)?;
+    }
+    Ok(())
+}
+
+fn open(path: &Path, new: bool) -> io::Result<File> {
+    let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK).bits()).unwrap_or_default();
+    std::fs::OpenOptions::new().read(true).append(true).create_new(new).mode(0o600).custom_flags(flags).open(path)
+}
+
+fn begin(registry: &Registry, path: &Path) -> io::Result<File> {
+    match std::fs::DirBuilder::new().create(registry.layout().index()) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    match open(path, true) {
+        Ok(mut file) => {
+            file.write_all(header(0).as_bytes())?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(path, false),
+        Err(error) => Err(error),
+    }
+}
+
+fn header(live: u64) -> String {
+    format!("[\"{FORMAT}\",{live}]\n")
+}
+
+/// Leaves the last line of each run, unless another process is at it.
+fn rewrite(registry: &Registry, path: &Path) -> io::Result<()> {
+    let lock = registry.layout().locks().join("index");
+    let lock = File::options().append(true).create(true).open(lock)?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        return Ok(());
+    }
+    let bytes = project::read_file(path, LARGEST).ok().flatten().unwrap_or_default();
+    let mut lines = Vec::new();
+    for line in parse(&bytes).values() {
+        if registry.layout().run(&line.0.run).root().exists() {
+            lines.extend(serde_json::to_vec(line)?);
+            lines.push(b'\n');
+        }
+    }
+    let whole = [header(lines.len() as u64).into_bytes(), lines].concat();
+    project::replace(path, &whole).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::registry::create::stage_run;
+    use crate::registry::init::InitOptions;
+
+    fn entry(run: &str, title: &str) -> Entry {
+        Entry {
+            run: RunId::parse(run).unwrap(),
+            workflow: "w".to_owned(),
+            title: title.to_owned(),
+            status: RunStatus::Running,
+            created: (1, 2),
+            updated: (3, 4),
+            nodes: (0, 1),
+            waiting: 0,
+            active: true,
+        }
+    }
+
+    fn registry(folder: &tempfile::TempDir, runs: &[&str]) -> Registry {
+        let registry = Registry::init(folder.path(), &InitOptions::default()).unwrap();
+        for run in runs {
+            let staged = stage_run(&registry, &RunId::parse(run).unwrap()).unwrap();
+            staged.write_file("events.jsonl", b"{}\n").unwrap();
+            staged.write_file("state.json", b"{}\n").unwrap();
+            staged.publish().unwrap();
+        }
+        registry
+    }
+
+    #[test]
+    fn an_entry_counts_while_its_files_are_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(&folder, &["a", "b"]);
+        assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_none());
+        for title in ["one", "two"] {
+            note(&registry, &entry("a", title));
+        }
+        let index = Index::read(&registry);
+        assert_eq!(index.get(&RunId::parse("a").unwrap()).unwrap().title, "two");
+        assert!(index.get(&RunId::parse("b").unwrap()).is_none());
+        for file in ["events.jsonl", "state.json"] {
+            note(&registry, &entry("a", "again"));
+            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_some());
+            std::fs::write(registry.root().join("runs/a").join(file), "{\"x\": 1}\n").unwrap();
+            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_none(), "{file}");
+        }
+    }
+
+    #[test]
+    fn what_is_stale_is_left_out_when_it_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(&folder, &["a", "b"]);
+        note(&registry, &entry("b", "kept"));
+        for number in 0..4000 {
+            note(&registry, &entry("a", &format!("title {number} {}", "x".repeat(100))));
+        }
+        assert!(std::fs::metadata(path(&registry)).unwrap().len() < 2 * SMALL);
+        let index = Index::read(&registry);
+        assert!(index.get(&RunId::parse("a").unwrap()).unwrap().title.starts_with("title 3999"));
+        assert_eq!(index.get(&RunId::parse("b").unwrap()).unwrap().title, "kept");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn whatever_stands_there_it_is_read_and_gone_on_with(bytes in proptest::collection::vec(any::<u8>(), 0..300), header_first in any::<bool>()) {
+            let folder = tempfile::tempdir().unwrap();
+            let registry = registry(&folder, &["a"]);
+            std::fs::create_dir_all(registry.layout().index()).unwrap();
+            let first = if header_first { header(0).into_bytes() } else { Vec::new() };
+            std::fs::write(path(&registry), [first, bytes].concat()).unwrap();
+            prop_assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_none());
+            // Twice: the first may find that there is no index of ours and write it anew.
+            note(&registry, &entry("a", "t"));
+            note(&registry, &entry("a", "t"));
+            let index = Index::read(&registry);
+            prop_assert_eq!(index.get(&RunId::parse("a").unwrap()), Some(&entry("a", "t")));
+        }
+    }
+}
