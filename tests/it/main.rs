@@ -27,6 +27,7 @@ mod opentask;
 mod prompt_run;
 mod report;
 mod scene;
+mod schedule;
 mod schemas;
 mod sessions;
 mod starters;

@@ -18,7 +18,7 @@ use crate::model_server::repository;
 use crate::scene::Scene;
 
 /// Far longer than anything here takes, on however busy a machine.
-const BOUND: Duration = Duration::from_secs(240);
+const BOUND: Duration = Duration::from_secs(150);
 
 /// The folder of the package.
 fn package() -> &'static Path {
