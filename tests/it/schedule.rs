@@ -122,16 +122,11 @@ fn a_line_of_the_crontab_is_ours_and_all_others_stay() {
     }
 
     // A tick that fails is on record, with how often.
-    let config = place.registry.join("taskforge.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, format!("{text}\nnonsense = 1\n")).unwrap();
+    let registry = ["--registry", place.registry.to_str().unwrap()];
+    place.scene.tf(&[&["kill", "--reason", "a test"][..], &registry].concat()).ok();
     for _ in 0..2 {
-        place.call(
-            env!("CARGO_BIN_EXE_taskforge"),
-            &["tick", "--all", "--record", "--registry", place.registry.to_str().unwrap()],
-        );
+        place.scene.tf(&[&["tick", "--all", "--record"][..], &registry].concat()).exits(10);
     }
-    fs::write(&config, text).unwrap();
     let found = place.status(1);
     assert_eq!(found["lastTick"]["failures"], json!(2), "{found:#}");
 
@@ -170,7 +165,7 @@ fn systemd_reads_the_units_as_they_are_meant() {
         let mut command = Command::new("systemd-analyze");
         command.args(["verify", "--user", "--man=no"]).arg(unit).env("SYSTEMD_LOG_LEVEL", "debug");
         let output = command.env("XDG_RUNTIME_DIR", &run).env("HOME", place.scene.outside("home")).output().unwrap();
-        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+        (output.status.success(), String::from_utf8_lossy(&[output.stderr, output.stdout].concat()).into_owned())
     };
     let (good, told) = verify(&unit("timer"));
     assert!(good, "{told}");

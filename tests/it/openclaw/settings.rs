@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
-use super::model::{Model, Move};
+use super::messages::{self, Hold};
 
 /// The findings by name: grade and fix.
 fn check(gateway: &Gateway, code: i32) -> Vec<(String, String, String)> {
@@ -23,8 +23,9 @@ fn bad(findings: &[(String, String, String)]) -> Vec<&str> {
 }
 
 #[test]
-fn what_setup_installs_check_finds_and_what_is_wrong_it_names() {
-    let gateway = Gateway::start(Model::start(|_| Move::Say("Hello.".to_owned())));
+fn what_setup_installs_check_finds_what_is_wrong_it_names_and_messages_are_taken() {
+    let hold = Hold::new();
+    let gateway = Gateway::start(hold.model());
     let theirs = json!({"version": 1, "agents": {
         "main": {"allowlist": [{"pattern": "/bin/ls"}]}, "other": {"allowlist": [{"pattern": "/bin/cat"}]},
     }});
@@ -71,16 +72,13 @@ fn what_setup_installs_check_finds_and_what_is_wrong_it_names() {
     assert_eq!(bad(&findings), ["skill", "exec-mode", "exec-other-rule", "tick"]);
     // Each names the command that mends it.
     let fix = |name: &str| findings.iter().find(|one| one.0 == name).unwrap().2.clone();
-    let remove = "openclaw approvals allowlist remove 'taskforge' --agent main";
-    assert_eq!(fix("exec-other-rule"), remove);
+    assert_eq!(fix("exec-other-rule"), "openclaw approvals allowlist remove 'taskforge' --agent main");
     assert_eq!(fix("exec-mode"), "openclaw config set tools.exec.mode allowlist");
     assert_eq!(fix("tick"), format!("openclaw cron enable {job}"));
     assert_eq!(fix("skill"), "taskforge openclaw setup");
-    for mend in [remove.replace('\'', ""), fix("exec-mode"), fix("tick")] {
-        gateway.openclaw(&mend.split(' ').skip(1).collect::<Vec<_>>());
-    }
     call(&gateway, &["openclaw", "setup"]).ok().says("skill  installed").says("rule   stands");
-    assert_eq!(bad(&check(&gateway, 0)), [""; 0]);
+
+    messages::are_taken(&gateway, &hold);
 
     call(&gateway, &["schedule", "remove"]).ok().says("Removed from openclaw");
     call(&gateway, &["schedule", "status"]).exits(3).says("Nothing ticks this registry");
