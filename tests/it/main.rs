@@ -28,6 +28,7 @@ mod prompt_run;
 mod report;
 mod scale;
 mod scene;
+mod schedule;
 mod schemas;
 mod sessions;
 mod starters;

@@ -1,11 +1,12 @@
 //! `taskforge openclaw check`.
 
 use std::process::ExitCode;
+use std::thread;
 
 use clap::Args;
 use serde::Serialize;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::openclaw::{Error, allowlist, skill};
 use crate::schedule::{Backend, Machine};
 
@@ -46,11 +47,25 @@ const SETUP: &str = "taskforge openclaw setup";
 impl Check {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let parts = self.target.parts(context)?;
-        let version = parts.cli.version()?;
-        let mut findings = vec![good("openclaw", format!("{version}, {}", parts.cli.program().display()))];
-        self.skill(&parts, &mut findings)?;
-        self.rules(&parts, &mut findings)?;
-        tick(&parts, &mut findings)?;
+        let version = || {
+            let version = parts.cli.version()?;
+            Ok(vec![good("openclaw", format!("{version}, {}", parts.cli.program().display()))])
+        };
+        // Each call of OpenClaw takes seconds, and none waits for another.
+        let parts = &parts;
+        let found = thread::scope(|scope| {
+            let asked = [
+                scope.spawn(version),
+                scope.spawn(|| self.skill(parts)),
+                scope.spawn(|| self.rules(parts)),
+                scope.spawn(|| tick(parts)),
+            ];
+            asked.map(|one| one.join().unwrap_or_else(|_| Err(Failure::new(Kind::Failed, "a check broke off"))))
+        });
+        let mut findings = Vec::new();
+        for some in found {
+            findings.extend(some?);
+        }
         let sick = findings.iter().any(|finding| finding.grade == Grade::Bad);
         context.output.result(&findings, || {
             let mut text = String::new();
@@ -70,11 +85,12 @@ impl Check {
         Ok(if sick { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    fn skill(&self, parts: &Parts, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    fn skill(&self, parts: &Parts) -> Result<Vec<Finding>, Failure> {
+        let mut findings = Vec::new();
         let agent = &self.target.agent;
         let Some(there) = parts.cli.skill(agent)? else {
             findings.push(bad("skill", format!("agent {agent} has no skill taskforge"), SETUP));
-            return Ok(());
+            return Ok(findings);
         };
         let different = skill::differences(&there.folder);
         let folder = there.folder.display();
@@ -102,10 +118,11 @@ impl Check {
                 "openclaw skills info taskforge",
             )
         });
-        Ok(())
+        Ok(findings)
     }
 
-    fn rules(&self, parts: &Parts, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+    fn rules(&self, parts: &Parts) -> Result<Vec<Finding>, Failure> {
+        let mut findings = Vec::new();
         let agent = &self.target.agent;
         let rules = parts.cli.exec_rules(agent)?;
         const MODE: &str = "openclaw config set tools.exec.mode allowlist";
@@ -142,11 +159,12 @@ impl Check {
             );
             findings.push(bad("exec-other-rule", detail, &fix));
         }
-        Ok(())
+        Ok(findings)
     }
 }
 
-fn tick(parts: &Parts, findings: &mut Vec<Finding>) -> Result<(), Failure> {
+fn tick(parts: &Parts) -> Result<Vec<Finding>, Failure> {
+    let mut findings = Vec::new();
     let Some(registry) = &parts.registry else {
         findings.push(Finding {
             name: "tick",
@@ -154,7 +172,7 @@ fn tick(parts: &Parts, findings: &mut Vec<Finding>) -> Result<(), Failure> {
             detail: "no registry is named, so its tick was not looked for".to_owned(),
             fix: Some("taskforge --registry DIR openclaw check".to_owned()),
         });
-        return Ok(());
+        return Ok(findings);
     };
     let id = schedule::id(registry)?;
     let machine = Machine::with(parts.cli.clone());
@@ -181,7 +199,7 @@ fn tick(parts: &Parts, findings: &mut Vec<Finding>) -> Result<(), Failure> {
             findings.push(bad("tick", problem.what, &problem.mend));
         }
     }
-    Ok(())
+    Ok(findings)
 }
 
 fn good(name: &'static str, detail: String) -> Finding {

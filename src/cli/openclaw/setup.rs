@@ -89,7 +89,7 @@ impl Setup {
         let entry = json!({"pattern": parts.binary, "argPattern": allowlist::ARGUMENTS});
         Ok(json!({
             "agent": agent, "entry": entry, "mode": rules.mode, "changed": changed && self.apply,
-            "missing": changed && (!self.apply || self.dry_run),
+            "missing": changed && !self.apply,
             "document": merged.filter(|_| !self.apply || self.dry_run),
         }))
     }

@@ -73,7 +73,9 @@ impl Gateway {
         command.current_dir(scene.outside("agent")).stdin(Stdio::null());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         let mut gateway = Self { scene, model, child, port };
+        let begun = Instant::now();
         gateway.wait();
+        eprintln!("{:?} for the gateway", begun.elapsed());
         gateway
     }
 
@@ -102,7 +104,9 @@ impl Gateway {
         let bin = self.scene.outside("bin");
         let mut command = assert_cmd::Command::new(bin.join("openclaw"));
         command.env_clear().envs(environment(&bin)).env("HOME", self.scene.outside("home")).args(arguments);
+        let begun = Instant::now();
         let output = command.current_dir(self.scene.outside("agent")).timeout(BOUND).output().unwrap();
+        eprintln!("{:?} for `openclaw {}`", begun.elapsed(), arguments[..2.min(arguments.len())].join(" "));
         let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
         assert!(output.status.success(), "`openclaw {}`\n{stdout}\n{stderr}", arguments.join(" "));
         stdout

@@ -138,7 +138,7 @@ fn script(registry: &str, binary: &str) -> Vec<Step> {
         })),
         of_agenda("bind"),
         of_agenda("started"),
-        Step::Until("The subagent works.", "task completion event"),
+        Step::Until("The subagent works.", "A background task completed"),
         Step::Call(Box::new(move |talk| Move::Call("read", json!({"path": file(talk)})))),
         of_agenda("result"),
         of_agenda("completed"),
@@ -185,7 +185,6 @@ fn an_agent_takes_a_run_to_its_end_and_decides_nothing() {
     assert!(place.set(script(&registry, &gateway.binary())).is_ok());
     scene.write("workflows/brief.task.md", WORKFLOW);
     scene.run(&gateway.binary(), &["openclaw", "setup", "--apply"]).ok();
-    scene.run(&gateway.binary(), &["openclaw", "check"]).ok();
     let info = gateway.openclaw_json(&["skills", "info", "taskforge", "--agent", "main", "--json"]);
     assert_eq!((&info["eligible"], &info["modelVisible"]), (&json!(true), &json!(true)), "{info:#}");
 
@@ -193,7 +192,9 @@ fn an_agent_takes_a_run_to_its_end_and_decides_nothing() {
     gateway.openclaw(&["agent", "--agent", "main", "--message", "Do the brief with taskforge.", "--json"]);
     let attempts = forbidden(&gateway.binary(), &registry);
     gateway.until("the end of the first part", |gateway| main(gateway).answers.len() == BEFORE + attempts.len());
-    assert_eq!(["gather", "agree", "write"].map(|node| status(&gateway, node)), ["completed", "ready", "pending"]);
+    assert_eq!(["gather", "write"].map(|node| status(&gateway, node)), ["completed", "pending"]);
+    // Ready, or waiting if a tick has come by.
+    assert_ne!(status(&gateway, "agree"), "completed");
 
     let talk = main(&gateway);
     assert!(talk.system.contains("<name>taskforge</name>"), "the skill is in the prompt");

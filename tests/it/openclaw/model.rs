@@ -89,14 +89,6 @@ impl Talk {
         let found = all.filter_map(|text| text.split("session=").nth(1)).next();
         found.and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned()
     }
-
-    /// The JSON that the last tool answered with.
-    pub fn last_json(&self) -> Value {
-        let text = self.answers.last().cloned().unwrap_or_default();
-        let (from, to) = (text.find('{'), text.rfind('}'));
-        let found = from.zip(to).and_then(|(from, to)| serde_json::from_str(text.get(from..=to)?).ok());
-        found.unwrap_or(Value::String(text))
-    }
 }
 
 fn text(content: &Value) -> String {

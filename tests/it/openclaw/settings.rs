@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::gateway::Gateway;
-use super::model::{Model, Move};
+use super::messages::{self, Hold};
 
 /// The findings by name: grade and fix.
 fn check(gateway: &Gateway, code: i32) -> Vec<(String, String, String)> {
@@ -23,8 +23,9 @@ fn bad(findings: &[(String, String, String)]) -> Vec<&str> {
 }
 
 #[test]
-fn what_setup_installs_check_finds_and_what_is_wrong_it_names() {
-    let gateway = Gateway::start(Model::start(|_| Move::Say("Hello.".to_owned())));
+fn what_setup_installs_check_finds_what_is_wrong_it_names_and_messages_are_taken() {
+    let hold = Hold::new();
+    let gateway = Gateway::start(hold.model());
     let theirs = json!({"version": 1, "agents": {
         "main": {"allowlist": [{"pattern": "/bin/ls"}]}, "other": {"allowlist": [{"pattern": "/bin/cat"}]},
     }});
@@ -33,20 +34,17 @@ fn what_setup_installs_check_finds_and_what_is_wrong_it_names() {
     gateway.openclaw(&["approvals", "set", "--file", &file]);
 
     assert_eq!(bad(&check(&gateway, 1)), ["skill", "exec-rule", "tick"]);
-    call(&gateway, &["openclaw", "setup", "--dry-run", "--apply"]).ok().says("skill  would be installed");
-    assert_eq!(bad(&check(&gateway, 1)), ["skill", "exec-rule", "tick"], "a dry run changes nothing");
-
-    // The rule is the person's to set: without --apply it is only shown.
+    let dry = call(&gateway, &["openclaw", "setup", "--dry-run", "--apply"]).ok();
+    dry.says("skill  would be installed").says("rule   would be added").says("tick   would be installed");
+    // The rule is the person's to set: without --apply it is only shown. The dry run has changed nothing.
     let said = call(&gateway, &["openclaw", "setup"]).ok();
-    said.says("rule   is not there").says("\"argPattern\":\"^helper( |$)\"");
-    assert_eq!(bad(&check(&gateway, 1)), ["exec-rule"]);
+    said.says("skill  installed").says("rule   is not there").says("\"argPattern\":\"^helper( |$)\"");
     call(&gateway, &["openclaw", "setup", "--apply"])
         .ok()
         .says("skill  stands")
         .says("rule   added")
         .says("tick   stands");
     assert_eq!(bad(&check(&gateway, 0)), [""; 0]);
-    call(&gateway, &["openclaw", "setup", "--apply"]).ok().says("rule   stands");
     let stored = gateway.openclaw_json(&["approvals", "get", "--json"])["file"]["agents"].clone();
     assert_eq!(stored["other"]["allowlist"][0]["pattern"], "/bin/cat", "{stored:#}");
     let main: Vec<&Value> = stored["main"]["allowlist"].as_array().unwrap().iter().map(|one| &one["pattern"]).collect();
@@ -66,20 +64,21 @@ fn what_setup_installs_check_finds_and_what_is_wrong_it_names() {
     // What goes wrong afterwards.
     gateway.openclaw(&["approvals", "allowlist", "add", "taskforge", "--agent", "main"]);
     gateway.openclaw(&["cron", "disable", job]);
+    gateway.openclaw(&["config", "set", "tools.exec.mode", "full"]);
     let skill = gateway.scene.outside("agent/skills/taskforge/SKILL.md");
     let text = std::fs::read_to_string(&skill).unwrap();
     std::fs::write(&skill, text.replace("- Never decide.", "- Decide.")).unwrap();
     let findings = check(&gateway, 1);
-    assert_eq!(bad(&findings), ["skill", "exec-other-rule", "tick"]);
+    assert_eq!(bad(&findings), ["skill", "exec-mode", "exec-other-rule", "tick"]);
+    // Each names the command that mends it.
     let fix = |name: &str| findings.iter().find(|one| one.0 == name).unwrap().2.clone();
     assert_eq!(fix("exec-other-rule"), "openclaw approvals allowlist remove 'taskforge' --agent main");
+    assert_eq!(fix("exec-mode"), "openclaw config set tools.exec.mode allowlist");
     assert_eq!(fix("tick"), format!("openclaw cron enable {job}"));
-    gateway.openclaw(&["approvals", "allowlist", "remove", "taskforge", "--agent", "main"]);
-    gateway.openclaw(&["cron", "enable", job]);
-    call(&gateway, &["openclaw", "setup"]).ok().says("skill  installed");
-    assert_eq!(bad(&check(&gateway, 0)), [""; 0]);
-    gateway.openclaw(&["config", "set", "tools.exec.mode", "full"]);
-    assert_eq!(bad(&check(&gateway, 1)), ["exec-mode"]);
+    assert_eq!(fix("skill"), "taskforge openclaw setup");
+    call(&gateway, &["openclaw", "setup"]).ok().says("skill  installed").says("rule   stands");
+
+    messages::are_taken(&gateway, &hold);
 
     call(&gateway, &["schedule", "remove"]).ok().says("Removed from openclaw");
     call(&gateway, &["schedule", "status"]).exits(3).says("Nothing ticks this registry");
