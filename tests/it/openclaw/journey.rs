@@ -81,13 +81,8 @@ fn exec(line: impl Fn(&Talk) -> String + Send + Sync + 'static) -> Step {
 
 /// A command as `next` names it, with the words in capitals filled in.
 fn command(next: &Value, node: usize, name: &str, words: &[(&str, &str)]) -> String {
-    let argv = next["dispatch"][node]["commands"][name].as_array().cloned().unwrap_or_default();
-    let filled = argv.iter().map(|word| {
-        let word = word.as_str().unwrap_or_default();
-        let word = words.iter().find(|(capital, _)| *capital == word).map_or(word, |(_, value)| value);
-        if word == "taskforge" || word == "helper" { word.to_owned() } else { format!("'{word}'") }
-    });
-    filled.collect::<Vec<_>>().join(" ")
+    let line = next["dispatch"][node]["commands"][name].as_str().unwrap_or_default().to_owned();
+    words.iter().fold(line, |line, (capital, value)| line.replace(capital, &format!("'{value}'")))
 }
 
 /// The newest answer of `helper next`.
