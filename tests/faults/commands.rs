@@ -89,6 +89,13 @@ fn foreign(world: &World) {
     world.write("runs/r/events.jsonl", &journal);
 }
 
+/// What `repair` mends: projections that are gone or garbage, and a torn tail.
+fn damaged(world: &World) {
+    torn(world);
+    world.write("runs/r/state.json", b"{");
+    world.write("runs/r/refs.json", b"");
+}
+
 fn decision(world: &World, verb: &str) -> Vec<String> {
     let inbox: Value = serde_json::from_str(&world.ok(&["inbox", "--json"])).unwrap();
     let id = inbox["waiting"][0]["id"].as_str().unwrap().to_owned();
@@ -134,6 +141,7 @@ pub const CASES: &[Case] = &[
     case!("tick, with intents", intents, ["tick", "r"]),
     case!("a commit behind a torn tail", torn, ["helper", "progress", "r", "half"]),
     case!("a commit behind another program's", foreign, ["helper", "progress", "r", "half"]),
+    case!("repair", damaged, ["repair", "r"]),
     Case { name: "approve", before: approval, call: |world| decision(world, "approve") },
     Case { name: "deny", before: approval, call: |world| decision(world, "deny") },
 ];
