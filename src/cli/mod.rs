@@ -18,7 +18,7 @@ mod gate;
 mod image;
 mod inbox;
 mod init;
-mod json_argument;
+pub(crate) mod json_argument;
 mod kill;
 mod llm;
 mod node;
