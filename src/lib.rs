@@ -13,6 +13,8 @@ pub mod container;
 pub mod engine;
 pub mod failure;
 pub mod gate;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod image;
 pub mod openclaw;
 mod program;

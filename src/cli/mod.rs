@@ -19,7 +19,7 @@ mod helper;
 mod image;
 mod inbox;
 mod init;
-mod json_argument;
+pub(crate) mod json_argument;
 mod kill;
 mod llm;
 mod node;

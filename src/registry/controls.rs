@@ -63,13 +63,19 @@ pub fn read(run: &RunLayout, id: &RunId) -> Result<Vec<Record>> {
     };
     let bytes = disk::read_bounded(&file, LARGEST).map_err(Error::io("read", &path))?;
     let Some(bytes) = bytes else { return Err(Error::TooLarge { path, bytes: LARGEST + 1, limit: LARGEST }) };
+    Ok(read_bytes(&bytes, id))
+}
+
+/// The intents in the content of a `control.jsonl`; see [`read`].
+#[must_use]
+pub fn read_bytes(bytes: &[u8], id: &RunId) -> Vec<Record> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let (lines, last) = bytes.split_at(whole);
     let lines = lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     let mut records: Vec<Record> = lines.map(|line| parse(line, id)).collect();
     // Half a line may still be growing: it is no intent, and no wrong one, before something stands behind it.
     records.extend(serde_json::from_slice(last).ok().filter(|record: &Record| record.run_id == id.as_str()));
-    Ok(records)
+    records
 }
 
 fn parse(line: &[u8], run: &RunId) -> Record {

@@ -56,7 +56,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use self::chain::Chain;
-use self::scan::{Head, Scan, Walk};
+use self::scan::{Head, Scan};
 use super::disk;
 use super::error::{Error, Result};
 use super::lock::RunLock;
@@ -113,7 +113,7 @@ impl Journal {
     pub fn read(path: &Path, run: &RunId) -> Result<Scan> {
         let file = disk::open_read(path).map_err(not_found(path, run))?;
         let bytes = read_from(&file, path, 0)?;
-        Ok(Walk::new(run, &bytes).scan)
+        Ok(Scan::of(run, &bytes))
     }
 
     /// Opens the journal of the locked run for writing, and mends what a crash left (module docs). `actor` and `now`

@@ -110,6 +110,12 @@ pub struct Scan {
 }
 
 impl Scan {
+    /// All of a journal's bytes, read. What is wrong in them is not an error but stands in [`findings`](Self::findings).
+    #[must_use]
+    pub fn of(run: &RunId, bytes: &[u8]) -> Self {
+        Walk::new(run, bytes).scan
+    }
+
     /// The first finding that forbids writing.
     #[must_use]
     pub fn grave(&self) -> Option<&Finding> {

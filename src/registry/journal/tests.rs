@@ -238,7 +238,7 @@ fn torn_tails_are_saved_named_and_blanked() {
     let first = kept.len() + all[kept.len()..].iter().position(|byte| *byte == b'\n').unwrap();
     for cut in (kept.len() + 3..all.len() - 3).step_by(23).chain(ends).chain([first, first + 1, first + 2]) {
         fs::write(room.path(), &all[..cut]).unwrap();
-        heads::write(&head, &Walk::new(&room.run, &kept).scan.head).unwrap();
+        heads::write(&head, &Scan::of(&room.run, &kept).head).unwrap();
         let _ = fs::remove_file(&torn_path);
         let before = room.scan();
         assert_eq!((before.records.len(), before.torn.len()), (2, 1), "cut {cut}");
@@ -405,10 +405,10 @@ proptest::proptest! {
             room.commit(&["one", "two"]);
             fs::read(room.path()).unwrap()
         }).clone();
-        let good = Walk::new(&run, &bytes).scan;
+        let good = Scan::of(&run, &bytes);
         let at = at.min(bytes.len());
         bytes.splice(at..at, noise);
-        let scan = Walk::new(&run, &bytes).scan;
+        let scan = Scan::of(&run, &bytes);
         // The last batch is covered by nothing here: the head file and the batch after it do that.
         let last = scan.records.last().map_or(0, |record| record.batch.1 as usize);
         let covered = &scan.records[..scan.records.len() - last];

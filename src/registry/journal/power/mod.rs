@@ -201,7 +201,7 @@ fn mending_a_torn_tail() {
     let room = room();
     commit(&mut room.open(), &["kept"]);
     let kept = fs::read(room.path()).unwrap();
-    let head = Walk::new(&room.run, &kept).scan.head;
+    let head = Scan::of(&room.run, &kept).head;
     commit(&mut room.open(), &["torn 1", "torn 2"]);
     let all = fs::read(room.path()).unwrap();
     fs::write(room.path(), &all[..all.len() - 100]).unwrap();

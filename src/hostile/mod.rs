@@ -1,0 +1,112 @@
+//! Every reader of bytes that somebody else wrote, as a function of those bytes: what the fuzz targets in `fuzz/` and
+//! the tests here call. None of them may panic, touch a file, or need memory that is not in proportion to its input.
+//! Built for tests and for fuzzing only.
+
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod mutate;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use serde_json::Value;
+
+use crate::capability::Decision;
+use crate::cli::json_argument;
+use crate::registry::{Config, Scan, controls};
+use crate::run::apply::fold;
+use crate::run::foreign::{SeenRun, begin};
+use crate::run::id::{Digest, RunId};
+use crate::run::projection::{refs_json, service_json, state_json};
+use crate::workflow::Workflow;
+
+/// A reader: its name, which is that of its seeds and of its fuzz target, and what it does with the bytes.
+pub type Entry = (&'static str, fn(&[u8]));
+
+/// All of them.
+pub const ENTRIES: [Entry; 7] = [
+    ("workflow", workflow),
+    ("journal", journal),
+    ("controls", controls),
+    ("arguments", arguments),
+    ("foreign", foreign),
+    ("decision", decision),
+    ("settings", settings),
+];
+
+/// A `*.task.md`.
+pub fn workflow(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match Workflow::parse("w.task.md", text) {
+        Ok(workflow) => {
+            black_box(workflow.render(&BTreeMap::new()).is_ok());
+        }
+        // What is wrong is shown with the lines around it.
+        Err(problems) => {
+            black_box(problems.to_string());
+        }
+    }
+}
+
+/// An `events.jsonl` of the run `r`, and what it comes down to.
+pub fn journal(bytes: &[u8]) {
+    let Ok(run) = RunId::parse("r") else { return };
+    let scan = Scan::of(&run, bytes);
+    assert!(scan.head.at <= bytes.len() as u64, "a head behind the end");
+    for finding in &scan.findings {
+        black_box(finding.what.to_string());
+    }
+    if let Ok(state) = fold(&scan.records) {
+        black_box((state_json(&state), refs_json(&state), service_json(&state)));
+    }
+}
+
+/// A `control.jsonl` of the run `r`.
+pub fn controls(bytes: &[u8]) {
+    let Ok(run) = RunId::parse("r") else { return };
+    let records = controls::read_bytes(bytes, &run);
+    assert!(records.iter().all(|record| record.run_id == "r"), "another run's control was taken");
+    black_box(records);
+}
+
+/// JSON on a command line.
+pub fn arguments(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    black_box(json_argument::object("--payload-json", Some(text)).is_ok());
+    black_box(json_argument::strings("--artifacts-json", Some(text)).is_ok());
+}
+
+/// The `state.json` (the first line) and `refs.json` (the rest) of a run that another program made.
+pub fn foreign(bytes: &[u8]) {
+    let (state, refs) = match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(at) => bytes.split_at(at),
+        None => (bytes, &b"{}"[..]),
+    };
+    let Ok(state) = serde_json::from_slice::<Value>(state) else { return };
+    let refs = serde_json::from_slice::<Value>(refs).unwrap_or(Value::Null);
+    match SeenRun::read(&state, &refs) {
+        Ok(seen) => {
+            black_box(begin(&seen, "r".to_owned(), Digest::of(b"")).is_ok());
+        }
+        Err(why) => {
+            black_box(why);
+        }
+    }
+}
+
+/// A `decisions/<id>.json`.
+pub fn decision(bytes: &[u8]) {
+    if let Ok(decision) = Decision::parse(bytes) {
+        let again = Decision::parse(&decision.to_bytes());
+        assert!(again.is_ok_and(|again| again == decision), "a decision that does not read back");
+    }
+}
+
+/// A `taskforge.toml`.
+pub fn settings(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    black_box(toml::from_str::<Config>(text).is_ok());
+}
