@@ -102,7 +102,9 @@ pub(super) fn known(
         if known.contains(&key.as_str()) || OURS.contains(&key.as_str()) || refused.contains(&key.as_str()) {
             continue;
         }
-        if let Some(near) = nearest(key, known.iter().copied()) {
+        // A key that is there itself was not meant by another: beside `nodes`, `notes` are notes.
+        let absent = known.iter().copied().filter(|known| !object.contains_key(*known));
+        if let Some(near) = nearest(key, absent) {
             return Err(SpecError::Misspelt { what: what.to_owned(), key: key.clone(), near });
         }
     }

@@ -88,6 +88,14 @@ fn briefs_are_what_a_file_says() {
 }
 
 #[test]
+fn only_what_is_missing_can_have_been_meant() {
+    let spec = file("  - {id: a, title: A, kind: summary, kinds: x, outputs: {mode: notify, model: x}}\n");
+    from_frontmatter("f", &spec.replace("title: W", "title: W\nnotes: x\nmodel: y")).unwrap();
+    let said = from_frontmatter("f", &spec.replace("title: W", "title: W\ndefault: {}")).unwrap_err().to_string();
+    assert_eq!(said, "the workflow has an unknown key \"default\": did you mean `defaults`?");
+}
+
+#[test]
 fn waits_are_objects_or_words() {
     let kind = |wait: &str| {
         let spec = read(&format!("  - {{id: a, title: A, kind: wait, waitFor: {wait}, outputs: {{mode: notify}}}}\n"));
