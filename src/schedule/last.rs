@@ -10,6 +10,7 @@ use crate::registry::{Layout, Result};
 
 /// One tick that a schedule caused.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Last {
     /// When it ended.

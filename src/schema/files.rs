@@ -12,6 +12,7 @@ use crate::provider::{Exchange, Header};
 use crate::registry::config::Config;
 use crate::registry::{Head, controls, inbox, kill};
 use crate::run::state::State;
+use crate::schedule::last::Last;
 
 /// `taskforge.json`.
 #[derive(JsonSchema)]
@@ -48,6 +49,7 @@ pub(super) fn all() -> Vec<Named> {
         ("packages.lock", of::<Lock>()),
         ("head", of::<Head>()),
         ("kill-lock.json", of::<kill::Kill>()),
+        ("tick.json", of::<Last>()),
         ("replay.jsonl", of::<Replay>()),
     ];
     for (_, schema) in &mut all {
