@@ -28,7 +28,7 @@ impl RunArg {
     /// [`Kind::NotFound`] if no run's id begins so, [`Kind::Usage`] if those of several do.
     pub(crate) fn find(&self, registry: &Registry) -> Result<RunId, Failure> {
         let Self(given) = self;
-        if registry.layout().run(&given).journal().symlink_metadata().is_ok() {
+        if registry.layout().run(given).journal().symlink_metadata().is_ok() {
             return Ok(given.clone());
         }
         let names = queries::list_names(registry)?;

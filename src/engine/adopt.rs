@@ -24,7 +24,7 @@ pub(crate) enum Look {
     AsWritten(Shared),
     /// Something else, and nothing of it is to be taken over: a projection that lags, or is unreadable.
     Nothing,
-    Changed(Adoption),
+    Changed(Box<Adoption>),
 }
 
 /// What others changed in a run of ours.
@@ -40,7 +40,7 @@ pub(crate) fn look(store: &Store<'_>, state: &State, scan: &Scan) -> Result<Look
         return Ok(Look::AsWritten(shared));
     }
     let adoption = changes(store, state, scan, &state_bytes, refs_bytes)?;
-    Ok(adoption.map_or(Look::Nothing, Look::Changed))
+    Ok(adoption.map_or(Look::Nothing, |adoption| Look::Changed(Box::new(adoption))))
 }
 
 fn changes(

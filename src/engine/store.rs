@@ -130,7 +130,7 @@ impl<'a> Store<'a> {
                     && !grew
                 {
                     // As the next command will take it over; until then the journal does not say so.
-                    let event = Event::RegistryAdopted(Box::new(adoption));
+                    let event = Event::RegistryAdopted(adoption);
                     state.apply(&event, Utc::now()).map_err(|source| self.unfit(source))?;
                 }
                 state
@@ -337,7 +337,7 @@ impl<'a> Store<'a> {
             Look::AsWritten(shared) => return Ok((state, Some(shared))),
             Look::Nothing => {}
             Look::Changed(adoption) => {
-                let command = Command::Adopt(Box::new(adoption));
+                let command = Command::Adopt(adoption);
                 let refused = |refusal| Error::Refused { run: self.run.clone(), refusal };
                 let events = decide(&state, command, now).map_err(refused)?;
                 let drafts = events.iter().map(|event| event.to_draft_of(&self.run)).collect();

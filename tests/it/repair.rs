@@ -18,6 +18,9 @@ nodes:
 ---
 ";
 
+/// The file that is damaged, and how.
+type Damage = (&'static str, fn(&Scene));
+
 fn scene() -> Scene {
     let scene = Scene::new();
     scene.write("workflows/w.task.md", WORKFLOW);
@@ -55,10 +58,14 @@ fn a_run_with_nothing_wrong_is_left_alone() {
 
 #[test]
 fn what_is_safe_is_mended_and_what_was_replaced_is_kept() {
-    let damages: [(&str, fn(&Scene)); 9] = [
-        ("state.json", |scene| { scene.write("runs/r/state.json", "{")); }),
+    let damages: [Damage; 9] = [
+        ("state.json", |scene| {
+            scene.write("runs/r/state.json", "{");
+        }),
         ("refs.json", |scene| fs::remove_file(scene.path("runs/r/refs.json")).unwrap()),
-        ("taskforge.json", |scene| { scene.write("runs/r/taskforge.json", "[]")); }),
+        ("taskforge.json", |scene| {
+            scene.write("runs/r/taskforge.json", "[]");
+        }),
         ("control.jsonl", |scene| fs::remove_file(scene.path("runs/r/control.jsonl")).unwrap()),
         ("nodes/a", |scene| fs::remove_dir_all(scene.path("runs/r/nodes/a")).unwrap()),
         ("nodes/b/handoff.md", |scene| fs::remove_file(scene.path("runs/r/nodes/b/handoff.md")).unwrap()),
@@ -108,7 +115,7 @@ fn what_is_safe_is_mended_and_what_was_replaced_is_kept() {
 
 #[test]
 fn what_is_not_safe_is_named_and_not_touched() {
-    let damages: [(&str, fn(&Scene)); 3] = [
+    let damages: [Damage; 3] = [
         ("events.jsonl", |scene| {
             let journal =
                 scene.read("runs/r/events.jsonl").replace("do the work", "x").replacen("session", "SESSION", 1);
@@ -119,7 +126,9 @@ fn what_is_not_safe_is_named_and_not_touched() {
             let short: Vec<&str> = journal.lines().take(2).collect();
             scene.write("runs/r/events.jsonl", short.join("\n") + "\n");
         }),
-        ("workflow.lock.md", |scene| { scene.write("runs/r/workflow.lock.md", WORKFLOW.replace("do,", "do more,"))); }),
+        ("workflow.lock.md", |scene| {
+            scene.write("runs/r/workflow.lock.md", WORKFLOW.replace("do,", "do more,"));
+        }),
     ];
     for (file, damage) in damages {
         let scene = scene();

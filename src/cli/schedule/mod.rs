@@ -20,7 +20,7 @@ use super::root::Context;
 /// Let cron, systemd or OpenClaw call `tick`
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schedule {
-    Install(install::Install),
+    Install(Box<install::Install>),
     Remove(remove::Remove),
     Status(status::Status),
 }
