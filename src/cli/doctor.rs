@@ -12,20 +12,13 @@ use super::root::Context;
 
 /// Say what this machine and this registry lack, and the command that mends it
 #[derive(Debug, Args)]
-pub(crate) struct Doctor {
-    /// Look at the files of every run as well, as `repair --dry-run` does
-    #[arg(long)]
-    runs: bool,
-}
+pub(crate) struct Doctor {}
 
 impl Doctor {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         // Without a registry the machine can still be looked at.
         let registry = context.registry().ok();
-        let mut checks = engine::diagnose(registry.as_ref());
-        if let Some(registry) = registry.as_ref().filter(|_| self.runs) {
-            checks.push(engine::diagnose_runs(registry)?);
-        }
+        let checks = engine::diagnose(registry.as_ref());
         let sick = checks.iter().any(|check| check.grade == engine::Grade::Bad);
         context.output.result(&checks, || {
             let mut text = String::new();

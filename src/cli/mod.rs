@@ -26,7 +26,6 @@ mod node;
 mod openclaw;
 mod output;
 mod reference;
-mod repair;
 mod root;
 mod run;
 mod run_arg;

@@ -30,7 +30,6 @@ mod policy;
 mod project;
 #[cfg(test)]
 mod recorded;
-mod repair;
 mod secrets;
 pub mod session;
 mod start;
@@ -51,7 +50,6 @@ pub use inbox::{Inbox, Waiting, inbox, waiting_of};
 pub use inspect::inspect_attempt;
 pub use kill::{Killed, finish_kill, kill, unlock};
 pub use listing::{Listed, list};
-pub use repair::{Finding, diagnose_runs, examine, repair};
 pub use start::{Start, Started, check_start, find_workflow, start};
 pub use store::Store;
 pub use tick::{Ticked, tick};

@@ -121,7 +121,7 @@ impl<'a> Store<'a> {
             return Ok(state.clone());
         }
         let scan = Journal::read(&journal, &self.run)?;
-        let state = match self.fold_any(&scan)? {
+        let state = match self.fold_any(&scan.records)? {
             Some(mut state) => {
                 let changed = adopt::look(self, &state, &scan)?;
                 // Behind a journal that has grown meanwhile stand projections of ours that it does not explain yet.
@@ -194,26 +194,11 @@ impl<'a> Store<'a> {
         }
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
         let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
-        match self.fold_any(&scan)? {
+        match self.fold_any(&scan.records)? {
             Some(state) => project::write(&self.layout(), &state, &journal.head(), None),
             // Another program's run that we have not touched yet: its projections are its own.
             None => Ok(()),
         }
-    }
-
-    /// Opens the run as a command would: a torn tail is voided, what other programs changed is taken over, and the
-    /// projections are written from the journal, wherever they stand.
-    ///
-    /// # Errors
-    /// As [`commit`](Self::commit).
-    pub(crate) fn mend(&self, actor: &str) -> Result<(), Error> {
-        let now = Utc::now();
-        let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
-        let (mut journal, scan) = Journal::open(lock, is_known, actor, now)?;
-        let (state, _) = self.current(&mut journal, &scan, actor, now)?;
-        project::write(&self.layout(), &state, &journal.head(), None)?;
-        listing::note(self.registry, &state);
-        Ok(())
     }
 
     /// The journal's records.
@@ -233,13 +218,11 @@ impl<'a> Store<'a> {
     }
 
     /// The state that our lines come down to; none if there are none, because another program made the run.
-    fn fold_any(&self, scan: &Scan) -> Result<Option<State>, Error> {
-        // A journal with lines of ours that cannot be followed is broken, and no other program's.
-        let foreign = scan.records.iter().all(|record| record.event == "journal.voided") && scan.grave().is_none();
-        if foreign && self.layout().state().exists() {
+    fn fold_any(&self, records: &[Record]) -> Result<Option<State>, Error> {
+        if records.iter().all(|record| record.event == "journal.voided") && self.layout().state().exists() {
             return Ok(None);
         }
-        self.fold(&scan.records).map(Some)
+        self.fold(records).map(Some)
     }
 
     fn unfit(&self, source: crate::run::apply::ApplyError) -> Error {
@@ -325,7 +308,7 @@ impl<'a> Store<'a> {
         actor: &str,
         now: DateTime<Utc>,
     ) -> Result<(State, Option<Shared>), Error> {
-        let Some(mut state) = self.fold_any(scan)? else {
+        let Some(mut state) = self.fold_any(&scan.records)? else {
             let (adoption, state) = adopt::begin(self)?;
             let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
             journal.commit(vec![draft], actor, now)?;

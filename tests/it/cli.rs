@@ -68,7 +68,6 @@ const COMMANDS: &[&str] = &[
     "llm usage",
     "llm transcript",
     "doctor",
-    "repair",
     "helper",
     "completions",
 ];

@@ -8,7 +8,6 @@ mod validate;
 
 pub use append::append_event;
 pub use create::{Create, Source, create};
-pub(crate) use scaffold::handoff;
 pub use scaffold::{Scaffold, scaffold};
 pub use validate::{Seen, Validation, validate};
 

@@ -113,7 +113,7 @@ fn handoff_path(node: &NodeDefinition) -> Option<String> {
 }
 
 /// What OpenTask's helper writes there, for the session that dispatches the node to fill in.
-pub(crate) fn handoff(node: &NodeDefinition) -> String {
+fn handoff(node: &NodeDefinition) -> String {
     format!(
         "# {} handoff\n\nThe parent orchestrator can place the concrete child brief for this node here before dispatch.\n",
         node.title
