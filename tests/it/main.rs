@@ -25,6 +25,7 @@ mod model_server;
 mod openclaw;
 mod opentask;
 mod prompt_run;
+mod repair;
 mod report;
 mod scale;
 mod scene;
