@@ -21,6 +21,7 @@ mod fake_gate;
 mod gate;
 mod image;
 mod journey;
+mod living;
 mod model_server;
 mod openclaw;
 mod opentask;
