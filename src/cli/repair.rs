@@ -13,6 +13,7 @@ use crate::run::id::RunId;
 
 use super::output::{BAD, DIM, GOOD, WAITING};
 use super::root::Context;
+use super::run_arg::RunArg;
 use super::terminal::plain;
 
 /// Say what is wrong with the files of runs, and mend what can be mended without guessing
@@ -22,7 +23,7 @@ use super::terminal::plain;
 /// written is left to you, and the exit code is then 8.
 #[derive(Debug, Args)]
 pub(crate) struct Repair {
-    /// The run
+    /// The run, or the start of its id
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     run: Option<RunId>,
     /// Every run
@@ -44,7 +45,9 @@ impl Repair {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         let runs = match self.run {
-            Some(run) => vec![run],
+            // A folder that is there wins, also one without a journal: it is what has to be looked at.
+            Some(run) if registry.layout().run(&run).root().is_dir() => vec![run],
+            Some(run) => vec![RunArg::from(run).find(&registry)?],
             None => repair::runs(&registry)?,
         };
         let mut answer = Answer { dry_run: self.dry_run, runs: Vec::new() };
