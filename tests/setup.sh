@@ -195,6 +195,38 @@ ensure_python3() {
     have python3 || apt_install python3
 }
 
+# ---- what OpenTask's models are made with, for readers as strict as its own
+
+PYDANTIC_VERSION=2.13.4
+PYDANTIC_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/taskforge-pydantic
+
+# ensure_pydantic: in an environment of its own, so that nothing of the machine's Python changes.
+ensure_pydantic() {
+    ensure_python3
+    [ ! -x "$PYDANTIC_CACHE/$PYDANTIC_VERSION/bin/python" ] || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+    mkdir -p "$PYDANTIC_CACHE"
+    (
+        flock 8
+        [ -x "$PYDANTIC_CACHE/$PYDANTIC_VERSION/bin/python" ] || install_pydantic "$PYDANTIC_CACHE/$PYDANTIC_VERSION"
+    ) 8>"$PYDANTIC_CACHE/lock"
+}
+
+# install_pydantic FOLDER: made aside, then one rename.
+install_pydantic() {
+    local part=$1.part log
+    log=$(mktemp)
+    rm -rf "$part"
+    if ! { python3 -m venv "$part" && "$part/bin/python" -m pip install -q --disable-pip-version-check \
+        "pydantic==$PYDANTIC_VERSION"; } >"$log" 2>&1; then
+        cat "$log" >&2
+        rm -f "$log"
+        die "pip could not install pydantic==$PYDANTIC_VERSION" "try again, or set pip's index to one that has it"
+    fi
+    rm -f "$log"
+    mv "$part" "$1"
+}
+
 # ---- programs that a schedule goes through
 
 ensure_schedulers() {

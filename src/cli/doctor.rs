@@ -12,13 +12,17 @@ use super::root::Context;
 
 /// Say what this machine and this registry lack, and the command that mends it
 #[derive(Debug, Args)]
-pub(crate) struct Doctor {}
+pub(crate) struct Doctor {
+    /// Look at every run and at each file whose digest a journal names [default: at the runs that have not ended]
+    #[arg(long)]
+    runs: bool,
+}
 
 impl Doctor {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         // Without a registry the machine can still be looked at.
         let registry = context.registry().ok();
-        let checks = engine::diagnose(registry.as_ref());
+        let checks = engine::diagnose(registry.as_ref(), self.runs);
         let sick = checks.iter().any(|check| check.grade == engine::Grade::Bad);
         context.output.result(&checks, || {
             let mut text = String::new();

@@ -26,6 +26,7 @@ mod node;
 mod openclaw;
 mod output;
 mod reference;
+mod repair;
 mod root;
 mod run;
 mod run_arg;

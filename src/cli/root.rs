@@ -11,7 +11,7 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, completions, container, control, deny, doctor, event, failure_from, gate, helper, image,
-    inbox, init, kill, llm, node, openclaw, reference, run, schedule, tick, unlock, workflow,
+    inbox, init, kill, llm, node, openclaw, reference, repair, run, schedule, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -60,6 +60,7 @@ enum Command {
     #[command(subcommand)]
     Llm(llm::Llm),
     Doctor(doctor::Doctor),
+    Repair(repair::Repair),
     Helper(helper::Helper),
     Completions(completions::Completions),
     #[command(hide = true)]
@@ -113,6 +114,7 @@ impl Root {
             Command::Container(command) => command.run(&context),
             Command::Llm(command) => command.run(&context),
             Command::Doctor(command) => command.run(&context),
+            Command::Repair(command) => command.run(&context),
             Command::Helper(command) => Ok(command.run(context.registry.as_deref())),
             Command::Completions(command) => command.run(&context),
             Command::Reference(command) => command.run(&context),

@@ -21,6 +21,12 @@ impl FromStr for RunArg {
     }
 }
 
+impl From<RunId> for RunArg {
+    fn from(run: RunId) -> Self {
+        Self(run)
+    }
+}
+
 impl RunArg {
     /// The run that is meant. An id that is there wins without a look at the others.
     ///

@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::container::{Engine, ImageRef, probe};
 use crate::registry::{Registry, kill};
 
-use super::binary;
+use super::repair::{self, Depth, Safety};
+use super::{Store, binary};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -42,13 +43,16 @@ fn note(name: &str, detail: impl Into<String>, fix: &str) -> Diagnosis {
     Diagnosis { grade: Grade::Note, ..bad(name, detail, fix) }
 }
 
-/// Looks at this machine, and at `registry` if there is one.
+/// Looks at this machine, and at `registry` if there is one: at the runs that have not ended, or at every byte of `every` run.
 #[must_use]
-pub fn diagnose(registry: Option<&Registry>) -> Vec<Diagnosis> {
+pub fn diagnose(registry: Option<&Registry>, every: bool) -> Vec<Diagnosis> {
     let mut found = vec![static_binary(), kernel()];
     found.extend(engine(registry));
     match registry {
-        Some(registry) => found.extend(look_at(registry)),
+        Some(registry) => {
+            found.extend(look_at(registry));
+            found.push(runs(registry, every));
+        }
         None => found.push(note("registry", "none here", "taskforge init DIR")),
     }
     found
@@ -140,6 +144,44 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
     }
     found.push(note("decisions", "unproven: whoever runs as this user can decide", ""));
     found
+}
+
+/// How many runs have something wrong with their files; `repair` says what.
+fn runs(registry: &Registry, every: bool) -> Diagnosis {
+    let runs = match repair::runs(registry) {
+        Ok(runs) => runs,
+        Err(error) => return bad("runs", error.to_string(), ""),
+    };
+    let depth = if every { Depth::Whole } else { Depth::Quick };
+    let (mut looked, mut safe, mut grave) = (0usize, Vec::new(), Vec::new());
+    for run in &runs {
+        // One that cannot even be read is looked at.
+        let ended = || Store::open(registry, run)?.peek().map(|state| state.status.is_terminal());
+        if !every && ended().unwrap_or(false) {
+            continue;
+        }
+        looked += 1;
+        match repair::examine(registry, run, depth) {
+            Ok(found) if found.iter().any(|finding| finding.safety == Safety::Unsafe) => grave.push(run.to_string()),
+            Ok(found) if found.iter().any(|finding| finding.safety == Safety::Safe) => safe.push(run.to_string()),
+            Ok(_) => {}
+            Err(error) => grave.push(format!("{run} ({error})")),
+        }
+    }
+    let which = if every { "runs" } else { "runs that have not ended" };
+    let detail = format!("{looked} {which}: {} to be mended, {} not safe to mend", safe.len(), grave.len());
+    let named = |runs: &[String]| match runs {
+        [] => detail.clone(),
+        runs if runs.len() > 3 => format!("{detail} ({}, …)", runs[..3].join(", ")),
+        runs => format!("{detail} ({})", runs.join(", ")),
+    };
+    if !grave.is_empty() {
+        bad("runs", named(&grave), "taskforge repair --all --dry-run")
+    } else if !safe.is_empty() {
+        note("runs", named(&safe), "taskforge repair --all --dry-run")
+    } else {
+        good("runs", detail)
+    }
 }
 
 fn modes(registry: &Registry) -> Vec<Diagnosis> {

@@ -30,6 +30,7 @@ mod policy;
 mod project;
 #[cfg(test)]
 mod recorded;
+pub mod repair;
 mod secrets;
 pub mod session;
 mod start;

@@ -22,7 +22,7 @@ use super::listing;
 use super::project::{self, Shared};
 
 /// How long a command waits for a run's lock: OpenTask's service holds it while it talks to its gateway.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a caller says of what it does, in place of our own words: OpenTask's helper journals what it is given.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -201,6 +201,23 @@ impl<'a> Store<'a> {
         }
     }
 
+    /// Mends the journal's tail as any command does, takes over what other programs changed and writes every
+    /// projection that is not what the journal comes to. The state; none of a run that another program made and that we have
+    /// not touched yet.
+    ///
+    /// # Errors
+    /// As [`commit`](Self::commit).
+    pub(crate) fn mend(&self, lock: RunLock, actor: &str) -> Result<Option<State>, Error> {
+        let now = Utc::now();
+        let (mut journal, scan) = Journal::open(lock, is_known, actor, now)?;
+        if self.fold_any(&scan.records)?.is_none() {
+            return Ok(None);
+        }
+        let (state, _) = self.current(&mut journal, &scan, actor, now)?;
+        project::write(&self.layout(), &state, &journal.head(), None)?;
+        Ok(Some(state))
+    }
+
     /// The journal's records.
     ///
     /// # Errors
@@ -218,7 +235,7 @@ impl<'a> Store<'a> {
     }
 
     /// The state that our lines come down to; none if there are none, because another program made the run.
-    fn fold_any(&self, records: &[Record]) -> Result<Option<State>, Error> {
+    pub(crate) fn fold_any(&self, records: &[Record]) -> Result<Option<State>, Error> {
         if records.iter().all(|record| record.event == "journal.voided") && self.layout().state().exists() {
             return Ok(None);
         }

@@ -15,7 +15,7 @@ use super::error::Error;
 use super::store::Store;
 
 /// Each decision's file has to be the one that took effect.
-fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> Result<(), Error> {
+pub(crate) fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> Result<(), Error> {
     let of_requests =
         state.requests.iter().filter_map(|request| Some((request.id.clone(), request.decision.as_ref()?)));
     let of_nodes = state.pairs().filter_map(|(definition, node)| {
@@ -83,7 +83,7 @@ pub fn verify(registry: &Registry, run: &RunId) -> Result<audit::Report, Error> 
     Ok(report)
 }
 
-fn expected(state: &State) -> Expected {
+pub(crate) fn expected(state: &State) -> Expected {
     // Relative to the run's folder, as the journal has them.
     let mut files = vec![(PathBuf::from("workflow.lock.md"), state.created.workflow_digest.clone())];
     let outputs = state.nodes.iter().flat_map(|node| &node.artifacts);

@@ -22,6 +22,7 @@ pub mod layout;
 pub mod lock;
 pub mod project;
 pub mod queries;
+pub mod repaired;
 mod root;
 pub mod usage;
 

@@ -68,6 +68,7 @@ const COMMANDS: &[&str] = &[
     "llm usage",
     "llm transcript",
     "doctor",
+    "repair",
     "helper",
     "completions",
 ];

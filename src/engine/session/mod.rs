@@ -8,6 +8,7 @@ mod validate;
 
 pub use append::append_event;
 pub use create::{Create, Source, create};
+pub(crate) use scaffold::handoff_of;
 pub use scaffold::{Scaffold, scaffold};
 pub use validate::{Seen, Validation, validate};
 

@@ -108,6 +108,11 @@ fn make_root(registry: &Registry) -> Result<(), Error> {
     std::fs::create_dir_all(root).map_err(|source| Error::Io { action: "create", path: root.to_owned(), source })
 }
 
+/// The file in which a node's handoff is written, relative to the run, and what stands there at first.
+pub(crate) fn handoff_of(node: &NodeDefinition) -> Option<(String, String)> {
+    handoff_path(node).map(|path| (path, handoff(node)))
+}
+
 fn handoff_path(node: &NodeDefinition) -> Option<String> {
     working_memory(node).get("handoff").and_then(|path| path.as_str()).map(str::to_owned)
 }

@@ -1,0 +1,45 @@
+//! One registry for OpenTask's programs and for ours: theirs is opened and taken on, ours is read by readers as strict as
+//! theirs, and neither loses what the other acknowledged.
+
+mod made;
+mod read;
+mod together;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::model_server::repository;
+use crate::scene::Scene;
+
+/// The Python that has what OpenTask's models are made with.
+fn python() -> Command {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
+    let cache = cache.unwrap_or_else(|| std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+    let setup = fs::read_to_string(repository("tests/setup.sh")).unwrap();
+    let version = setup.lines().find_map(|line| line.strip_prefix("PYDANTIC_VERSION=")).unwrap();
+    let python = cache.join("taskforge-pydantic").join(version).join("bin/python");
+    assert!(python.is_file(), "{} is missing: run `bash tests/setup.sh ensure_pydantic`", python.display());
+    Command::new(python)
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    repository("tests/it/living").join(name)
+}
+
+/// A registry of OpenTask's own kind with this run of theirs in it.
+fn theirs(run: &str) -> Scene {
+    let scene = Scene::empty();
+    scene.write("workflows/.keep", "");
+    copy(&repository("tests/it/living/fixtures").join(run), &scene.path(&format!("runs/{run}")));
+    scene
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
+    }
+}
