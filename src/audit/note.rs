@@ -36,14 +36,6 @@ pub enum NoteError {
     NoKey(String),
 }
 
-impl NoteError {
-    /// Whether it is a note, and its signatures are what is wrong.
-    #[must_use]
-    pub fn is_of_signatures(&self) -> bool {
-        matches!(self, Self::Unknown(_) | Self::Forged(_))
-    }
-}
-
 /// A public key with its name, as one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vkey {
@@ -219,3 +211,7 @@ fn bytes_of(digest: &Digest) -> Vec<u8> {
     let text = digest.as_str();
     (0..text.len() / 2).filter_map(|i| u8::from_str_radix(text.get(i * 2..i * 2 + 2)?, 16).ok()).collect()
 }
+
+#[cfg(test)]
+#[path = "note_tests.rs"]
+mod tests;

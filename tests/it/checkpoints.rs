@@ -64,8 +64,7 @@ fn an_ended_run_is_sealed_and_once() {
 fn a_key_that_is_made_anew_leaves_the_old_checkpoints_true() {
     let scene = ended("r");
     fs::remove_file(scene.path(".taskforge/keys/checkpoint.key")).unwrap();
-    scene.tf(&["run", "retry", "r"]).ok();
-    scene.tf(&["run", "cancel", "r", "--reason", "again"]).ok();
+    scene.tf(&["event", "append", "r", "note.more"]).ok();
     assert_eq!(scene.read("checkpoint.pub").lines().count(), 2);
     assert!(checkpoints(&scene, "r").len() > 1);
     scene.tf(&["audit", "verify", "r"]).ok();
@@ -82,13 +81,13 @@ fn a_key_that_is_made_anew_leaves_the_old_checkpoints_true() {
 #[test]
 fn what_a_checkpoint_from_elsewhere_finds() {
     let scene = ended("r");
-    let kept = scene.path("home/kept.txt");
+    let kept = scene.path("kept.txt");
     fs::rename(&checkpoints(&scene, "r")[0], &kept).unwrap();
     let kept = kept.to_str().unwrap();
     scene.tf(&["audit", "verify", "r", "--checkpoint", kept]).ok().says("1 checkpoint;");
     scene.tf(&["audit", "verify", "--checkpoint", kept]).ok().says("1 checkpoint;");
     // Older than the journal is what a checkpoint becomes.
-    scene.tf(&["run", "retry", "r"]).ok();
+    scene.tf(&["event", "append", "r", "note.more"]).ok();
     scene.tf(&["audit", "verify", "r", "--checkpoint", kept]).ok();
     // The last batch cut off, with this machine's head and everything else that would tell.
     let path = scene.path("runs/r/events.jsonl");
@@ -111,7 +110,7 @@ fn what_a_checkpoint_from_elsewhere_finds() {
 fn a_note_that_is_none_is_named() {
     let scene = ended("r");
     let true_one = scene.tf(&["audit", "checkpoint", "r"]).ok().stdout;
-    let path = scene.path("home/note.txt");
+    let path = scene.path("note.txt");
     let verify = |note: &str, code: u8, words: &str| {
         fs::write(&path, note).unwrap();
         let said = scene.tf(&["audit", "verify", "r", "--checkpoint", path.to_str().unwrap()]);
@@ -147,9 +146,8 @@ fn a_journal_that_was_changed_is_not_sealed_and_a_key_that_is_none_is_named() {
     fs::write(&path, whole).unwrap();
     fs::write(scene.path(".taskforge/keys/checkpoint.key"), "rubbish").unwrap();
     scene.tf(&["audit", "seal", "r"]).exits(8).complains("checkpoint.key is no Ed25519 key");
-    // The command that ends a run is done all the same.
-    scene.tf(&["run", "retry", "r"]).ok();
-    let said = scene.tf(&["run", "cancel", "r", "--reason", "again"]).ok();
+    // The command is done all the same.
+    let said = scene.tf(&["event", "append", "r", "note.more"]).ok();
     assert!(said.stderr.contains("is not sealed"), "{}", said.stderr);
     assert_eq!(text(&scene.show("r")["status"]), "cancelled");
 }
