@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::*;
 
-/// Two runs of six lines each, every line of ours and the last two one batch, with their heads.
+/// Two runs of six lines each, in batches of one, one, two and two lines, and the head of the first.
 struct Small {
     bytes: Vec<u8>,
     head: Head,
@@ -35,19 +35,16 @@ fn changes(each: &mut dyn FnMut(String, &[u8])) {
     let Small { bytes, other, .. } = small();
     for at in 0..bytes.len() {
         let mut changed = bytes.clone();
-        for value in 0..=255 {
+        // What reads as something else, and what JSON reads as the same.
+        for value in [bytes[at] ^ 1, bytes[at] ^ 0x20, bytes[at] ^ 0x80, b' ', b'\n', b'0'] {
             changed[at] = value;
-            // All of them only where a line starts and ends; else those that are likely to be harmless.
-            let near = at < 2 || bytes[at] == b'\n' || bytes[at - 1] == b'\n';
-            if value != bytes[at]
-                && (near || b" \n\t\r{}\"0019aZ\x00\xff".contains(&value) || value == bytes[at] ^ 0x20)
-            {
+            if value != bytes[at] {
                 each(format!("byte {at} is {value}"), &changed);
             }
         }
         let (head, tail) = bytes.split_at(at);
         each(format!("byte {at} is gone"), &[head, &tail[1..]].concat());
-        for noise in [&b" "[..], b"\n", b"x", b"\n\n", b"{}\n", b"\xff\xfe"] {
+        for noise in [&b" "[..], b"\n", b"{}\n"] {
             each(format!("{noise:?} before byte {at}"), &[head, noise, tail].concat());
         }
         if at + 1 < bytes.len() && bytes[at] != bytes[at + 1] {
@@ -107,7 +104,7 @@ fn missed(kept: Option<&Head>, known: &[Head]) -> BTreeSet<String> {
             missed.insert(what);
         }
     });
-    assert!(tried > 10_000, "{tried}");
+    assert!(tried > 5000, "{tried}");
     missed
 }
 
@@ -125,7 +122,10 @@ fn without_a_head_the_last_batch_and_a_whole_rewrite_are_missed_and_nothing_else
     let last: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
     let sealed_by_chain: usize = last[..4].iter().map(|line| line.len()).sum();
     changes(&mut |what, changed| {
-        let untouched = changed.starts_with(&bytes[..sealed_by_chain]);
+        // The newline before the last batch too: without it, the first line of the batch is glued to the line before,
+        // and what is left looks as a crash leaves it.
+        let glued = changed.starts_with(&[&bytes[..sealed_by_chain - 2], b"\n}"].concat());
+        let untouched = glued || changed.starts_with(&bytes[..sealed_by_chain - 1]);
         let rewritten = changed == other.as_slice() || other.starts_with(changed);
         let cut = bytes.starts_with(changed);
         let found = !journal::verify(run, changed, None, &[]).problems.is_empty();
