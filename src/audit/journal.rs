@@ -46,6 +46,7 @@ pub(super) fn verify(run: &RunId, bytes: &[u8], kept: Option<&Head>, known: &[He
         foreign: 0,
         head: Head { at: 0, digest: start.digest(), seq: 0 },
         proven: 0,
+        checkpoints: 0,
         problems: Vec::new(),
         warnings: Vec::new(),
         traffic: None,
@@ -228,7 +229,7 @@ impl Audit<'_> {
 
     fn heads(&mut self, kept: Option<&Head>, known: &[Head], length: u64) {
         for (head, whose) in
-            kept.iter().map(|head| (*head, "this machine's")).chain(known.iter().map(|h| (h, "a recorded")))
+            kept.iter().map(|head| (*head, "this machine's")).chain(known.iter().map(|h| (h, "a checkpoint's")))
         {
             match self.steps.digest(head.at) {
                 _ if head.at > length => self.problem(0, length, format!("was cut: {whose} head is at {}", head.at)),

@@ -44,6 +44,8 @@ pub struct Report {
     pub head: Head,
     /// Up to where bytes are proven: by a line of ours, by this machine's last head or by a checkpoint.
     pub proven: u64,
+    /// Signed checkpoints that it was held against.
+    pub checkpoints: u64,
     pub problems: Vec<Problem>,
     pub warnings: Vec<Problem>,
     #[serde(skip_serializing_if = "Option::is_none")]

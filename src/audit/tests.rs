@@ -16,6 +16,9 @@ use crate::registry::journal::scan::Scan;
 use crate::registry::{Journal, RunLock, create};
 use crate::run::record::Draft;
 
+#[path = "tests_exhaustive.rs"]
+mod exhaustive;
+
 struct Room {
     _folder: tempfile::TempDir,
     registry: Registry,
@@ -37,13 +40,7 @@ const FOREIGN: &[u8] = b"{\"event\": \"run.progress\", \"runId\": \"demo-1\", \"
 impl Room {
     /// A journal with everything in it that a journal can hold: batches, others' lines, garbage, voided bytes.
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let registry = Registry::init(folder.path(), &InitOptions::default()).unwrap();
-        let run = RunId::parse("demo-1").unwrap();
-        let mut staged = create::stage_run(&registry, &run).unwrap();
-        staged.begin_journal(vec![draft("created")], "operator:ada", Utc::now()).unwrap();
-        staged.publish().unwrap();
-        let room = Self { _folder: folder, registry, run };
+        let room = Self::empty();
         room.commit(&["one", "two"]);
         room.foreign(FOREIGN);
         room.foreign(b"garbage\n");
@@ -53,6 +50,17 @@ impl Room {
         room.foreign(b"{\"event\": \"without a newline\"}");
         room.commit(&["five", "six"]);
         room
+    }
+
+    /// A journal of one line.
+    fn empty() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry::init(folder.path(), &InitOptions::default()).unwrap();
+        let run = RunId::parse("demo-1").unwrap();
+        let mut staged = create::stage_run(&registry, &run).unwrap();
+        staged.begin_journal(vec![draft("created")], "operator:ada", Utc::now()).unwrap();
+        staged.publish().unwrap();
+        Self { _folder: folder, registry, run }
     }
 
     fn path(&self) -> PathBuf {

@@ -1,5 +1,6 @@
 //! `taskforge audit …`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
 use crate::registry::queries;
 
+use super::checkpoint;
 use super::output::{BAD, DIM, GOOD};
 use super::root::Context;
 use super::run_arg::RunArg;
@@ -28,6 +30,28 @@ pub(crate) enum Audit {
     Verify {
         /// One run [default: all]
         run: Option<RunArg>,
+        /// A checkpoint that was kept elsewhere, for the run that it names; can be repeated
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
+        /// A file with the public keys to go by, in place of the registry's `checkpoint.pub`
+        #[arg(long, value_name = "FILE")]
+        keys: Option<PathBuf>,
+    },
+    /// Sign the journal's head: a checkpoint, to be kept elsewhere
+    Seal { run: RunArg },
+    /// Print the newest checkpoint of a run as it was signed
+    Checkpoint {
+        run: RunArg,
+        /// All of them, oldest first
+        #[arg(long)]
+        all: bool,
+    },
+    /// Write all that proves a run into one archive, to be verified without taskforge
+    Export {
+        run: RunArg,
+        /// The archive; the same run gives the same bytes
+        #[arg(short, long, value_name = "FILE")]
+        output: PathBuf,
     },
 }
 
@@ -35,7 +59,10 @@ impl Audit {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Log { run, event } => log(context, &run, event.as_deref()),
-            Self::Verify { run } => verify(context, run),
+            Self::Verify { run, checkpoint, keys } => verify(context, run, &checkpoint, keys.as_deref()),
+            Self::Seal { run } => checkpoint::seal(context, &run),
+            Self::Checkpoint { run, all } => checkpoint::print(context, &run, all),
+            Self::Export { run, output } => checkpoint::export(context, &run, &output),
         }
     }
 }
@@ -43,8 +70,13 @@ impl Audit {
 fn summary(report: &audit::Report) -> String {
     let traffic =
         report.traffic.as_ref().map_or(String::new(), |traffic| format!(", {} gate records", traffic.records));
+    let checkpoints = match report.checkpoints {
+        0 => String::new(),
+        1 => ", 1 checkpoint".to_owned(),
+        many => format!(", {many} checkpoints"),
+    };
     format!(
-        "{}: {} lines, {} of ours, {} foreign{traffic}; head {} at byte {}\n",
+        "{}: {} lines, {} of ours, {} foreign{traffic}{checkpoints}; head {} at byte {}\n",
         report.run,
         report.lines,
         report.ours,
@@ -82,15 +114,28 @@ fn log(context: &Context<'_>, run: &RunArg, event: Option<&str>) -> Result<ExitC
     Ok(ExitCode::SUCCESS)
 }
 
-fn verify(context: &Context<'_>, run: Option<RunArg>) -> Result<ExitCode, Failure> {
+fn verify(
+    context: &Context<'_>,
+    run: Option<RunArg>,
+    files: &[PathBuf],
+    keys: Option<&Path>,
+) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
+    let run = run.map(|run| run.find(&registry)).transpose()?;
+    let given = checkpoint::given(files, run.as_ref(), keys)?;
     let runs = match run {
-        Some(run) => vec![run.find(&registry)?],
+        Some(run) => vec![run],
         None => queries::list_runs(&registry)?,
     };
+    if let Some((file, named)) = given.names().find(|(_, named)| !runs.iter().any(|run| run.as_str() == *named)) {
+        return Err(Failure::new(
+            Kind::NotFound,
+            format!("{file} is a checkpoint of run {named:?}, which is not here"),
+        ));
+    }
     let mut reports: Vec<audit::Report> = Vec::new();
     for run in runs {
-        reports.push(engine::verify(&registry, &run)?);
+        reports.push(engine::verify_against(&registry, &run, &given.of(&run))?);
     }
     let sound = reports.iter().all(|report| report.problems.is_empty());
     context.output.result(&reports, || {

@@ -106,6 +106,11 @@ impl From<engine::Error> for Failure {
             Error::NotResolvedYet { .. } => Self::new(Kind::Refused, message).hint("`taskforge tick` resolves it"),
             Error::Unresolvable { .. } => Self::new(Kind::Refused, message),
             Error::Fold { .. } | Error::WorkflowChanged { .. } => Self::new(Kind::Integrity, message),
+            Error::Unsound { run, .. } => {
+                Self::new(Kind::Integrity, message).hint(format!("`taskforge audit verify {run}` says where"))
+            }
+            Error::Checkpoint { .. } => Self::new(Kind::Integrity, message),
+            Error::NothingToSeal(_) => Self::new(Kind::Conflict, message),
             Error::NotKilled => Self::new(Kind::Conflict, message),
             Error::KillUnfinished(_) => {
                 Self::new(Kind::Unavailable, message).hint("start the Engine, then `taskforge unlock` again")

@@ -95,6 +95,12 @@ pub enum Error {
     NoInput(PathBuf),
     #[error("{0}")]
     Usage(String),
+    #[error("{file} {what}")]
+    Checkpoint { file: String, what: String },
+    #[error("run `{run}` is not what was written, and that is not sealed: {what}")]
+    Unsound { run: RunId, what: String },
+    #[error("run `{0}` has no line of ours yet: the first command that changes it makes one")]
+    NothingToSeal(RunId),
 }
 
 impl Error {

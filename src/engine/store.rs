@@ -314,6 +314,11 @@ impl<'a> Store<'a> {
         }
         let place = Place { actor: &actor, now, standing: standing.as_ref() };
         let records = self.write(&mut journal, &mut state, &events, drafts, place)?;
+        // The lock is given back first: what is sealed is acknowledged already.
+        drop(journal);
+        if state.status.is_terminal() {
+            super::seal::seal_ended(self.registry, &self.run);
+        }
         Ok(Told { state, events: records })
     }
 

@@ -2,28 +2,84 @@
 
 use std::path::PathBuf;
 
+use crate::audit::note::{NoteError, Vkey};
 use crate::audit::{self, Expected, Problem};
 use crate::registry::{Head, Registry, decisions as decision_files};
-use crate::run::event::{Event, SkipReason};
-use crate::run::id::{Digest, RunId};
+use crate::run::event::{DecisionRecord, Event, SkipReason};
+use crate::run::id::{Digest, RequestId, RunId};
 use crate::run::record::Record;
 use crate::run::review;
 use crate::run::state::State;
 use crate::run::status::{NodeKind, NodeStatus};
 
 use super::error::Error;
+use super::seal;
 use super::store::Store;
 
-/// Each decision's file has to be the one that took effect.
-pub(crate) fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> Result<(), Error> {
+/// What a run is verified against beyond what lies in the registry.
+#[derive(Debug, Clone, Default)]
+pub struct Given {
+    /// Checkpoints that were kept elsewhere: a name to call them by, and their bytes.
+    pub checkpoints: Vec<(String, Vec<u8>)>,
+    /// The only keys that count, from elsewhere too; those of the registry if there are none.
+    pub keys: Vec<Vkey>,
+}
+
+/// The heads that checkpoints of run `run` name; what is wrong with one of them is a problem of the run.
+fn checkpoints(
+    registry: &Registry,
+    run: &RunId,
+    given: &Given,
+) -> Result<(Vec<Head>, Vec<Problem>, Vec<Problem>), Error> {
+    let (mut heads, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
+    let keys = if given.keys.is_empty() {
+        match seal::checkpoint_keys(registry) {
+            Ok(keys) => keys,
+            Err(Error::Checkpoint { file, what }) => {
+                problems.push(Problem::of(&file, 0, 0, what));
+                Vec::new()
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        given.keys.clone()
+    };
+    let mut said: Vec<(String, Result<_, seal::CheckpointError>)> = Vec::new();
+    for (name, bytes) in &given.checkpoints {
+        said.push((name.clone(), seal::open(registry, run, bytes, &keys)?));
+    }
+    let stored = seal::stored(registry, run, &keys)?;
+    let stored_names: Vec<String> = stored.iter().map(|(file, ..)| file.clone()).collect();
+    let is_stored = |name: &str| stored_names.iter().any(|stored| stored == name);
+    said.extend(stored.into_iter().map(|(file, _, said)| (file, said)));
+    for (name, said) in said {
+        match said {
+            Ok(checkpoint) => heads.push(checkpoint.head),
+            // Those of the registry's own key, where the caller goes by others.
+            Err(seal::CheckpointError::Note(NoteError::Unknown(_))) if !given.keys.is_empty() && is_stored(&name) => {
+                warnings.push(Problem::of(&name, 0, 0, "is signed by none of the keys given, and does not count"));
+            }
+            Err(error) => problems.push(Problem::of(&name, 0, 0, error.to_string())),
+        }
+    }
+    Ok((heads, problems, warnings))
+}
+
+/// The decisions that took effect, by the id of their file.
+pub(crate) fn decided(state: &State) -> Vec<(RequestId, &DecisionRecord)> {
     let of_requests =
         state.requests.iter().filter_map(|request| Some((request.id.clone(), request.decision.as_ref()?)));
     let of_nodes = state.pairs().filter_map(|(definition, node)| {
         let last = crate::run::state::Node { approvals: node.approvals.checked_sub(1)?, ..node.clone() };
         Some((review::approval_id(state, definition, &last), node.decision.as_ref()?))
     });
+    of_requests.chain(of_nodes).collect()
+}
+
+/// Each decision's file has to be the one that took effect.
+pub(crate) fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> Result<(), Error> {
     let mut any = false;
-    for (id, decision) in of_requests.chain(of_nodes) {
+    for (id, decision) in decided(state) {
         any = true;
         let name = format!("decisions/{id}.json");
         match decision_files::read(&registry.layout().decision(&id))? {
@@ -65,11 +121,25 @@ fn refusals(records: &[Record], report: &mut audit::Report) {
 /// # Errors
 /// When a file cannot be read; what is wrong inside one stands in the report.
 pub fn verify(registry: &Registry, run: &RunId) -> Result<audit::Report, Error> {
+    verify_against(registry, run, &Given::default())
+}
+
+/// [`verify`], and against checkpoints from elsewhere.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_against(registry: &Registry, run: &RunId, given: &Given) -> Result<audit::Report, Error> {
     let store = Store::open(registry, run)?;
     // A journal that does not fold is still walked byte by byte: the report says where it breaks.
+    // Checkpoints before the journal: of two that grow, the one that must not be ahead is read earlier.
+    let (heads, problems, warnings) = checkpoints(registry, run, given)?;
     let state = store.load();
-    let expected = state.as_ref().map(expected).unwrap_or_default();
+    let mut expected = state.as_ref().map(expected).unwrap_or_default();
+    expected.journal = heads;
     let mut report = audit::verify(registry, run, &expected)?;
+    report.checkpoints = expected.journal.len() as u64;
+    report.problems.extend(problems);
+    report.warnings.extend(warnings);
     match state {
         Ok(state) => {
             decisions(registry, &state, &mut report)?;

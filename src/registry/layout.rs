@@ -51,6 +51,14 @@ impl Layout {
         heads => ".taskforge/heads",
         index => ".taskforge/index",
         tmp => ".taskforge/tmp",
+        /// Private keys: mode 0700.
+        keys => ".taskforge/keys",
+        /// What this machine signs checkpoints with.
+        checkpoint_key => ".taskforge/keys/checkpoint.key",
+        /// Taken by whoever makes a key, or adds its public half to [`Self::checkpoint_keys`].
+        seal_lock => ".taskforge/locks/seal",
+        /// The public keys of checkpoints, one a line.
+        checkpoint_keys => "checkpoint.pub",
         /// Shared by starters, exclusive for `kill`.
         start_lock => ".taskforge/locks/start",
     }
@@ -130,6 +138,8 @@ impl RunLayout {
         replay => "gate/replay",
         traffic => "gate/traffic.jsonl",
         bodies => "gate/bodies",
+        /// Signed heads of the journal, one file each, named by `seq`.
+        checkpoints => "checkpoints",
     }
 
     #[must_use]

@@ -2,6 +2,7 @@
 //! event means. Reads take no lock and write nothing.
 
 pub mod beneath;
+pub mod checkpoints;
 pub mod collect;
 pub mod config;
 pub mod controls;
@@ -40,7 +41,7 @@ pub use self::journal::Journal;
 pub use self::journal::scan::{Head, Scan};
 pub use self::json::{to_json_line, to_opentask_json, to_printed_json};
 pub use self::layout::{Layout, RunLayout};
-pub use self::lock::{DriveLock, ImageLock, KillLock, RunLock, StartPermit};
+pub use self::lock::{DriveLock, ImageLock, KillLock, RunLock, SealLock, StartPermit};
 
 /// One registry, found by [`Registry::resolve`] or made by [`Registry::init`].
 #[derive(Debug)]

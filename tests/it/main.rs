@@ -8,6 +8,7 @@ mod agent_verbs;
 mod attack;
 mod bad_input;
 mod base;
+mod checkpoints;
 mod cli;
 mod concurrency;
 mod container;

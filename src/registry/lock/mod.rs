@@ -5,6 +5,7 @@ mod drive;
 mod image;
 mod kill;
 mod run;
+mod seal;
 mod start;
 
 #[cfg(test)]
@@ -14,6 +15,7 @@ pub use self::drive::DriveLock;
 pub use self::image::ImageLock;
 pub use self::kill::KillLock;
 pub use self::run::RunLock;
+pub use self::seal::SealLock;
 pub use self::start::StartPermit;
 
 use std::fs::{File, OpenOptions};

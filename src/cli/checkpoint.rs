@@ -1,0 +1,127 @@
+//! `taskforge audit seal`, `checkpoint` and `export`, and the checkpoints that `verify` is given.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use crate::audit::note::{self, Checkpoint, Vkey};
+use crate::engine::{self, Given};
+use crate::failure::{Failure, Kind};
+use crate::registry::checkpoints;
+use crate::run::id::RunId;
+
+use super::root::Context;
+use super::run_arg::RunArg;
+use super::terminal::plain;
+
+/// Checkpoints from files, each with the run that it names, and the keys to go by.
+pub(crate) struct Notes {
+    found: Vec<(String, String, Vec<u8>)>,
+    keys: Vec<Vkey>,
+}
+
+impl Notes {
+    /// Each file and the run that it names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.found.iter().map(|(file, run, _)| (file.as_str(), run.as_str()))
+    }
+
+    /// What is to be held against `run`.
+    pub(crate) fn of(&self, run: &RunId) -> Given {
+        let ours = self.found.iter().filter(|(_, named, _)| named == run.as_str());
+        let checkpoints = ours.map(|(file, _, bytes)| (file.clone(), bytes.clone())).collect();
+        Given { checkpoints, keys: self.keys.clone() }
+    }
+}
+
+/// Reads the checkpoints that a person names. What is none, or one of another run than `run`, is a wrong argument;
+/// whether its signatures hold is found out with the run.
+pub(crate) fn given(files: &[PathBuf], run: Option<&RunId>, keys: Option<&Path>) -> Result<Notes, Failure> {
+    let usage = |path: &Path, what: String| Failure::new(Kind::Usage, format!("{} {}", path.display(), plain(&what)));
+    let mut found = Vec::new();
+    for path in files {
+        let bytes = read(path, note::LARGEST)?;
+        let claim = Checkpoint::claim(&bytes).map_err(|error| usage(path, error.to_string()))?;
+        let Some(named) = claim.run() else {
+            return Err(usage(path, format!("names no run: its origin is {:?}", claim.origin)));
+        };
+        if let Some(run) = run.filter(|run| run.as_str() != named) {
+            return Err(usage(path, format!("is a checkpoint of run {named:?}, not of `{run}`")));
+        }
+        found.push((path.display().to_string(), named.to_owned(), bytes));
+    }
+    let mut trusted = Vec::new();
+    if let Some(path) = keys {
+        let text = String::from_utf8(read(path, 1 << 20)?).map_err(|_| usage(path, "is not UTF-8".to_owned()))?;
+        trusted = Vkey::parse_all(&text).map_err(|error| usage(path, error.to_string()))?;
+        if trusted.is_empty() {
+            return Err(usage(path, "holds no key".to_owned()));
+        }
+    }
+    Ok(Notes { found, keys: trusted })
+}
+
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
+    use crate::registry::Error;
+    checkpoints::read_elsewhere(path, limit).map_err(|error| match error {
+        Error::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Failure::new(Kind::NotFound, format!("there is no {}", path.display()))
+        }
+        Error::TooLarge { .. } => Failure::new(Kind::Usage, error.to_string()),
+        error => error.into(),
+    })
+}
+
+/// `taskforge audit seal`.
+pub(crate) fn seal(context: &Context<'_>, run: &RunArg) -> Result<ExitCode, Failure> {
+    let registry = context.registry()?;
+    let run = &run.find(&registry)?;
+    let sealed = engine::seal(&registry, run)?;
+    context.output.result(&sealed, || {
+        let word = if sealed.new { "sealed" } else { "was sealed already" };
+        let path = registry.layout().run(run).root().join(&sealed.file);
+        format!(
+            "{run}: {word} at seq {}, byte {}: {}\nkeep a copy where whoever can change the registry cannot\n",
+            sealed.head.seq,
+            sealed.head.at,
+            path.display()
+        )
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `taskforge audit checkpoint`.
+pub(crate) fn print(context: &Context<'_>, run: &RunArg, all: bool) -> Result<ExitCode, Failure> {
+    let registry = context.registry()?;
+    let run = &run.find(&registry)?;
+    let mut found = engine::list_checkpoints(&registry, run)?;
+    if found.is_empty() {
+        let failure = Failure::new(Kind::NotFound, format!("run `{run}` has no checkpoint"));
+        return Err(failure.hint(format!("`taskforge audit seal {run}` makes one")));
+    }
+    if !all {
+        found.drain(..found.len() - 1);
+    }
+    let notes: Vec<&str> = found.iter().map(|sealed| sealed.note.as_str()).collect();
+    if all {
+        context.output.result(&json!({"checkpoints": found}), || notes.join("\n"))?;
+    } else {
+        context.output.result(&found[0], || notes.concat())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `taskforge audit export`.
+pub(crate) fn export(context: &Context<'_>, run: &RunArg, output: &Path) -> Result<ExitCode, Failure> {
+    let registry = context.registry()?;
+    let run = &run.find(&registry)?;
+    let exported = engine::export(&registry, run, output)?;
+    if exported.checkpoints == 0 {
+        context.output.warn(&format!("run {run} is not sealed: the archive proves less than with a checkpoint"));
+    }
+    context.output.result(&exported, || {
+        format!("{run}: {} files in {}, sha256 {}\n", exported.files, output.display(), exported.digest)
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
