@@ -68,7 +68,7 @@ fn follow(steps: &[Step], talk: &Talk) -> Move {
         match step {
             Step::Call(make) if done == 0 => return make(talk),
             Step::Call(_) => done -= 1,
-            Step::Until(_, sign) if done > 0 || talk.said.iter().any(|text| text.contains(sign)) => {}
+            Step::Until(_, sign) if done > 0 || talk.heard.iter().any(|text| text.contains(sign)) => {}
             Step::Until(say, _) => return Move::Say((*say).to_owned()),
         }
     }
@@ -133,7 +133,8 @@ fn script(registry: &str, binary: &str) -> Vec<Step> {
         })),
         of_agenda("bind"),
         of_agenda("started"),
-        Step::Until("The subagent works.", "A background task completed"),
+        // In a turn of its own or, if the subagent was faster, in this one.
+        Step::Until("The subagent works.", "ready for parent review"),
         Step::Call(Box::new(move |talk| Move::Call("read", json!({"path": file(talk)})))),
         of_agenda("result"),
         of_agenda("completed"),

@@ -17,7 +17,9 @@ pub enum Move {
 /// A request, as a script looks at it.
 pub struct Talk {
     pub system: String,
-    /// All messages of users, without OpenClaw's own notes.
+    /// All messages of users, OpenClaw's own notes among them.
+    pub heard: Vec<String>,
+    /// Those without the notes.
     pub said: Vec<String>,
     /// Tools' answers, oldest first: as many as there were calls.
     pub answers: Vec<String>,
@@ -68,9 +70,12 @@ impl Model {
 
 impl Talk {
     fn of(request: &Value) -> Self {
-        let mut talk = Self { system: String::new(), said: Vec::new(), answers: Vec::new() };
+        let mut talk = Self { system: String::new(), heard: Vec::new(), said: Vec::new(), answers: Vec::new() };
         for message in request["messages"].as_array().into_iter().flatten() {
             let text = text(&message["content"]);
+            if message["role"] == "user" {
+                talk.heard.push(text.clone());
+            }
             match message["role"].as_str() {
                 Some("system") => talk.system = text,
                 // A note for the model that comes with every request.
