@@ -121,7 +121,7 @@ impl<'a> Store<'a> {
             return Ok(state.clone());
         }
         let scan = Journal::read(&journal, &self.run)?;
-        let state = match self.fold_any(&scan.records)? {
+        let state = match self.fold_any(&scan)? {
             Some(mut state) => {
                 let changed = adopt::look(self, &state, &scan)?;
                 // Behind a journal that has grown meanwhile stand projections of ours that it does not explain yet.
@@ -194,7 +194,7 @@ impl<'a> Store<'a> {
         }
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
         let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
-        match self.fold_any(&scan.records)? {
+        match self.fold_any(&scan)? {
             Some(state) => project::write(&self.layout(), &state, &journal.head(), None),
             // Another program's run that we have not touched yet: its projections are its own.
             None => Ok(()),
@@ -210,7 +210,7 @@ impl<'a> Store<'a> {
     pub(crate) fn mend(&self, lock: RunLock, actor: &str) -> Result<Option<State>, Error> {
         let now = Utc::now();
         let (mut journal, scan) = Journal::open(lock, is_known, actor, now)?;
-        if self.fold_any(&scan.records)?.is_none() {
+        if self.fold_any(&scan)?.is_none() {
             return Ok(None);
         }
         let (state, _) = self.current(&mut journal, &scan, actor, now)?;
@@ -235,11 +235,13 @@ impl<'a> Store<'a> {
     }
 
     /// The state that our lines come down to; none if there are none, because another program made the run.
-    pub(crate) fn fold_any(&self, records: &[Record]) -> Result<Option<State>, Error> {
-        if records.iter().all(|record| record.event == "journal.voided") && self.layout().state().exists() {
+    pub(crate) fn fold_any(&self, scan: &Scan) -> Result<Option<State>, Error> {
+        // A journal with lines of ours that cannot be followed is broken, and no other program's.
+        let foreign = scan.records.iter().all(|record| record.event == "journal.voided") && scan.grave().is_none();
+        if foreign && self.layout().state().exists() {
             return Ok(None);
         }
-        self.fold(records).map(Some)
+        self.fold(&scan.records).map(Some)
     }
 
     fn unfit(&self, source: crate::run::apply::ApplyError) -> Error {
@@ -330,7 +332,7 @@ impl<'a> Store<'a> {
         actor: &str,
         now: DateTime<Utc>,
     ) -> Result<(State, Option<Shared>), Error> {
-        let Some(mut state) = self.fold_any(&scan.records)? else {
+        let Some(mut state) = self.fold_any(scan)? else {
             let (adoption, state) = adopt::begin(self)?;
             let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
             journal.commit(vec![draft], actor, now)?;

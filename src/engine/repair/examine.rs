@@ -66,7 +66,7 @@ pub(super) fn once(registry: &Registry, run: &RunId, depth: Depth) -> Result<Vec
     let stands = !problems.iter().any(|finding| matches!(finding.kind, Kind::Journal | Kind::Foreign));
     found.extend(problems);
     // Where the journal does not hold, nothing that is made from it does.
-    let state = if stands { store.fold_any(&scan.records)? } else { None };
+    let state = if stands { store.fold_any(&scan)? } else { None };
     if let Some(state) = &state {
         found.extend(tail(&scan));
         found.extend(head(registry, run, &scan)?);
@@ -90,7 +90,7 @@ fn problems(
     scan: &Scan,
     depth: Depth,
 ) -> Result<Vec<Finding>, Error> {
-    let state: Result<Option<State>, Error> = store.fold_any(&scan.records);
+    let state: Result<Option<State>, Error> = store.fold_any(scan);
     let unread = match &state {
         Ok(Some(_)) => None,
         Ok(None) => adopt::begin(store).err(),

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema by the name that it has before `.schema.json`.
-pub const NAMES: [&str; 22] = [
+pub const NAMES: [&str; 23] = [
     "capability.json",
     "control.jsonl",
     "decision.json",
@@ -30,6 +30,7 @@ pub const NAMES: [&str; 22] = [
     "task.md",
     "taskforge.json",
     "taskforge.toml",
+    "tick.json",
     "traffic.jsonl",
 ];
 
@@ -47,6 +48,7 @@ fn name_of(path: &str) -> Option<&'static str> {
         ["images", _, "packages.lock"] => "packages.lock",
         [".taskforge", "heads", _] | ["heads", _] => "head",
         [".taskforge", "kill", "lock.json"] => "kill-lock.json",
+        [".taskforge", "tick.json"] => "tick.json",
         ["runs", _, "workflow.lock.md"] => "task.md",
         ["runs", _, "capabilities", _] => "capability.json",
         ["runs", _, "gate", "inbox", _] if !file.starts_with('.') => "inbox-message.json",
@@ -90,7 +92,8 @@ pub fn values(name: &str, text: &str) -> Vec<(String, Value)> {
             .enumerate()
             // Bytes that were torn are spaces now.
             .filter(|(_, line)| !line.trim().is_empty())
-            .map(|(at, line)| (format!(" line {}", at + 1), serde_json::from_str(line).unwrap()))
+            // What is no JSON at all somebody else wrote; a line of ours that became so is `audit verify`'s to find.
+            .filter_map(|(at, line)| Some((format!(" line {}", at + 1), serde_json::from_str(line).ok()?)))
             .collect(),
         _ => whole(serde_json::from_str(text).unwrap()),
     }
