@@ -89,11 +89,14 @@ fn what_a_checkpoint_from_elsewhere_finds() {
     // Older than the journal is what a checkpoint becomes.
     scene.tf(&["event", "append", "r", "note.more"]).ok();
     scene.tf(&["audit", "verify", "r", "--checkpoint", kept]).ok();
-    // The last batch cut off, with this machine's head and everything else that would tell.
+    // Cut behind the first batch, with this machine's head and the checkpoints in the registry, which would tell.
     let path = scene.path("runs/r/events.jsonl");
     let whole = fs::read(&path).unwrap();
+    let ends = |record: &Value| record["batch"][0] == record["batch"][1];
+    let first = scene.journal("r").iter().position(ends).unwrap() + 1;
     let lines: Vec<&[u8]> = whole.split_inclusive(|byte| *byte == b'\n').collect();
-    fs::write(&path, lines[..1].concat()).unwrap();
+    fs::write(&path, lines[..first].concat()).unwrap();
+    fs::remove_dir_all(scene.path("runs/r/checkpoints")).unwrap();
     fs::remove_file(scene.path(".taskforge/heads/r")).unwrap();
     let said = scene.tf(&["audit", "verify", "r", "--checkpoint", kept]);
     said.exits(8).says("was cut: a checkpoint's head is at");
