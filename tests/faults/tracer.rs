@@ -75,6 +75,7 @@ enum Change {
     Close(i32),
 }
 
+#[allow(clippy::zombie_processes)] // `follow` waits for it, by its number
 pub fn trace(mut command: Command, root: &Path, strike: Strike) -> Traced {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).stdin(Stdio::null());
     // SAFETY: `traceme` is one system call, which is all that may happen between fork and exec.

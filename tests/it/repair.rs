@@ -130,7 +130,7 @@ fn a_projection_is_made_anew_whatever_became_of_it() {
 
         scene.write(&file, &good[..good.len() / 2]);
         let done = mends(&scene, "projection", name);
-        assert_eq!(kept(&scene, &done, name), good[..good.len() / 2].as_bytes());
+        assert_eq!(kept(&scene, &done, name), good.as_bytes()[..good.len() / 2]);
         assert_eq!(scene.read(&file), good);
 
         fs::remove_file(scene.path(&file)).unwrap();

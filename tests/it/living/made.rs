@@ -117,8 +117,8 @@ fn a_run_of_theirs_in_a_registry_of_ours_keeps_its_approval_for_a_person() {
     scene.write("runs/helper-made/state.json", state.to_string());
     scene.tf(&["helper", "progress", "helper-made", "on it"]).ok();
     let journal = scene.read("runs/helper-made/events.jsonl");
-    let adopted = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let adopted = adopted.filter(|line| line["event"] == "registry.adopted").last().unwrap();
+    let mut adopted = journal.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let adopted = adopted.rfind(|line| line["event"] == "registry.adopted").unwrap();
     assert_eq!(adopted["data"]["refused"][0]["what"], "node sign", "{adopted:#}");
     assert_eq!(status(&scene, "helper-made", "sign"), "waiting");
     scene.tf(&["audit", "verify", "helper-made"]).ok().says("sound");
