@@ -25,12 +25,11 @@ pub struct Given {
     pub keys: Vec<Vkey>,
 }
 
+/// The heads that checkpoints name, problems, and warnings.
+type Held = (Vec<Head>, Vec<Problem>, Vec<Problem>);
+
 /// The heads that checkpoints of run `run` name; what is wrong with one of them is a problem of the run.
-fn checkpoints(
-    registry: &Registry,
-    run: &RunId,
-    given: &Given,
-) -> Result<(Vec<Head>, Vec<Problem>, Vec<Problem>), Error> {
+fn checkpoints(registry: &Registry, run: &RunId, given: &Given) -> Result<Held, Error> {
     let (mut heads, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let keys = if given.keys.is_empty() {
         match seal::checkpoint_keys(registry) {
