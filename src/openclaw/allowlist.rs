@@ -93,11 +93,19 @@ fn verbs(pattern: &str) -> Option<Vec<String>> {
     (alternatives && words.iter().all(plain)).then_some(words)
 }
 
-/// Whether a glob may match the binary, by its path or by its bare name. Where in doubt it may.
+/// Whether a glob may match the binary, by its path, by where that leads, or by its bare name: OpenClaw follows links in
+/// both. Where in doubt it may.
 fn may_match(pattern: &str, binary: &Path) -> bool {
+    let pattern = pattern.trim();
+    let real = binary.canonicalize().ok();
+    let leads_there = || Path::new(pattern).canonicalize().ok().is_some_and(|path| Some(path) == real);
+    [Some(binary), real.as_deref()].into_iter().flatten().any(|binary| matches(pattern, binary))
+        || (pattern.starts_with('/') && leads_there())
+}
+
+fn matches(pattern: &str, binary: &Path) -> bool {
     let path = binary.to_string_lossy();
     let name = binary.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-    let pattern = pattern.trim();
     if pattern.starts_with("~/") {
         return glob(pattern.trim_start_matches('~').as_bytes(), path.as_bytes()) || ends_alike(pattern, &name);
     }
@@ -166,6 +174,21 @@ mod tests {
         assert_eq!(add(&json!({})), Some(fresh.clone()));
         assert_eq!(add(&Value::Null), Some(fresh.clone()));
         assert_eq!(add(&json!({"version": 1, "agents": {"main": {"allowlist": 5}}})), Some(fresh));
+    }
+
+    #[test]
+    fn links_hide_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let [real, named, other] = ["tf-1.0", "taskforge", "other"].map(|name| folder.path().join(name));
+        std::fs::write(&real, "").unwrap();
+        std::os::unix::fs::symlink(&real, &named).unwrap();
+        std::os::unix::fs::symlink(&real, &other).unwrap();
+        for pattern in [&real, &named, &other, &folder.path().join("tf-*")] {
+            let document = json!({"agents": {"main": {"allowlist": [{"pattern": pattern}]}}});
+            assert_eq!(dangers(&document, "main", &named).len(), 1, "{pattern:?}");
+        }
+        let document = json!({"agents": {"main": {"allowlist": [{"pattern": folder.path().join("none")}]}}});
+        assert!(dangers(&document, "main", &named).is_empty());
     }
 
     #[test]

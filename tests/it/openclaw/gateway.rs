@@ -67,8 +67,19 @@ impl Gateway {
             scene.env(name, &value);
         }
         let log = File::create(scene.outside("gateway.log")).unwrap();
-        let mut command = Command::new(bin.join("openclaw"));
-        command.args(["gateway", "run", "--bind", "loopback", "--port", &port.to_string()]);
+        // It ends with this test, also where nothing gets to end it.
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--pdeathsig",
+            "KILL",
+            "openclaw",
+            "gateway",
+            "run",
+            "--bind",
+            "loopback",
+            "--port",
+            &port.to_string(),
+        ]);
         command.env_clear().envs(environment(&bin)).env("HOME", scene.outside("home")).process_group(0);
         command.current_dir(scene.outside("agent")).stdin(Stdio::null());
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
