@@ -91,7 +91,12 @@ impl<'a> Trial<'a> {
             let mut parts = path.components().map(|part| part.as_os_str().to_str().unwrap());
             let (top, run) = (parts.next().unwrap(), parts.next());
             // Made again where it is missing: what is of this machine alone, and a lock, which holds nothing.
-            if top == ".taskforge" || path.ends_with(".run.lock") {
+            let kept = top == ".taskforge" && run == Some("repaired");
+            if (top == ".taskforge" && !kept) || path.ends_with(".run.lock") {
+                continue;
+            }
+            // What `repair` replaced is kept under the time of day.
+            if kept && same == Same::Names {
                 continue;
             }
             // A seal that fails is a warning, and the command that ended the run stands.
@@ -102,7 +107,7 @@ impl<'a> Trial<'a> {
             let new_run = top == "runs" && run.is_some_and(|run| !self.before.contains_key(run));
             let there = run.is_some_and(|run| now.contains_key(&Path::new("runs").join(run)));
             let projections = ["state.json", "refs.json", "taskforge.json", "result.json"];
-            let projection = projections.iter().any(|name| path.ends_with(name));
+            let projection = !kept && projections.iter().any(|name| path.ends_with(name));
             // Projections of a run that was there before are made again from its journal.
             let due = if new_run { acknowledged || there } else { acknowledged && !projection };
             if !due {

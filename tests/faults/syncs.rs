@@ -53,7 +53,7 @@ fn elsewhere(case: &str, call: &Call, first: bool) -> Option<&'static str> {
     let Call::Sync(path) = call else { return None };
     match case {
         // Without it the blanked bytes could be there and the event that says why not: no command misses that event.
-        "a commit behind a torn tail" if first && path.ends_with("events.jsonl") => {
+        "a commit behind a torn tail" | "repair" if first && path.ends_with("events.jsonl") => {
             Some("found by the journal's own proof, `registry::journal::power`")
         }
         // What it makes durable was written by somebody else, before these calls.
