@@ -294,7 +294,7 @@ def build():
         subprocess.run(["rustc", *options, "-o", FLOORS / source.stem, source], cwd=REPOSITORY, check=True)
 
 
-def table(chosen, pairs):
+def table(chosen, pairs, many):
     order = random.Random(1)
     lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
@@ -302,6 +302,10 @@ def table(chosen, pairs):
         bench = benches()[name]()
         print("measuring %s ..." % name, file=sys.stderr)
         lines.append(row(bench, *measure(bench, pairs or bench.pairs, order)))
+    if many:
+        import scale  # noqa: E402
+
+        lines += scale.rows()
     megabytes = BINARY.stat().st_size / 1e6
     lines.append("| the release binary, MB | | | %.1f | | 25 | %s |" % (megabytes, "yes" if megabytes < 25 else "**no**"))
     lines += ["", "Measured on %s." % machine()]
@@ -319,12 +323,13 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     arguments.add_argument("--pairs", type=int, help="instead of each measurement's own number")
     arguments.add_argument("--only", action="append", choices=list(benches()))
+    arguments.add_argument("--many", action="store_true", help="also with --only: ten thousand runs")
     arguments.add_argument("--skip-build", action="store_true")
     arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
     given = arguments.parse_args()
     if not given.skip_build:
         build()
-    text = table(given.only or list(benches()), given.pairs)
+    text = table(given.only or list(benches()), given.pairs, given.many or not given.only)
     print(text)
     if given.write:
         write(given.write, text)

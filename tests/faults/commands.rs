@@ -141,6 +141,7 @@ pub const CASES: &[Case] = &[
     case!("tick, with intents", intents, ["tick", "r"]),
     case!("a commit behind a torn tail", torn, ["helper", "progress", "r", "half"]),
     case!("a commit behind another program's", foreign, ["helper", "progress", "r", "half"]),
+    case!("audit seal", run, ["audit", "seal", "r"]),
     case!("repair", damaged, ["repair", "r"]),
     Case { name: "approve", before: approval, call: |world| decision(world, "approve") },
     Case { name: "deny", before: approval, call: |world| decision(world, "deny") },
