@@ -3,8 +3,8 @@
 
     python3 verify.py [ARCHIVE.tar | FOLDER] [--checkpoint FILE]... [--keys FILE]
 
-Only Python's standard library; signatures are checked with `openssl` 3 where that is installed, and are said not to be
-where it is not. Exit code 0: nothing is wrong. 1: something is. 2: there is nothing to verify.
+Only Python's standard library; signatures are checked with `openssl` 3, and without it a signed checkpoint is a
+problem: nothing that was not checked counts. Exit code 0: nothing is wrong. 1: something is. 2: there is nothing to verify.
 """
 
 import argparse
@@ -187,7 +187,7 @@ def checkpoint(name, note, run, keys, find):
         find.problem(f"{name} is signed by no key that is known here")
         return None
     if not shutil.which("openssl"):
-        find.note(f"{name}: the signature was NOT checked, because there is no openssl")
+        find.problem(f"{name}: the signature was NOT checked, because there is no openssl")
     elif not all(signed(text.encode(), signature, key) for signature, key in known):
         find.problem(f"{name} has a signature that its key did not make")
         return None

@@ -70,6 +70,8 @@ impl Tick {
             let result = Store::open(registry, &run).and_then(|store| {
                 let state = store.peek()?;
                 let idle = state.status.is_terminal() && !state.may_have_containers() && store.is_projected();
+                // An intent that somebody else recorded, such as a retry, is for a tick to take in.
+                let idle = idle && !store.has_open_controls(&state)?;
                 if idle { Ok(None) } else { engine::tick(registry, &run).map(Some) }
             });
             match result {

@@ -101,7 +101,8 @@ pub fn export(registry: &Registry, run: &RunId, output: &Path) -> Result<Exporte
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     staged.as_file().set_permissions(mode).map_err(failed)?;
     staged.as_file().sync_all().map_err(failed)?;
-    staged.persist(output).map_err(|error| failed(error.error))?;
+    // What stands there may be anything, a journal included.
+    staged.persist_noclobber(output).map_err(|error| failed(error.error))?;
     let checkpoints = report.checkpoints;
     Ok(Exported { run: run.clone(), output: output.to_owned(), files, checkpoints, digest })
 }

@@ -29,12 +29,21 @@ pub fn list(registry: &Registry) -> Result<Vec<Listed>, Error> {
     for run in queries::list_names(registry)? {
         let entry = match known.get(&run) {
             Some(entry) => Ok(entry.clone()),
-            None if !registry.layout().run(&run).journal().exists() => continue,
-            None => Store::open(registry, &run).and_then(|store| store.peek()).map(|state| entry_of(&state)),
+            // A folder that never had a journal here is no run; one that had is a run whose journal is gone.
+            None if !is_run(registry, &run) => continue,
+            // Not its projection, which another program may have gone past.
+            None => Store::open(registry, &run).and_then(|store| store.load()).map(|state| entry_of(&state)),
         };
         listed.push(Listed { run, entry });
     }
     Ok(listed)
+}
+
+/// Whether there is a journal, or was one on this machine.
+fn is_run(registry: &Registry, run: &RunId) -> bool {
+    let layout = registry.layout();
+    let stands = |path: std::path::PathBuf| path.symlink_metadata().is_ok();
+    stands(layout.run(run).journal()) || (stands(layout.run(run).state()) && stands(layout.head(run)))
 }
 
 /// Notes in the index what a list shows of a run from now on.

@@ -218,6 +218,15 @@ impl<'a> Store<'a> {
         Ok(Some(state))
     }
 
+    /// Whether `control.jsonl` holds intents that the journal does not answer.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_open_controls(&self, state: &State) -> Result<bool, Error> {
+        let recorded = crate::registry::controls::read(&self.layout(), &self.run)?;
+        Ok(recorded.iter().any(|control| !state.applied_controls.contains(&control.id)))
+    }
+
     /// The journal's records.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The index of runs: what a list shows of each, so that listing ten thousand opens none of them. Machine-local, ignored by
-//! git, and never believed without a look: an entry counts only while the run's journal and `state.json` are, by length,
-//! time and inode, the files that it was made from. One that is missing, stale or garbage costs the time of reading the run.
+//! git, and never believed without a look: an entry counts only while the run's journal, `state.json` and `control.jsonl`
+//! are, by length, time and inode, the files that it was made from. One that is missing, stale or garbage costs the time of reading the run.
 //!
 //! A log of lines, the last of a run counts. Whoever commits adds one, without a lock and without a sync, after the commit was
 //! acknowledged; once half of it is stale it is written anew, by one process at a time. Lines that are lost meanwhile only
@@ -20,9 +20,9 @@ use crate::run::id::RunId;
 use crate::run::status::RunStatus;
 
 /// The first member of the first line; another version's index is not read.
-const FORMAT: &str = "taskforge-index-v1";
+const FORMAT: &str = "taskforge-index-v2";
 /// The largest index that is read, in bytes.
-const LARGEST: u64 = 256 << 20;
+const LARGEST: u64 = 32 << 20;
 /// An index smaller than this is never written anew, in bytes.
 const SMALL: u64 = 256 << 10;
 
@@ -46,7 +46,7 @@ pub struct Entry {
 
 /// An entry with the files that it was made from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Line(Entry, Stamp, Stamp);
+struct Line(Entry, [Option<Stamp>; 3]);
 
 /// A file as it was: length, modification time in seconds and nanoseconds, inode.
 type Stamp = (u64, i64, i64, u64);
@@ -70,14 +70,16 @@ impl Index {
     /// The entry of a run, if its files are still those that it was made from.
     #[must_use]
     pub fn get(&self, run: &RunId) -> Option<&Entry> {
-        let Line(entry, journal, state) = self.lines.get(run.as_str())?;
+        let Line(entry, stamps) = self.lines.get(run.as_str())?;
         let runs = self.runs.as_ref()?;
-        let stands =
-            |name: &str, stamp: &Stamp| stamp_of(runs, &format!("{run}/{name}")).is_some_and(|found| found == *stamp);
-        (stands("events.jsonl", journal) && stands("state.json", state)).then_some(entry)
+        (stamps_of(runs, run) == *stamps).then_some(entry)
     }
 }
 
+/// The files that an entry depends on. One that is absent is as much a fact as one that is there.
+fn stamps_of(runs: &File, run: &RunId) -> [Option<Stamp>; 3] {
+    ["events.jsonl", "state.json", "control.jsonl"].map(|name| stamp_of(runs, &format!("{run}/{name}")))
+}
 fn stamp_of(runs: &File, name: &str) -> Option<Stamp> {
     let found = statat(runs, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let number = |value: i64| u64::try_from(value).unwrap_or_default();
@@ -119,8 +121,11 @@ pub fn note(registry: &Registry, entry: &Entry) {
 
 fn try_note(registry: &Registry, entry: &Entry) -> io::Result<()> {
     let runs = disk::open_dir(&registry.layout().runs())?;
-    let stamp = |name: &str| stamp_of(&runs, &format!("{}/{name}", entry.run)).ok_or(io::ErrorKind::NotFound);
-    let line = Line(entry.clone(), stamp("events.jsonl")?, stamp("state.json")?);
+    let stamps = stamps_of(&runs, &entry.run);
+    if stamps[0].is_none() || stamps[1].is_none() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let line = Line(entry.clone(), stamps);
     let mut bytes = serde_json::to_vec(&line)?;
     bytes.push(b'\n');
     let path = path(registry);
@@ -135,7 +140,7 @@ fn try_note(registry: &Registry, entry: &Entry) -> io::Result<()> {
     file.write_all(&bytes)?;
     let first = disk::read_range(&file, 0, 64)?;
     let live = first.split(|byte| *byte == b'\n').next().and_then(live_of);
-    if live.is_none_or(|live| length > SMALL.max(live.saturating_mul(2))) {
+    if live.is_none_or(|live| length > SMALL.max(live.saturating_mul(2)).min(LARGEST / 2)) {
         rewrite(registry, &path)?;
     }
     Ok(())
@@ -229,7 +234,7 @@ mod tests {
         let index = Index::read(&registry);
         assert_eq!(index.get(&RunId::parse("a").unwrap()).unwrap().title, "two");
         assert!(index.get(&RunId::parse("b").unwrap()).is_none());
-        for file in ["events.jsonl", "state.json"] {
+        for file in ["events.jsonl", "state.json", "control.jsonl"] {
             note(&registry, &entry("a", "again"));
             assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_some());
             std::fs::write(registry.root().join("runs/a").join(file), "{\"x\": 1}\n").unwrap();

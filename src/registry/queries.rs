@@ -17,7 +17,10 @@ pub fn list_runs(registry: &Registry) -> Result<Vec<RunId>> {
     let mut ids = list_names(registry)?;
     ids.retain(|id| {
         let run = registry.layout().run(id);
-        root::is_dir(run.root()) && run.journal().symlink_metadata().is_ok()
+        let stands = |path: std::path::PathBuf| path.symlink_metadata().is_ok();
+        // One whose journal is gone, and was here, is named all the same: whoever looks finds out that it is.
+        let known = || stands(run.state()) && stands(registry.layout().head(id));
+        root::is_dir(run.root()) && (stands(run.journal()) || known())
     });
     Ok(ids)
 }

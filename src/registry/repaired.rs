@@ -74,11 +74,15 @@ impl Kept {
         let above = Path::new(name).parent().unwrap_or(Path::new(""));
         for part in self.folder.iter().chain(above.iter()) {
             folder.push(part);
-            match disk::make_dir(&folder, 0o700) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                    return Err(Error::io("create", &folder)(error));
-                }
-                _ => {}
+            let made = match disk::make_dir(&folder, 0o700) {
+                Ok(()) => true,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+                Err(error) => return Err(Error::io("create", &folder)(error)),
+            };
+            // At first also where it is there: whoever made it may have been killed before it synced the name.
+            if made || !self.used {
+                let parent = project::parent(&folder)?;
+                disk::sync_dir(parent).map_err(Error::io("sync", parent))?;
             }
         }
         self.used = true;

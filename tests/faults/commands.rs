@@ -93,7 +93,7 @@ fn foreign(world: &World) {
 fn damaged(world: &World) {
     torn(world);
     world.write("runs/r/state.json", b"{");
-    world.write("runs/r/refs.json", b"");
+    world.write("runs/r/refs.json", b"[");
 }
 
 fn decision(world: &World, verb: &str) -> Vec<String> {
