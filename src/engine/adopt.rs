@@ -89,7 +89,7 @@ fn base(
         if records.get(place - 1).is_none_or(|last| last.batch.0 != last.batch.1) {
             continue;
         }
-        let seen = seen(&store.fold_of(&records[..place])?);
+        let seen = seen(&store.fold(&records[..place])?);
         if seen.as_ref() == Ok(theirs) {
             return Ok(None);
         }

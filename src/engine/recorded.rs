@@ -83,7 +83,7 @@ fn every_recorded_journal_folds_into_the_recorded_projections() {
         let store = Store::open(&registry, &run).unwrap();
         let scan = Journal::read(&store.layout().journal(), &run).unwrap();
         assert_eq!(scan.grave(), None, "{run}");
-        let state = store.fold_of(&scan.records).unwrap();
+        let state = store.fold(&scan.records).unwrap();
         for (path, text) in project::all(&store.layout(), &state, &scan.head).unwrap() {
             if std::env::var_os(WRITE).is_some() {
                 fs::write(&path, &text).unwrap();

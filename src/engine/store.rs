@@ -235,12 +235,9 @@ impl<'a> Store<'a> {
         Ok(Journal::read(&self.layout().journal(), &self.run)?.records)
     }
 
-    fn fold(&self, records: &[Record]) -> Result<State, Error> {
+    /// The state that these lines come to.
+    pub(crate) fn fold(&self, records: &[Record]) -> Result<State, Error> {
         fold(records).map_err(|source| self.unfit(source))
-    }
-
-    pub(crate) fn fold_of(&self, records: &[Record]) -> Result<State, Error> {
-        self.fold(records)
     }
 
     /// The state that our lines come down to; none if there are none, because another program made the run.

@@ -4,8 +4,11 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::apply::ApplyError;
 use super::definition::{Created, NodeDefinition};
+use super::event::{FailureCode, SkipReason, WaitingOn};
 use super::id::NodeId;
+use super::state::{Node, State};
 use super::status::{NodeStatus, RunStatus};
 
 /// One adoption. Everything in it is a change; what is absent stayed as it was.
@@ -114,5 +117,62 @@ impl Adoption {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl State {
+    /// Takes over what another program changed. The merge let through only what may be; here it is only carried out.
+    pub(super) fn apply_adoption(&mut self, adoption: &Adoption) -> Result<(), ApplyError> {
+        let missing = |node: &NodeId| ApplyError::NoNode { event: "registry.adopted".to_owned(), node: node.clone() };
+        for definition in &adoption.added {
+            self.created.nodes.push(definition.clone());
+            self.nodes.push(Node::begin());
+        }
+        for rewired in &adoption.rewired {
+            let index = self.index(&rewired.node).ok_or_else(|| missing(&rewired.node))?;
+            self.created.nodes[index].needs.clone_from(&rewired.needs);
+        }
+        for change in &adoption.nodes {
+            let index = self.index(&change.node).ok_or_else(|| missing(&change.node))?;
+            let node = &mut self.nodes[index];
+            if let Some(status) = &change.status {
+                node.status = status.to;
+                node.started_at = status.started_at;
+                node.completed_at = status.completed_at;
+                node.woken_at = None;
+                node.waiting_on = (status.to == NodeStatus::Waiting).then_some(WaitingOn::Session);
+                node.failure = None;
+                node.skipped = None;
+                match status.to {
+                    NodeStatus::Failed => {
+                        node.failure = Some((FailureCode::Session, String::new()));
+                    }
+                    NodeStatus::Skipped => node.skipped = Some(SkipReason::Session),
+                    _ => {}
+                }
+            }
+            if let Some(bound) = &change.bound {
+                node.bound.clone_from(bound);
+            }
+            if let Some(notes) = &change.notes {
+                node.notes.clone_from(notes);
+            }
+        }
+        if let Some(status) = adoption.status {
+            self.status = status;
+            self.status_reason.clear();
+        }
+        self.cron_job_id = adoption.cron_job_id.clone().or_else(|| self.cron_job_id.take());
+        self.driver_run_id = adoption.driver_run_id.clone().or_else(|| self.driver_run_id.take());
+        self.counters = adoption.counters.unwrap_or(self.counters);
+        if let Some(progress) = &adoption.progress {
+            self.last_progress = Some(progress.clone());
+        }
+        for id in &adoption.applied_controls {
+            if !self.applied_controls.contains(id) {
+                self.applied_controls.push(id.clone());
+            }
+        }
+        Ok(())
     }
 }

@@ -8,7 +8,6 @@ use super::adoption::Adoption;
 use super::definition::FORMAT;
 use super::event::{Event, EventError, WaitingOn};
 use super::id::{NodeId, RequestId, RunId};
-use super::outgoing;
 use super::record::Record;
 use super::state::{Attempt, Node, Request, RequestStatus, State};
 use super::status::{NodeStatus, RunStatus};
@@ -319,90 +318,6 @@ impl State {
         Ok(())
     }
 
-    fn apply_outgoing(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
-        if let Event::OpenclawRequested { id, request } = event {
-            if let outgoing::Outgoing::Wake { nodes, .. } = request {
-                for node in nodes {
-                    self.find(event, node)?.woken_at = Some(at);
-                }
-            }
-            self.outgoing.push(outgoing::Request {
-                id: id.clone(),
-                request: request.clone(),
-                at,
-                tries: 0,
-                delivered: false,
-                problem: String::new(),
-            });
-            return Ok(());
-        }
-        let (Event::OpenclawDelivered { id } | Event::OpenclawFailed { id, .. }) = event else { return Ok(()) };
-        let Some(request) = self.outgoing.iter_mut().find(|request| request.id == *id) else {
-            return Err(self.misfit(event, "nothing was asked of OpenClaw under this id"));
-        };
-        request.tries += 1;
-        match event {
-            Event::OpenclawFailed { reason, .. } => request.problem.clone_from(reason),
-            _ => request.delivered = true,
-        }
-        Ok(())
-    }
-
-    /// Takes over what another program changed. The merge let through only what may be; here it is only carried out.
-    fn apply_adoption(&mut self, adoption: &Adoption) -> Result<(), ApplyError> {
-        let missing = |node: &NodeId| ApplyError::NoNode { event: "registry.adopted".to_owned(), node: node.clone() };
-        for definition in &adoption.added {
-            self.created.nodes.push(definition.clone());
-            self.nodes.push(Node::begin());
-        }
-        for rewired in &adoption.rewired {
-            let index = self.index(&rewired.node).ok_or_else(|| missing(&rewired.node))?;
-            self.created.nodes[index].needs.clone_from(&rewired.needs);
-        }
-        for change in &adoption.nodes {
-            let index = self.index(&change.node).ok_or_else(|| missing(&change.node))?;
-            let node = &mut self.nodes[index];
-            if let Some(status) = &change.status {
-                node.status = status.to;
-                node.started_at = status.started_at;
-                node.completed_at = status.completed_at;
-                node.woken_at = None;
-                node.waiting_on = (status.to == NodeStatus::Waiting).then_some(WaitingOn::Session);
-                node.failure = None;
-                node.skipped = None;
-                match status.to {
-                    NodeStatus::Failed => {
-                        node.failure = Some((super::event::FailureCode::Session, String::new()));
-                    }
-                    NodeStatus::Skipped => node.skipped = Some(super::event::SkipReason::Session),
-                    _ => {}
-                }
-            }
-            if let Some(bound) = &change.bound {
-                node.bound.clone_from(bound);
-            }
-            if let Some(notes) = &change.notes {
-                node.notes.clone_from(notes);
-            }
-        }
-        if let Some(status) = adoption.status {
-            self.status = status;
-            self.status_reason.clear();
-        }
-        self.cron_job_id = adoption.cron_job_id.clone().or_else(|| self.cron_job_id.take());
-        self.driver_run_id = adoption.driver_run_id.clone().or_else(|| self.driver_run_id.take());
-        self.counters = adoption.counters.unwrap_or(self.counters);
-        if let Some(progress) = &adoption.progress {
-            self.last_progress = Some(progress.clone());
-        }
-        for id in &adoption.applied_controls {
-            if !self.applied_controls.contains(id) {
-                self.applied_controls.push(id.clone());
-            }
-        }
-        Ok(())
-    }
-
     fn apply_capability(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
         match event {
             Event::CapabilityRequested { id, node, attempt, capability, reason } => {
@@ -542,20 +457,20 @@ impl State {
         Ok(())
     }
 
-    fn find(&mut self, event: &Event, id: &NodeId) -> Result<&mut Node, ApplyError> {
+    pub(super) fn find(&mut self, event: &Event, id: &NodeId) -> Result<&mut Node, ApplyError> {
         match self.index(id) {
             Some(index) => Ok(&mut self.nodes[index]),
             None => Err(ApplyError::NoNode { event: event.to_draft().event, node: id.clone() }),
         }
     }
 
-    fn misfit(&self, event: &Event, why: &str) -> ApplyError {
+    pub(super) fn misfit(&self, event: &Event, why: &str) -> ApplyError {
         ApplyError::Misfit { event: event.to_draft().event, why: why.to_owned() }
     }
 }
 
 impl Node {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         Self {
             status: NodeStatus::Pending,
             ready: None,

@@ -5,7 +5,10 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::apply::ApplyError;
+use super::event::Event;
 use super::id::NodeId;
+use super::state::State;
 
 /// Tries of one request before it is given up.
 pub const TRIES: u32 = 3;
@@ -58,5 +61,37 @@ impl Request {
     #[must_use]
     pub const fn is_open(&self) -> bool {
         !self.delivered && self.tries < TRIES
+    }
+}
+
+impl State {
+    /// What was asked of OpenClaw, and what came of it.
+    pub(super) fn apply_outgoing(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
+        if let Event::OpenclawRequested { id, request } = event {
+            if let Outgoing::Wake { nodes, .. } = request {
+                for node in nodes {
+                    self.find(event, node)?.woken_at = Some(at);
+                }
+            }
+            self.outgoing.push(Request {
+                id: id.clone(),
+                request: request.clone(),
+                at,
+                tries: 0,
+                delivered: false,
+                problem: String::new(),
+            });
+            return Ok(());
+        }
+        let (Event::OpenclawDelivered { id } | Event::OpenclawFailed { id, .. }) = event else { return Ok(()) };
+        let Some(request) = self.outgoing.iter_mut().find(|request| request.id == *id) else {
+            return Err(self.misfit(event, "nothing was asked of OpenClaw under this id"));
+        };
+        request.tries += 1;
+        match event {
+            Event::OpenclawFailed { reason, .. } => request.problem.clone_from(reason),
+            _ => request.delivered = true,
+        }
+        Ok(())
     }
 }
