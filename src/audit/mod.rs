@@ -60,7 +60,7 @@ pub fn verify(registry: &Registry, run: &RunId, expected: &Expected) -> Result<R
 /// As [`verify`].
 pub fn verify_journal(registry: &Registry, run: &RunId, known: &[Head]) -> Result<Report> {
     // The head first: of two that grow, the one that must not be longer is read earlier.
-    let kept = heads::read(&registry.layout().head(run))?;
+    let kept = heads::read(&registry.layout().head(run))?.map(|kept| kept.head());
     let bytes = read(&registry.layout().run(run).journal())?.ok_or_else(|| Error::RunNotFound { run: run.clone() })?;
     Ok(journal::verify(run, &bytes, kept.as_ref(), known))
 }

@@ -37,8 +37,8 @@ impl RunArg {
         if registry.layout().run(given).journal().symlink_metadata().is_ok() {
             return Ok(given.clone());
         }
-        let names = queries::list_names(registry)?;
-        let fit: Vec<RunId> = names.into_iter().filter(|name| name.as_str().starts_with(given.as_str())).collect();
+        let mut fit = queries::list_names(registry)?;
+        fit.retain(|name| name.as_str().starts_with(given.as_str()) && queries::is_run(registry, name));
         match fit.as_slice() {
             // The command itself says that there is none, in the words that it has for it.
             [] => Ok(given.clone()),

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
+use crate::registry::index::Ask;
 use crate::registry::Registry;
 use crate::schedule;
 
@@ -57,7 +58,7 @@ impl Tick {
         let runs: Vec<_> = match &self.run {
             Some(run) => vec![run.find(registry)?],
             // A finished run without containers has nothing that a tick could do; the index knows it without a look inside.
-            None => engine::list(registry)?
+            None => engine::list(registry, Ask::Active)?
                 .into_iter()
                 .filter(|listed| listed.entry.as_ref().map_or(true, |entry| entry.active))
                 .map(|listed| listed.run)

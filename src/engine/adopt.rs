@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::registry::Scan;
+use crate::registry::{Scan, to_opentask_json};
 use crate::run::adoption::Adoption;
 use crate::run::foreign::{self, SeenRun, Theirs};
 use crate::run::id::Digest;
-use crate::run::projection::{refs_json, state_json};
+use crate::run::projection::{RefsFile, StateFile, refs_json, state_json};
 use crate::run::record::Record;
 use crate::run::state::State;
 
@@ -35,9 +35,9 @@ pub(crate) fn look(store: &Store<'_>, state: &State, scan: &Scan) -> Result<Look
     let layout = store.layout();
     let Some(state_bytes) = read(&layout.state())? else { return Ok(Look::Nothing) };
     let refs_bytes = read(&layout.refs())?;
-    let shared = Shared::of(state);
-    if state_bytes == shared.state.as_bytes() && refs_bytes.as_deref() == Some(shared.refs.as_bytes()) {
-        return Ok(Look::AsWritten(shared));
+    let (state_text, refs_text) = (to_opentask_json(&StateFile::of(state)), to_opentask_json(&RefsFile::of(state)));
+    if state_bytes == state_text.as_bytes() && refs_bytes.as_deref() == Some(refs_text.as_bytes()) {
+        return Ok(Look::AsWritten(Shared { state: Digest::of(&state_bytes), refs: Digest::of(refs_text.as_bytes()) }));
     }
     let adoption = changes(store, state, scan, &state_bytes, refs_bytes)?;
     Ok(adoption.map_or(Look::Nothing, |adoption| Look::Changed(Box::new(adoption))))
@@ -137,7 +137,7 @@ fn name(path: &Path) -> String {
 }
 
 /// A file of the run, never through a symlink; none if it is absent.
-fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn read(path: &Path) -> Result<Option<Vec<u8>>, Error> {
     Ok(crate::registry::project::read_file(path, LARGEST)?)
 }
 

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::registry::index::{Entry, Index};
+use crate::registry::index::{Ask, Entry, Index};
 use crate::registry::{Registry, index, queries};
 use crate::run::id::RunId;
 use crate::run::state::State;
@@ -19,31 +19,26 @@ pub struct Listed {
     pub entry: Result<Entry, Error>,
 }
 
-/// All runs, in the order of their ids. Writes nothing and locks nothing.
+/// All runs, in the order of their ids, with what is asked of each. Writes nothing and locks nothing.
 ///
 /// # Errors
 /// When the folder of the runs cannot be read.
-pub fn list(registry: &Registry) -> Result<Vec<Listed>, Error> {
-    let known = Index::read(registry);
-    let mut listed = Vec::new();
-    for run in queries::list_names(registry)? {
-        let entry = match known.get(&run) {
+pub fn list(registry: &Registry, ask: Ask) -> Result<Vec<Listed>, Error> {
+    let index = Index::read(registry);
+    let names = queries::list_names(registry)?;
+    let known = index.get_all(&names, ask);
+    let mut listed = Vec::with_capacity(names.len());
+    for (run, known) in names.iter().zip(known) {
+        let entry = match known {
             Some(entry) => Ok(entry.clone()),
             // A folder that never had a journal here is no run; one that had is a run whose journal is gone.
-            None if !is_run(registry, &run) => continue,
+            None if !queries::is_run(registry, run) => continue,
             // Not its projection, which another program may have gone past.
-            None => Store::open(registry, &run).and_then(|store| store.load()).map(|state| entry_of(&state)),
+            None => Store::open(registry, run).and_then(|store| store.load()).map(|state| entry_of(&state)),
         };
-        listed.push(Listed { run, entry });
+        listed.push(Listed { run: run.clone(), entry });
     }
     Ok(listed)
-}
-
-/// Whether there is a journal, or was one on this machine.
-fn is_run(registry: &Registry, run: &RunId) -> bool {
-    let layout = registry.layout();
-    let stands = |path: std::path::PathBuf| path.symlink_metadata().is_ok();
-    stands(layout.run(run).journal()) || (stands(layout.run(run).state()) && stands(layout.head(run)))
 }
 
 /// Notes in the index what a list shows of a run from now on.

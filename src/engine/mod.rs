@@ -22,6 +22,8 @@ mod images;
 mod inbox;
 mod ingest;
 mod inspect;
+#[cfg(test)]
+mod kept;
 mod kill;
 mod listing;
 mod notify;

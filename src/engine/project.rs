@@ -1,54 +1,72 @@
 //! The projections of a run: what others read, made from the state alone. They may lag behind the journal after a
 //! crash; the next commit, or `repair`, writes them again.
 
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 use serde_json::json;
+
+use crate::registry::journal::heads::{Projections, RULES};
 
 use crate::registry::project::{replace, write_if_changed};
 use crate::registry::{Head, RunLayout, to_opentask_json};
-use crate::run::projection::{refs_json, result_json, state_json};
+use crate::run::id::Digest;
+use crate::run::projection::{RefsFile, StateFile, result_json};
 use crate::run::state::{Request, State};
 use crate::run::time::isoformat;
 
 use super::error::Error;
 
-/// The two projections that others read and may write, as text.
+/// What the two projections that others read and may write hash to, as they stand on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Shared {
-    pub(crate) state: String,
-    pub(crate) refs: String,
+    pub(crate) state: Digest,
+    pub(crate) refs: Digest,
 }
 
-impl Shared {
-    pub(crate) fn of(state: &State) -> Self {
-        Self { state: to_opentask_json(&state_json(state)), refs: to_opentask_json(&refs_json(state)) }
-    }
-}
-
-/// Writes those projections that are not on disk as they should be. `standing` is what was found on disk of the two that
-/// others write, so that they need not be read once more; none if nobody looked.
-pub(crate) fn write(layout: &RunLayout, state: &State, head: &Head, standing: Option<&Shared>) -> Result<(), Error> {
-    let (state_path, refs_path) = (layout.state(), layout.refs());
-    for (path, text) in all(layout, state, head)? {
-        let found = standing.and_then(|standing| {
-            if path == state_path {
-                Some(&standing.state)
-            } else if path == refs_path {
-                Some(&standing.refs)
-            } else {
-                None
-            }
-        });
-        match found {
-            Some(found) if *found == text => {}
-            Some(_) => replace(&path, text.as_bytes())?,
-            None => in_its_folder(&path, text.as_bytes())?,
+/// Writes those projections that are not on disk as they should be, and says which they are. `standing` are those that
+/// were found on disk, so that they need not be read once more; none if nobody looked.
+pub(crate) fn write(
+    layout: &RunLayout,
+    state: &State,
+    head: &Head,
+    standing: Option<&Shared>,
+) -> Result<Projections, Error> {
+    let files = all(layout, state, head)?;
+    let written = digests(layout, &files);
+    let same = |path: &Path| {
+        standing.is_some_and(|standing| {
+            (path == layout.state() && standing.state == written.state)
+                || (path == layout.refs() && standing.refs == written.refs)
+        })
+    };
+    for (path, text) in &files {
+        // What names the place in the journal is another with each commit.
+        if *path == layout.taskforge() && standing.is_some() {
+            replace(path, text.as_bytes())?;
+        } else if !same(path) {
+            in_its_folder(path, text.as_bytes())?;
         }
     }
-    Ok(())
+    Ok(written)
+}
+
+/// What the three files of a run that always are there hash to.
+pub(crate) fn digests(layout: &RunLayout, files: &[(PathBuf, String)]) -> Projections {
+    let digest = |path: PathBuf| {
+        let text = files.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text);
+        Digest::of(text.as_bytes())
+    };
+    Projections {
+        rules: RULES.to_owned(),
+        taskforge: digest(layout.taskforge()),
+        state: digest(layout.state()),
+        refs: digest(layout.refs()),
+    }
 }
 
 /// Writes a file whose folder may not be there yet.
-fn in_its_folder(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
+fn in_its_folder(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     match write_if_changed(path, bytes) {
         Err(error) if error.io_kind() == Some(std::io::ErrorKind::NotFound) => {}
         other => return Ok(other.map(drop)?),
@@ -61,15 +79,20 @@ fn in_its_folder(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+/// `taskforge.json`: the state itself, and up to where in the journal it goes.
+#[derive(Serialize)]
+struct Ours<'a> {
+    format: u32,
+    journal: &'a Head,
+    state: &'a State,
+}
+
 /// Every projection with its text.
-pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<(std::path::PathBuf, String)>, Error> {
-    let ours = json!({
-        "format": crate::run::definition::FORMAT,
-        "journal": {"at": head.at, "digest": head.digest, "seq": head.seq},
-        "state": serde_json::to_value(state).map_err(Error::Json)?,
-    });
-    let shared = Shared::of(state);
-    let mut files = vec![(layout.state(), shared.state), (layout.refs(), shared.refs)];
+pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<(PathBuf, String)>, Error> {
+    let mut files = vec![
+        (layout.state(), to_opentask_json(&StateFile::of(state))),
+        (layout.refs(), to_opentask_json(&RefsFile::of(state))),
+    ];
     for request in &state.requests {
         files.push((layout.capability(&request.id), to_opentask_json(&capability(request)?)));
     }
@@ -79,7 +102,8 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
         }
     }
     // Last: its position says that the others are as far.
-    files.push((layout.taskforge(), format!("{ours}\n")));
+    let ours = Ours { format: crate::run::definition::FORMAT, journal: head, state };
+    files.push((layout.taskforge(), serde_json::to_string(&ours).map_err(Error::Json)? + "\n"));
     Ok(files)
 }
 

@@ -42,7 +42,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy that may be written to, with the heads where a machine keeps them.
-fn registry() -> (tempfile::TempDir, Registry) {
+pub(super) fn registry() -> (tempfile::TempDir, Registry) {
     let folder = tempfile::tempdir().unwrap();
     copy(&fixture(), folder.path());
     let local = folder.path().join(".taskforge");
@@ -53,13 +53,13 @@ fn registry() -> (tempfile::TempDir, Registry) {
     (folder, registry)
 }
 
-fn runs(registry: &Registry) -> Vec<RunId> {
+pub(super) fn runs(registry: &Registry) -> Vec<RunId> {
     let runs = registry::queries::list_runs(registry).unwrap();
     assert_eq!(runs.len(), 6, "{runs:?}");
     runs
 }
 
-fn intent(control: Control) -> Command {
+pub(super) fn intent(control: Control) -> Command {
     Command::Control { id: None, control }
 }
 

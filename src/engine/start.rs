@@ -144,7 +144,10 @@ fn create(
     let records = staged.begin_journal(drafts, &operator(), now)?;
     let state = fold(&records).map_err(|source| Error::Fold { run: run.clone(), source })?;
     let Some(head) = staged.head().cloned() else { return Ok(state) };
-    for (path, text) in project::all(&RunLayout::new(PathBuf::new()), &state, &head)? {
+    let layout = RunLayout::new(PathBuf::new());
+    let files = project::all(&layout, &state, &head)?;
+    staged.keep(project::digests(&layout, &files));
+    for (path, text) in files {
         staged.write_file(&path.display().to_string(), text.as_bytes())?;
     }
     staged.publish()?;

@@ -1,18 +1,21 @@
 //! A run's journal as a place for commands: load, decide, commit, project, under the run's lock and for milliseconds.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::registry::{Journal, Registry, RunLayout, RunLock, Scan};
+use crate::registry::journal::Found;
+use crate::registry::journal::heads::Projections;
+use crate::registry::{Head, Journal, Registry, RunLayout, RunLock, Scan};
 use crate::run::apply::fold;
 use crate::run::command::Command;
 use crate::run::decide::decide;
 use crate::run::event::{Event, is_known};
-use crate::run::id::RunId;
+use crate::run::id::{Digest, RunId};
 use crate::run::record::{Draft, Record};
 use crate::run::state::State;
 
@@ -195,7 +198,7 @@ impl<'a> Store<'a> {
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
         let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
         match self.fold_any(&scan)? {
-            Some(state) => project::write(&self.layout(), &state, &journal.head(), None),
+            Some(state) => project::write(&self.layout(), &state, &journal.head(), None).map(drop),
             // Another program's run that we have not touched yet: its projections are its own.
             None => Ok(()),
         }
@@ -303,8 +306,7 @@ impl<'a> Store<'a> {
             Speaker::Named(name) => name,
             Speaker::Session => "openclaw",
         };
-        let (mut journal, scan) = Journal::open(lock, is_known, early, now)?;
-        let (mut state, standing) = self.current(&mut journal, &scan, early, now)?;
+        let (mut journal, mut state, standing) = self.enter(lock, early, now)?;
         let actor = speaker.of(&state);
         let events = choose(&state, now)?;
         if events.is_empty() {
@@ -330,6 +332,48 @@ impl<'a> Store<'a> {
         Ok(Told { state, events: records })
     }
 
+    /// Opens the run for a command: as it was kept, if nothing has touched it since; read, mended and folded otherwise.
+    fn enter(&self, lock: RunLock, actor: &str, now: DateTime<Utc>) -> Result<(Journal, State, Option<Shared>), Error> {
+        let (mut journal, found) = Journal::resume(lock, is_known, actor, now)?;
+        let scan = match found {
+            Found::Read(scan) => scan,
+            Found::AsKept(kept) => match self.as_kept(&kept, &journal.head())? {
+                Some((state, shared)) => return Ok((journal, state, Some(shared))),
+                None => journal.recover(actor, now)?,
+            },
+        };
+        let (state, standing) = self.current(&mut journal, &scan, actor, now)?;
+        Ok((journal, state, standing))
+    }
+
+    /// The state as the last command left it, if all three files are, to the byte, what that command wrote.
+    pub(super) fn as_kept(&self, kept: &Projections, head: &Head) -> Result<Option<(State, Shared)>, Error> {
+        #[derive(Deserialize)]
+        struct Projection {
+            journal: Head,
+            state: State,
+        }
+        let layout = self.layout();
+        let standing = |path: &Path, digest: &Digest| {
+            let bytes = adopt::read(path)?;
+            Ok::<_, Error>(bytes.filter(|bytes| Digest::of(bytes) == *digest))
+        };
+        if standing(&layout.state(), &kept.state)?.is_none() || standing(&layout.refs(), &kept.refs)?.is_none() {
+            return Ok(None);
+        }
+        let Some(bytes) = standing(&layout.taskforge(), &kept.taskforge)? else { return Ok(None) };
+        let Ok(found) = serde_json::from_slice::<Projection>(&bytes) else { return Ok(None) };
+        if found.journal != *head || found.state.run != self.run {
+            return Ok(None);
+        }
+        debug_assert_eq!(
+            self.records().ok().and_then(|records| fold(&records).ok()).as_ref(),
+            Some(&found.state),
+            "what was kept is what the journal comes to"
+        );
+        Ok(Some((found.state, Shared { state: kept.state.clone(), refs: kept.refs.clone() })))
+    }
+
     /// The run as it stands under the lock, with what other programs changed of it taken over first.
     fn current(
         &self,
@@ -342,7 +386,8 @@ impl<'a> Store<'a> {
             let (adoption, state) = adopt::begin(self)?;
             let draft = Event::RegistryAdopted(Box::new(adoption)).to_draft();
             journal.commit(vec![draft], actor, now)?;
-            project::write(&self.layout(), &state, &journal.head(), None)?;
+            let written = project::write(&self.layout(), &state, &journal.head(), None)?;
+            journal.keep(Some(written));
             listing::note(self.registry, &state);
             return Ok((state, None));
         };
@@ -378,7 +423,8 @@ impl<'a> Store<'a> {
         }
         let head = journal.head();
         self.last.replace(Some((head.at, state.clone())));
-        project::write(&self.layout(), state, &head, standing)?;
+        let written = project::write(&self.layout(), state, &head, standing)?;
+        journal.keep(Some(written));
         listing::note(self.registry, state);
         Ok(records)
     }

@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use rustix::fs::{FlockOperation, flock};
 
 use super::error::{Error, Result};
+use super::journal::Journal;
+use super::journal::heads::{self, Kept, Projections};
 use super::journal::scan::Head;
-use super::journal::{Journal, heads};
 use super::layout::RunLayout;
 use super::project::write_all;
 use super::{Registry, beneath, disk};
@@ -31,6 +32,7 @@ pub struct StagedRun<'a> {
     /// Locked, so that nobody takes the folder for a leftover.
     _folder: File,
     head: Option<Head>,
+    projections: Option<Projections>,
     published: bool,
 }
 
@@ -55,7 +57,15 @@ pub fn stage_run<'a>(registry: &'a Registry, run: &RunId) -> Result<StagedRun<'a
     let folder = disk::open_dir(&root).map_err(Error::io("open", &root))?;
     flock(&folder, FlockOperation::NonBlockingLockExclusive).map_err(Error::errno("lock", &root))?;
     let layout = RunLayout::new(root);
-    Ok(StagedRun { registry, run: run.clone(), layout, _folder: folder, head: None, published: false })
+    Ok(StagedRun {
+        registry,
+        run: run.clone(),
+        layout,
+        _folder: folder,
+        head: None,
+        projections: None,
+        published: false,
+    })
 }
 
 impl StagedRun<'_> {
@@ -109,6 +119,11 @@ impl StagedRun<'_> {
         Ok(records)
     }
 
+    /// Says which projections of the new journal were written, for the next command.
+    pub fn keep(&mut self, projections: Projections) {
+        self.projections = Some(projections);
+    }
+
     /// The head of the journal that [`begin_journal`](Self::begin_journal) wrote.
     #[must_use]
     pub fn head(&self) -> Option<&Head> {
@@ -135,9 +150,9 @@ impl StagedRun<'_> {
             Err(error) => return Err(Error::io("publish the run", target.root())(error)),
         }
         disk::sync_dir(&runs).map_err(Error::io("sync", &runs))?;
-        if let Some(head) = &self.head {
+        if let Some(head) = self.head.clone() {
             // As after a commit: without it the next writer checks from the start.
-            let _ = heads::write(&self.registry.layout().head(&self.run), head);
+            let _ = heads::write(&self.registry.layout().head(&self.run), &Kept::of(head, self.projections.take()));
         }
         Ok(())
     }

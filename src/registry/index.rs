@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::thread::{self, available_parallelism};
 
 use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, statat};
 use serde::{Deserialize, Serialize};
@@ -51,11 +52,23 @@ struct Line(Entry, [Option<Stamp>; 3]);
 /// A file as it was: length, modification time in seconds and nanoseconds, inode.
 type Stamp = (u64, i64, i64, u64);
 
-/// The index as read, to be asked about single runs.
+/// What an entry is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// What a list shows of the run.
+    Shown,
+    /// Whether a tick may find something to do: an intent that somebody wrote down is a reason, too.
+    Active,
+}
+
+/// From so many runs on they are looked at by several threads.
+const MANY: usize = 500;
+
+/// The index as read, to be asked about runs.
 #[derive(Debug)]
 pub struct Index {
     runs: Option<File>,
-    lines: HashMap<String, Line>,
+    lines: HashMap<RunId, Line>,
 }
 
 impl Index {
@@ -67,21 +80,48 @@ impl Index {
         Self { runs, lines: parse(&bytes) }
     }
 
-    /// The entry of a run, if its files are still those that it was made from.
+    /// The entries of these runs, each if the files that it was made from are still those.
     #[must_use]
-    pub fn get(&self, run: &RunId) -> Option<&Entry> {
-        let Line(entry, stamps) = self.lines.get(run.as_str())?;
+    pub fn get_all(&self, runs: &[RunId], ask: Ask) -> Vec<Option<&Entry>> {
+        let look = |part: &[RunId]| -> Vec<Option<&Entry>> { part.iter().map(|run| self.get(run, ask)).collect() };
+        let threads = if runs.len() < MANY { 1 } else { available_parallelism().map_or(1, |n| n.get().min(4)) };
+        if threads == 1 {
+            return look(runs);
+        }
+        thread::scope(|scope| {
+            let parts = runs.chunks(runs.len().div_ceil(threads));
+            let started: Vec<_> = parts.map(|part| (part, scope.spawn(move || look(part)))).collect();
+            // A thread that is gone has told us nothing of its runs, which are then read.
+            started.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| vec![None; part.len()])).collect()
+        })
+    }
+
+    /// The entry of a run, if the files that it was made from are still those.
+    #[must_use]
+    pub fn get(&self, run: &RunId, ask: Ask) -> Option<&Entry> {
+        let Line(entry, stamps) = self.lines.get(run)?;
         let runs = self.runs.as_ref()?;
-        (stamps_of(runs, run) == *stamps).then_some(entry)
+        let files = if ask == Ask::Shown { 2 } else { FILES.len() };
+        let mut name = String::with_capacity(run.as_str().len() + 16);
+        let same = FILES.iter().zip(stamps).take(files).all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp);
+        same.then_some(entry)
     }
 }
 
-/// The files that an entry depends on. One that is absent is as much a fact as one that is there.
+/// The files that an entry depends on; a list does not depend on the last. One that is absent is as much a fact as one
+/// that is there.
+const FILES: [&str; 3] = ["events.jsonl", "state.json", "control.jsonl"];
+
 fn stamps_of(runs: &File, run: &RunId) -> [Option<Stamp>; 3] {
-    ["events.jsonl", "state.json", "control.jsonl"].map(|name| stamp_of(runs, &format!("{run}/{name}")))
+    let mut name = String::new();
+    FILES.map(|file| stamp_of(runs, run, file, &mut name))
 }
-fn stamp_of(runs: &File, name: &str) -> Option<Stamp> {
-    let found = statat(runs, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+
+/// `name` is where the path is put together.
+fn stamp_of(runs: &File, run: &RunId, file: &str, name: &mut String) -> Option<Stamp> {
+    name.clear();
+    name.extend([run.as_str(), "/", file]);
+    let found = statat(runs, name.as_str(), AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let number = |value: i64| u64::try_from(value).unwrap_or_default();
     // The kernel's field is signed on some machines and unsigned on others.
     #[allow(clippy::useless_conversion, clippy::unnecessary_fallible_conversions)]
@@ -89,7 +129,7 @@ fn stamp_of(runs: &File, name: &str) -> Option<Stamp> {
     Some((number(found.st_size), found.st_mtime, nanoseconds, found.st_ino))
 }
 
-fn parse(bytes: &[u8]) -> HashMap<String, Line> {
+fn parse(bytes: &[u8]) -> HashMap<RunId, Line> {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     if lines.next().and_then(live_of).is_none() {
         return HashMap::new();
@@ -98,7 +138,7 @@ fn parse(bytes: &[u8]) -> HashMap<String, Line> {
     for line in lines {
         // Two writers' lines may have been torn apart by a full disk: what does not read is not there.
         if let Ok(line) = serde_json::from_slice::<Line>(line) {
-            found.insert(line.0.run.to_string(), line);
+            found.insert(line.0.run.clone(), line);
         }
     }
     found
@@ -227,18 +267,18 @@ mod tests {
     fn an_entry_counts_while_its_files_are_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry(&folder, &["a", "b"]);
-        assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_none());
+        assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_none());
         for title in ["one", "two"] {
             note(&registry, &entry("a", title));
         }
         let index = Index::read(&registry);
-        assert_eq!(index.get(&RunId::parse("a").unwrap()).unwrap().title, "two");
-        assert!(index.get(&RunId::parse("b").unwrap()).is_none());
+        assert_eq!(index.get(&RunId::parse("a").unwrap(), Ask::Active).unwrap().title, "two");
+        assert!(index.get(&RunId::parse("b").unwrap(), Ask::Active).is_none());
         for file in ["events.jsonl", "state.json", "control.jsonl"] {
             note(&registry, &entry("a", "again"));
-            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_some());
+            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_some());
             std::fs::write(registry.root().join("runs/a").join(file), "{\"x\": 1}\n").unwrap();
-            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_none(), "{file}");
+            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_none(), "{file}");
         }
     }
 
@@ -252,8 +292,8 @@ mod tests {
         }
         assert!(std::fs::metadata(path(&registry)).unwrap().len() < 2 * SMALL);
         let index = Index::read(&registry);
-        assert!(index.get(&RunId::parse("a").unwrap()).unwrap().title.starts_with("title 3999"));
-        assert_eq!(index.get(&RunId::parse("b").unwrap()).unwrap().title, "kept");
+        assert!(index.get(&RunId::parse("a").unwrap(), Ask::Active).unwrap().title.starts_with("title 3999"));
+        assert_eq!(index.get(&RunId::parse("b").unwrap(), Ask::Active).unwrap().title, "kept");
     }
 
     proptest! {
@@ -266,12 +306,12 @@ mod tests {
             std::fs::create_dir_all(registry.layout().index()).unwrap();
             let first = if header_first { header(0).into_bytes() } else { Vec::new() };
             std::fs::write(path(&registry), [first, bytes].concat()).unwrap();
-            prop_assert!(Index::read(&registry).get(&RunId::parse("a").unwrap()).is_none());
+            prop_assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_none());
             // Twice: the first may find that there is no index of ours and write it anew.
             note(&registry, &entry("a", "t"));
             note(&registry, &entry("a", "t"));
             let index = Index::read(&registry);
-            prop_assert_eq!(index.get(&RunId::parse("a").unwrap()), Some(&entry("a", "t")));
+            prop_assert_eq!(index.get(&RunId::parse("a").unwrap(), Ask::Active), Some(&entry("a", "t")));
         }
     }
 }

@@ -16,9 +16,9 @@ pub fn to_json_line<T: Serialize + ?Sized>(value: &T) -> serde_json::Result<Stri
 }
 
 /// A whole `.json` file as OpenTask writes it: indented by two, empty containers inline, a newline at the end.
+/// `value` must be one that JSON can hold, as a [`Value`] is: keys are strings.
 #[must_use]
-pub fn to_opentask_json(value: &Value) -> String {
-    // Writing a `Value` into memory has no way to fail.
+pub fn to_opentask_json<T: Serialize + ?Sized>(value: &T) -> String {
     let mut text = write(value, true).unwrap_or_default();
     text.push('\n');
     text
@@ -30,6 +30,27 @@ pub fn to_printed_json(value: &Value) -> String {
     let mut text = write_as(value, Python { pretty: true, ascii: false, depth: 0, filled: false }).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// Whether `line` is, to the byte, [`to_json_line`] of `value`.
+pub fn is_json_line<T: Serialize + ?Sized>(value: &T, line: &[u8]) -> bool {
+    let mut rest = Expected(line);
+    let style = Python { pretty: false, ascii: true, depth: 0, filled: false };
+    value.serialize(&mut serde_json::Serializer::with_formatter(&mut rest, style)).is_ok() && rest.0.is_empty()
+}
+
+/// Takes only what is expected, and keeps what is still to come.
+struct Expected<'a>(&'a [u8]);
+
+impl Write for Expected<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn write<T: Serialize + ?Sized>(value: &T, pretty: bool) -> serde_json::Result<String> {
@@ -124,7 +145,7 @@ impl Formatter for Python {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if !self.ascii {
+        if !self.ascii || fragment.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
             return writer.write_all(fragment.as_bytes());
         }
         let mut plain = 0;

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::disk;
 use super::error::{Error, Result};
@@ -119,13 +120,14 @@ pub(crate) fn parent(path: &Path) -> Result<&Path> {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).ok_or_else(|| bad("has no folder"))
 }
 
-/// A name in the folder of `path` that no other process and no other thread uses. It starts with a dot, so that no
-/// reader takes it for the thing itself.
+/// A name in the folder of `path` that no other process and no other thread uses; whoever creates the file insists on
+/// that. It starts with a dot, so that no reader takes it for the thing itself.
 pub(crate) fn beside(path: &Path) -> Result<PathBuf> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let folder = parent(path)?;
-    let id = ulid::Ulid::generate();
-    Ok(folder.join(format!(".tmp-{id}-{}", COUNT.fetch_add(1, Ordering::Relaxed))))
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    Ok(folder.join(format!(".tmp-{time:x}-{process:x}-{count}")))
 }
 
 /// A file under its temporary name; removed again unless kept.

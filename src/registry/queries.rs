@@ -15,14 +15,18 @@ use crate::run::id::RunId;
 /// When the folder cannot be read; a registry without one has no runs.
 pub fn list_runs(registry: &Registry) -> Result<Vec<RunId>> {
     let mut ids = list_names(registry)?;
-    ids.retain(|id| {
-        let run = registry.layout().run(id);
-        let stands = |path: std::path::PathBuf| path.symlink_metadata().is_ok();
-        // One whose journal is gone, and was here, is named all the same: whoever looks finds out that it is.
-        let known = || stands(run.state()) && stands(registry.layout().head(id));
-        root::is_dir(run.root()) && (stands(run.journal()) || known())
-    });
+    ids.retain(|id| is_run(registry, id));
     Ok(ids)
+}
+
+/// Whether there is a run of this name: a folder with a journal. One whose journal is gone, and was here, is one all the
+/// same: whoever looks finds out that it is.
+#[must_use]
+pub fn is_run(registry: &Registry, id: &RunId) -> bool {
+    let run = registry.layout().run(id);
+    let stands = |path: std::path::PathBuf| path.symlink_metadata().is_ok();
+    let known = || stands(run.state()) && stands(registry.layout().head(id));
+    root::is_dir(run.root()) && (stands(run.journal()) || known())
 }
 
 /// The names in `runs/` that are run ids, sorted; whether there is a run under each has not been looked at.

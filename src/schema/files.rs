@@ -10,6 +10,7 @@ use crate::gate::{Policy, Status};
 use crate::image::{Lock, Recipe};
 use crate::provider::{Exchange, Header};
 use crate::registry::config::Config;
+use crate::registry::journal::heads::Kept;
 use crate::registry::{Head, controls, inbox, kill};
 use crate::run::state::State;
 use crate::schedule::last::Last;
@@ -47,7 +48,7 @@ pub(super) fn all() -> Vec<Named> {
         ("logs.cursor.json", of::<LogCursor>()),
         ("recipe.json", of::<Recipe>()),
         ("packages.lock", of::<Lock>()),
-        ("head", of::<Head>()),
+        ("head", of::<Kept>()),
         ("kill-lock.json", of::<kill::Kill>()),
         ("tick.json", of::<Last>()),
         ("replay.jsonl", of::<Replay>()),

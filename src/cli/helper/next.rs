@@ -9,7 +9,7 @@ use crate::registry::{Registry, RunLayout, kill, project::read_file};
 use crate::run::agenda::{Doer, doer, is_to_be_dispatched, waits_for};
 use crate::run::definition::NodeDefinition;
 use crate::run::event::WaitingOn;
-use crate::run::projection::working_memory;
+use crate::run::projection::WorkingMemory;
 use crate::run::state::{Node, State};
 use crate::run::status::{NodeKind, NodeStatus, RunStatus};
 use crate::run::time::isoformat;
@@ -85,13 +85,12 @@ impl View<'_> {
             "" => frozen.map_or("", |brief| brief.prompt.as_str()),
             own => own,
         };
-        let memory: Map<String, Value> = match working_memory(definition) {
-            Value::Object(memory) => memory
-                .into_iter()
-                .filter_map(|(name, path)| Some((name, Value::String(file(path.as_str()?)))))
-                .collect(),
-            _ => Map::new(),
-        };
+        let memory = WorkingMemory::of(definition);
+        let memory: Map<String, Value> = memory
+            .iter()
+            .flat_map(WorkingMemory::files)
+            .map(|(name, path)| (name.to_owned(), Value::String(file(path))))
+            .collect();
         let write: Vec<Value> =
             definition.artifact_paths.iter().map(|path| json!({"artifact": path, "file": file(path)})).collect();
         json!({

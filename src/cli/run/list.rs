@@ -5,12 +5,14 @@ use std::process::ExitCode;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, ValueEnum};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::cli::table::Table;
 use crate::engine::{self, Listed};
 use crate::failure::{Failure, Kind};
-use crate::registry::index::Entry;
+use crate::registry::index::{Ask, Entry};
+use crate::run::id::RunId;
 use crate::run::status::RunStatus;
 use crate::run::time::{isoformat, parse_time};
 
@@ -74,7 +76,7 @@ impl List {
         let statuses = self.status.iter().map(|text| status(text)).collect::<Result<Vec<_>, _>>()?;
         let mut runs = Vec::new();
         let mut unreadable = Vec::new();
-        for Listed { run, entry } in engine::list(&context.registry()?)? {
+        for Listed { run, entry } in engine::list(&context.registry()?, Ask::Shown)? {
             match entry {
                 Ok(entry) if self.fits(&entry, &statuses) => runs.push(entry),
                 Ok(_) => {}
@@ -90,12 +92,7 @@ impl List {
         let all = context.output.is_json();
         let limit = self.limit.map_or(if all { usize::MAX } else { PAGE }, |n| if n == 0 { usize::MAX } else { n });
         let shown: Vec<Entry> = runs.into_iter().skip(self.offset).take(limit).collect();
-        let values: Vec<Value> = shown
-            .iter()
-            .map(value)
-            .chain(unreadable.iter().map(|(run, why)| json!({"run": run, "status": "unreadable", "problem": why})))
-            .collect();
-        context.output.result(&values, || {
+        context.output.result(&Rows { shown: &shown, unreadable: &unreadable }, || {
             let mut table = Table::new(["RUN", "STATUS", "NODES", "WAITS FOR YOU", "UPDATED", "TITLE"]);
             shown.iter().for_each(|entry| table.row(row(entry)));
             for (run, _) in &unreadable {
@@ -146,6 +143,19 @@ fn status(text: &str) -> Result<RunStatus, Failure> {
 
 fn moment((seconds, nanoseconds): (i64, u32)) -> DateTime<Utc> {
     DateTime::from_timestamp(seconds, nanoseconds).unwrap_or_default()
+}
+
+/// The list as JSON, made only where it is asked for.
+struct Rows<'a> {
+    shown: &'a [Entry],
+    unreadable: &'a [(RunId, String)],
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let unreadable = |(run, why): &(RunId, String)| json!({"run": run, "status": "unreadable", "problem": why});
+        serializer.collect_seq(self.shown.iter().map(value).chain(self.unreadable.iter().map(unreadable)))
+    }
 }
 
 fn value(entry: &Entry) -> Value {

@@ -11,7 +11,7 @@ use crate::run::decide::decide;
 use crate::run::definition::{Created, FORMAT, Limits, NodeDefinition, Sessions};
 use crate::run::event::{Event, ReadyReason};
 use crate::run::id::{Digest, RunId, WorkflowId};
-use crate::run::projection::working_memory;
+use crate::run::projection::WorkingMemory;
 use crate::run::state::State;
 
 use super::super::actor;
@@ -93,7 +93,10 @@ pub fn scaffold(registry: &Registry, wanted: Scaffold) -> Result<Told, Error> {
     let records = staged.begin_journal(drafts, &actor::session(&created.sessions), now)?;
     let state = fold(&records).map_err(unfit)?;
     if let Some(head) = staged.head().cloned() {
-        for (path, text) in project::all(&RunLayout::new(PathBuf::new()), &state, &head)? {
+        let layout = RunLayout::new(PathBuf::new());
+        let files = project::all(&layout, &state, &head)?;
+        staged.keep(project::digests(&layout, &files));
+        for (path, text) in files {
             staged.write_file(&path.display().to_string(), text.as_bytes())?;
         }
     }
@@ -114,7 +117,7 @@ pub(crate) fn handoff_of(node: &NodeDefinition) -> Option<(String, String)> {
 }
 
 fn handoff_path(node: &NodeDefinition) -> Option<String> {
-    working_memory(node).get("handoff").and_then(|path| path.as_str()).map(str::to_owned)
+    WorkingMemory::of(node)?.handoff().map(str::to_owned)
 }
 
 /// What OpenTask's helper writes there, for the session that dispatches the node to fill in.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::registry::json::to_json_line;
+use crate::registry::json::{is_json_line, to_json_line};
 use crate::run::record::Record;
 
 /// What a line is, its newline taken off.
@@ -31,7 +31,7 @@ impl Line {
         }
         // Nearly every line is this; what follows finds out what the others are.
         if let Ok(record) = serde_json::from_slice::<Record>(bytes)
-            && encode(&record).is_ok_and(|text| text.as_bytes() == bytes)
+            && is_json_line(&record, bytes)
         {
             return Self::Ours(Box::new(record));
         }

@@ -56,6 +56,7 @@ use std::path::{Path, PathBuf};
 use chrono::{DateTime, SubsecRound, Utc};
 
 use self::chain::Chain;
+use self::heads::{Kept, Projections};
 use self::scan::{Head, Scan};
 use super::disk;
 use super::error::{Error, Result};
@@ -86,6 +87,14 @@ pub const LARGEST: u64 = 1 << 30;
 /// Whether an event's name is one this version understands.
 pub type KnownEvent = fn(&str) -> bool;
 
+/// What [`Journal::resume`] found.
+#[derive(Debug)]
+pub enum Found {
+    /// The file is what it was when the last head was kept, with these projections.
+    AsKept(Projections),
+    Read(Scan),
+}
+
 /// A journal open for writing. It holds the run's lock, so dropping it lets the next one in.
 #[derive(Debug)]
 pub struct Journal {
@@ -101,6 +110,8 @@ pub struct Journal {
     time: Option<DateTime<Utc>>,
     /// A write or a sync failed: nothing is known about what stands behind `end`.
     unsynced: bool,
+    /// Something was committed, and the head is still to be kept.
+    moved: bool,
     _lock: Option<RunLock>,
 }
 
@@ -130,6 +141,23 @@ impl Journal {
         Ok((journal, scan))
     }
 
+    /// [`open`](Self::open) for who can do without the lines: where the file is, to the byte, what it was when the last
+    /// head was kept, nothing of it is parsed, and what was kept takes the scan's place. A caller whom that does not
+    /// suffice goes on with [`recover`](Self::recover).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn resume(lock: RunLock, known: KnownEvent, actor: &str, now: DateTime<Utc>) -> Result<(Self, Found)> {
+        let (run, path, heads) = (lock.run().clone(), lock.journal_path(), lock.head_path());
+        let file = disk::open_log(&path).map_err(not_found(&path, &run))?;
+        let mut journal = Self::new(run, path, Some(heads), file, known, Some(lock));
+        let found = match journal.stand()? {
+            Some(projections) => Found::AsKept(projections),
+            None => Found::Read(journal.recover(actor, now)?),
+        };
+        Ok((journal, found))
+    }
+
     /// A new journal in a folder that nobody else sees yet.
     pub(crate) fn create(folder: &Path, run: &RunId) -> Result<Self> {
         let path = folder.join("events.jsonl");
@@ -146,7 +174,20 @@ impl Journal {
         lock: Option<RunLock>,
     ) -> Self {
         let chain = Chain::journal(&run);
-        Self { run, path, heads, file, known, end: 0, chain, seq: 0, time: None, unsynced: false, _lock: lock }
+        Self {
+            run,
+            path,
+            heads,
+            file,
+            known,
+            end: 0,
+            chain,
+            seq: 0,
+            time: None,
+            unsynced: false,
+            moved: false,
+            _lock: lock,
+        }
     }
 
     /// Where the journal stands: what a projection records, and what a checkpoint signs.
@@ -170,8 +211,18 @@ impl Journal {
         let lead = self.catch_up(actor, now)?;
         let records = self.place(drafts, actor, now)?;
         self.append(&records, lead)?;
-        self.keep_head();
+        self.moved = true;
         Ok(records)
+    }
+
+    /// Keeps the head for the next process, with the projections that were written for it. A journal that is dropped
+    /// without keeps the head alone. It is no loss if that fails: the next one then checks from an older head and syncs
+    /// once more.
+    pub fn keep(&mut self, projections: Option<Projections>) {
+        if let Some(path) = &self.heads {
+            let _ = heads::write(path, &Kept::of(self.head(), projections));
+        }
+        self.moved = false;
     }
 
     /// Gives each draft its place, time and link.
@@ -243,16 +294,16 @@ impl Journal {
         Ok((stands && self.end + tail.len() as u64 == position).then_some((position, tail)))
     }
 
-    /// Remembers the head for the next process. It is no loss if that fails: the next one then checks from an older
-    /// head and syncs once more.
-    fn keep_head(&self) {
-        if let Some(path) = &self.heads {
-            let _ = heads::write(path, &self.head());
-        }
-    }
-
     fn integrity(&self, what: impl Into<String>) -> Error {
         Error::Integrity { run: self.run.clone(), what: what.into() }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if self.moved && !self.unsynced {
+            self.keep(None);
+        }
     }
 }
 

@@ -11,6 +11,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::chain::Chain;
+use super::heads::Projections;
+use super::line::Line;
 use super::scan::{Head, Scan, VOIDED, Walk, voided_ranges};
 use super::{FORMAT, Journal, heads, read_from};
 use crate::registry::error::{Error, Result};
@@ -86,6 +89,31 @@ impl Journal {
         Ok(())
     }
 
+    /// Takes the journal as it was kept, if it is that to the byte and this build's rules made what was kept with it.
+    /// Nothing can stand behind a head that is the file's end: no lines of others, nothing torn.
+    pub(super) fn stand(&mut self) -> Result<Option<Projections>> {
+        let Some(kept) = self.heads.as_deref().map(heads::read).transpose()?.flatten() else { return Ok(None) };
+        let Some(projections) = kept.ours() else { return Ok(None) };
+        if self.length()? != kept.at || kept.seq == 0 {
+            return Ok(None);
+        }
+        let bytes = read_from(&self.file, &self.path, 0)?;
+        let chain = Chain::journal(&self.run).lines(&bytes);
+        if bytes.len() as u64 != kept.at || chain.digest() != kept.digest {
+            return Ok(None);
+        }
+        // Our last batch ends where the head is, and no line of ours is older than one before it.
+        let last = bytes.strip_suffix(b"\n").and_then(|whole| whole.rsplit(|byte| *byte == b'\n').next());
+        let Some(Line::Ours(record)) = last.map(Line::read) else { return Ok(None) };
+        if record.seq != kept.seq {
+            return Ok(None);
+        }
+        (self.end, self.chain, self.seq) = (kept.at, chain, kept.seq);
+        self.time = parse_time(&record.timestamp);
+        self.unsynced = false;
+        Ok(Some(projections.clone()))
+    }
+
     /// Reads the whole journal, refuses one that is not what was written, syncs what may not be on disk and voids what
     /// is torn. After a failed commit this is the way on.
     ///
@@ -93,7 +121,7 @@ impl Journal {
     /// As [`open`](Self::open).
     pub fn recover(&mut self, actor: &str, now: DateTime<Utc>) -> Result<Scan> {
         self.unsynced = true;
-        let kept = self.heads.as_deref().map(heads::read).transpose()?.flatten();
+        let kept = self.heads.as_deref().map(heads::read).transpose()?.flatten().map(|kept| kept.head());
         let (mut synced, from) = kept.as_ref().map_or((0, 0), |head| (head.seq, head.at));
         // Blanking changes what the walk sees, and voiding appends: each is followed by another look.
         for _ in 0..ROUNDS {
@@ -116,7 +144,7 @@ impl Journal {
             if torn.is_empty() {
                 self.unsynced = false;
                 if kept.as_ref().map_or(0, |head| head.seq) != self.seq {
-                    self.keep_head();
+                    self.keep(None);
                 }
                 return Ok(walk.scan);
             }

@@ -205,7 +205,7 @@ fn mending_a_torn_tail() {
     commit(&mut room.open(), &["torn 1", "torn 2"]);
     let all = fs::read(room.path()).unwrap();
     fs::write(room.path(), &all[..all.len() - 100]).unwrap();
-    heads::write(&room.registry.layout().head(&room.run), &head).unwrap();
+    heads::write(&room.registry.layout().head(&room.run), &Kept::of(head.clone(), None)).unwrap();
     let batches: [&[&str]; 1] = [&["next"]];
     survives(&root(&room), || commit(&mut room.open(), batches[0]), &|root, acknowledged| {
         check_batches(root, &room.run, acknowledged, &batches)?;
@@ -241,7 +241,7 @@ fn going_on_after_a_batch_that_lacks_its_newline() {
     room.commit(&["one", "two"]);
     let all = fs::read(room.path()).unwrap();
     fs::write(room.path(), &all[..all.len() - 1]).unwrap();
-    heads::write(&room.registry.layout().head(&room.run), &old).unwrap();
+    heads::write(&room.registry.layout().head(&room.run), &Kept::of(old.clone(), None)).unwrap();
     let batches: [&[&str]; 2] = [&["one", "two"], &["three"]];
     survives(
         &root(&room),
