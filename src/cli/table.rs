@@ -14,7 +14,7 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn row(&mut self, cells: [String; N]) {
-        self.rows.push(cells.map(|cell| plain(&cell).replace(['\n', '\t'], " ")));
+        self.rows.push(cells.map(|cell| if is_plain(&cell) { cell } else { plain(&cell).replace(['\n', '\t'], " ") }));
     }
 
     /// The table, or `empty` if it has no rows.
@@ -22,26 +22,43 @@ impl<const N: usize> Table<N> {
         if self.rows.is_empty() {
             return empty.to_owned();
         }
-        let width = |i: usize| {
-            let cells = self.rows.iter().map(|row| row[i].chars().count());
-            cells.chain([self.head[i].chars().count()]).max().unwrap_or(0)
-        };
-        let widths: Vec<usize> = (0..N).map(width).collect();
-        let line = |cells: &[String]| {
-            let mut text = String::new();
-            for (cell, width) in cells.iter().zip(&widths) {
-                let blanks = width - cell.chars().count() + 2;
-                text.push_str(cell);
-                text.push_str(&" ".repeat(blanks));
-            }
-            text.trim_end().to_owned()
-        };
-        let head = line(&self.head.map(str::to_owned));
-        let mut text = format!("{BOLD}{head}{BOLD:#}\n");
+        let mut widths = self.head.map(count);
         for row in &self.rows {
-            text.push_str(&line(row));
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = count(cell).max(*width);
+            }
+        }
+        let mut text = format!("{BOLD}");
+        line(&mut text, &self.head, &widths);
+        text.push_str(&format!("{BOLD:#}\n"));
+        for row in &self.rows {
+            line(&mut text, row, &widths);
             text.push('\n');
         }
         text
     }
+}
+
+/// Whether a text is as good as what [`plain`] makes of it, without a look at each character's kind.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// How many columns a text takes: one a character.
+fn count(text: &str) -> usize {
+    if text.is_ascii() { text.len() } else { text.chars().count() }
+}
+
+/// Adds a line without its newline and without trailing blanks.
+fn line<S: AsRef<str>>(text: &mut String, cells: &[S], widths: &[usize]) {
+    let mut blanks = 0;
+    for (cell, width) in cells.iter().map(S::as_ref).zip(widths) {
+        if !cell.is_empty() {
+            text.extend(std::iter::repeat_n(' ', blanks));
+            text.push_str(cell);
+            blanks = 0;
+        }
+        blanks += width - count(cell) + 2;
+    }
+    text.truncate(text.trim_end_matches(' ').len());
 }

@@ -24,26 +24,25 @@ pub struct Listed {
 /// # Errors
 /// When the folder of the runs cannot be read.
 pub fn list(registry: &Registry, ask: Ask) -> Result<Vec<Listed>, Error> {
-    let index = Index::read(registry);
     let names = queries::list_names(registry)?;
-    let known = index.get_all(&names, ask);
+    let known = Index::read(registry).entries(&names, ask);
     let mut listed = Vec::with_capacity(names.len());
-    for (run, known) in names.iter().zip(known) {
+    for (run, known) in names.into_iter().zip(known) {
         let entry = match known {
-            Some(entry) => Ok(entry.clone()),
+            Some(entry) => Ok(entry),
             // A folder that never had a journal here is no run; one that had is a run whose journal is gone.
-            None if !queries::is_run(registry, run) => continue,
+            None if !queries::is_run(registry, &run) => continue,
             // Not its projection, which another program may have gone past.
-            None => Store::open(registry, run).and_then(|store| store.load()).map(|state| entry_of(&state)),
+            None => Store::open(registry, &run).and_then(|store| store.load()).map(|state| entry_of(&state)),
         };
-        listed.push(Listed { run: run.clone(), entry });
+        listed.push(Listed { run, entry });
     }
     Ok(listed)
 }
 
-/// Notes in the index what a list shows of a run from now on.
-pub(crate) fn note(registry: &Registry, state: &State) {
-    index::note(registry, &entry_of(state));
+/// Notes in the index what a list shows of a run from now on; `length` is its journal's, in bytes.
+pub(crate) fn note(registry: &Registry, state: &State, length: u64) {
+    index::note(registry, &entry_of(state), length);
 }
 
 fn entry_of(state: &State) -> Entry {

@@ -151,7 +151,7 @@ fn create(
         staged.write_file(&path.display().to_string(), text.as_bytes())?;
     }
     staged.publish()?;
-    listing::note(registry, &state);
+    listing::note(registry, &state, head.at);
     Ok(state)
 }
 

@@ -196,12 +196,13 @@ impl<'a> Store<'a> {
             return Ok(());
         }
         let lock = RunLock::acquire(self.registry, &self.run, PATIENCE)?;
-        let (journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
-        match self.fold_any(&scan)? {
-            Some(state) => project::write(&self.layout(), &state, &journal.head(), None).map(drop),
-            // Another program's run that we have not touched yet: its projections are its own.
-            None => Ok(()),
+        let (mut journal, scan) = Journal::open(lock, is_known, actor, Utc::now())?;
+        // Another program's run that we have not touched yet: its projections are its own.
+        if let Some(state) = self.fold_any(&scan)? {
+            let written = project::write(&self.layout(), &state, &journal.head(), None)?;
+            journal.keep(Some(written));
         }
+        Ok(())
     }
 
     /// Mends the journal's tail as any command does, takes over what other programs changed and writes every
@@ -217,7 +218,8 @@ impl<'a> Store<'a> {
             return Ok(None);
         }
         let (state, _) = self.current(&mut journal, &scan, actor, now)?;
-        project::write(&self.layout(), &state, &journal.head(), None)?;
+        let written = project::write(&self.layout(), &state, &journal.head(), None)?;
+        journal.keep(Some(written));
         Ok(Some(state))
     }
 
@@ -388,7 +390,7 @@ impl<'a> Store<'a> {
             journal.commit(vec![draft], actor, now)?;
             let written = project::write(&self.layout(), &state, &journal.head(), None)?;
             journal.keep(Some(written));
-            listing::note(self.registry, &state);
+            listing::note(self.registry, &state, journal.head().at);
             return Ok((state, None));
         };
         match adopt::look(self, &state, scan)? {
@@ -425,7 +427,7 @@ impl<'a> Store<'a> {
         self.last.replace(Some((head.at, state.clone())));
         let written = project::write(&self.layout(), state, &head, standing)?;
         journal.keep(Some(written));
-        listing::note(self.registry, state);
+        listing::note(self.registry, state, head.at);
         Ok(records)
     }
 }

@@ -6,7 +6,6 @@
 //! acknowledged; once half of it is stale it is written anew, by one process at a time. Lines that are lost meanwhile only
 //! cost time. Readers write nothing.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -68,7 +67,8 @@ const MANY: usize = 500;
 #[derive(Debug)]
 pub struct Index {
     runs: Option<File>,
-    lines: HashMap<RunId, Line>,
+    /// The last line of each run, in the order of their ids.
+    lines: Vec<Line>,
 }
 
 impl Index {
@@ -82,29 +82,33 @@ impl Index {
 
     /// The entries of these runs, each if the files that it was made from are still those.
     #[must_use]
-    pub fn get_all(&self, runs: &[RunId], ask: Ask) -> Vec<Option<&Entry>> {
-        let look = |part: &[RunId]| -> Vec<Option<&Entry>> { part.iter().map(|run| self.get(run, ask)).collect() };
+    pub fn entries(self, runs: &[RunId], ask: Ask) -> Vec<Option<Entry>> {
+        let look = |part: &[RunId]| -> Vec<Option<usize>> { part.iter().map(|run| self.place(run, ask)).collect() };
         let threads = if runs.len() < MANY { 1 } else { available_parallelism().map_or(1, |n| n.get().min(4)) };
-        if threads == 1 {
-            return look(runs);
-        }
-        thread::scope(|scope| {
-            let parts = runs.chunks(runs.len().div_ceil(threads));
+        let places: Vec<Option<usize>> = thread::scope(|scope| {
+            let (first, rest) = runs.split_at(runs.len().div_ceil(threads));
+            let parts = rest.chunks(first.len().max(1));
             let started: Vec<_> = parts.map(|part| (part, scope.spawn(move || look(part)))).collect();
-            // A thread that is gone has told us nothing of its runs, which are then read.
-            started.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| vec![None; part.len()])).collect()
-        })
+            let mut places = look(first);
+            for (part, thread) in started {
+                // A thread that is gone has told us nothing of its runs, which are then read.
+                places.extend(thread.join().unwrap_or_else(|_| vec![None; part.len()]));
+            }
+            places
+        });
+        let mut lines: Vec<Option<Line>> = self.lines.into_iter().map(Some).collect();
+        places.into_iter().map(|place| lines.get_mut(place?)?.take().map(|line| line.0)).collect()
     }
 
-    /// The entry of a run, if the files that it was made from are still those.
-    #[must_use]
-    pub fn get(&self, run: &RunId, ask: Ask) -> Option<&Entry> {
-        let Line(entry, stamps) = self.lines.get(run)?;
+    /// Where the line of a run is, if the files that it was made from are still those.
+    fn place(&self, run: &RunId, ask: Ask) -> Option<usize> {
+        let place = self.lines.binary_search_by(|line| line.0.run.cmp(run)).ok()?;
+        let stamps = &self.lines.get(place)?.1;
         let runs = self.runs.as_ref()?;
         let files = if ask == Ask::Shown { 2 } else { FILES.len() };
         let mut name = String::with_capacity(run.as_str().len() + 16);
-        let same = FILES.iter().zip(stamps).take(files).all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp);
-        same.then_some(entry)
+        let mut asked = FILES.iter().zip(stamps).take(files);
+        asked.all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp).then_some(place)
     }
 }
 
@@ -129,18 +133,23 @@ fn stamp_of(runs: &File, run: &RunId, file: &str, name: &mut String) -> Option<S
     Some((number(found.st_size), found.st_mtime, nanoseconds, found.st_ino))
 }
 
-fn parse(bytes: &[u8]) -> HashMap<RunId, Line> {
+/// The last line of each run, in the order of their ids.
+fn parse(bytes: &[u8]) -> Vec<Line> {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     if lines.next().and_then(live_of).is_none() {
-        return HashMap::new();
+        return Vec::new();
     }
-    let mut found = HashMap::new();
-    for line in lines {
-        // Two writers' lines may have been torn apart by a full disk: what does not read is not there.
-        if let Ok(line) = serde_json::from_slice::<Line>(line) {
-            found.insert(line.0.run.clone(), line);
+    // Two writers' lines may have been torn apart by a full disk: what does not read is not there.
+    let mut found: Vec<Line> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    // A stable order, so that a run's last line is the last of its lines.
+    found.sort_by(|a, b| a.0.run.cmp(&b.0.run));
+    found.dedup_by(|later, earlier| {
+        let same = later.0.run == earlier.0.run;
+        if same {
+            std::mem::swap(later, earlier);
         }
-    }
+        same
+    });
     found
 }
 
@@ -154,16 +163,17 @@ fn path(registry: &Registry) -> PathBuf {
     registry.layout().index().join("runs.jsonl")
 }
 
-/// Notes what a list shows of a run now. Never fails: a run that is not noted is read.
-pub fn note(registry: &Registry, entry: &Entry) {
-    let _ = try_note(registry, entry);
+/// Notes what a list shows of a run now, whose journal has `length` bytes. Never fails: a run that is not noted is read.
+pub fn note(registry: &Registry, entry: &Entry, length: u64) {
+    let _ = try_note(registry, entry, length);
 }
 
-fn try_note(registry: &Registry, entry: &Entry) -> io::Result<()> {
+fn try_note(registry: &Registry, entry: &Entry, length: u64) -> io::Result<()> {
     let runs = disk::open_dir(&registry.layout().runs())?;
     let stamps = stamps_of(&runs, &entry.run);
-    if stamps[0].is_none() || stamps[1].is_none() {
-        return Err(io::ErrorKind::NotFound.into());
+    // A program without the lock has written meanwhile, and the entry says nothing of that.
+    if stamps[0].is_none_or(|(found, ..)| found != length) || stamps[1].is_none() {
+        return Ok(());
     }
     let line = Line(entry.clone(), stamps);
     let mut bytes = serde_json::to_vec(&line)?;
@@ -219,7 +229,7 @@ fn rewrite(registry: &Registry, path: &Path) -> io::Result<()> {
     }
     let bytes = project::read_file(path, LARGEST).ok().flatten().unwrap_or_default();
     let mut lines = Vec::new();
-    for line in parse(&bytes).values() {
+    for line in &parse(&bytes) {
         if registry.layout().run(&line.0.run).root().exists() {
             lines.extend(serde_json::to_vec(line)?);
             lines.push(b'\n');
@@ -263,22 +273,41 @@ mod tests {
         registry
     }
 
+    fn length(registry: &Registry) -> u64 {
+        std::fs::metadata(registry.root().join("runs/a/events.jsonl")).unwrap().len()
+    }
+
+    #[test]
+    fn a_journal_that_somebody_else_has_grown_is_not_noted() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = registry(&folder, &["a"]);
+        note(&registry, &entry("a", "one"), 2);
+        assert_eq!(entry_of(&registry, "a"), None);
+        note(&registry, &entry("a", "one"), 3);
+        assert_eq!(entry_of(&registry, "a"), Some(entry("a", "one")));
+    }
+
+    /// The entry of one run, if it counts.
+    fn entry_of(registry: &Registry, run: &str) -> Option<Entry> {
+        let entries = Index::read(registry).entries(&[RunId::parse(run).unwrap()], Ask::Active);
+        entries.into_iter().next().unwrap()
+    }
+
     #[test]
     fn an_entry_counts_while_its_files_are_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry(&folder, &["a", "b"]);
-        assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_none());
+        assert!(entry_of(&registry, "a").is_none());
         for title in ["one", "two"] {
-            note(&registry, &entry("a", title));
+            note(&registry, &entry("a", title), 3);
         }
-        let index = Index::read(&registry);
-        assert_eq!(index.get(&RunId::parse("a").unwrap(), Ask::Active).unwrap().title, "two");
-        assert!(index.get(&RunId::parse("b").unwrap(), Ask::Active).is_none());
+        assert_eq!(entry_of(&registry, "a").unwrap().title, "two");
+        assert!(entry_of(&registry, "b").is_none());
         for file in ["events.jsonl", "state.json", "control.jsonl"] {
-            note(&registry, &entry("a", "again"));
-            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_some());
+            note(&registry, &entry("a", "again"), length(&registry));
+            assert!(entry_of(&registry, "a").is_some());
             std::fs::write(registry.root().join("runs/a").join(file), "{\"x\": 1}\n").unwrap();
-            assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_none(), "{file}");
+            assert!(entry_of(&registry, "a").is_none(), "{file}");
         }
     }
 
@@ -286,14 +315,13 @@ mod tests {
     fn what_is_stale_is_left_out_when_it_is_written_anew() {
         let folder = tempfile::tempdir().unwrap();
         let registry = registry(&folder, &["a", "b"]);
-        note(&registry, &entry("b", "kept"));
+        note(&registry, &entry("b", "kept"), 3);
         for number in 0..4000 {
-            note(&registry, &entry("a", &format!("title {number} {}", "x".repeat(100))));
+            note(&registry, &entry("a", &format!("title {number} {}", "x".repeat(100))), 3);
         }
         assert!(std::fs::metadata(path(&registry)).unwrap().len() < 2 * SMALL);
-        let index = Index::read(&registry);
-        assert!(index.get(&RunId::parse("a").unwrap(), Ask::Active).unwrap().title.starts_with("title 3999"));
-        assert_eq!(index.get(&RunId::parse("b").unwrap(), Ask::Active).unwrap().title, "kept");
+        assert!(entry_of(&registry, "a").unwrap().title.starts_with("title 3999"));
+        assert_eq!(entry_of(&registry, "b").unwrap().title, "kept");
     }
 
     proptest! {
@@ -306,12 +334,11 @@ mod tests {
             std::fs::create_dir_all(registry.layout().index()).unwrap();
             let first = if header_first { header(0).into_bytes() } else { Vec::new() };
             std::fs::write(path(&registry), [first, bytes].concat()).unwrap();
-            prop_assert!(Index::read(&registry).get(&RunId::parse("a").unwrap(), Ask::Active).is_none());
+            prop_assert!(entry_of(&registry, "a").is_none());
             // Twice: the first may find that there is no index of ours and write it anew.
-            note(&registry, &entry("a", "t"));
-            note(&registry, &entry("a", "t"));
-            let index = Index::read(&registry);
-            prop_assert_eq!(index.get(&RunId::parse("a").unwrap(), Ask::Active), Some(&entry("a", "t")));
+            note(&registry, &entry("a", "t"), 3);
+            note(&registry, &entry("a", "t"), 3);
+                prop_assert_eq!(entry_of(&registry, "a"), Some(entry("a", "t")));
         }
     }
 }

@@ -10,8 +10,9 @@ use crate::gate::{Policy, Status};
 use crate::image::{Lock, Recipe};
 use crate::provider::{Exchange, Header};
 use crate::registry::config::Config;
-use crate::registry::journal::heads::Kept;
+use crate::registry::journal::heads::Projections;
 use crate::registry::{Head, controls, inbox, kill};
+use crate::run::id::Digest;
 use crate::run::state::State;
 use crate::schedule::last::Last;
 
@@ -23,6 +24,23 @@ struct Projection {
     /// How far the journal had been folded.
     journal: Head,
     state: State,
+}
+
+/// The head of a journal, and a checksum of the line up to it.
+#[derive(JsonSchema)]
+#[allow(dead_code)]
+struct HeadFile {
+    /// The length in bytes of what is covered.
+    at: u64,
+    /// The running digest of the first `at` bytes.
+    digest: Digest,
+    /// The `seq` of our last record before `at`.
+    seq: u64,
+    /// The projections as they were written for it; none if that did not come to its end.
+    projections: Option<Projections>,
+    /// The first 16 hex digits of the SHA-256 of the line before `,"sum"`; none in a file of an earlier version.
+    #[schemars(regex(pattern = "^[0-9a-f]{16}$"))]
+    sum: Option<String>,
 }
 
 /// A line of a transcript.
@@ -48,7 +66,7 @@ pub(super) fn all() -> Vec<Named> {
         ("logs.cursor.json", of::<LogCursor>()),
         ("recipe.json", of::<Recipe>()),
         ("packages.lock", of::<Lock>()),
-        ("head", of::<Kept>()),
+        ("head", of::<HeadFile>()),
         ("kill-lock.json", of::<kill::Kill>()),
         ("tick.json", of::<Last>()),
         ("replay.jsonl", of::<Replay>()),

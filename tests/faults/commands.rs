@@ -55,6 +55,29 @@ fn approval(world: &World) {
     world.ok(&["helper", "transition-node", "r", "a", "completed"]);
 }
 
+fn paused(world: &World) {
+    run(world);
+    world.ok(&["control", "pause", "r"]);
+}
+
+fn failed(world: &World) {
+    running(world);
+    world.ok(&["helper", "transition-node", "r", "a", "failed"]);
+}
+
+fn ended(world: &World) {
+    failed(world);
+    world.ok(&["control", "cancel", "r"]);
+}
+
+/// A node is done, and what follows from it is left to a tick: OpenTask's service wrote it.
+fn lagging(world: &World) {
+    running(world);
+    let state = String::from_utf8(world.read("runs/r/state.json").unwrap()).unwrap();
+    let theirs = state.replacen("\"running\",\n      \"sessionKey\"", "\"completed\",\n      \"sessionKey\"", 1);
+    world.write("runs/r/state.json", theirs.as_bytes());
+}
+
 /// Intents that nobody has applied yet, a wrong one among them.
 fn intents(world: &World) {
     run(world);
@@ -112,6 +135,8 @@ macro_rules! case {
     };
 }
 
+/// Not among them: `control send_message` and `patch_cron`, which call OpenClaw in a process of its own that is not followed;
+/// their intent is written, and their event journaled, as that of any other control.
 pub const CASES: &[Case] = &[
     case!("init", nothing, ["init", "."]),
     Case { name: "helper scaffold", before: registry, call: |_| words(&SCAFFOLD) },
@@ -138,6 +163,12 @@ pub const CASES: &[Case] = &[
     case!("control pause", run, ["control", "pause", "r"]),
     case!("control skip", run, ["control", "skip", "r", "pause"]),
     case!("control cancel", run, ["control", "cancel", "r"]),
+    case!("control resume", paused, ["control", "resume", "r"]),
+    case!("control retry", failed, ["control", "retry", "r", "a"]),
+    case!("control approve", run, ["control", "approve", "r", "pause"]),
+    case!("run cancel", run, ["run", "cancel", "r"]),
+    case!("run retry, of a run that ended", ended, ["run", "retry", "r", "a"]),
+    case!("tick", lagging, ["tick", "r"]),
     case!("tick, with intents", intents, ["tick", "r"]),
     case!("a commit behind a torn tail", torn, ["helper", "progress", "r", "half"]),
     case!("a commit behind another program's", foreign, ["helper", "progress", "r", "half"]),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[allow(clippy::duplicate_mod)] // the same model in the library's own tests, which this binary does not see
 mod model;
 
-pub use model::{Disk, ROOT};
+pub use model::{Disk, Id, ROOT};
 
 /// A call that changed something, or made it durable. Paths are relative to the registry.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::commands::CASES;
 use super::judge::{Same, Trial};
-use super::replay::{Call, up_to};
+use super::replay::{Call, Id, up_to};
 use super::tracer::{Strike, trace};
 use super::world::World;
 
@@ -22,11 +22,24 @@ fn complaint(trial: &Trial<'_>, index: usize) -> Option<String> {
         for left in [disk.losing(target), disk.losing_first(target), nothing_lands] {
             trial.world.restore(&left);
             if let Err(why) = trial.judge(made == without.len(), Same::Bytes) {
+                with_it_all_is_well(trial, made + 1, target);
                 return Some(format!("after {made} of {} calls: {why}", without.len()));
             }
         }
     }
     None
+}
+
+/// The control: with the sync left in, the same losses at the same place are no loss.
+fn with_it_all_is_well(trial: &Trial<'_>, made: usize, target: Id) {
+    let calls = &trial.clean.calls;
+    let disk = up_to(&trial.start, calls, made);
+    let nothing_lands = disk.outcomes().swap_remove(0);
+    for left in [disk.losing(target), disk.losing_first(target), nothing_lands] {
+        trial.world.restore(&left);
+        let judged = trial.judge(made == calls.len(), Same::Bytes);
+        assert_eq!(judged, Ok(()), "{}: with every sync, after {made} of {} calls", trial.case.name, calls.len());
+    }
 }
 
 fn file(call: &Call) -> String {

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::process::ExitCode;
 
+use chrono::format::{Item, StrftimeItems};
 use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Args, ValueEnum};
 use serde::{Serialize, Serializer};
@@ -92,9 +93,10 @@ impl List {
         let all = context.output.is_json();
         let limit = self.limit.map_or(if all { usize::MAX } else { PAGE }, |n| if n == 0 { usize::MAX } else { n });
         let shown: Vec<Entry> = runs.into_iter().skip(self.offset).take(limit).collect();
+        let time = time_format()?;
         context.output.result(&Rows { shown: &shown, unreadable: &unreadable }, || {
             let mut table = Table::new(["RUN", "STATUS", "NODES", "WAITS FOR YOU", "UPDATED", "TITLE"]);
-            shown.iter().for_each(|entry| table.row(row(entry)));
+            shown.iter().for_each(|entry| table.row(row(entry, &time)));
             for (run, _) in &unreadable {
                 let blank = String::new;
                 table.row([run.to_string(), "unreadable".to_owned(), blank(), blank(), blank(), blank()]);
@@ -166,14 +168,20 @@ fn value(entry: &Entry) -> Value {
     })
 }
 
-fn row(entry: &Entry) -> [String; 6] {
+/// How times are shown, taken apart once.
+fn time_format() -> Result<Vec<Item<'static>>, Failure> {
+    let items = StrftimeItems::new("%Y-%m-%d %H:%M:%S").parse();
+    items.map_err(|error| Failure::new(Kind::Failed, format!("the form of times is none: {error}")))
+}
+
+fn row(entry: &Entry, time: &[Item<'_>]) -> [String; 6] {
     let (done, all) = entry.nodes;
     [
         entry.run.to_string(),
         entry.status.as_str().to_owned(),
         format!("{done}/{all}"),
         if entry.waiting == 0 { String::new() } else { entry.waiting.to_string() },
-        moment(entry.updated).format("%Y-%m-%d %H:%M:%S").to_string(),
+        moment(entry.updated).format_with_items(time.iter()).to_string(),
         entry.title.clone(),
     ]
 }

@@ -92,16 +92,19 @@ pub fn scaffold(registry: &Registry, wanted: Scaffold) -> Result<Told, Error> {
     let drafts = events.iter().map(|event| event.to_draft_of(&run)).collect();
     let records = staged.begin_journal(drafts, &actor::session(&created.sessions), now)?;
     let state = fold(&records).map_err(unfit)?;
-    if let Some(head) = staged.head().cloned() {
+    let head = staged.head().cloned();
+    if let Some(head) = &head {
         let layout = RunLayout::new(PathBuf::new());
-        let files = project::all(&layout, &state, &head)?;
+        let files = project::all(&layout, &state, head)?;
         staged.keep(project::digests(&layout, &files));
         for (path, text) in files {
             staged.write_file(&path.display().to_string(), text.as_bytes())?;
         }
     }
     staged.publish()?;
-    listing::note(registry, &state);
+    if let Some(head) = head {
+        listing::note(registry, &state, head.at);
+    }
     Ok(Told { state, events: records })
 }
 

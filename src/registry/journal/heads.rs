@@ -1,6 +1,6 @@
 //! The last head of each journal, in `.taskforge/heads/`: how this machine notices that a journal was cut, replaced or
-//! turned back (by git, say). Written after each commit without an fsync: after a power cut it may be an older one,
-//! never a newer one than the journal, since the journal was synced first.
+//! turned back (by git, say). Written after each commit, in place and without an fsync: after a power cut it may be an
+//! older one, never a newer one than the journal, since the journal was synced first.
 //!
 //! With it stand the digests of the projections that were written for it. A journal that still hashes to the head is
 //! the one that was read and accepted when the head was written, and a `taskforge.json` that hashes to its digest is
@@ -18,7 +18,6 @@ use crate::run::id::Digest;
 
 /// What is kept of a run between two commands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Kept {
     /// The length in bytes of what is covered.
     pub at: u64,
@@ -65,6 +64,15 @@ impl Kept {
     }
 }
 
+/// What a file takes, newline included, in bytes: one sector, of which a power cut leaves all or nothing.
+const SECTOR: usize = 512;
+/// What stands between the line and its checksum.
+const SUM: &str = ",\"sum\":\"";
+/// Hex digits of a checksum.
+const DIGITS: usize = 16;
+/// How often a line that does not fit its checksum is read again: its writer needs less than a microsecond.
+const READS: u32 = 1000;
+
 /// What is kept at `path`; `None` if there is nothing, or if a power cut left it unreadable.
 ///
 /// # Errors
@@ -75,15 +83,120 @@ pub fn read(path: &Path) -> Result<Option<Kept>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::io("read the last head", path)(error)),
     };
-    let bytes = disk::read_bounded(&file, 4096).map_err(Error::io("read the last head", path))?;
-    Ok(bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    for _ in 0..READS {
+        let bytes = disk::read_range(&file, 0, 4096).map_err(Error::io("read the last head", path))?;
+        let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
+        if is_whole(text.trim_end()) {
+            return Ok(serde_json::from_str(text).ok());
+        }
+        std::thread::yield_now();
+    }
+    Ok(None)
 }
 
-/// Keeps `kept` at `path`.
+/// Whether a line is as it was written: it is read without a lock while others are written over it. Earlier versions
+/// replaced the file, and wrote no checksum.
+fn is_whole(line: &str) -> bool {
+    let Some((object, sum)) = line.rsplit_once(SUM) else { return true };
+    Digest::of(object.as_bytes()).as_str().get(..DIGITS) == sum.strip_suffix("\"}")
+}
+
+/// Keeps `kept` at `path`: over what stands there, since making a file and forgetting another one costs more than all the
+/// rest.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn write(path: &Path, kept: &Kept) -> Result<()> {
-    let text = serde_json::to_string(kept).map_err(|source| Error::Encode { what: "a journal's head", source })?;
-    project::replace(path, (text + "\n").as_bytes())
+    let mut text = serde_json::to_string(kept).map_err(|source| Error::Encode { what: "a journal's head", source })?;
+    text.truncate(text.len() - 1);
+    let sum = Digest::of(text.as_bytes());
+    text.extend([SUM, &sum.as_str()[..DIGITS], "\"}"]);
+    let line = format!("{text:width$}\n", width = SECTOR - 1);
+    match disk::open_in_place(path) {
+        Ok(file) if line.len() == SECTOR => {
+            disk::overwrite(&file, path, 0, line.as_bytes()).map_err(Error::io("write the last head", path))
+        }
+        _ => project::replace(path, line.as_bytes()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::fs;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    fn kept(seq: u64, projections: bool) -> Kept {
+        let digest = |what: &str| Digest::of(format!("{what}{seq}").as_bytes());
+        let projections = projections.then(|| Projections {
+            rules: RULES.to_owned(),
+            taskforge: digest("taskforge"),
+            state: digest("state"),
+            refs: digest("refs"),
+        });
+        Kept { at: seq * 1000, digest: digest("journal"), seq, projections }
+    }
+
+    #[test]
+    fn what_is_kept_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r");
+        assert_eq!(read(&path).unwrap(), None);
+        for (seq, projections) in [(1, true), (u64::MAX / 1000, true), (7, false), (8, true)] {
+            write(&path, &kept(seq, projections)).unwrap();
+            assert_eq!(read(&path).unwrap(), Some(kept(seq, projections)));
+            assert_eq!(fs::metadata(&path).unwrap().len(), SECTOR as u64, "one sector");
+        }
+    }
+
+    #[test]
+    fn what_earlier_versions_kept_is_read_and_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r");
+        fs::write(&path, format!("{{\"at\":3000,\"digest\":\"{}\",\"seq\":3}}\n", kept(3, false).digest)).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(kept(3, false)));
+        write(&path, &kept(4, true)).unwrap();
+        assert_eq!(read(&path).unwrap(), Some(kept(4, true)));
+    }
+
+    #[test]
+    fn a_changed_byte_is_no_head() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r");
+        write(&path, &kept(5, true)).unwrap();
+        let bytes = fs::read(&path).unwrap();
+        let line = bytes.trim_ascii_end().len();
+        for place in (0..line).step_by(7) {
+            let mut changed = bytes.clone();
+            changed[place] ^= 1;
+            fs::write(&path, &changed).unwrap();
+            assert!(read(&path).unwrap().is_none_or(|found| found == kept(5, true)), "byte {place}");
+        }
+    }
+
+    #[test]
+    fn a_reader_without_a_lock_sees_one_head_or_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r");
+        write(&path, &kept(1, true)).unwrap();
+        let done = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for seq in 2..5000 {
+                    write(&path, &kept(seq, seq % 3 != 0)).unwrap();
+                }
+                done.store(true, Ordering::Release);
+            });
+            let mut last = 1;
+            while !done.load(Ordering::Acquire) {
+                let found = read(&path).unwrap().unwrap();
+                assert_eq!(found, kept(found.seq, found.projections.is_some()));
+                assert!(found.seq >= last);
+                last = found.seq;
+            }
+        });
+    }
 }

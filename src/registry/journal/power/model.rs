@@ -9,7 +9,7 @@ use super::Call;
 
 const SECTOR: usize = 512;
 
-type Id = usize;
+pub type Id = usize;
 
 #[derive(Clone, Default)]
 struct File {
