@@ -20,14 +20,57 @@ pub struct Llm {
     pub models: Vec<ModelRule>,
 }
 
-/// `match` is a glob in which only `*` is special.
+/// One line of the model table. `match` is a glob in which only `*` is special.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ModelRule {
     #[serde(rename = "match")]
     pub glob: String,
     pub provider: String,
+    /// The model's name at the provider; the one that was asked for if unset.
+    pub model: Option<String>,
+    /// How long the provider may stay silent; the provider's own `timeout` if unset.
+    #[serde(default, deserialize_with = "units::maybe_duration")]
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Span>"))]
+    pub timeout: Option<Duration>,
+    /// The most tokens of an answer, where an agent does not say.
+    pub max_tokens: Option<u64>,
+    /// How often a request is sent again that could not be delivered, or was answered with 408, 429 or 5xx.
+    #[serde(default = "two")]
+    pub retries: u32,
+    /// Who is asked when this provider has failed, in this order.
+    #[serde(default)]
+    pub fallback: Vec<Fallback>,
+}
+
+/// A provider that is asked when another has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Fallback {
+    pub provider: String,
+    /// The model's name there; the one that was asked for if unset.
+    pub model: Option<String>,
+}
+
+const fn two() -> u32 {
+    2
+}
+
+impl ModelRule {
+    /// `glob` is served by `provider`, and everything else is as it is where nothing is said.
+    fn new(glob: &str, provider: &str) -> Self {
+        Self {
+            glob: glob.to_owned(),
+            provider: provider.to_owned(),
+            model: None,
+            timeout: None,
+            max_tokens: None,
+            retries: two(),
+            fallback: Vec::new(),
+        }
+    }
 }
 
 /// The table as it is written: the model may bring its endpoint along, so that one line changes both.
@@ -89,7 +132,7 @@ impl TryFrom<Written> for Llm {
                 if providers.insert(OWN.to_owned(), provider).is_some() {
                     return Err(format!("`llm.providers.{OWN}` is what `llm.model` with a `baseUrl` defines"));
                 }
-                models.insert(0, ModelRule { glob: served.name.clone(), provider: OWN.to_owned() });
+                models.insert(0, ModelRule::new(&served.name, OWN));
                 Some(served.name)
             }
         };
@@ -107,7 +150,7 @@ mod tests {
         let llm: Llm =
             toml::from_str("model = { name = \"m\", baseUrl = \"http://127.0.0.1:1/v1\", keyEnv = \"K\" }").unwrap();
         assert_eq!(llm.model.as_deref(), Some("m"));
-        assert_eq!(llm.models[0], ModelRule { glob: "m".to_owned(), provider: OWN.to_owned() });
+        assert_eq!(llm.models[0], ModelRule::new("m", OWN));
         assert_eq!(llm.providers[OWN].key_env.as_deref(), Some("K"));
     }
 

@@ -25,9 +25,17 @@ timeout = "10s"
 [[llm.models]]
 match = "recorded"
 provider = "recorded"
+[llm.providers.claude]
+kind = "anthropic"
+baseUrl = "https://models.example/v1"
 [[llm.models]]
 match = "*"
 provider = "ollama"
+model = "llama3.2"
+timeout = "2m"
+maxTokens = 4096
+retries = 1
+fallback = [{ provider = "claude", model = "big" }, { provider = "recorded" }]
 [containers]
 image = "taskforge/base:default"
 runtime = "runsc"
@@ -61,6 +69,9 @@ command = ["notify-send", "taskforge"]
     assert_eq!(config.gate.network, GateNetwork::Bridge);
     assert_eq!(config.packages.extra_ca, ExtraCa::File("/etc/ssl/extra.pem".into()));
     assert_eq!(config.llm.models[1].glob, "*");
+    assert_eq!((config.llm.models[0].retries, config.llm.models[1].retries), (2, 1));
+    assert_eq!(config.llm.models[1].timeout, Some(Duration::from_secs(120)));
+    assert_eq!(config.llm.models[1].fallback[0].model.as_deref(), Some("big"));
 }
 
 #[test]
@@ -96,6 +107,10 @@ fn wrong_values_are_refused() {
         ("[llm.providers.a]\nkind = \"replay\"\ntranscript = \"../x\"\n", "llm.providers.a.transcript"),
         ("[llm.providers.a]\nkind = \"openai\"\n", "llm.providers.a.baseUrl"),
         ("[llm.providers.a]\nkind = \"openai\"\nbaseUrl = \"file:///x\"\n", "llm.providers.a.baseUrl"),
+        (
+            "[llm.providers.a]\nkind = \"gemini\"\nbaseUrl = \"http://m\"\n[[llm.models]]\nmatch = \"*\"\nprovider = \"a\"\nfallback = [{ provider = \"ghost\" }]\n",
+            "falls back",
+        ),
         ("[packages]\nextraCa = \"relative.pem\"\n", "absolute"),
         ("[gate]\nnetwork = \"none\"\n", "unknown variant `none`"),
         ("[limits]\nattempts = 0\n", "limits.attempts"),
