@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::chain::Chain;
 use super::scan::scan;
-use super::{Kind, Record, Usage};
+use super::{Kind, Record, Tokens, Usage};
 use crate::gate::Error;
 use crate::gate::durable;
 use crate::run::id::{Digest, RunId};
@@ -75,12 +73,9 @@ impl Traffic {
                 Some(Kind::LlmAborted) => usage.aborted += 1,
                 _ => {}
             }
-            let tokens = |key: &str| {
-                let said = outcome.and_then(|o| o.fields.get("usage")).and_then(|u| u.get(key));
-                said.and_then(Value::as_u64).unwrap_or(0)
-            };
-            usage.prompt_tokens = usage.prompt_tokens.saturating_add(tokens("prompt_tokens"));
-            usage.completion_tokens = usage.completion_tokens.saturating_add(tokens("completion_tokens"));
+            let tokens = outcome.and_then(|o| o.fields.get("usage")).map(Tokens::of).unwrap_or_default();
+            usage.prompt_tokens = usage.prompt_tokens.saturating_add(tokens.prompt);
+            usage.completion_tokens = usage.completion_tokens.saturating_add(tokens.completion);
         }
         all
     }

@@ -2,13 +2,17 @@
 
 mod capabilities;
 mod conversation;
+mod counting;
 mod crash;
 mod egress;
 mod hostile;
 mod http;
+mod matrix;
+mod messages;
 mod passing;
 mod policy;
 mod records;
 mod replay;
+mod retries;
 mod upstream;
 mod world;
