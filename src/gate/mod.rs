@@ -17,6 +17,7 @@ mod passage;
 mod plan;
 mod policy;
 pub mod records;
+mod redact;
 mod refusal;
 mod retry;
 mod rules;
@@ -37,6 +38,7 @@ pub use policy::{
     Answer, Attempt, Brief, CapabilityRequest, Endpoint, Fallback, Limits, ModelRule, Policy, PolicyError,
     ProviderSpec, RequestStatus,
 };
+pub use redact::{Redacted, redact};
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;
 pub use transcript::export;

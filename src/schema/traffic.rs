@@ -77,6 +77,11 @@ kinds! {
         tool_call_id: String,
         body: BodyRef,
     }
+    "llm.redacted" => Redacted {
+        records: Vec<u64>,
+        by: String,
+        reason: String,
+    }
     "traffic.voided" => Voided {
         from: u64,
         bytes: u64,

@@ -53,6 +53,14 @@ impl Traffic {
         self.of(&Kind::LlmRequest).map(|r| (r, outcomes.get(&r.seq).copied())).collect()
     }
 
+    /// The request with this number, and its outcome.
+    #[must_use]
+    pub fn exchange(&self, seq: u64) -> Option<(&Record, Option<&Record>)> {
+        let request = self.of(&Kind::LlmRequest).find(|r| r.seq == seq)?;
+        let end = self.records.iter().find(|r| r.kind.is_outcome() && r.request() == Some(seq));
+        Some((request, end))
+    }
+
     /// The LLM requests that nothing closed: the gate died, or they are under way.
     #[must_use]
     pub fn unclosed(&self) -> Vec<&Record> {

@@ -30,6 +30,11 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         })?;
         require(rule.max_tokens != Some(0), "llm.models", || format!("maxTokens of {:?} is zero", rule.glob))?;
     }
+    for price in &config.llm.prices {
+        let sums = [Some(price.input), Some(price.output), price.cached];
+        let good = sums.into_iter().flatten().all(|sum| sum.is_finite() && sum >= 0.0);
+        require(good, "llm.prices", || format!("a price of {:?} is not a number of at least zero", price.glob))?;
+    }
     let containers = &config.containers;
     let (first, last) = containers.uid_range;
     require(first >= 1000 && first <= last, "containers.uidRange", || {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Provider, ProviderKind, units};
 
 /// Models and who serves them.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Written")]
 pub struct Llm {
@@ -18,6 +18,31 @@ pub struct Llm {
     pub providers: BTreeMap<String, Provider>,
     /// The first that matches wins.
     pub models: Vec<ModelRule>,
+    /// What a million tokens cost; the first that matches wins.
+    pub prices: Vec<Price>,
+    /// What prices are in, for people.
+    pub currency: String,
+}
+
+impl Default for Llm {
+    fn default() -> Self {
+        let (providers, models, prices) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { model: None, providers, models, prices, currency: dollars() }
+    }
+}
+
+/// What a million tokens of a model cost.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// A glob over models' names at their providers.
+    #[serde(rename = "match")]
+    pub glob: String,
+    pub input: f64,
+    pub output: f64,
+    /// Of input that was read from a cache; as `input` if unset.
+    pub cached: Option<f64>,
 }
 
 /// One line of the model table. `match` is a glob in which only `*` is special.
@@ -83,6 +108,14 @@ struct Written {
     providers: BTreeMap<String, Provider>,
     #[serde(default)]
     models: Vec<ModelRule>,
+    #[serde(default)]
+    prices: Vec<Price>,
+    #[serde(default = "dollars")]
+    currency: String,
+}
+
+fn dollars() -> String {
+    "USD".to_owned()
 }
 
 #[derive(Deserialize)]
@@ -113,7 +146,7 @@ impl TryFrom<Written> for Llm {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { model, mut providers, mut models } = written;
+        let Written { model, mut providers, mut models, prices, currency } = written;
         let model = match model {
             None => None,
             Some(Model::Name(name)) => Some(name),
@@ -136,7 +169,7 @@ impl TryFrom<Written> for Llm {
                 Some(served.name)
             }
         };
-        Ok(Self { model, providers, models })
+        Ok(Self { model, providers, models, prices, currency })
     }
 }
 

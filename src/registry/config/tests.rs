@@ -36,6 +36,11 @@ timeout = "2m"
 maxTokens = 4096
 retries = 1
 fallback = [{ provider = "claude", model = "big" }, { provider = "recorded" }]
+[[llm.prices]]
+match = "llama*"
+input = 0
+output = 0.5
+cached = 0.25
 [containers]
 image = "taskforge/base:default"
 runtime = "runsc"
@@ -71,6 +76,8 @@ command = ["notify-send", "taskforge"]
     assert_eq!(config.llm.models[1].glob, "*");
     assert_eq!((config.llm.models[0].retries, config.llm.models[1].retries), (2, 1));
     assert_eq!(config.llm.models[1].timeout, Some(Duration::from_secs(120)));
+    assert_eq!((config.llm.prices[0].input, config.llm.prices[0].cached), (0.0, Some(0.25)));
+    assert_eq!(config.llm.currency, "USD");
     assert_eq!(config.llm.models[1].fallback[0].model.as_deref(), Some("big"));
 }
 
@@ -111,6 +118,7 @@ fn wrong_values_are_refused() {
             "[llm.providers.a]\nkind = \"gemini\"\nbaseUrl = \"http://m\"\n[[llm.models]]\nmatch = \"*\"\nprovider = \"a\"\nfallback = [{ provider = \"ghost\" }]\n",
             "falls back",
         ),
+        ("[[llm.prices]]\nmatch = \"*\"\ninput = -1\noutput = 1\n", "llm.prices"),
         ("[packages]\nextraCa = \"relative.pem\"\n", "absolute"),
         ("[gate]\nnetwork = \"none\"\n", "unknown variant `none`"),
         ("[limits]\nattempts = 0\n", "limits.attempts"),

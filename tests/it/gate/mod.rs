@@ -14,5 +14,6 @@ mod policy;
 mod records;
 mod replay;
 mod retries;
+mod told;
 mod upstream;
 mod world;
