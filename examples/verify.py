@@ -220,7 +220,14 @@ def traffic(data, run, files, find):
         if record is None or record.get("at") != at or record.get("prev") != steps[at].hex():
             find.problem(f"gate/traffic.jsonl line {number} does not continue what stands before it")
             continue
-        name = (record.get("body") or {}).get("sha256")
+        named = record.get("body") or {}
+        name, begin = named.get("sha256"), named.get("pack")
+        if begin is not None and "gate/bodies/pack" in files:
+            body = files["gate/bodies/pack"][begin:begin + named["bytes"]]
+            # Zeros are a body that was taken away.
+            if len(body) < named["bytes"] or (sha256(body) != name and body.strip(b"\0")):
+                find.problem(f"gate/bodies/pack has other bytes at {begin} than gate/traffic.jsonl line {number} says")
+            continue
         body = files.get(f"gate/bodies/{name}")
         if body is not None and sha256(body) != name:
             find.problem(f"gate/bodies/{name} has changed")

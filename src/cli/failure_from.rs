@@ -78,7 +78,16 @@ impl From<workflow::Error> for Failure {
 
 impl From<gate::Error> for Failure {
     fn from(error: gate::Error) -> Self {
-        Self::new(Kind::Failed, error.to_string())
+        let message = error.to_string();
+        match error {
+            gate::Error::Locked { .. } => Self::new(Kind::Locked, message).hint("wait until the run has ended"),
+            gate::Error::NoSuchRecord { .. } => Self::new(Kind::NotFound, message),
+            gate::Error::Inline { .. } => Self::new(Kind::Refused, message),
+            gate::Error::Integrity { .. } => {
+                Self::new(Kind::Integrity, message).hint("`taskforge audit verify` says what else")
+            }
+            _ => Self::new(Kind::Failed, message),
+        }
     }
 }
 

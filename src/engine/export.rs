@@ -33,7 +33,7 @@ those in this archive. It needs Python 3 and, for signatures, `openssl` 3.
   base64, `seq`, a blank line, signatures. `checkpoint.pub` has the public keys.
 - `workflow.lock.md`, `inputs/`, `nodes/`: `run.created` and `node.completed` name their SHA-256.
 - `decisions/<id>.json`: `capability.approved`, `capability.denied` and `node.completed` name their SHA-256.
-- `gate/traffic.jsonl`: the exchanges with models, chained alike from \"taskforge-traffic-v1\\n\"; `gate/bodies/` by SHA-256.
+- `gate/traffic.jsonl`: the exchanges with models, chained alike from \"taskforge-traffic-v1\\n\"; `gate/bodies/` by SHA-256,\n  small ones in `gate/bodies/pack` from the byte that a record's `body.pack` names; zeros are a body that was taken away.
 - `control.jsonl`: an operator's intents, for reading; nothing covers them.
 ";
 
@@ -117,7 +117,7 @@ fn entries(registry: &Registry, run: &RunId) -> Result<BTreeMap<String, Source>,
         let source = Source::File(root.clone(), PathBuf::from(&name));
         entries.insert(name, source);
     };
-    for name in ["events.jsonl", "control.jsonl", "gate/traffic.jsonl"] {
+    for name in ["events.jsonl", "control.jsonl", "gate/traffic.jsonl", "gate/bodies/pack"] {
         beneath_run(name.to_owned());
     }
     for (path, _) in expected(&state).files {

@@ -19,12 +19,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
-    policy.models = config
-        .llm
-        .models
-        .iter()
-        .map(|rule| wire::ModelRule { pattern: rule.glob.clone(), provider: rule.provider.clone() })
-        .collect();
+    policy.models = config.llm.models.iter().map(model_rule).collect();
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
         for (definition, attempt) in state.live_attempts() {
@@ -56,15 +51,36 @@ fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
     *a == other
 }
 
+fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
+    let fallback = |f: &config::Fallback| wire::Fallback { provider: f.provider.clone(), model: f.model.clone() };
+    wire::ModelRule {
+        pattern: rule.glob.clone(),
+        provider: rule.provider.clone(),
+        model: rule.model.clone(),
+        timeout_ms: rule.timeout.map(millis),
+        max_tokens: rule.max_tokens,
+        retries: rule.retries,
+        fallback: rule.fallback.iter().map(fallback).collect(),
+    }
+}
+
+fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn providers(config: &config::Config) -> BTreeMap<String, wire::ProviderSpec> {
     let spec = |(name, provider): (&String, &config::Provider)| {
+        let endpoint = || wire::Endpoint {
+            base_url: provider.base_url.clone().unwrap_or_default(),
+            key: (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
+            timeout_ms: Some(millis(provider.timeout)),
+        };
         let spec = match provider.kind {
             config::ProviderKind::Replay => wire::ProviderSpec::Replay { transcript: format!("replay/{name}.jsonl") },
-            config::ProviderKind::Openai => wire::ProviderSpec::Openai {
-                base_url: provider.base_url.clone().unwrap_or_default(),
-                key: (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
-                timeout_ms: Some(u64::try_from(provider.timeout.as_millis()).unwrap_or(u64::MAX)),
-            },
+            config::ProviderKind::Openai => wire::ProviderSpec::Openai(endpoint()),
+            config::ProviderKind::Anthropic => wire::ProviderSpec::Anthropic(endpoint()),
+            config::ProviderKind::Gemini => wire::ProviderSpec::Gemini(endpoint()),
+            config::ProviderKind::Ollama => wire::ProviderSpec::Ollama(endpoint()),
         };
         (name.clone(), spec)
     };

@@ -23,6 +23,10 @@ pub enum Error {
     Format { path: PathBuf, reason: String },
     #[error("the body {sha256} is not in {path}")]
     BodyMissing { path: PathBuf, sha256: String },
+    #[error("there is no record {seq} with a body")]
+    NoSuchRecord { seq: u64 },
+    #[error("the body of record {seq} stands in the record itself, as earlier versions wrote it; the chain covers it")]
+    Inline { seq: u64 },
     #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(transparent)]

@@ -13,9 +13,13 @@ mod exchange;
 mod inbox;
 mod kill;
 mod listener;
+mod passage;
+mod plan;
 mod policy;
 pub mod records;
+mod redact;
 mod refusal;
+mod retry;
 mod rules;
 mod serve;
 mod shared;
@@ -31,8 +35,10 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Limits, ModelRule, Policy, PolicyError, ProviderSpec, RequestStatus,
+    Answer, Attempt, Brief, CapabilityRequest, Endpoint, Fallback, Limits, ModelRule, Policy, PolicyError,
+    ProviderSpec, RequestStatus,
 };
+pub use redact::{Redacted, redact};
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;
 pub use transcript::export;

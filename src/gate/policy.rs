@@ -16,6 +16,10 @@ const FILE: &str = "policy.json";
 const LARGEST: u64 = 4 << 20;
 /// The largest request body that a policy may allow: it is held in memory.
 const LARGEST_BODY: u64 = 16 << 20;
+/// The most times that a request is sent again to one provider.
+const MOST_RETRIES: u32 = 10;
+/// The most providers that are asked one after the other.
+const MOST_FALLBACKS: usize = 8;
 
 /// Why a policy is not in force.
 #[derive(Debug, Error)]
@@ -52,32 +56,83 @@ pub struct Policy {
 /// An LLM upstream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(tag = "kind", rename_all = "lowercase", rename_all_fields = "camelCase", deny_unknown_fields)]
+#[serde(tag = "kind", rename_all = "lowercase", deny_unknown_fields)]
 pub enum ProviderSpec {
     /// Answers from a transcript, a path inside the gate's folder.
     Replay { transcript: String },
     /// An OpenAI-compatible endpoint.
-    #[serde(rename_all = "camelCase")]
-    Openai {
-        base_url: String,
-        /// An entry of the secrets file.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        key: Option<String>,
-        /// How long the upstream may stay silent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        timeout_ms: Option<u64>,
-    },
+    Openai(Endpoint),
+    /// Anthropic's own wire.
+    Anthropic(Endpoint),
+    /// Gemini's `generateContent`.
+    Gemini(Endpoint),
+    /// Ollama's own wire.
+    Ollama(Endpoint),
+}
+
+/// Where an HTTP upstream is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Endpoint {
+    /// The wire's paths are put behind it.
+    pub base_url: String,
+    /// An entry of the secrets file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// How long the upstream may stay silent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
 }
 
 /// One line of the model table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ModelRule {
     /// A glob: only `*` is special.
     #[serde(rename = "match")]
     pub pattern: String,
     pub provider: String,
+    /// The model's name upstream, if it is another than the one that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// How long the upstream may stay silent; the provider's own patience if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The most tokens of an answer, where an agent does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tokens: Option<u64>,
+    /// How often a request is sent again that could not be delivered, or was answered with 408, 429 or 5xx.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retries: u32,
+    /// Who is asked when this provider fails, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<Fallback>,
+}
+
+/// A provider that is asked when another has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Fallback {
+    pub provider: String,
+    /// The model's name there; that which was asked for if unset.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+impl ModelRule {
+    /// The models that `pattern` matches, by `provider` and under their own names.
+    #[must_use]
+    pub fn new(pattern: &str, provider: &str) -> Self {
+        Self { pattern: pattern.to_owned(), provider: provider.to_owned(), ..Self::default() }
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+const fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// One attempt: the socket it speaks through and what it may do.
@@ -257,6 +312,16 @@ impl Policy {
             if !self.providers.contains_key(&rule.provider) {
                 return refuse(format!("model `{}` names the unknown provider `{}`", rule.pattern, rule.provider));
             }
+            if let Some(fallback) = rule.fallback.iter().find(|f| !self.providers.contains_key(&f.provider)) {
+                return refuse(format!(
+                    "model `{}` falls back on the unknown provider `{}`",
+                    rule.pattern, fallback.provider
+                ));
+            }
+            if rule.retries > MOST_RETRIES || rule.fallback.len() > MOST_FALLBACKS {
+                let most = format!("{MOST_RETRIES} retries and {MOST_FALLBACKS} fall-backs");
+                return refuse(format!("model `{}` has more than {most}", rule.pattern));
+            }
         }
         let mut sockets = HashSet::new();
         for attempt in &self.attempts {
@@ -293,7 +358,9 @@ mod tests {
         json!({"format":1,"generation":3,"registry":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","run":"demo-1",
             "providers":{"recorded":{"kind":"replay","transcript":"replay/recorded.jsonl"},
                 "ollama":{"kind":"openai","baseUrl":"http://127.0.0.1:11434/v1","key":"ollama","timeoutMs":300000}},
-            "models":[{"match":"recorded","provider":"recorded"},{"match":"*","provider":"ollama"}],
+            "models":[{"match":"recorded","provider":"recorded"},
+                {"match":"*","provider":"ollama","model":"m","timeoutMs":1000,"maxTokens":9,"retries":2,
+                    "fallback":[{"provider":"recorded","model":"r"}]}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
                 "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824},
                 "brief":{"system":"s","prompt":"p","model":"recorded","iterations":20,"outputs":["report.md"],"inputs":["/inputs/sales.csv"]},
@@ -326,6 +393,8 @@ mod tests {
             ("/providers/recorded/transcript", json!("/etc/passwd")),
             ("/providers/recorded/kind", json!("magic")),
             ("/models/0/provider", json!("nobody")),
+            ("/models/1/fallback/0/provider", json!("nobody")),
+            ("/models/1/retries", json!(11)),
         ] {
             let mut policy = example();
             *policy.pointer_mut(pointer).unwrap() = value;
@@ -340,6 +409,7 @@ mod tests {
             "/providers/recorded",
             "/providers/ollama",
             "/models/0",
+            "/models/1/fallback/0",
             "/attempts/0",
             "/attempts/0/limits",
             "/attempts/0/brief",
@@ -362,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(at in 0usize..1200, byte in any::<u8>(), cut in any::<bool>()) {
+        fn never_panics(at in 0usize..1400, byte in any::<u8>(), cut in any::<bool>()) {
             let mut bytes = example().to_string().into_bytes();
             let at = at.min(bytes.len() - 1);
             if cut { bytes.truncate(at) } else { bytes[at] = byte }

@@ -5,7 +5,7 @@ use hyper::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
-use crate::provider::ProviderError;
+use crate::provider::{ProviderError, Untranslatable};
 
 /// An answer of the gate's own that is not a success.
 #[derive(Debug)]
@@ -18,11 +18,13 @@ struct Words {
     message: String,
     hint: Option<String>,
     more: Map<String, Value>,
+    /// As Anthropic's errors are.
+    typed: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self(Box::new(Words { status, code, message: message.into(), hint: None, more: Map::new() }))
+        Self(Box::new(Words { status, code, message: message.into(), hint: None, more: Map::new(), typed: false }))
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -79,6 +81,12 @@ impl Refusal {
         self.0.code
     }
 
+    /// Anthropic's clients look for `type` in both places.
+    pub(crate) fn for_anthropics_clients(mut self) -> Self {
+        self.0.typed = true;
+        self
+    }
+
     pub(crate) fn response(self) -> Response<Body> {
         let words = *self.0;
         let mut error = Map::new();
@@ -88,6 +96,10 @@ impl Refusal {
             error.insert("hint".into(), hint.into());
         }
         error.extend(words.more);
+        if words.typed {
+            error.insert("type".into(), words.code.into());
+            return reply(words.status, &json!({"type": "error", "error": error}));
+        }
         reply(words.status, &json!({ "error": error }))
     }
 }
@@ -107,6 +119,14 @@ impl From<ProviderError> for Refusal {
             ProviderError::Silent { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_error", message),
             _ => Self::new(StatusCode::BAD_GATEWAY, "upstream_error", message),
         }
+    }
+}
+
+impl From<Untranslatable> for Refusal {
+    /// `param` names what is to blame, as OpenAI's errors do.
+    fn from(error: Untranslatable) -> Self {
+        let message = error.to_string();
+        Self::new(StatusCode::BAD_REQUEST, error.code, message).with("param", error.param)
     }
 }
 

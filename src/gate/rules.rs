@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::policy::{Attempt, CapabilityRequest, Policy, ProviderSpec};
+use super::plan::Step;
+use super::policy::{Attempt, CapabilityRequest, Endpoint, ModelRule, Policy, ProviderSpec};
 use super::refusal::Refusal;
-use crate::provider::{self, DEFAULT_TIMEOUT, Key, Keys, OpenAi, Provider, ProviderError, Replay, glob_matches};
+use crate::provider::{
+    self, DEFAULT_TIMEOUT, Dialect, Foreign, Key, Keys, OpenAi, Provider, ProviderError, Replay, Target, glob_matches,
+};
 
 /// A policy and its providers.
 pub(crate) struct Rules {
@@ -47,8 +50,8 @@ impl Rules {
         Self { policy: self.policy.clone(), denied: Some(reason), providers: self.providers.clone() }
     }
 
-    /// The provider of `model`, if `attempt` may use it.
-    pub(crate) fn route(&self, attempt: &Attempt, model: &str) -> Result<(String, Arc<dyn Provider>), Refusal> {
+    /// Who is asked for `model`, one after the other, if `attempt` may use it. There is at least one.
+    pub(crate) fn route(&self, attempt: &Attempt, model: &str) -> Result<Vec<Step>, Refusal> {
         let refuse = |message: String| {
             Err(Refusal::new(StatusCode::FORBIDDEN, "model_not_granted", message)
                 .hint("`GET /v1/models` lists what this attempt may use")
@@ -60,14 +63,25 @@ impl Rules {
         let Some(rule) = self.policy.models.iter().find(|rule| glob_matches(&rule.pattern, model)) else {
             return refuse(format!("no provider serves the model `{model}`"));
         };
-        match self.providers.get(&rule.provider) {
-            Some(Ok(provider)) => Ok((rule.provider.clone(), provider.clone())),
-            Some(Err(reason)) => {
-                let error = ProviderError::Unusable { provider: rule.provider.clone(), reason: reason.clone() };
-                Err(error.into())
-            }
-            None => refuse(format!("no provider serves the model `{model}`")),
-        }
+        let first = self.step(&rule.provider, rule.model.as_ref(), rule)?;
+        // One that cannot be used is not fallen back on; the first one's failure says more.
+        let others = rule.fallback.iter().filter_map(|f| self.step(&f.provider, f.model.as_ref(), rule).ok());
+        Ok(std::iter::once(first).chain(others).collect())
+    }
+
+    fn step(&self, name: &str, model: Option<&String>, rule: &ModelRule) -> Result<Step, Refusal> {
+        let unusable = |reason: String| Refusal::from(ProviderError::Unusable { provider: name.to_owned(), reason });
+        let provider = match self.providers.get(name) {
+            Some(Ok(provider)) => provider.clone(),
+            Some(Err(reason)) => return Err(unusable(reason.clone())),
+            None => return Err(unusable("it is not configured".to_owned())),
+        };
+        let target = Target {
+            model: model.cloned(),
+            max_tokens: rule.max_tokens,
+            silence: rule.timeout_ms.map(Duration::from_millis),
+        };
+        Ok(Step { name: name.to_owned(), provider, target, retries: rule.retries })
     }
 
     /// The models that `attempt` may use, by name: patterns name none.
@@ -79,6 +93,12 @@ impl Rules {
         names.sort_unstable();
         names.dedup();
         names
+    }
+
+    /// The provider that is asked first for `model`.
+    pub(crate) fn provider_of(&self, model: &str) -> Option<&str> {
+        let rule = self.policy.models.iter().find(|rule| glob_matches(&rule.pattern, model));
+        rule.map(|rule| rule.provider.as_str())
     }
 
     /// A capability request of the run, by id.
@@ -99,14 +119,27 @@ fn build(
     keys: &Keys,
     client: &reqwest::Client,
 ) -> Result<Arc<dyn Provider>, ProviderError> {
+    let foreign = |dialect, endpoint: &Endpoint| {
+        let (key, silence) = reach(name, endpoint, keys)?;
+        let provider = Foreign::new(dialect, name, &endpoint.base_url, key, silence, client.clone())?;
+        Ok(Arc::new(provider) as Arc<dyn Provider>)
+    };
     match spec {
         ProviderSpec::Replay { transcript } => Ok(Arc::new(Replay::load(name, &gate.join(transcript))?)),
-        ProviderSpec::Openai { base_url, key, timeout_ms } => {
-            let key = key.as_deref().map(|key| named(name, key, keys)).transpose()?;
-            let silence = timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis);
-            Ok(Arc::new(OpenAi::new(name, base_url, key, silence, client.clone())?))
+        ProviderSpec::Openai(endpoint) => {
+            let (key, silence) = reach(name, endpoint, keys)?;
+            Ok(Arc::new(OpenAi::new(name, &endpoint.base_url, key, silence, client.clone())?))
         }
+        ProviderSpec::Anthropic(endpoint) => foreign(Dialect::Anthropic, endpoint),
+        ProviderSpec::Gemini(endpoint) => foreign(Dialect::Gemini, endpoint),
+        ProviderSpec::Ollama(endpoint) => foreign(Dialect::Ollama, endpoint),
     }
+}
+
+/// The key of an endpoint, and how long it may stay silent.
+fn reach(name: &str, endpoint: &Endpoint, keys: &Keys) -> Result<(Option<Key>, Duration), ProviderError> {
+    let key = endpoint.key.as_deref().map(|key| named(name, key, keys)).transpose()?;
+    Ok((key, endpoint.timeout_ms.map_or(DEFAULT_TIMEOUT, Duration::from_millis)))
 }
 
 /// The key `key`; without it the provider is not used: sending without a key is not what was configured.

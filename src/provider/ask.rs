@@ -8,7 +8,7 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use thiserror::Error;
 
-use super::{TooComplex, check_complexity, messages_digest};
+use super::{TooComplex, Wire, check_complexity, messages_digest};
 use crate::run::id::Digest;
 
 /// The longest model name that is looked up.
@@ -17,7 +17,7 @@ const LONGEST_MODEL: usize = 200;
 /// Why a body is not a chat completion request.
 #[derive(Debug, Error)]
 pub enum AskError {
-    #[error("the body is not a chat completion request: {0}")]
+    #[error("the body is not a request of this wire: {0}")]
     Json(#[from] serde_json::Error),
     #[error(transparent)]
     TooComplex(#[from] TooComplex),
@@ -25,6 +25,8 @@ pub enum AskError {
     Model,
     #[error("`messages` is not a list")]
     Messages,
+    #[error("`input` is missing")]
+    Input,
     #[error("the key {0:?} could be read as another one")]
     Key(String),
 }
@@ -45,7 +47,10 @@ pub struct Ask {
 #[derive(Deserialize)]
 struct Body {
     model: String,
-    messages: Value,
+    #[serde(default)]
+    messages: Option<Value>,
+    #[serde(default)]
+    input: Option<Value>,
     #[serde(default)]
     tools: Option<Value>,
     #[serde(default)]
@@ -61,23 +66,25 @@ struct StreamOptions {
 }
 
 impl Ask {
-    /// Reads `body`, of which keys other than OpenAI's `model`, `messages`, `tools`, `stream` and `stream_options` are
+    /// Reads `body` of a request on `wire`, of which keys other than OpenAI's `model`, `messages`, `tools`, `stream` and `stream_options` are
     /// of no interest here.
     ///
     /// # Errors
     /// [`AskError`] for what is not such a request.
-    pub fn parse(body: &[u8]) -> Result<Self, AskError> {
+    pub fn parse(wire: Wire, body: &[u8]) -> Result<Self, AskError> {
         check_complexity(body)?;
         check_keys(body)?;
         let body: Body = serde_json::from_slice(body)?;
         if body.model.is_empty() || body.model.len() > LONGEST_MODEL {
             return Err(AskError::Model);
         }
-        if !body.messages.is_array() {
-            return Err(AskError::Messages);
-        }
+        // What stands in the place of a conversation, for its digest.
+        let said = match wire {
+            Wire::Chat | Wire::Messages => body.messages.filter(Value::is_array).ok_or(AskError::Messages)?,
+            Wire::Embeddings => body.input.filter(|input| !input.is_null()).ok_or(AskError::Input)?,
+        };
         Ok(Self {
-            digest: messages_digest(&body.messages, body.tools.as_ref()),
+            digest: messages_digest(&said, body.tools.as_ref()),
             model: body.model,
             stream: body.stream.unwrap_or(false),
             include_usage: body.stream_options.and_then(|o| o.include_usage).unwrap_or(false),
@@ -89,7 +96,7 @@ impl Ask {
 /// Some upstreams match keys without regard to case (Go's `encoding/json` does, and folds U+017F to `s`): to them
 /// `MODEL` after `model` would be another model than the one that was granted and recorded.
 fn check_keys(body: &[u8]) -> Result<(), AskError> {
-    const KNOWN: [&str; 5] = ["model", "messages", "tools", "stream", "stream_options"];
+    const KNOWN: [&str; 6] = ["model", "messages", "input", "tools", "stream", "stream_options"];
     let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(body)?;
     let ambiguous = |key: &&String| {
         !key.is_ascii() || KNOWN.iter().any(|known| key.as_str() != *known && key.eq_ignore_ascii_case(known))
@@ -109,6 +116,7 @@ mod tests {
     #[test]
     fn reads_what_it_needs() {
         let ask = Ask::parse(
+            Wire::Chat,
             br#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"tools":[{}],"x":1}"#,
         )
         .unwrap();
@@ -120,26 +128,26 @@ mod tests {
         for bad in
             ["", "{", "[]", "{}", r#"{"model":"m"}"#, r#"{"model":"","messages":[]}"#, r#"{"model":"m","messages":{}}"#]
         {
-            assert!(Ask::parse(bad.as_bytes()).is_err(), "{bad}");
+            assert!(Ask::parse(Wire::Chat, bad.as_bytes()).is_err(), "{bad}");
         }
-        assert!(matches!(Ask::parse(&b"[".repeat(1000)), Err(AskError::TooComplex(_))));
+        assert!(matches!(Ask::parse(Wire::Chat, &b"[".repeat(1000)), Err(AskError::TooComplex(_))));
     }
 
     #[test]
     fn refuses_keys_that_another_parser_would_take_for_known_ones() {
         for key in ["Model", "MODEL", "meſſages", "Stream", "strea\\u004d"] {
             let body = format!("{{\"model\":\"m\",\"messages\":[],\"{key}\":\"x\"}}");
-            assert!(matches!(Ask::parse(body.as_bytes()), Err(AskError::Key(_))), "{key}");
+            assert!(matches!(Ask::parse(Wire::Chat, body.as_bytes()), Err(AskError::Key(_))), "{key}");
         }
         let twice = br#"{"model":"m","messages":[],"mod\u0065l":"other"}"#;
-        assert!(matches!(Ask::parse(twice), Err(AskError::Json(_))));
+        assert!(matches!(Ask::parse(Wire::Chat, twice), Err(AskError::Json(_))));
     }
 
     proptest! {
         #[test]
         fn never_panics(bytes in prop::collection::vec(any::<u8>(), 0..300), tail in "[\\[\\]{}\",:a-z0-9]{0,60}") {
-            let _ = Ask::parse(&bytes);
-            let _ = Ask::parse(format!("{{\"model\":\"m\",\"messages\":[{tail}").as_bytes());
+            let _ = Ask::parse(Wire::Chat, &bytes);
+            let _ = Ask::parse(Wire::Messages, format!("{{\"model\":\"m\",\"messages\":[{tail}").as_bytes());
         }
     }
 }

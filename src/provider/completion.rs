@@ -11,27 +11,58 @@ use serde_json::{Map, Value, json};
 const MOST_CALLS: u64 = 512;
 /// The longest usage object that a record takes up.
 const LONGEST_USAGE: usize = 4096;
+/// The most members of one.
+const MOST_COUNTS: usize = 64;
 
 /// What a record says about an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     pub finish_reason: Option<String>,
-    /// The upstream's `usage` object, as it came.
+    /// The upstream's `usage` object, as it came; Anthropic's comes in two parts.
     pub usage: Option<Value>,
+    /// A failure that the upstream named in the middle of its answer.
+    pub error: Option<String>,
+    /// Anthropic's last event was seen.
+    pub over: bool,
 }
 
+/// What is looked for in a `chat.completion`, a chunk of one, a message of Anthropic's, an event of one.
 #[derive(Deserialize)]
 struct Facts {
     #[serde(default)]
-    choices: Vec<Choice>,
+    choices: Option<Vec<Choice>>,
     #[serde(default)]
     usage: Option<Box<RawValue>>,
+    #[serde(default, rename = "type")]
+    kind: Option<Value>,
+    #[serde(default)]
+    stop_reason: Option<String>,
+    /// `message_start`.
+    #[serde(default)]
+    message: Option<Started>,
+    /// `message_delta`.
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    error: Option<Box<RawValue>>,
 }
 
 #[derive(Deserialize)]
 struct Choice {
     #[serde(default)]
     finish_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    #[serde(default)]
+    usage: Option<Box<RawValue>>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    #[serde(default)]
+    stop_reason: Option<String>,
 }
 
 impl Outcome {
@@ -50,11 +81,33 @@ impl Outcome {
     }
 
     fn take(&mut self, facts: Facts) {
-        if let Some(reason) = facts.choices.into_iter().next().and_then(|c| c.finish_reason) {
+        let choice = facts.choices.into_iter().flatten().next().and_then(|c| c.finish_reason);
+        if let Some(reason) = choice.or(facts.stop_reason).or(facts.delta.and_then(|d| d.stop_reason)) {
             self.finish_reason = Some(reason.chars().take(64).collect());
         }
-        if let Some(usage) = facts.usage.filter(|u| u.get().len() <= LONGEST_USAGE) {
-            self.usage = serde_json::from_str(usage.get()).ok().filter(Value::is_object).or(self.usage.take());
+        for usage in [facts.message.and_then(|m| m.usage), facts.usage].into_iter().flatten() {
+            self.used(&usage);
+        }
+        let error = facts.error.and_then(|error| serde_json::from_str::<Value>(error.get()).ok());
+        if let Some(error) = error.filter(|error| !error.is_null()) {
+            let message = error.get("message").and_then(Value::as_str).map_or_else(|| error.to_string(), str::to_owned);
+            self.error = Some(message.chars().take(1000).collect());
+        }
+        self.over |= facts.kind.as_ref().and_then(Value::as_str) == Some("message_stop");
+    }
+
+    /// Later counts are whole, not more.
+    fn used(&mut self, usage: &RawValue) {
+        if usage.get().len() > LONGEST_USAGE {
+            return;
+        }
+        let Ok(Value::Object(more)) = serde_json::from_str(usage.get()) else { return };
+        match &mut self.usage {
+            Some(Value::Object(known)) if known.len() + more.len() <= MOST_COUNTS => {
+                known.extend(more.into_iter().filter(|(_, value)| !value.is_null()));
+            }
+            Some(_) => {}
+            none => *none = Some(Value::Object(more)),
         }
     }
 }
@@ -173,6 +226,7 @@ fn merge(known: &mut Map<String, Value>, key: String, value: Value) {
         (Some(_), Value::Null) => {}
         (Some(Value::String(text)), Value::String(more)) if !whole => text.push_str(&more),
         (Some(Value::String(text)), Value::String(more)) if more.is_empty() && !text.is_empty() => {}
+        (Some(Value::Array(known)), Value::Array(more)) => known.extend(more),
         (Some(Value::Object(members)), Value::Object(more)) => {
             more.into_iter().for_each(|(key, value)| merge(members, key, value));
         }
@@ -232,7 +286,25 @@ mod tests {
         outcome.absorb(br#"{"choices":[{"finish_reason":"stop"}]}"#);
         outcome.absorb(br#"{"choices":[],"usage":{"total_tokens":3}}"#);
         outcome.absorb(b"[DONE]");
-        assert_eq!(outcome, Outcome { finish_reason: Some("stop".into()), usage: Some(json!({"total_tokens": 3})) });
+        let expected = Outcome {
+            finish_reason: Some("stop".into()),
+            usage: Some(json!({"total_tokens": 3})),
+            ..Outcome::default()
+        };
+        assert_eq!(outcome, expected);
+    }
+
+    #[test]
+    fn outcome_of_anthropics_events() {
+        let mut outcome = Outcome::default();
+        outcome.absorb(br#"{"type":"message_start","message":{"usage":{"input_tokens":5,"output_tokens":1}}}"#);
+        outcome.absorb(br#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}"#);
+        assert!(!outcome.over);
+        outcome.absorb(br#"{"type":"message_stop"}"#);
+        let usage = Some(json!({"input_tokens": 5, "output_tokens": 9}));
+        assert_eq!(outcome, Outcome { finish_reason: Some("end_turn".into()), usage, error: None, over: true });
+        outcome.absorb(br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#);
+        assert_eq!(outcome.error.as_deref(), Some("Overloaded"));
     }
 
     proptest! {

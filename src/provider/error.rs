@@ -8,11 +8,19 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum ProviderError {
     #[error("provider `{provider}` cannot be reached: {reason}")]
-    Unreachable { provider: String, reason: String },
+    Unreachable {
+        provider: String,
+        /// A connection was there: some of the request may have arrived.
+        reached: bool,
+        reason: String,
+    },
     #[error("provider `{provider}` said nothing for {seconds} s")]
     Silent { provider: String, seconds: u64 },
     #[error("provider `{provider}` broke off its answer: {reason}")]
     Cut { provider: String, reason: String },
+    /// A failure that the provider itself names after it had begun to answer.
+    #[error("provider `{provider}` failed while it answered ({kind}): {message}")]
+    Said { provider: String, kind: String, message: String },
     #[error("provider `{provider}` cannot be used: {reason}")]
     Unusable { provider: String, reason: String },
     /// The replay transcript has no answer to these messages.
@@ -26,4 +34,16 @@ pub enum ProviderError {
     Read { path: PathBuf, source: std::io::Error },
     #[error("the TLS client cannot be set up: {0}")]
     Tls(String),
+}
+
+impl ProviderError {
+    /// Whether some of the request may have arrived.
+    #[must_use]
+    pub const fn reached(&self) -> bool {
+        match self {
+            Self::Unreachable { reached, .. } => *reached,
+            Self::Silent { .. } | Self::Cut { .. } | Self::Said { .. } => true,
+            _ => false,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::Read;
 use std::path::Path;
 
+use hyper::header::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::ProviderError;
@@ -33,6 +34,17 @@ impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Key(…)")
     }
+}
+
+/// The header value `before` + key, which is never printed.
+pub(super) fn header(provider: &str, before: &str, key: &Key) -> Result<HeaderValue, ProviderError> {
+    let text = Zeroizing::new(format!("{before}{}", key.expose()));
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        let reason = "its key holds characters that a header cannot".to_owned();
+        ProviderError::Unusable { provider: provider.to_owned(), reason }
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The keys of `keys.json`: an object of names and texts.

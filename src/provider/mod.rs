@@ -3,19 +3,33 @@
 //! A provider never invents an answer: whatever goes wrong upstream is an error with the upstream's own status and
 //! words. No provider writes a file, and no key leaves this room except in the header of an upstream request.
 
+mod anthropic;
 mod ask;
+mod chat;
 mod completion;
+mod embedding;
 mod error;
+mod foreign;
+mod gemini;
 mod glob;
 mod guard;
 mod keys;
 mod mask;
 mod nodes;
 mod normal;
+mod ollama;
 mod openai;
+mod outgoing;
+mod reading;
+mod rename;
 mod replay;
 mod sse;
 mod transcript;
+mod translate;
+mod upstream;
+
+#[cfg(test)]
+mod wires_tests;
 
 use std::time::Duration;
 
@@ -25,33 +39,26 @@ use futures_util::stream::BoxStream;
 use hyper::{HeaderMap, StatusCode};
 
 pub use ask::{Ask, AskError};
+pub use chat::Untranslatable;
 pub use completion::{Assembly, Outcome};
 pub use error::ProviderError;
+pub use foreign::{Dialect, Foreign};
 pub use glob::glob_matches;
 pub use keys::{Key, Keys};
 pub use mask::Mask;
 pub use nodes::{TooComplex, check_complexity, check_complexity_within};
 pub use normal::{canonical, messages_digest, normalise_text};
-pub use openai::{OpenAi, client};
+pub use openai::OpenAi;
+pub use outgoing::{Outgoing, Prepared, Target, Wire};
 pub use replay::Replay;
 pub use sse::Events;
 pub use transcript::{Exchange, Header, Transcript};
+pub use upstream::client;
 
 pub(crate) use guard::{forwardable_request, forwardable_response};
 
 /// How long an upstream may stay silent when nothing else is configured.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// One request to an upstream, as the gate recorded it.
-#[derive(Debug, Clone)]
-pub struct Outgoing {
-    /// What the agent's client sent, hop-by-hop headers and credentials already removed.
-    pub headers: HeaderMap,
-    /// The body exactly as the agent sent it.
-    pub body: Bytes,
-    /// What the body says.
-    pub ask: Ask,
-}
 
 /// An upstream's answer: head first, then bytes as they come.
 pub struct Answer {
@@ -63,11 +70,17 @@ pub struct Answer {
 
 /// One LLM upstream.
 pub trait Provider: Send + Sync {
+    /// What would be sent for `request`. Sends nothing.
+    ///
+    /// # Errors
+    /// [`Untranslatable`] for what this provider cannot be asked.
+    fn prepare(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable>;
+
     /// Sends `request` and returns when the head of the answer is there.
     ///
     /// # Errors
     /// [`ProviderError`] when there is no answer at all; an answer with an error status is an [`Answer`].
-    fn complete(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, ProviderError>>;
+    fn complete(&self, request: Prepared) -> BoxFuture<'_, Result<Answer, ProviderError>>;
 
     /// Hides this provider's key in whatever the upstream sends back.
     fn mask(&self) -> Mask {

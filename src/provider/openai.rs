@@ -1,64 +1,22 @@
 //! An OpenAI-compatible upstream: bytes go through in both directions. Adds the key and takes off what a hop owns;
-//! changes nothing else, follows no redirect, uses no proxy.
+//! changes nothing else but the model's name, where the table gives it another.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, StreamExt as _, stream};
-use hyper::header::{AUTHORIZATION, HeaderValue};
-use reqwest::redirect::Policy;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
+use hyper::header::AUTHORIZATION;
 
-use super::{Answer, Key, Mask, Outgoing, Provider, ProviderError, forwardable_response};
-
-/// How long a connection may take to be made.
-const CONNECT: Duration = Duration::from_secs(15);
-
-/// The HTTP client of all upstreams of a gate. `bundle` is the PEM file of the trusted roots; without one no TLS
-/// upstream is trusted, and plain ones work.
-///
-/// # Errors
-/// When the bundle is there and cannot be read, or TLS cannot be set up.
-pub fn client(bundle: &Path) -> Result<reqwest::Client, ProviderError> {
-    let mut roots = rustls::RootCertStore::empty();
-    if bundle.exists() {
-        let tls = |e: rustls::pki_types::pem::Error| ProviderError::Tls(format!("{}: {e}", bundle.display()));
-        for certificate in CertificateDer::pem_file_iter(bundle).map_err(tls)? {
-            // A bundle may hold a root that the verifier cannot use (an old curve); the others still count.
-            let _ = roots.add(certificate.map_err(tls)?);
-        }
-    }
-    let mut config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|e| ProviderError::Tls(e.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
-        .http1_only()
-        .no_proxy()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .build()
-        .map_err(|e| ProviderError::Tls(e.without_url().to_string()))
-}
+use super::chat::Untranslatable;
+use super::keys::header;
+use super::rename::rename;
+use super::upstream::Upstream;
+use super::{Answer, Key, Mask, Outgoing, Prepared, Provider, ProviderError, Target, Wire};
 
 /// One OpenAI-compatible upstream.
 pub struct OpenAi {
-    name: String,
-    endpoint: reqwest::Url,
+    upstream: Upstream,
     key: Option<Key>,
-    /// How long the upstream may stay silent, before the head and between two pieces of the body.
-    silence: Duration,
-    client: reqwest::Client,
 }
 
 impl OpenAi {
@@ -73,97 +31,37 @@ impl OpenAi {
         silence: Duration,
         client: reqwest::Client,
     ) -> Result<Self, ProviderError> {
-        let unusable = |reason: &str| ProviderError::Unusable { provider: name.to_owned(), reason: reason.to_owned() };
-        let endpoint = format!("{}/chat/completions", base.trim_end_matches('/'));
-        let endpoint = reqwest::Url::parse(&endpoint).map_err(|e| unusable(&format!("its base URL: {e}")))?;
-        if !matches!(endpoint.scheme(), "http" | "https") {
-            return Err(unusable("its base URL is neither http nor https"));
-        }
-        if !endpoint.username().is_empty() || endpoint.password().is_some() {
-            return Err(unusable("its base URL holds credentials; they belong in a key file"));
-        }
-        Ok(Self { name: name.to_owned(), endpoint, key, silence, client })
+        Ok(Self { upstream: Upstream::new(name, base, silence, client)?, key })
     }
 
-    fn silent(&self) -> ProviderError {
-        ProviderError::Silent { provider: self.name.clone(), seconds: self.silence.as_secs() }
-    }
-
-    async fn send(&self, request: Outgoing) -> Result<Answer, ProviderError> {
-        let mut headers = request.headers;
+    async fn send(&self, request: Prepared) -> Result<Answer, ProviderError> {
+        let Prepared { path, mut headers, body, silence, .. } = request;
         if let Some(key) = &self.key {
-            let mut value = HeaderValue::from_str(&format!("Bearer {}", key.expose())).map_err(|_| {
-                let reason = "its key holds characters that a header cannot".to_owned();
-                ProviderError::Unusable { provider: self.name.clone(), reason }
-            })?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, header(&self.upstream.name, "Bearer ", key)?);
         }
-        let sending = self.client.post(self.endpoint.clone()).headers(headers).body(request.body).send();
-        let response = match tokio::time::timeout(self.silence, sending).await {
-            Ok(Ok(response)) => response,
-            Ok(Err(e)) => {
-                return Err(ProviderError::Unreachable { provider: self.name.clone(), reason: words(e) });
-            }
-            Err(_) => return Err(self.silent()),
-        };
-        let (status, headers) = (response.status(), forwardable_response(response.headers().clone()));
-        let (provider, silence) = (self.name.clone(), self.silence);
-        let body = stream::unfold(Some(response), move |response| {
-            let provider = provider.clone();
-            async move {
-                let mut response = response?;
-                match tokio::time::timeout(silence, response.chunk()).await {
-                    Ok(Ok(Some(chunk))) => Some((Ok(chunk), Some(response))),
-                    Ok(Ok(None)) => None,
-                    Ok(Err(e)) => Some((Err(ProviderError::Cut { provider, reason: words(e) }), None)),
-                    Err(_) => Some((Err(ProviderError::Silent { provider, seconds: silence.as_secs() }), None)),
-                }
-            }
-        });
-        Ok(Answer { status, headers, body: body.boxed() })
+        self.upstream.send(&path, headers, body, silence).await
     }
 }
 
 impl Provider for OpenAi {
-    fn complete(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, ProviderError>> {
+    fn prepare(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
+        if request.wire == Wire::Messages {
+            let why = "is Anthropic's own wire, which this provider does not speak; use /v1/chat/completions";
+            return Err(Untranslatable::wire("/v1/messages", why));
+        }
+        let mut prepared = Prepared::unchanged(request, target);
+        if let Some(model) = &target.model {
+            prepared.body = rename(&prepared.body, model)
+                .ok_or_else(|| Untranslatable::malformed("model", "cannot be found in the body"))?;
+        }
+        Ok(prepared)
+    }
+
+    fn complete(&self, request: Prepared) -> BoxFuture<'_, Result<Answer, ProviderError>> {
         self.send(request).boxed()
     }
 
     fn mask(&self) -> Mask {
         self.key.as_ref().map_or_else(Mask::none, |key| Mask::of(key.expose()))
-    }
-}
-
-/// An error's words down to its cause; reqwest's own say little more than "error sending request".
-fn words(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text.chars().take(500).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn refuses_a_base_that_is_no_plain_url() {
-        let client = client(Path::new("/nonexistent")).unwrap();
-        for (base, good) in [
-            ("http://127.0.0.1:1/v1/", true),
-            ("https://models.example/v1", true),
-            ("ftp://models.example", false),
-            ("http://user:word@models.example", false),
-            ("not a url", false),
-        ] {
-            assert_eq!(OpenAi::new("x", base, None, CONNECT, client.clone()).is_ok(), good, "{base}");
-        }
     }
 }

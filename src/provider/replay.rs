@@ -11,7 +11,8 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::{Answer, Exchange, Outgoing, Provider, ProviderError, Transcript, canonical};
+use super::chat::Untranslatable;
+use super::{Answer, Exchange, Outgoing, Prepared, Provider, ProviderError, Target, Transcript, Wire, canonical};
 use crate::run::id::Digest;
 
 /// How many characters of text one streamed chunk carries.
@@ -44,7 +45,7 @@ impl Replay {
         Self { name: name.to_owned(), exchanges, by_digest }
     }
 
-    fn answer(&self, request: &Outgoing) -> Result<Answer, ProviderError> {
+    fn answer(&self, request: &Prepared) -> Result<Answer, ProviderError> {
         let Some(exchange) = self.by_digest.get(&request.ask.digest).and_then(|&at| self.exchanges.get(at)) else {
             return Err(ProviderError::Mismatch {
                 provider: self.name.clone(),
@@ -87,7 +88,17 @@ impl Replay {
 }
 
 impl Provider for Replay {
-    fn complete(&self, request: Outgoing) -> BoxFuture<'_, Result<Answer, ProviderError>> {
+    fn prepare(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
+        match request.wire {
+            Wire::Chat => Ok(Prepared::unchanged(request, target)),
+            other => {
+                let why = "cannot be answered from a recording, which holds chat completions only";
+                Err(Untranslatable::wire(&format!("/v1{}", other.path()), why))
+            }
+        }
+    }
+
+    fn complete(&self, request: Prepared) -> BoxFuture<'_, Result<Answer, ProviderError>> {
         async move { self.answer(&request) }.boxed()
     }
 }
@@ -144,9 +155,11 @@ mod tests {
     use crate::provider::{Ask, Assembly, Events, Header};
     use proptest::prelude::*;
 
-    fn outgoing(body: &Value) -> Outgoing {
+    fn outgoing(body: &Value) -> Prepared {
         let body = Bytes::from(body.to_string());
-        Outgoing { headers: HeaderMap::new(), ask: Ask::parse(&body).unwrap(), body }
+        let ask = Ask::parse(Wire::Chat, &body).unwrap();
+        let request = Outgoing { wire: Wire::Chat, headers: HeaderMap::new(), ask, body };
+        Prepared::unchanged(&request, &Target::default())
     }
 
     fn replay(bodies: &[(Value, Value)]) -> Replay {

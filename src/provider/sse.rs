@@ -7,15 +7,42 @@
 const LONGEST_EVENT: usize = 1 << 20;
 
 /// Splits a stream of bytes into the data of its events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Events {
+    /// The longest event, in bytes.
+    most: usize,
+    /// Each line is an event of its own.
+    lines: bool,
     line: Vec<u8>,
     data: Vec<u8>,
     has_data: bool,
     oversize: bool,
+    lost: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::bounded(LONGEST_EVENT)
+    }
 }
 
 impl Events {
+    /// Events of at most `most` bytes.
+    pub(crate) fn bounded(most: usize) -> Self {
+        let (line, data) = (Vec::new(), Vec::new());
+        Self { most, lines: false, line, data, has_data: false, oversize: false, lost: false }
+    }
+
+    /// No server-sent events, but lines of at most `most` bytes.
+    pub(crate) fn lines(most: usize) -> Self {
+        Self { lines: true, ..Self::bounded(most) }
+    }
+
+    /// Whether something was too long, and dropped.
+    pub(crate) const fn lost(&self) -> bool {
+        self.lost
+    }
+
     /// Takes a chunk; calls `event` with the data of each event that it completes.
     pub fn push(&mut self, chunk: &[u8], mut event: impl FnMut(&[u8])) {
         for piece in chunk.split_inclusive(|&b| b == b'\n') {
@@ -23,8 +50,8 @@ impl Events {
                 Some((b'\n', text)) => (text, true),
                 _ => (piece, false),
             };
-            if self.line.len() + text.len() > LONGEST_EVENT {
-                self.oversize = true;
+            if self.line.len() + text.len() > self.most {
+                (self.oversize, self.lost) = (true, true);
                 self.line.clear();
             } else {
                 self.line.extend_from_slice(text);
@@ -44,12 +71,18 @@ impl Events {
     fn end_line(&mut self, event: &mut impl FnMut(&[u8])) {
         let line = std::mem::take(&mut self.line);
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        if self.lines {
+            if !std::mem::take(&mut self.oversize) && !line.trim_ascii().is_empty() {
+                event(line);
+            }
+            return;
+        }
         if line.is_empty() && !self.oversize {
             self.dispatch(event);
         } else if let Some(data) = line.strip_prefix(b"data:") {
             let data = data.strip_prefix(b" ").unwrap_or(data);
-            if self.data.len() + data.len() > LONGEST_EVENT {
-                self.oversize = true;
+            if self.data.len() + data.len() > self.most {
+                (self.oversize, self.lost) = (true, true);
             } else {
                 if self.has_data {
                     self.data.push(b'\n');

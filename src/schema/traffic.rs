@@ -24,9 +24,14 @@ kinds! {
     "llm.request" => Request {
         model: String,
         provider: String,
+        upstream_model: Option<String>,
+        wire: Option<String>,
+        r#try: Option<u32>,
+        retry_of: Option<u64>,
         messages_digest: Digest,
         tools: u64,
         stream: bool,
+        sent_digest: Option<Digest>,
         body: BodyRef,
     }
     "llm.response" => Response {
@@ -44,6 +49,7 @@ kinds! {
         code: String,
         message: Option<String>,
         reason: Option<String>,
+        reached: Option<bool>,
         status: Option<u16>,
         stream: Option<bool>,
         finish_reason: Option<String>,
@@ -55,6 +61,7 @@ kinds! {
     "llm.aborted" => Aborted {
         request: u64,
         reason: Option<String>,
+        reached: Option<bool>,
         status: Option<u16>,
         first_byte_ms: Option<u64>,
         total_ms: Option<u64>,
@@ -69,6 +76,11 @@ kinds! {
     "agent.tool_result" => ToolResult {
         tool_call_id: String,
         body: BodyRef,
+    }
+    "llm.redacted" => Redacted {
+        records: Vec<u64>,
+        by: String,
+        reason: String,
     }
     "traffic.voided" => Voided {
         from: u64,

@@ -210,10 +210,14 @@ impl Scene {
         let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
         let requests = records.filter(|record| record["kind"] == "llm.request" && record["node"] == node);
         let messages = requests.map(|record| {
-            // Small bodies stand in the record itself.
-            let body = record["body"]["text"].as_str().map(|text| serde_json::from_str(text).unwrap());
-            let body: Value = body
-                .unwrap_or_else(|| self.json(&format!("runs/{run}/gate/bodies/{}", text(&record["body"]["sha256"]))));
+            let body: Value = match record["body"]["pack"].as_u64() {
+                None => self.json(&format!("runs/{run}/gate/bodies/{}", text(&record["body"]["sha256"]))),
+                Some(at) => {
+                    let pack = fs::read(self.path(&format!("runs/{run}/gate/bodies/pack"))).unwrap();
+                    let (at, size) = (at as usize, record["body"]["bytes"].as_u64().unwrap() as usize);
+                    serde_json::from_slice(&pack[at..at + size]).unwrap()
+                }
+            };
             (record["attempt"].as_u64().unwrap(), body["messages"].as_array().unwrap().clone())
         });
         messages.collect()

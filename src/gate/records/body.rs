@@ -1,7 +1,10 @@
-//! Bodies: small ones stand in the record, others in `bodies/<sha256>`, durable before a record names them.
+//! Bodies, durable before a record names them: large ones in `bodies/<sha256>`, small ones one after the other in
+//! `bodies/pack`, so that many share one sync. None stands in the record itself: the chain covers digests only, and a
+//! body can be taken away ([`Bodies::remove`]) without a byte of the chain changing.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -12,8 +15,10 @@ use crate::gate::Error;
 use crate::gate::durable;
 use crate::run::id::Digest;
 
-/// Bodies up to this size stand in the record itself, if they are text.
-const MOST_INLINE: usize = 4096;
+/// Bodies up to this size go into the pack.
+const MOST_PACKED: usize = 4096;
+/// Small bodies.
+const PACK: &str = "pack";
 /// No body is larger, in bytes.
 const LARGEST: u64 = 64 << 20;
 
@@ -24,7 +29,10 @@ pub struct BodyRef {
     pub sha256: Digest,
     /// The size in bytes.
     pub bytes: u64,
-    /// The body itself, where it is small.
+    /// Where it begins in `bodies/pack`, if it is small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<u64>,
+    /// The body itself: only in records of before there was a pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// More came than was kept.
@@ -107,15 +115,19 @@ impl Bodies {
         Ok(Spilled { file, path: Some(path) })
     }
 
-    /// Makes a body's bytes durable; its name is durable after [`Self::sync`], which `true` asks for.
-    pub(crate) fn store(&self, payload: &mut Payload) -> io::Result<(BodyRef, bool)> {
+    /// Makes a body's bytes durable; its name is durable after [`Self::sync`], which `true` asks for. A small one is put
+    /// behind `pack`, which the caller writes to the pack at `base`.
+    pub(crate) fn store(&self, payload: &mut Payload, pack: &mut Vec<u8>, base: u64) -> io::Result<(BodyRef, bool)> {
         match payload {
             Payload::Memory { bytes, truncated } => {
-                let sha256 = Digest::of(bytes);
-                let text = (bytes.len() <= MOST_INLINE).then(|| std::str::from_utf8(bytes).ok()).flatten();
-                let known =
-                    BodyRef { sha256, bytes: bytes.len() as u64, text: text.map(str::to_owned), truncated: *truncated };
-                if known.text.is_some() || self.holds(&known.sha256, known.bytes)? {
+                let (sha256, length) = (Digest::of(bytes), bytes.len() as u64);
+                let mut known = BodyRef { sha256, bytes: length, pack: None, text: None, truncated: *truncated };
+                if bytes.len() <= MOST_PACKED {
+                    known.pack = Some(base + pack.len() as u64);
+                    pack.extend_from_slice(bytes);
+                    return Ok((known, false));
+                }
+                if self.holds(&known.sha256, known.bytes)? {
                     return Ok((known, false));
                 }
                 let mut file = self.spill()?;
@@ -124,14 +136,49 @@ impl Bodies {
                 Ok((known, true))
             }
             Payload::Spilled { file, sha256, bytes, truncated } => {
-                let known = BodyRef { sha256: sha256.clone(), bytes: *bytes, text: None, truncated: *truncated };
-                if self.holds(sha256, *bytes)? {
+                let sha256 = sha256.clone();
+                let known = BodyRef { sha256, bytes: *bytes, pack: None, text: None, truncated: *truncated };
+                if self.holds(&known.sha256, *bytes)? {
                     return Ok((known, false));
                 }
-                self.keep(file, sha256)?;
+                self.keep(file, &known.sha256)?;
                 Ok((known, true))
             }
         }
+    }
+
+    /// Opens the pack for writing; it is made if it is missing.
+    pub(crate) fn pack(&self) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::open(self.folder.join(PACK), flags, Mode::from_raw_mode(0o600))?);
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("the pack is not a regular file")),
+        }
+    }
+
+    /// Takes bodies away for good: files are removed, and what lies in the pack is overwritten with zeros. Durable when it
+    /// returns; what is gone already is gone.
+    pub(crate) fn remove(&self, bodies: &[BodyRef]) -> io::Result<()> {
+        let pack = self.pack()?;
+        let end = pack.metadata()?.len();
+        for body in bodies {
+            match body.pack {
+                Some(at)
+                    if body.bytes <= MOST_PACKED as u64 && at.checked_add(body.bytes).is_some_and(|to| to <= end) =>
+                {
+                    let size = usize::try_from(body.bytes).unwrap_or(MOST_PACKED);
+                    pack.write_all_at(&vec![0; size], at)?;
+                }
+                Some(_) => {}
+                None => match std::fs::remove_file(self.folder.join(body.sha256.as_str())) {
+                    Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                    _ => {}
+                },
+            }
+        }
+        pack.sync_all()?;
+        self.sync()
     }
 
     fn keep(&self, file: &mut Spilled, sha256: &Digest) -> io::Result<()> {
@@ -159,22 +206,27 @@ impl Bodies {
     /// # Errors
     /// When the body is gone (redacted), cannot be read, is larger than 64 MiB, or is not what its digest says.
     pub fn load(&self, body: &BodyRef) -> Result<Vec<u8>, Error> {
-        let path = self.folder.join(body.sha256.as_str());
-        let bytes = match &body.text {
-            Some(text) => text.clone().into_bytes(),
-            None => {
-                let file = match durable::open(&path) {
-                    Ok(file) => file,
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                        return Err(Error::BodyMissing {
-                            path: self.folder.clone(),
-                            sha256: body.sha256.as_str().to_owned(),
-                        });
-                    }
-                    Err(e) => return Err(Error::io("read", path)(e)),
-                };
+        let missing = || Error::BodyMissing { path: self.folder.clone(), sha256: body.sha256.as_str().to_owned() };
+        let name = if body.pack.is_some() { PACK } else { body.sha256.as_str() };
+        let path = self.folder.join(name);
+        let open = || match durable::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Err(missing()),
+            opened => opened.map_err(Error::io("read", &path)),
+        };
+        let bytes = match (&body.text, body.pack) {
+            (Some(text), _) => text.clone().into_bytes(),
+            (None, Some(at)) => {
+                let size = usize::try_from(body.bytes).ok().filter(|size| *size <= MOST_PACKED);
+                let mut bytes = vec![0; size.ok_or_else(|| Error::TooLarge { path: path.clone(), limit: LARGEST })?];
+                open()?.read_exact_at(&mut bytes, at).map_err(Error::io("read", &path))?;
+                if !bytes.is_empty() && bytes.iter().all(|byte| *byte == 0) && Digest::of(&bytes) != body.sha256 {
+                    return Err(missing());
+                }
+                bytes
+            }
+            (None, None) => {
                 let mut bytes = Vec::new();
-                file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
+                open()?.take(LARGEST + 1).read_to_end(&mut bytes).map_err(Error::io("read", &path))?;
                 bytes
             }
         };

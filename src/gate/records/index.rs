@@ -67,7 +67,8 @@ impl Index {
         let node = self.nodes.entry(name.clone()).or_default();
         match &record.kind {
             Kind::LlmRequest => {
-                node.llm_requests += 1;
+                // The same request again is no other turn.
+                node.llm_requests += u64::from(!record.fields.contains_key("retryOf"));
                 node.open.insert(record.seq, record.at);
                 node.newest = Some(record.at);
             }

@@ -15,6 +15,8 @@ pub enum Kind {
     LlmAborted,
     EgressDenied,
     ToolResult,
+    /// Bodies were taken away, by whom and why.
+    Redacted,
     /// Bytes at the file's end that were never acknowledged and are spaces now.
     Voided,
     Other(String),
@@ -30,6 +32,7 @@ impl Kind {
             Self::LlmAborted => "llm.aborted",
             Self::EgressDenied => "egress.denied",
             Self::ToolResult => "agent.tool_result",
+            Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
             Self::Other(name) => name,
         }
@@ -44,6 +47,7 @@ impl Kind {
             Self::LlmAborted,
             Self::EgressDenied,
             Self::ToolResult,
+            Self::Redacted,
             Self::Voided,
         ];
         known.into_iter().find(|k| k.as_str() == name).unwrap_or_else(|| Self::Other(name.to_owned()))

@@ -23,7 +23,7 @@ pub use body::{Bodies, BodyRef};
 pub use kind::Kind;
 pub use reader::{Traffic, read};
 pub use record::Record;
-pub use usage::Usage;
+pub use usage::{Tokens, Usage};
 
 pub(crate) use body::Payload;
 pub(crate) use index::{Denial, Index, Node};

@@ -4,11 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::chain::Chain;
 use super::scan::scan;
-use super::{Kind, Record, Usage};
+use super::{Kind, Record, Tokens, Usage};
 use crate::gate::Error;
 use crate::gate::durable;
 use crate::run::id::{Digest, RunId};
@@ -55,6 +53,14 @@ impl Traffic {
         self.of(&Kind::LlmRequest).map(|r| (r, outcomes.get(&r.seq).copied())).collect()
     }
 
+    /// The request with this number, and its outcome.
+    #[must_use]
+    pub fn exchange(&self, seq: u64) -> Option<(&Record, Option<&Record>)> {
+        let request = self.of(&Kind::LlmRequest).find(|r| r.seq == seq)?;
+        let end = self.records.iter().find(|r| r.kind.is_outcome() && r.request() == Some(seq));
+        Some((request, end))
+    }
+
     /// The LLM requests that nothing closed: the gate died, or they are under way.
     #[must_use]
     pub fn unclosed(&self) -> Vec<&Record> {
@@ -75,12 +81,9 @@ impl Traffic {
                 Some(Kind::LlmAborted) => usage.aborted += 1,
                 _ => {}
             }
-            let tokens = |key: &str| {
-                let said = outcome.and_then(|o| o.fields.get("usage")).and_then(|u| u.get(key));
-                said.and_then(Value::as_u64).unwrap_or(0)
-            };
-            usage.prompt_tokens = usage.prompt_tokens.saturating_add(tokens("prompt_tokens"));
-            usage.completion_tokens = usage.completion_tokens.saturating_add(tokens("completion_tokens"));
+            let tokens = outcome.and_then(|o| o.fields.get("usage")).map(Tokens::of).unwrap_or_default();
+            usage.prompt_tokens = usage.prompt_tokens.saturating_add(tokens.prompt);
+            usage.completion_tokens = usage.completion_tokens.saturating_add(tokens.completion);
         }
         all
     }

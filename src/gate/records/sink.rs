@@ -76,6 +76,8 @@ impl Sink {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::FileExt as _;
+
     use super::*;
 
     fn through(most: u64, chunks: &[&[u8]]) -> (Vec<u8>, bool) {
@@ -86,7 +88,9 @@ mod tests {
         for chunk in chunks {
             sink.push(chunk).unwrap();
         }
-        let (known, _) = bodies.store(&mut sink.finish()).unwrap();
+        let mut pack = Vec::new();
+        let (known, _) = bodies.store(&mut sink.finish(), &mut pack, 0).unwrap();
+        bodies.pack().unwrap().write_all_at(&pack, 0).unwrap();
         (bodies.load(&known).unwrap(), known.truncated)
     }
 

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -68,6 +69,8 @@ impl Recorder {
         bodies.prepare().map_err(Error::io("prepare", options.gate.join("bodies")))?;
         let path = options.gate.join("traffic.jsonl");
         let file = open_locked(&path)?;
+        let pack = bodies.pack().map_err(Error::io("open", options.gate.join("bodies/pack")))?;
+        bodies.sync().map_err(Error::io("sync", options.gate.join("bodies")))?;
         durable::sync_folder(options.gate).map_err(Error::io("sync", options.gate))?;
         let (mut chain, mut index) = (Chain::start(options.run), Index::default());
         let reading = file.try_clone().map_err(Error::io("read", &path))?;
@@ -78,6 +81,8 @@ impl Recorder {
             chain,
             dirty: torn.is_some(),
             voided: None,
+            pack_at: pack.metadata().map_err(Error::io("read", &path))?.len(),
+            pack,
             bodies: bodies.clone(),
             unsynced: false,
             index: Arc::new(Mutex::new(index)),
@@ -156,6 +161,9 @@ struct Log {
     /// A void range that is not on record yet: offset, size, digest where it was read.
     voided: Option<(u64, u64, Option<Digest>)>,
     bodies: Bodies,
+    /// Small bodies, and where the next one goes: behind all that a record names.
+    pack: File,
+    pack_at: u64,
     /// Names in the bodies folder may not be durable yet.
     unsynced: bool,
     index: Arc<Mutex<Index>>,
@@ -199,16 +207,24 @@ impl Log {
 
     fn write(&mut self, entries: Vec<Entry>) -> std::io::Result<Vec<Outcome>> {
         self.heal()?;
-        let mut named = false;
+        let (mut named, mut pack) = (false, Vec::new());
         let mut bodies: Vec<std::io::Result<Option<BodyRef>>> = Vec::with_capacity(entries.len());
         let mut entries = entries;
         for entry in &mut entries {
-            bodies.push(entry.body.as_mut().map(|payload| self.bodies.store(payload)).transpose().map(|stored| {
-                stored.map(|(known, new)| {
-                    named |= new;
-                    known
-                })
-            }));
+            bodies.push(
+                entry.body.as_mut().map(|payload| self.bodies.store(payload, &mut pack, self.pack_at)).transpose().map(
+                    |stored| {
+                        stored.map(|(known, new)| {
+                            named |= new;
+                            known
+                        })
+                    },
+                ),
+            );
+        }
+        if !pack.is_empty() {
+            self.pack.write_all_at(&pack, self.pack_at)?;
+            self.pack.sync_data()?;
         }
         self.unsynced |= named;
         if self.unsynced {
@@ -244,6 +260,7 @@ impl Log {
         self.dirty = false;
         self.voided = None;
         self.chain = chain;
+        self.pack_at += pack.len() as u64;
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().for_each(|record| index.learn(record));
         Ok(outcomes)

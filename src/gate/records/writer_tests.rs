@@ -79,7 +79,8 @@ fn bodies_are_there_before_the_record_that_names_them() {
         let traffic = traffic(&gate).unwrap();
         let known = traffic.records.last().unwrap().body().unwrap();
         assert_eq!(recorder.bodies().load(&known).unwrap(), body);
-        assert_eq!(known.text.is_some(), body.len() <= 4096 && std::str::from_utf8(&body).is_ok());
+        assert_eq!(known.pack.is_some(), body.len() <= 4096);
+        assert!(!std::fs::read_to_string(path(&gate)).unwrap().contains("xxxx"), "no body stands in a record");
     }
 }
 
@@ -93,6 +94,40 @@ fn a_changed_body_is_not_given_out() {
     assert!(matches!(recorder.bodies().load(&known), Err(Error::Integrity { .. })));
     std::fs::remove_file(gate.path().join("bodies").join(known.sha256.as_str())).unwrap();
     assert!(matches!(recorder.bodies().load(&known), Err(Error::BodyMissing { .. })));
+}
+
+#[test]
+fn a_body_can_be_taken_away_and_the_chain_holds() {
+    let gate = tempfile::tempdir().unwrap();
+    let recorder = open(&gate).unwrap();
+    for body in [vec![b'a'; 10], vec![b'b'; 5000], vec![b'c'; 10], vec![0; 3]] {
+        record(&recorder, Entry { body: Some(Payload::whole(body.into())), ..entry("a:1") }).unwrap();
+    }
+    let before = traffic(&gate).unwrap();
+    let known: Vec<BodyRef> = before.records.iter().map(|r| r.body().unwrap()).collect();
+    recorder.bodies().remove(&known[..2]).unwrap();
+    recorder.bodies().remove(&known[..2]).unwrap();
+    assert_eq!(traffic(&gate).unwrap(), before);
+    let gone = |body: &BodyRef| matches!(recorder.bodies().load(body), Err(Error::BodyMissing { .. }));
+    assert_eq!(known.iter().map(gone).collect::<Vec<_>>(), [true, true, false, false]);
+    assert_eq!(recorder.bodies().load(&known[3]).unwrap(), [0; 3]);
+    // What comes next does not land where something was.
+    record(&recorder, Entry { body: Some(Payload::whole(vec![b'd'; 10].into())), ..entry("a:1") }).unwrap();
+    assert!(gone(&known[0]) && !gone(&traffic(&gate).unwrap().records[4].body().unwrap()));
+}
+
+#[test]
+fn small_bodies_lie_apart_also_after_a_restart() {
+    let gate = tempfile::tempdir().unwrap();
+    for n in 0..3_u8 {
+        let recorder = open(&gate).unwrap();
+        record(&recorder, Entry { body: Some(Payload::whole(vec![n + 1; 7].into())), ..entry("a:1") }).unwrap();
+        for (n, known) in traffic(&gate).unwrap().records.iter().enumerate() {
+            let expected = [u8::try_from(n).unwrap() + 1; 7];
+            assert_eq!(recorder.bodies().load(&known.body().unwrap()).unwrap(), expected);
+        }
+        close(recorder);
+    }
 }
 
 /// Three records, and the text of the file.

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions` and `GET /v1/models`.
+//! What agents ask of models: `POST /v1/chat/completions`, `/v1/messages`, `/v1/embeddings`, and `GET /v1/models`.
 
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
@@ -8,13 +8,16 @@ use tokio::sync::oneshot;
 use super::Session;
 use crate::gate::body::{self, Body};
 use crate::gate::exchange::Exchange;
+use crate::gate::plan::{LARGE, Plan};
 use crate::gate::refusal::{Refusal, reply};
-use crate::provider::{Ask, Outgoing, forwardable_request};
+use crate::provider::{Ask, Outgoing, Wire, forwardable_request};
 
-/// Bodies above this size are looked through on a thread of their own, in bytes.
-const LARGE: usize = 64 * 1024;
-
-pub(super) async fn complete(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+/// Sends a request on `wire` to whom the model table names, and passes the answer back.
+pub(super) async fn complete(
+    session: &Session,
+    wire: Wire,
+    request: Request<Incoming>,
+) -> Result<Response<Body>, Refusal> {
     let attempt = session.attempt();
     let headers = forwardable_request(request.headers().clone());
     let (body, room) = body::read(request, attempt.limits.body_bytes, &session.gate.room).await?;
@@ -22,42 +25,45 @@ pub(super) async fn complete(session: &Session, request: Request<Incoming>) -> R
         let body = body.clone();
         // As a tree a body takes several times its size: one of them at a time.
         let _alone = session.gate.parsing.lock().await;
-        let parsed = tokio::task::spawn_blocking(move || Ask::parse(&body)).await;
+        let parsed = tokio::task::spawn_blocking(move || Ask::parse(wire, &body)).await;
         parsed.map_err(|e| Refusal::bad_request(e.to_string()))?
     } else {
-        Ask::parse(&body)
+        Ask::parse(wire, &body)
     };
     let ask = ask.map_err(|e| Refusal::bad_request(e.to_string()))?;
-    let (name, provider) = session.gate.rules().route(&attempt, &ask.model)?;
+    let steps = session.gate.rules().route(&attempt, &ask.model)?;
+    // What cannot be said to the provider is refused before it counts.
+    let request = Outgoing { wire, headers, body, ask };
+    let (plan, first) = Plan::new(session.gate.clone(), steps, request).await?;
     let limit = attempt.limits.llm_requests;
     let turn = session.gate.turns.take(attempt.node.as_str(), limit).ok_or_else(|| {
         let message = format!("the node `{}` has made all of its {limit} LLM requests", attempt.node);
         Refusal::new(StatusCode::TOO_MANY_REQUESTS, "iterations_exhausted", message).with("limit", limit)
     })?;
     let (answer, answered) = oneshot::channel();
-    let exchange = Exchange {
-        gate: session.gate.clone(),
-        socket: session.socket.clone(),
-        attempt,
-        name,
-        provider,
-        request: Outgoing { headers, body, ask },
-        turn,
-        room,
-    };
-    tokio::spawn(exchange.run(answer));
+    let (gate, socket) = (session.gate.clone(), session.socket.clone());
+    tokio::spawn(Exchange { gate, socket, attempt, plan, first, turn, room }.run(answer));
     // Dropping this future, when the client leaves or is cut off, is what tells the exchange to stop.
     answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
 }
 
-/// The models that this attempt may use, in OpenAI's shape.
+/// The models that this attempt may use, in a shape that OpenAI's and Anthropic's clients both read.
 pub(super) fn models(session: &Session) -> Result<Response<Body>, Refusal> {
     let rules = session.gate.rules();
     let attempt = session.attempt();
     let models: Vec<Value> = rules
         .models(&attempt)
         .into_iter()
-        .map(|id| json!({"id": id, "object": "model", "created": 0, "owned_by": "taskforge"}))
+        .map(|id| {
+            let owner = rules.provider_of(&id).unwrap_or_default();
+            json!({
+                "id": id, "object": "model", "created": 0, "owned_by": owner,
+                "type": "model", "display_name": id, "created_at": "1970-01-01T00:00:00Z",
+            })
+        })
         .collect();
-    Ok(reply(StatusCode::OK, &json!({"object": "list", "data": models})))
+    let end = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
+    let (first, last) = (end(models.first()), end(models.last()));
+    let list = json!({"object": "list", "data": models, "has_more": false, "first_id": first, "last_id": last});
+    Ok(reply(StatusCode::OK, &list))
 }

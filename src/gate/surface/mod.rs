@@ -20,6 +20,7 @@ use super::policy::Attempt;
 use super::refusal::Refusal;
 use super::shared::Gate;
 use super::socket::Socket;
+use crate::provider::Wire;
 
 /// Where the shim listens in the agent's container. A client that ignores `NO_PROXY` asks for it in absolute form.
 const OWN_AUTHORITIES: [&str; 2] = ["127.0.0.1:4180", "localhost:4180"];
@@ -67,7 +68,11 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
-        "/v1/chat/completions" if post => chat::complete(session, request).await,
+        "/v1/chat/completions" if post => chat::complete(session, Wire::Chat, request).await,
+        "/v1/embeddings" if post => chat::complete(session, Wire::Embeddings, request).await,
+        "/v1/messages" if post => {
+            chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
+        }
         "/v1/models" if get => chat::models(session),
         _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
             Some(id) if get => capabilities::show(session, &request, id).await,
@@ -80,7 +85,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 10] = [
+    const PATHS: [&str; 12] = [
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",
@@ -90,6 +95,8 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/progress",
         "/taskforge/v1/result",
         "/v1/chat/completions",
+        "/v1/embeddings",
+        "/v1/messages",
         "/v1/models",
     ];
     if PATHS.contains(&path) {

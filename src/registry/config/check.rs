@@ -18,6 +18,22 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         require(config.llm.providers.contains_key(&rule.provider), "llm.models", || {
             format!("{:?} is served by provider {:?}, which is not configured", rule.glob, rule.provider)
         })?;
+        for fallback in &rule.fallback {
+            require(config.llm.providers.contains_key(&fallback.provider), "llm.models", || {
+                format!("{:?} falls back on provider {:?}, which is not configured", rule.glob, fallback.provider)
+            })?;
+        }
+        let bounded = rule.retries <= 10 && rule.fallback.len() <= 8;
+        require(bounded, "llm.models", || format!("{:?} has more than 10 retries or 8 fall-backs", rule.glob))?;
+        require(rule.timeout.is_none_or(|timeout| !timeout.is_zero()), "llm.models", || {
+            format!("the timeout of {:?} is zero", rule.glob)
+        })?;
+        require(rule.max_tokens != Some(0), "llm.models", || format!("maxTokens of {:?} is zero", rule.glob))?;
+    }
+    for price in &config.llm.prices {
+        let sums = [Some(price.input), Some(price.output), price.cached];
+        let good = sums.into_iter().flatten().all(|sum| sum.is_finite() && sum >= 0.0);
+        require(good, "llm.prices", || format!("a price of {:?} is not a number of at least zero", price.glob))?;
     }
     let containers = &config.containers;
     let (first, last) = containers.uid_range;
@@ -63,9 +79,9 @@ fn check_provider(provider: &Provider) -> Result<(), Wrong> {
                 "`replay` takes neither baseUrl nor a key".to_owned()
             })
         }
-        ProviderKind::Openai => {
+        ProviderKind::Openai | ProviderKind::Anthropic | ProviderKind::Gemini | ProviderKind::Ollama => {
             require(provider.base_url.as_deref().is_some_and(is_http), "baseUrl", || {
-                "is not an http(s) address, and an `openai` provider needs one".to_owned()
+                "is not an http(s) address, and a provider of this kind needs one".to_owned()
             })?;
             require(provider.transcript.is_none(), "transcript", || "belongs to `replay` providers".to_owned())?;
             require(!(provider.key_file.is_some() && provider.key_env.is_some()), "keyFile", || {

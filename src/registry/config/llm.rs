@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::{Provider, ProviderKind, units};
 
 /// Models and who serves them.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "Written")]
 pub struct Llm {
@@ -18,16 +18,84 @@ pub struct Llm {
     pub providers: BTreeMap<String, Provider>,
     /// The first that matches wins.
     pub models: Vec<ModelRule>,
+    /// What a million tokens cost; the first that matches wins.
+    pub prices: Vec<Price>,
+    /// What prices are in, for people.
+    pub currency: String,
 }
 
-/// `match` is a glob in which only `*` is special.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+impl Default for Llm {
+    fn default() -> Self {
+        let (providers, models, prices) = (BTreeMap::new(), Vec::new(), Vec::new());
+        Self { model: None, providers, models, prices, currency: dollars() }
+    }
+}
+
+/// What a million tokens of a model cost.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
+pub struct Price {
+    /// A glob over models' names at their providers.
+    #[serde(rename = "match")]
+    pub glob: String,
+    pub input: f64,
+    pub output: f64,
+    /// Of input that was read from a cache; as `input` if unset.
+    pub cached: Option<f64>,
+}
+
+/// One line of the model table. `match` is a glob in which only `*` is special.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct ModelRule {
     #[serde(rename = "match")]
     pub glob: String,
     pub provider: String,
+    /// The model's name at the provider; the one that was asked for if unset.
+    pub model: Option<String>,
+    /// How long the provider may stay silent; the provider's own `timeout` if unset.
+    #[serde(default, deserialize_with = "units::maybe_duration")]
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Span>"))]
+    pub timeout: Option<Duration>,
+    /// The most tokens of an answer, where an agent does not say.
+    pub max_tokens: Option<u64>,
+    /// How often a request is sent again that could not be delivered, or was answered with 408, 429 or 5xx.
+    #[serde(default = "two")]
+    pub retries: u32,
+    /// Who is asked when this provider has failed, in this order.
+    #[serde(default)]
+    pub fallback: Vec<Fallback>,
+}
+
+/// A provider that is asked when another has failed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Fallback {
+    pub provider: String,
+    /// The model's name there; the one that was asked for if unset.
+    pub model: Option<String>,
+}
+
+const fn two() -> u32 {
+    2
+}
+
+impl ModelRule {
+    /// `glob` is served by `provider`, and everything else is as it is where nothing is said.
+    fn new(glob: &str, provider: &str) -> Self {
+        Self {
+            glob: glob.to_owned(),
+            provider: provider.to_owned(),
+            model: None,
+            timeout: None,
+            max_tokens: None,
+            retries: two(),
+            fallback: Vec::new(),
+        }
+    }
 }
 
 /// The table as it is written: the model may bring its endpoint along, so that one line changes both.
@@ -40,6 +108,14 @@ struct Written {
     providers: BTreeMap<String, Provider>,
     #[serde(default)]
     models: Vec<ModelRule>,
+    #[serde(default)]
+    prices: Vec<Price>,
+    #[serde(default = "dollars")]
+    currency: String,
+}
+
+fn dollars() -> String {
+    "USD".to_owned()
 }
 
 #[derive(Deserialize)]
@@ -70,7 +146,7 @@ impl TryFrom<Written> for Llm {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { model, mut providers, mut models } = written;
+        let Written { model, mut providers, mut models, prices, currency } = written;
         let model = match model {
             None => None,
             Some(Model::Name(name)) => Some(name),
@@ -89,11 +165,11 @@ impl TryFrom<Written> for Llm {
                 if providers.insert(OWN.to_owned(), provider).is_some() {
                     return Err(format!("`llm.providers.{OWN}` is what `llm.model` with a `baseUrl` defines"));
                 }
-                models.insert(0, ModelRule { glob: served.name.clone(), provider: OWN.to_owned() });
+                models.insert(0, ModelRule::new(&served.name, OWN));
                 Some(served.name)
             }
         };
-        Ok(Self { model, providers, models })
+        Ok(Self { model, providers, models, prices, currency })
     }
 }
 
@@ -107,7 +183,7 @@ mod tests {
         let llm: Llm =
             toml::from_str("model = { name = \"m\", baseUrl = \"http://127.0.0.1:1/v1\", keyEnv = \"K\" }").unwrap();
         assert_eq!(llm.model.as_deref(), Some("m"));
-        assert_eq!(llm.models[0], ModelRule { glob: "m".to_owned(), provider: OWN.to_owned() });
+        assert_eq!(llm.models[0], ModelRule::new("m", OWN));
         assert_eq!(llm.providers[OWN].key_env.as_deref(), Some("K"));
     }
 

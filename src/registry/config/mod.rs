@@ -21,7 +21,7 @@ use super::error::{Error, Result};
 use super::layout::Layout;
 use crate::run::id::Digest;
 
-pub use self::llm::{Llm, ModelRule};
+pub use self::llm::{Fallback, Llm, ModelRule, Price};
 
 /// The largest `taskforge.toml`, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -73,7 +73,8 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// `replay`: the transcript, relative to the registry.
     pub transcript: Option<String>,
-    /// `openai`: where its `/chat/completions` is found.
+    /// What stands before the wire's own paths: `/chat/completions` (`openai`), `/messages` (`anthropic`),
+    /// `/models/…` (`gemini`), `/api/chat` (`ollama`).
     pub base_url: Option<String>,
     /// A file of mode 0600 with the key.
     pub key_file: Option<PathBuf>,
@@ -93,6 +94,12 @@ pub enum ProviderKind {
     Replay,
     /// An OpenAI-compatible HTTP API.
     Openai,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Gemini's `generateContent` API.
+    Gemini,
+    /// Ollama's own API.
+    Ollama,
 }
 
 /// What agents run in.

@@ -25,9 +25,22 @@ timeout = "10s"
 [[llm.models]]
 match = "recorded"
 provider = "recorded"
+[llm.providers.claude]
+kind = "anthropic"
+baseUrl = "https://models.example/v1"
 [[llm.models]]
 match = "*"
 provider = "ollama"
+model = "llama3.2"
+timeout = "2m"
+maxTokens = 4096
+retries = 1
+fallback = [{ provider = "claude", model = "big" }, { provider = "recorded" }]
+[[llm.prices]]
+match = "llama*"
+input = 0
+output = 0.5
+cached = 0.25
 [containers]
 image = "taskforge/base:default"
 runtime = "runsc"
@@ -61,6 +74,11 @@ command = ["notify-send", "taskforge"]
     assert_eq!(config.gate.network, GateNetwork::Bridge);
     assert_eq!(config.packages.extra_ca, ExtraCa::File("/etc/ssl/extra.pem".into()));
     assert_eq!(config.llm.models[1].glob, "*");
+    assert_eq!((config.llm.models[0].retries, config.llm.models[1].retries), (2, 1));
+    assert_eq!(config.llm.models[1].timeout, Some(Duration::from_secs(120)));
+    assert_eq!((config.llm.prices[0].input, config.llm.prices[0].cached), (0.0, Some(0.25)));
+    assert_eq!(config.llm.currency, "USD");
+    assert_eq!(config.llm.models[1].fallback[0].model.as_deref(), Some("big"));
 }
 
 #[test]
@@ -96,6 +114,11 @@ fn wrong_values_are_refused() {
         ("[llm.providers.a]\nkind = \"replay\"\ntranscript = \"../x\"\n", "llm.providers.a.transcript"),
         ("[llm.providers.a]\nkind = \"openai\"\n", "llm.providers.a.baseUrl"),
         ("[llm.providers.a]\nkind = \"openai\"\nbaseUrl = \"file:///x\"\n", "llm.providers.a.baseUrl"),
+        (
+            "[llm.providers.a]\nkind = \"gemini\"\nbaseUrl = \"http://m\"\n[[llm.models]]\nmatch = \"*\"\nprovider = \"a\"\nfallback = [{ provider = \"ghost\" }]\n",
+            "falls back",
+        ),
+        ("[[llm.prices]]\nmatch = \"*\"\ninput = -1\noutput = 1\n", "llm.prices"),
         ("[packages]\nextraCa = \"relative.pem\"\n", "absolute"),
         ("[gate]\nnetwork = \"none\"\n", "unknown variant `none`"),
         ("[limits]\nattempts = 0\n", "limits.attempts"),

@@ -18,6 +18,10 @@ pub(super) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
     quantity::duration(&text).map_err(|error| D::Error::custom(format!("{text:?} {error}")))
 }
 
+pub(super) fn maybe_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
+}
+
 pub(super) fn extra_ca<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ExtraCa, D::Error> {
     let text = String::deserialize(deserializer)?;
     match text.as_str() {

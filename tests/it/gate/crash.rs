@@ -19,7 +19,7 @@ fn the_gate_in_a_process_of_its_own() {
 }
 
 /// A gate's process, ended with the test, however that ends.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -28,7 +28,7 @@ impl Drop for Process {
     }
 }
 
-fn spawn(world: &World) -> Process {
+pub fn spawn(world: &World) -> Process {
     let _ = std::fs::remove_file(world.dir().join("status.json"));
     let child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "gate::crash::the_gate_in_a_process_of_its_own"])

@@ -2,13 +2,18 @@
 
 mod capabilities;
 mod conversation;
+mod counting;
 mod crash;
 mod egress;
 mod hostile;
 mod http;
+mod matrix;
+mod messages;
 mod passing;
 mod policy;
 mod records;
 mod replay;
+mod retries;
+mod told;
 mod upstream;
 mod world;

@@ -59,12 +59,13 @@ fn one_run_has_one_gate() {
 fn what_cannot_be_recorded_is_not_sent() {
     let (upstream, world) = answered();
     let bodies = world.dir().join("bodies");
-    std::fs::remove_dir(&bodies).unwrap();
+    let aside = world.dir().join("aside");
+    std::fs::rename(&bodies, &aside).unwrap();
     // Too large to stand in the record itself, and nowhere to put it.
     let got = world.say(&"x".repeat(10_000));
     assert_eq!((got.status, got.code().as_str()), (507, "record_failed"));
     assert_eq!(upstream.got().len(), 1);
-    std::fs::create_dir(&bodies).unwrap();
+    std::fs::rename(&aside, &bodies).unwrap();
     assert_eq!(world.say(&"x".repeat(10_000)).status, 200);
     // What was not sent does not count.
     assert_eq!(world.traffic().of(&Kind::LlmRequest).count(), 2);

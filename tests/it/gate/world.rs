@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use taskforge::gate::records::{Bodies, Kind, Record, Traffic, read};
 use taskforge::gate::{
-    Attempt, Brief, Error, GateOptions, Limits, ModelRule, Policy, ProviderSpec, Status, serve_until,
+    Attempt, Brief, Endpoint, Error, GateOptions, Limits, ModelRule, Policy, ProviderSpec, Status, serve_until,
 };
 use taskforge::run::id::{NodeId, RunId};
 use tempfile::TempDir;
@@ -37,10 +37,9 @@ impl World {
         let mut policy = Policy::new("01JD2Z3V5Q8M4K7N9P1R2S3T4V", RunId::parse("demo-1").unwrap());
         policy.generation = 1;
         policy.providers.insert("recorded".into(), ProviderSpec::Replay { transcript: "replay/recorded.jsonl".into() });
-        let spec = ProviderSpec::Openai { base_url: upstream.into(), key: Some("up".into()), timeout_ms: Some(60_000) };
-        policy.providers.insert("up".into(), spec);
+        policy.providers.insert("up".into(), ProviderSpec::Openai(endpoint(upstream)));
         for (pattern, provider) in [("recorded", "recorded"), ("*", "up")] {
-            policy.models.push(ModelRule { pattern: pattern.into(), provider: provider.into() });
+            policy.models.push(ModelRule::new(pattern, provider));
         }
         let mut world = Self { root, policy, gate: None };
         let attempt = world.attempt("a1", "gather", 1);
@@ -205,6 +204,11 @@ impl Drop for World {
             let _ = thread.join();
         }
     }
+}
+
+/// An upstream with a key.
+pub fn endpoint(base: &str) -> Endpoint {
+    Endpoint { base_url: base.into(), key: Some("up".into()), timeout_ms: Some(60_000) }
 }
 
 /// A chat request for the model `m`.

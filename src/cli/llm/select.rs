@@ -1,0 +1,97 @@
+//! Which exchanges are meant.
+
+use clap::Args;
+
+use crate::cli::root::Context;
+use crate::cli::run_arg::RunArg;
+use crate::failure::{Failure, Kind};
+use crate::gate::records::{self, Record, Traffic};
+use crate::provider::glob_matches;
+use crate::registry::queries;
+use crate::run::id::RunId;
+
+/// Which exchanges are meant: all of the registry's, unless something narrows them.
+#[derive(Debug, Args)]
+pub(crate) struct Select {
+    /// One run [default: all]
+    run: Option<RunArg>,
+    /// The same, for those who would rather name it
+    #[arg(long = "run", value_name = "RUN", conflicts_with = "run")]
+    of: Option<RunArg>,
+    /// Only this node's
+    #[arg(long)]
+    node: Option<String>,
+    /// Only of models that match, such as `claude-*`
+    #[arg(long, value_name = "GLOB")]
+    model: Option<String>,
+    /// Only of this day in UTC, as 2026-01-31, or month, as 2026-01
+    #[arg(long)]
+    day: Option<String>,
+}
+
+/// The records of some runs.
+pub(super) struct Found<'s> {
+    select: &'s Select,
+    runs: Vec<(RunId, Traffic)>,
+}
+
+/// A request and its outcome.
+pub(super) struct Exchange<'f> {
+    pub(super) run: &'f RunId,
+    pub(super) request: &'f Record,
+    pub(super) end: Option<&'f Record>,
+}
+
+impl Select {
+    /// Whether one run is meant.
+    pub(super) const fn is_of_one_run(&self) -> bool {
+        self.run.is_some() || self.of.is_some()
+    }
+
+    /// Reads the records of the runs that are meant.
+    pub(super) fn find(&self, context: &Context<'_>) -> Result<Found<'_>, Failure> {
+        if let Some(day) = &self.day {
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+            if !matches!(day.len(), 7 | 10) || !digits(day) {
+                return Err(Failure::new(Kind::Usage, format!("`{day}` is no day")).hint("write it as 2026-01-31"));
+            }
+        }
+        let registry = context.registry()?;
+        let runs = match self.run.as_ref().or(self.of.as_ref()) {
+            Some(run) => {
+                let run = run.find(&registry)?;
+                // Says it where there is no such run.
+                queries::read_run(&registry, &run)?;
+                vec![run]
+            }
+            None => queries::list_runs(&registry)?,
+        };
+        let mut read = Vec::with_capacity(runs.len());
+        for run in runs {
+            let traffic = records::read(&registry.layout().run(&run).traffic(), &run)?;
+            read.push((run, traffic));
+        }
+        Ok(Found { select: self, runs: read })
+    }
+}
+
+impl Found<'_> {
+    /// The exchanges that are meant, in the order of runs and requests.
+    pub(super) fn exchanges(&self) -> Vec<Exchange<'_>> {
+        let all = self.runs.iter().flat_map(|(run, traffic)| {
+            traffic.exchanges().into_iter().map(move |(request, end)| Exchange { run, request, end })
+        });
+        all.filter(|exchange| self.select.takes(exchange)).collect()
+    }
+}
+
+impl Select {
+    fn takes(&self, exchange: &Exchange<'_>) -> bool {
+        let request = exchange.request;
+        let node = self.node.as_ref().is_none_or(|node| request.node.as_ref() == Some(node));
+        let model =
+            self.model.as_ref().is_none_or(|glob| glob_matches(glob, request.text("model").unwrap_or_default()));
+        let day = self.day.as_ref().is_none_or(|day| request.time.starts_with(day.as_str()));
+        node && model && day
+    }
+}

@@ -1,0 +1,425 @@
+//! An answer on its way from the upstream to the agent, and onto the records.
+//!
+//! The end of a whole answer is held back until its record is durable: what an agent acts on can always be resumed.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, Response, StatusCode};
+use serde_json::{Map, Value, json};
+use tokio::sync::mpsc;
+
+use super::body::Body;
+use super::exchange::Reply;
+use super::records::{Entry, Kind, Sink};
+use super::refusal::Refusal;
+use super::shared::Gate;
+use super::socket::Socket;
+use crate::provider::{Answer, Events, Mask, Outcome, ProviderError, Wire};
+
+/// A plain answer up to this size is passed on only when all of it is there, in bytes: then a broken one can still
+/// become an error with a status.
+const GATHER: usize = 256 * 1024;
+/// How long an upstream may keep a streamed answer open after its last event.
+const AFTER_DONE: Duration = Duration::from_millis(500);
+/// How many pieces are held after the last event; an upstream that goes on is not listened to.
+const MOST_AFTER_DONE: usize = 64;
+/// The longest upstream message that stands in a record, in characters.
+const LONGEST_MESSAGE: usize = 1000;
+
+/// Said of an answer on Anthropic's wire without `message_stop`.
+const UNFINISHED: &str = "the answer ended before its last event";
+
+const EVENTS: &[u8] = b"text/event-stream";
+
+/// How an exchange ended, for its record.
+pub(super) enum End {
+    Answered,
+    /// The upstream's own failure, passed on as it came.
+    Refused,
+    Failed {
+        code: &'static str,
+        message: String,
+    },
+    Aborted,
+}
+
+/// An answer on its way from the upstream to the agent, and what its record will say.
+pub(super) struct Passage {
+    gate: Arc<Gate>,
+    socket: Arc<Socket>,
+    of: (String, u32),
+    request: u64,
+    wire: Wire,
+    /// Something may have left for the upstream.
+    reached: bool,
+    mask: Mask,
+    sink: Option<Sink>,
+    /// Why the answer cannot be recorded.
+    unrecordable: Option<String>,
+    status: Option<StatusCode>,
+    events: Option<Events>,
+    /// The event that ends an answer was seen.
+    done: bool,
+    facts: Outcome,
+    started: Instant,
+    first_byte: Option<Duration>,
+}
+
+/// What a read from the upstream brought.
+enum Read {
+    Piece(Bytes),
+    End,
+    Broken(ProviderError),
+    ClientGone,
+}
+
+impl Passage {
+    pub(super) fn new(
+        gate: Arc<Gate>,
+        socket: Arc<Socket>,
+        of: (String, u32),
+        request: u64,
+        wire: Wire,
+        mask: Mask,
+    ) -> Self {
+        let sink = Some(Sink::new(gate.recorder.bodies().clone()));
+        Self {
+            gate,
+            socket,
+            of,
+            request,
+            wire,
+            reached: true,
+            mask,
+            sink,
+            unrecordable: None,
+            status: None,
+            events: None,
+            done: false,
+            facts: Outcome::default(),
+            started: Instant::now(),
+            first_byte: None,
+        }
+    }
+
+    /// Nothing was sent, after all.
+    pub(super) async fn unsent(&mut self) -> Result<(), String> {
+        self.reached = false;
+        self.close(End::Aborted).await
+    }
+
+    /// Records an answer that is not passed on, because somebody is asked again. `false` if the client has left.
+    pub(super) async fn swallow(mut self, answer: Answer, reply: &mut Reply) -> bool {
+        let Answer { status, mut body, .. } = answer;
+        self.status = Some(status);
+        let mut size = 0;
+        while size <= GATHER {
+            let piece = tokio::select! {
+                biased;
+                () = reply.closed() => {
+                    let _ = self.end(End::Aborted).await;
+                    return false;
+                }
+                piece = body.next() => piece,
+            };
+            match piece {
+                Some(Ok(piece)) => size += self.take(piece).len(),
+                // What it said of its failure is cut short; that it failed is known.
+                Some(Err(_)) | None => break,
+            }
+        }
+        let _ = self.rest();
+        let _ = self.end(End::Refused).await;
+        true
+    }
+
+    pub(super) async fn pass(mut self, provider: String, answer: Answer, mut reply: Reply) {
+        let Answer { status, headers, mut body } = answer;
+        self.status = Some(status);
+        let headers = self.masked(headers);
+        if status.is_informational() {
+            let reason = format!("it answered with status {status}");
+            let refusal = self.fail(ProviderError::Cut { provider, reason }).await;
+            let _ = reply.send(Err(refusal));
+            return;
+        }
+        let kind = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let streamed = kind.get(..EVENTS.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(EVENTS));
+        self.events = (streamed && status.is_success()).then(Events::default);
+        let mut held = VecDeque::new();
+        if self.events.is_none() {
+            let mut size = 0;
+            while size <= GATHER {
+                let read = tokio::select! {
+                    biased;
+                    () = reply.closed() => Read::ClientGone,
+                    piece = body.next() => Read::of(piece),
+                };
+                match read {
+                    Read::Piece(piece) => {
+                        let piece = self.take(piece);
+                        size += piece.len();
+                        held.push_back(piece);
+                    }
+                    Read::End => {
+                        held.push_back(self.rest());
+                        let response = match self.end(end_of(status)).await {
+                            Ok(()) => Ok(whole(status, headers, held)),
+                            Err(reason) => Err(Refusal::record_failed(&reason)),
+                        };
+                        let _ = reply.send(response);
+                        return;
+                    }
+                    Read::Broken(error) => {
+                        let refusal = self.fail(error).await;
+                        let _ = reply.send(Err(refusal));
+                        return;
+                    }
+                    Read::ClientGone => {
+                        let _ = self.end(End::Aborted).await;
+                        return;
+                    }
+                }
+            }
+        }
+        let (pieces, receiver) = mpsc::channel(4);
+        let mut response = Response::new(Body::Stream(receiver));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        if reply.send(Ok(response)).is_err() {
+            let _ = self.end(End::Aborted).await;
+            return;
+        }
+        self.stream(body, held, pieces, status).await;
+    }
+
+    /// Passes pieces on as they come, all but the last before it is known to be the last.
+    async fn stream(
+        mut self,
+        mut body: futures_util::stream::BoxStream<'static, Result<Bytes, ProviderError>>,
+        mut held: VecDeque<Bytes>,
+        pieces: mpsc::Sender<io::Result<Bytes>>,
+        status: StatusCode,
+    ) {
+        let broken = |reason: &str| Err(io::Error::other(reason.to_owned()));
+        loop {
+            let keep = if self.events.is_some() { 0 } else { 1 };
+            while !self.done && held.len() > keep {
+                let Some(piece) = held.pop_front() else { break };
+                if pieces.send(Ok(piece)).await.is_err() {
+                    let _ = self.end(End::Aborted).await;
+                    return;
+                }
+            }
+            let patience = if self.done { AFTER_DONE } else { Duration::from_secs(86_400) };
+            let read = tokio::select! {
+                biased;
+                () = pieces.closed() => Read::ClientGone,
+                piece = tokio::time::timeout(patience, body.next()) => piece.map_or(Read::End, Read::of),
+            };
+            match read {
+                Read::Piece(piece) => {
+                    let piece = self.take(piece);
+                    if !piece.is_empty() {
+                        held.push_back(piece);
+                    }
+                    if self.done && held.len() > MOST_AFTER_DONE {
+                        break;
+                    }
+                }
+                Read::End => break,
+                // The answer was whole already.
+                Read::Broken(_) | Read::ClientGone if self.done => break,
+                Read::Broken(error) => {
+                    let refusal = self.fail(error).await;
+                    let _ = pieces.send(broken(refusal.code())).await;
+                    return;
+                }
+                Read::ClientGone => {
+                    let _ = self.end(End::Aborted).await;
+                    return;
+                }
+            }
+        }
+        held.push_back(self.rest());
+        if let Some(message) = self.facts.error.take().filter(|_| !self.done) {
+            // An upstream that says in the middle of an answer that it has failed, and then ends in good order.
+            for piece in held {
+                let _ = pieces.send(Ok(piece)).await;
+            }
+            let _ = self.end(End::Failed { code: "upstream_error", message }).await;
+            let _ = pieces.send(broken("upstream_error")).await;
+            return;
+        }
+        if self.events.is_some() && self.wire == Wire::Messages && !self.done {
+            let _ = self.end(End::Failed { code: "upstream_error", message: UNFINISHED.to_owned() }).await;
+            let _ = pieces.send(broken("upstream_error")).await;
+            return;
+        }
+        // An error keeps the agent from taking an answer for whole that is not on record.
+        if let Err(reason) = self.end(end_of(status)).await {
+            let _ = pieces.send(broken(&reason)).await;
+            return;
+        }
+        for piece in held.into_iter().filter(|piece| !piece.is_empty()) {
+            if pieces.send(Ok(piece)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Hides the key in a piece and takes it up for the record.
+    fn take(&mut self, piece: Bytes) -> Bytes {
+        self.first_byte.get_or_insert_with(|| self.started.elapsed());
+        let piece = self.mask.push(piece);
+        self.note(&piece);
+        piece
+    }
+
+    /// What the mask held back.
+    fn rest(&mut self) -> Bytes {
+        let rest = self.mask.finish();
+        self.note(&rest);
+        rest
+    }
+
+    fn note(&mut self, piece: &Bytes) {
+        if let Some(sink) = &mut self.sink
+            && let Err(e) = sink.push(piece)
+        {
+            self.unrecordable.get_or_insert(e.to_string());
+        }
+        if let Some(events) = &mut self.events {
+            let (facts, done) = (&mut self.facts, &mut self.done);
+            events.push(piece, |data| {
+                *done |= data == b"[DONE]";
+                facts.absorb(data);
+            });
+            *done |= facts.over;
+        }
+    }
+
+    fn masked(&self, mut headers: HeaderMap) -> HeaderMap {
+        for value in headers.values_mut() {
+            let clear = self.mask.whole(value.as_bytes());
+            if clear != value.as_bytes() {
+                *value = HeaderValue::from_bytes(&clear).unwrap_or(HeaderValue::from_static("*"));
+            }
+        }
+        headers
+    }
+
+    /// Records a failure of the upstream or of the way to it, and says it.
+    pub(super) async fn fail(mut self, error: ProviderError) -> Refusal {
+        self.reached = error.reached();
+        let rest = self.rest();
+        drop(rest);
+        let message: String = error.to_string();
+        let message = String::from_utf8_lossy(&self.mask.whole(message.as_bytes())).into_owned();
+        let refusal = Refusal::from(error);
+        match self.end(End::Failed { code: refusal.code(), message }).await {
+            Ok(()) => refusal,
+            Err(reason) => Refusal::record_failed(&reason),
+        }
+    }
+
+    /// Puts the outcome on record.
+    pub(super) async fn end(mut self, end: End) -> Result<(), String> {
+        self.close(end).await
+    }
+
+    async fn close(&mut self, end: End) -> Result<(), String> {
+        let mut fields = Map::new();
+        fields.insert("request".into(), self.request.into());
+        let kind = match &end {
+            End::Answered => Kind::LlmResponse,
+            End::Refused | End::Failed { .. } => Kind::LlmError,
+            End::Aborted => Kind::LlmAborted,
+        };
+        if let End::Failed { code, message } = &end {
+            fields.insert("code".into(), (*code).into());
+            fields.insert("message".into(), message.chars().take(LONGEST_MESSAGE).collect::<String>().into());
+        }
+        if matches!(end, End::Refused) {
+            fields.insert("code".into(), "upstream_error".into());
+        }
+        if matches!(end, End::Aborted) {
+            let reason = self.gate.check(&self.socket).err().map_or("client", |refusal| refusal.code());
+            fields.insert("reason".into(), reason.into());
+        }
+        if !self.reached {
+            fields.insert("reached".into(), false.into());
+        }
+        if let Some(status) = self.status {
+            fields.insert("status".into(), status.as_u16().into());
+        }
+        let sink = self.sink.take();
+        if matches!(end, End::Answered) {
+            self.absorb_plain(sink.as_ref());
+            fields.insert("stream".into(), self.events.is_some().into());
+            fields.insert("finishReason".into(), json!(self.facts.finish_reason));
+            fields.insert("usage".into(), self.facts.usage.take().unwrap_or(Value::Null));
+        }
+        if let Some(first) = self.first_byte {
+            fields.insert("firstByteMs".into(), millis(first));
+        }
+        fields.insert("totalMs".into(), millis(self.started.elapsed()));
+        let body = self.status.and(sink).map(Sink::finish);
+        let of = Some(self.of.clone());
+        if let Some(reason) = self.unrecordable.take() {
+            // The body is lost; the outcome is not.
+            fields.insert("code".into(), "record_failed".into());
+            let _ = self.gate.recorder.record(Entry { kind: Kind::LlmError, of, fields, body: None }).await;
+            return Err(reason);
+        }
+        self.gate.recorder.record(Entry { kind, of, fields, body }).await.map(|_| ())
+    }
+
+    /// The facts of an answer that was not streamed.
+    fn absorb_plain(&mut self, sink: Option<&Sink>) {
+        let Some(sink) = sink.filter(|_| self.events.is_none()) else {
+            return;
+        };
+        if let Some(bytes) = sink.memory() {
+            self.facts.absorb(bytes);
+        } else if let Some(Ok(file)) = sink.reader() {
+            self.facts.absorb_reader(file);
+        }
+    }
+}
+
+impl Read {
+    fn of(piece: Option<Result<Bytes, ProviderError>>) -> Self {
+        match piece {
+            Some(Ok(piece)) => Self::Piece(piece),
+            Some(Err(error)) => Self::Broken(error),
+            None => Self::End,
+        }
+    }
+}
+
+const fn end_of(status: StatusCode) -> End {
+    match status.as_u16() {
+        200..=299 => End::Answered,
+        _ => End::Refused,
+    }
+}
+
+fn whole(status: StatusCode, mut headers: HeaderMap, pieces: VecDeque<Bytes>) -> Response<Body> {
+    let bytes = Vec::from(pieces).concat();
+    headers.remove(CONTENT_LENGTH);
+    let mut response = Response::new(Body::whole(bytes));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn millis(duration: Duration) -> Value {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).into()
+}

@@ -1,0 +1,77 @@
+//! `POST /v1/embeddings` in OpenAI's words, for the providers that have another wire for it.
+//!
+//! Wire: <https://platform.openai.com/docs/api-reference/embeddings>.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value, json};
+
+use super::chat::Untranslatable;
+use super::reading::Said;
+
+/// Texts that become vectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Embedding {
+    pub(crate) inputs: Vec<String>,
+    pub(crate) dimensions: Option<u64>,
+    /// The vectors are wanted as base64 of little-endian 32-bit floats: what OpenAI's own client asks for.
+    pub(crate) base64: bool,
+}
+
+impl Embedding {
+    /// Reads a request's body.
+    ///
+    /// # Errors
+    /// What is not of the wire's shape, and inputs as token numbers: those are OpenAI's models' only.
+    pub(crate) fn parse(body: &[u8]) -> Result<Self, Untranslatable> {
+        let body: Result<Map<String, Value>, _> = serde_json::from_slice(body);
+        let mut body = body.map_err(|e| Untranslatable::malformed("body", format!("is not a JSON object: {e}")))?;
+        let inputs = match body.shift_remove("input") {
+            Some(Value::String(text)) => Some(vec![text]),
+            Some(Value::Array(all)) => all.into_iter().map(text).collect(),
+            _ => None,
+        };
+        let inputs = inputs.filter(|inputs| !inputs.is_empty());
+        let inputs = inputs.ok_or_else(|| Untranslatable::value("input", "is neither a text nor a list of texts"))?;
+        let base64 = match body.shift_remove("encoding_format").as_ref().and_then(Value::as_str) {
+            None | Some("float") => false,
+            Some("base64") => true,
+            Some(_) => return Err(Untranslatable::value("encoding_format", "is neither float nor base64")),
+        };
+        let dimensions = body.shift_remove("dimensions").filter(|d| !d.is_null());
+        let number =
+            |d: Value| d.as_u64().ok_or_else(|| Untranslatable::malformed("dimensions", "is not a whole number"));
+        let dimensions = dimensions.map(number).transpose()?;
+        body.retain(|key, value| !value.is_null() && !matches!(key.as_str(), "model" | "user"));
+        match body.keys().next() {
+            None => Ok(Self { inputs, dimensions, base64 }),
+            Some(key) => Err(Untranslatable::parameter(key.chars().take(64).collect::<String>(), "has no counterpart")),
+        }
+    }
+}
+
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// The answer: one vector an input, and the tokens read where the provider counts them.
+pub(crate) fn answer(vectors: &[&Value], model: &str, base64: bool, tokens: Option<u64>) -> Result<Vec<u8>, Said> {
+    let mut data = Vec::with_capacity(vectors.len());
+    for (index, vector) in vectors.iter().enumerate() {
+        let numbers: Option<Vec<f64>> = vector.as_array().and_then(|all| all.iter().map(Value::as_f64).collect());
+        let numbers = numbers.ok_or_else(|| Said::garbled("its answer holds a vector that is no list of numbers"))?;
+        let embedding = if base64 { encoded(&numbers) } else { (*vector).clone() };
+        data.push(json!({"object": "embedding", "index": index, "embedding": embedding}));
+    }
+    let usage = tokens.map(|tokens| json!({"prompt_tokens": tokens, "total_tokens": tokens}));
+    Ok(json!({"object": "list", "data": data, "model": model, "usage": usage}).to_string().into_bytes())
+}
+
+#[allow(clippy::cast_possible_truncation)] // 32 bits are what the format has
+fn encoded(numbers: &[f64]) -> Value {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect();
+    STANDARD.encode(bytes).into()
+}

@@ -1,0 +1,167 @@
+//! Puts an upstream's answer through a [`Reading`]: whole, or event by event as it comes.
+
+use std::collections::VecDeque;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt as _, stream};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{HeaderMap, StatusCode};
+
+use super::reading::{Framing, Reading, Said};
+use super::sse::Events;
+use super::{Answer, ProviderError};
+
+/// The largest answer that is held for translation, in bytes.
+const LARGEST: usize = 16 << 20;
+/// What is read of an answer with a status of failure, in bytes.
+const LARGEST_ERROR: usize = 256 * 1024;
+/// The longest event of a streamed answer, in bytes.
+const LONGEST_EVENT: usize = 8 << 20;
+
+type Pieces = BoxStream<'static, Result<Bytes, ProviderError>>;
+
+/// The answer in the agent's words.
+pub(super) async fn translate(
+    provider: &str,
+    answer: Answer,
+    mut reading: Box<dyn Reading>,
+    streamed: bool,
+) -> Result<Answer, ProviderError> {
+    let Answer { status, mut headers, body } = answer;
+    if status.is_informational() {
+        // Refused by whoever passes answers on.
+        return Ok(Answer { status, headers, body });
+    }
+    for name in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_TYPE] {
+        headers.remove(name);
+    }
+    if !status.is_success() {
+        let body = gather(provider, body, LARGEST_ERROR, true).await?;
+        let mut said = reading.error(&body);
+        if said.message.is_empty() {
+            said.message = format!("it answered with status {status} and no words");
+        }
+        return Ok(refused(status, headers, &said));
+    }
+    if streamed {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        let body = stream(provider.to_owned(), body, reading);
+        return Ok(Answer { status, headers, body });
+    }
+    let body = gather(provider, body, LARGEST, false).await?;
+    Ok(match reading.whole(&body) {
+        Ok(body) => answered(status, headers, body),
+        Err(said) => refused(StatusCode::BAD_GATEWAY, headers, &said),
+    })
+}
+
+fn answered(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Answer {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Answer { status, headers, body: stream::iter([Ok(Bytes::from(body))]).boxed() }
+}
+
+fn refused(status: StatusCode, headers: HeaderMap, said: &Said) -> Answer {
+    answered(status, headers, said.json().to_string().into_bytes())
+}
+
+/// All of a body. What is longer than `most` is cut off, or a failure.
+async fn gather(provider: &str, mut body: Pieces, most: usize, cut: bool) -> Result<Bytes, ProviderError> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece?;
+        let room = most - whole.len();
+        if piece.len() > room && !cut {
+            let reason = format!("its answer is larger than {most} bytes");
+            return Err(ProviderError::Cut { provider: provider.to_owned(), reason });
+        }
+        whole.extend_from_slice(&piece[..piece.len().min(room)]);
+        if whole.len() == most && cut {
+            break;
+        }
+    }
+    Ok(whole.freeze())
+}
+
+struct Streamed {
+    provider: String,
+    body: Pieces,
+    events: Events,
+    reading: Box<dyn Reading>,
+    ready: VecDeque<Result<Bytes, ProviderError>>,
+    ended: bool,
+}
+
+fn stream(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
+    let events = match reading.framing() {
+        Framing::Events => Events::bounded(LONGEST_EVENT),
+        Framing::Lines => Events::lines(LONGEST_EVENT),
+    };
+    let state = Streamed { provider, body, events, reading, ready: VecDeque::new(), ended: false };
+    stream::unfold(state, |mut state| async move {
+        loop {
+            if let Some(ready) = state.ready.pop_front() {
+                return Some((ready, state));
+            }
+            if state.ended {
+                return None;
+            }
+            match state.body.next().await {
+                Some(Ok(piece)) => state.take(&piece),
+                Some(Err(error)) => {
+                    state.ended = true;
+                    state.ready.push_back(Err(error));
+                }
+                None => state.end(),
+            }
+        }
+    })
+    .boxed()
+}
+
+impl Streamed {
+    fn take(&mut self, piece: &[u8]) {
+        let (mut out, mut failed) = (Vec::new(), None);
+        let reading = &mut self.reading;
+        self.events.push(piece, |data| {
+            if failed.is_none() {
+                failed = reading.event(data, &mut out).err();
+            }
+        });
+        self.settle(out, failed);
+        if self.events.lost() && !self.ended {
+            self.cut(&format!("an event of its answer is larger than {LONGEST_EVENT} bytes"));
+        }
+    }
+
+    fn end(&mut self) {
+        let (mut out, mut failed) = (Vec::new(), None);
+        let reading = &mut self.reading;
+        self.events.finish(|data| failed = reading.event(data, &mut out).err());
+        self.settle(out, failed);
+        if !self.ended && !self.reading.is_over() {
+            self.cut("its answer ended before its last event");
+        }
+        self.ended = true;
+    }
+
+    /// Passes on what was said; a failure is said, too, and then nothing more comes.
+    fn settle(&mut self, mut out: Vec<u8>, failed: Option<Said>) {
+        if let Some(said) = &failed {
+            out.extend_from_slice(format!("data: {}\n\n", said.json()).as_bytes());
+        }
+        if !out.is_empty() {
+            self.ready.push_back(Ok(out.into()));
+        }
+        if let Some(said) = failed {
+            self.ended = true;
+            let (provider, message) = (self.provider.clone(), said.message);
+            self.ready.push_back(Err(ProviderError::Said { provider, kind: said.kind, message }));
+        }
+    }
+
+    fn cut(&mut self, reason: &str) {
+        self.ended = true;
+        self.ready.push_back(Err(ProviderError::Cut { provider: self.provider.clone(), reason: reason.to_owned() }));
+    }
+}

@@ -1,0 +1,214 @@
+//! Every wire against its golden files in `tests/fixtures/wires/`: what is sent for a request, what becomes of an
+//! answer, a stream and an error. The files of a provider are written after its public documentation.
+//!
+//! A case is a folder. `asked.json` becomes `sent.json`; `answer.json` becomes `reply.json`; `stream.txt` becomes
+//! `chunks.txt`; `error.json` becomes `error-reply.json`. `TASKFORGE_WRITE_WIRES=1` writes what comes out.
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use hyper::{HeaderMap, StatusCode};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::chat::{Request, Untranslatable};
+use super::reading::{About, Reading};
+use super::translate::translate;
+use super::{Answer, Assembly, Events, ProviderError, anthropic, gemini, ollama};
+
+const WIRES: [&str; 3] = ["anthropic", "gemini", "ollama"];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/wires")
+}
+
+fn reading(wire: &str, include_usage: bool) -> Box<dyn Reading> {
+    let about = About { model: "asked".to_owned(), created: 1_700_000_000, include_usage, first_call: 3 };
+    match wire {
+        "anthropic" => Box::new(anthropic::Answer::new(about)),
+        "gemini" => Box::new(gemini::Answer::new(about)),
+        _ => Box::new(ollama::Answer::new(about)),
+    }
+}
+
+fn sent(wire: &str, asked: &[u8]) -> Result<Value, Untranslatable> {
+    let asked = Request::parse(asked)?;
+    match wire {
+        "anthropic" => anthropic::request(&asked, "real", None),
+        "gemini" => gemini::request(&asked, None),
+        _ => ollama::request(&asked, "real", None),
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// What comes out of an answer of these pieces: its status, its bytes, and how it broke off.
+fn through(
+    wire: &str,
+    status: u16,
+    pieces: Vec<Vec<u8>>,
+    streamed: bool,
+    usage: bool,
+) -> (u16, Vec<u8>, Option<String>) {
+    let body = stream::iter(pieces.into_iter().map(|piece| Ok::<_, ProviderError>(Bytes::from(piece)))).boxed();
+    let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body };
+    wait(async {
+        let mut answer = translate("p", answer, reading(wire, usage), streamed).await.unwrap();
+        let (mut whole, mut broken) = (Vec::new(), None);
+        while let Some(piece) = answer.body.next().await {
+            match piece {
+                Ok(piece) => whole.extend_from_slice(&piece),
+                Err(error) => broken = Some(error.to_string()),
+            }
+        }
+        (answer.status.as_u16(), whole, broken)
+    })
+}
+
+/// Compares with the golden file, or writes it.
+fn golden(path: &Path, got: &str) {
+    if std::env::var_os("TASKFORGE_WRITE_WIRES").is_some() {
+        std::fs::write(path, got).unwrap();
+    }
+    let expected = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(got, expected, "{}", path.display());
+}
+
+fn pretty(json: &[u8]) -> String {
+    let value: Value = serde_json::from_slice(json).unwrap();
+    format!("{}\n", serde_json::to_string_pretty(&value).unwrap())
+}
+
+fn cases(wire: &str) -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(root().join(wire)).unwrap().map(|entry| entry.unwrap().path());
+    let mut folders: Vec<PathBuf> = folders.filter(|path| path.is_dir()).collect();
+    folders.sort();
+    assert!(folders.len() > 10, "{wire}");
+    folders
+}
+
+/// The chunks put together, without what only streams or only whole answers say.
+fn assembled(chunks: &[u8]) -> Option<Value> {
+    let (mut events, mut assembly) = (Events::default(), Assembly::default());
+    events.push(chunks, |data| assembly.push(data));
+    assembly.finish()
+}
+
+#[test]
+fn requests_are_put_into_each_providers_words() {
+    for wire in WIRES {
+        for case in cases(wire) {
+            if let Ok(asked) = std::fs::read(case.join("asked.json")) {
+                let sent = sent(wire, &asked).unwrap_or_else(|e| panic!("{}: {e}", case.display()));
+                golden(&case.join("sent.json"), &pretty(sent.to_string().as_bytes()));
+            }
+        }
+    }
+}
+
+#[test]
+fn answers_and_errors_come_back_in_openais() {
+    for wire in WIRES {
+        for case in cases(wire) {
+            if let Ok(answer) = std::fs::read(case.join("answer.json")) {
+                let (status, reply, broken) = through(wire, 200, vec![answer], false, false);
+                assert_eq!(broken, None);
+                golden(&case.join("reply.json"), &format!("{status}\n{}", pretty(&reply)));
+            }
+            if let Ok(error) = std::fs::read(case.join("error.json")) {
+                for streamed in [false, true] {
+                    let (status, reply, broken) = through(wire, 429, vec![error.clone()], streamed, false);
+                    assert_eq!((status, broken), (429, None));
+                    golden(&case.join("error-reply.json"), &pretty(&reply));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn streams_come_back_as_chunks_however_they_are_cut() {
+    for wire in WIRES {
+        for case in cases(wire) {
+            let Ok(raw) = std::fs::read(case.join("stream.txt")) else { continue };
+            let (_, chunks, broken) = through(wire, 200, vec![raw.clone()], true, true);
+            let end = broken.clone().map_or_else(String::new, |why| format!("broken: {why}\n"));
+            golden(&case.join("chunks.txt"), &format!("{}{end}", String::from_utf8(chunks.clone()).unwrap()));
+            let bytes = raw.iter().map(|byte| vec![*byte]).collect();
+            assert_eq!(
+                through(wire, 200, bytes, true, true),
+                (200, chunks.clone(), broken.clone()),
+                "{}",
+                case.display()
+            );
+            assert_eq!(broken.is_none(), chunks.ends_with(b"data: [DONE]\n\n"), "{}", case.display());
+            // A stream and a whole answer of the same words are the same answer, usage included, asked for or not.
+            let Ok(answer) = std::fs::read(case.join("answer.json")) else { continue };
+            let whole: Value = serde_json::from_slice(&through(wire, 200, vec![answer], false, false).1).unwrap();
+            for usage in [true, false] {
+                let (_, chunks, _) = through(wire, 200, vec![raw.clone()], true, usage);
+                let mut together = assembled(&chunks).unwrap();
+                // Streams begin with empty text.
+                if together["choices"][0]["message"]["content"] == "" {
+                    together["choices"][0]["message"]["content"] = Value::Null;
+                }
+                let same = |value: &Value| super::canonical(value, false);
+                assert_eq!(same(&together), same(&whole), "{}", case.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_provider_cannot_do_has_a_name() {
+    for wire in WIRES {
+        let all: Vec<Value> =
+            serde_json::from_slice(&std::fs::read(root().join(wire).join("refused.json")).unwrap()).unwrap();
+        for case in all {
+            let error = sent(wire, case["asked"].to_string().as_bytes()).err();
+            let error = error.unwrap_or_else(|| panic!("{wire} took {}", case["asked"]));
+            assert_eq!(
+                (error.code, error.param.as_str()),
+                (case["code"].as_str().unwrap(), case["param"].as_str().unwrap()),
+                "{wire}: {error}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_event_that_is_too_long_is_a_cut_and_not_a_gap() {
+    for wire in WIRES {
+        let pieces = vec![b"data: \"".to_vec(), vec![b'x'; 9 << 20], b"\"\n\n".to_vec()];
+        let (_, _, broken) = through(wire, 200, pieces, true, false);
+        assert!(broken.unwrap().contains("larger"), "{wire}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+    /// Upstreams are as hostile as agents.
+    #[test]
+    fn no_answer_makes_a_panic(wire in 0usize..3, case in 0usize..40, at in 0usize..4000, byte in any::<u8>(), cut in any::<bool>()) {
+        let wire = WIRES[wire];
+        let folders = cases(wire);
+        let case = &folders[case % folders.len()];
+        for name in ["answer.json", "stream.txt", "error.json", "asked.json"] {
+            let Ok(mut bytes) = std::fs::read(case.join(name)) else { continue };
+            let at = at % bytes.len();
+            if cut { bytes.truncate(at) } else { bytes[at] = byte }
+            if name == "asked.json" {
+                let _ = sent(wire, &bytes);
+                continue;
+            }
+            for streamed in [true, false] {
+                let _ = through(wire, 200, vec![bytes.clone()], streamed, true);
+            }
+            let _ = through(wire, 500, vec![bytes], false, true);
+        }
+    }
+}
