@@ -21,7 +21,7 @@ pub struct Cage {
 }
 
 /// What only the outer end of the cable may have.
-const ADDRESSES: [&str; 5] = ["203.0.113.10/32", "169.254.169.254/32", "10.77.0.53/32", "10.77.0.3/32", "fd77::1/128"];
+const ADDRESSES: [&str; 5] = ["203.0.113.10/32", "169.254.169.254/32", "10.77.0.53/32", "10.77.0.3/32", "fd77::1/64"];
 
 impl Cage {
     pub fn new(folder: &Path, label: &str) -> Self {

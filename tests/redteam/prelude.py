@@ -56,11 +56,14 @@ def checksum(data):
         total = (total & 0xffff) + (total >> 16)
     return ~total & 0xffff
 
+# An attack may end up as somebody, or somewhere, that cannot make a file here any more.
+home = os.open("/workspace", os.O_RDONLY)
+said = os.open("/workspace/.saying", os.O_CREAT | os.O_WRONLY)
 while not os.path.exists("/workspace/.start"):
     time.sleep(0.002)
 try:
     exec(compile(open("/workspace/.attack.py").read(), "attack", "exec"))
 except BaseException as error:
-    open("/workspace/.said", "w").write(type(error).__name__ + ": " + str(error)[:300])
-open("/workspace/.held", "w").close()
+    os.write(said, (type(error).__name__ + ": " + str(error)[:300]).encode())
+os.rename(".saying", ".held", src_dir_fd=home, dst_dir_fd=home)
 time.sleep(120)

@@ -224,7 +224,8 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(3));
         }
         let succeeded = (mechanism.judge)(&scene);
-        let said = fs::read_to_string(scene.workspace.join(".said")).unwrap_or_else(|_| "it said nothing".to_owned());
+        let said = [".held", ".saying"].iter().find_map(|name| fs::read_to_string(scene.workspace.join(name)).ok());
+        let said = said.filter(|text| !text.is_empty()).unwrap_or_else(|| "it said nothing".to_owned());
         if mechanism.spends {
             fs::write(victim.out.join("spent"), "").unwrap();
         }

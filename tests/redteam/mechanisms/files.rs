@@ -54,7 +54,7 @@ pub fn all() -> Vec<Mechanism> {
             gift.is_ok_and(|meta| meta.uid() == 0 && meta.permissions().mode() & 0o4000 != 0)
         }),
         attack("become root by a setuid program", SETUID, of_root),
-        attack("mount something", MOUNT, |s| s.proc("mountinfo").contains(&s.token)),
+        attack("mount something", MOUNT, |s| s.proc("mountinfo").contains(" /workspace/mounted ")),
         attack("write to a disk of the host's", DISK, |s| {
             std::fs::read(&s.disk).is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(&s.token))
         }),

@@ -37,9 +37,11 @@ pub fn all() -> Vec<Mechanism> {
         attack("be served before all others", "os.setpriority(os.PRIO_PROCESS, 0, -19)", |s| {
             s.proc("stat").rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(16)) == Some("-19")
         }),
-        attack("be spared by the kernel's killer", r#"open("/proc/self/oom_score_adj", "w").write("-900")"#, |s| {
-            s.proc("oom_score_adj").trim() == "-900"
-        }),
+        attack(
+            "be spared by the kernel's killer",
+            r#"os.write(os.open("/proc/self/oom_score_adj", os.O_WRONLY), b"-900")"#,
+            |s| s.proc("oom_score_adj").trim() == "-900",
+        ),
         attack("keep memory from being swapped", LOCK, |s| {
             let status = s.proc("status");
             let locked = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap_or("0");
@@ -127,5 +129,6 @@ loot(room.raw)
 const KMSG: &str = r#"
 if not os.path.exists("/dev/kmsg"):
     os.mknod("/workspace/kmsg", 0o20600, os.makedev(1, 11))
-open("/dev/kmsg" if os.path.exists("/dev/kmsg") else "/workspace/kmsg", "w").write("<7>taskforge test " + TOKEN)
+log = os.open("/dev/kmsg" if os.path.exists("/dev/kmsg") else "/workspace/kmsg", os.O_WRONLY)
+os.write(log, b"<7>taskforge test " + T)
 "#;

@@ -116,7 +116,7 @@ device = "eth0" if os.path.exists("/sys/class/net/eth0") else "lo"
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
 s.bind((device, 0))
 mine = bytes.fromhex(open("/sys/class/net/%s/address" % device).read().strip().replace(":", ""))
-said = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 2, mine, socket.inet_aton("10.77.0.9"), b"\xff" * 6, socket.inet_aton("10.77.0.9"))
+said = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 2, mine, socket.inet_aton("10.77.0.9"), mine, socket.inet_aton("10.77.0.9"))
 s.send(b"\xff" * 6 + mine + b"\x08\x06" + said + b"\0" * 18)
 time.sleep(0.1)
 "#;

