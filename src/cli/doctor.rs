@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::engine;
+use crate::container::Facts;
+use crate::engine::{self, Grades};
 use crate::failure::Failure;
+use crate::registry::Registry;
 
+use super::graded;
 use super::output::{BAD, GOOD, WAITING};
 use super::root::Context;
 
@@ -16,12 +19,18 @@ pub(crate) struct Doctor {
     /// Look at every run and at each file whose digest a journal names [default: at the runs that have not ended]
     #[arg(long)]
     runs: bool,
+    /// Grade every container of this registry, and say how the Engine is set up, instead
+    #[arg(long, conflicts_with = "runs")]
+    containers: bool,
 }
 
 impl Doctor {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         // Without a registry the machine can still be looked at.
         let registry = context.registry().ok();
+        if self.containers {
+            return containers(context, registry.as_ref());
+        }
         let checks = engine::diagnose(registry.as_ref(), self.runs);
         let sick = checks.iter().any(|check| check.grade == engine::Grade::Bad);
         context.output.result(&checks, || {
@@ -41,4 +50,42 @@ impl Doctor {
         })?;
         Ok(if sick { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+fn containers(context: &Context<'_>, registry: Option<&Registry>) -> Result<ExitCode, Failure> {
+    let found = engine::grades(registry)?;
+    context.output.result(&found, || {
+        let mut text = facts(&found.engine, &found);
+        text.push_str(&graded::list(&found.containers));
+        if let Some(plain) = &found.plain {
+            text.push_str(&format!("\nA plain `docker run` of {}:\n", plain.image));
+            text.push_str(&graded::grade(plain));
+        }
+        text
+    })?;
+    Ok(if found.are_full() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn facts(engine: &Facts, found: &Grades) -> String {
+    let users = if engine.user_namespaces { "remapped (starts are refused)" } else { "the host's" };
+    let rootless = if engine.rootless { "yes (starts are refused)" } else { "no" };
+    let runtime = match &found.runtime {
+        Some(runtime) if found.runtime_present => format!("{runtime}, as configured"),
+        Some(runtime) => format!("{runtime} is configured and ABSENT: starts are refused"),
+        None => format!("{}, the Engine's default", engine.default_runtime),
+    };
+    let filters = [("seccomp", engine.seccomp), ("AppArmor", engine.apparmor), ("SELinux", engine.selinux)];
+    let filters: Vec<&str> = filters.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
+    let lines = [
+        ("Engine", engine.version.clone()),
+        ("users", users.to_owned()),
+        ("rootless", rootless.to_owned()),
+        ("runtime", runtime),
+        ("runtimes", engine.runtimes.join(", ")),
+        ("filters", filters.join(", ")),
+        ("control groups", format!("version {}", engine.cgroup_version)),
+    ];
+    let mut text: String = lines.iter().map(|(name, value)| format!("{name:<15} {value}\n")).collect();
+    text.push('\n');
+    text
 }

@@ -102,6 +102,9 @@ impl From<engine::Error> for Failure {
             Error::WorkflowFile(error) => error.into(),
             Error::NoInput(_) => Self::new(Kind::NotFound, message),
             Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
+            Error::NothingRuns { .. } => {
+                Self::new(Kind::NotFound, message).hint("`taskforge run show RUN` shows the attempts that there are")
+            }
             Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),
             Error::Ambiguous { .. } | Error::Usage(_) | Error::Input { .. } | Error::Workflow(_) => {
                 Self::new(Kind::Usage, message)

@@ -16,6 +16,7 @@ mod event;
 mod failure_from;
 mod follow;
 mod gate;
+mod graded;
 mod helper;
 mod image;
 mod inbox;

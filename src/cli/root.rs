@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::engine;
 use crate::failure::Failure;
 use crate::registry::Registry;
 
@@ -77,13 +78,22 @@ enum Command {
 pub(crate) struct Context<'a> {
     pub(crate) output: &'a Output,
     registry: Option<PathBuf>,
+    /// Whether this command goes on with a kill that it finds unfinished. Those that are about the switch, or about what
+    /// is wrong, do so themselves or only look.
+    finishes_kills: bool,
 }
 
 impl Context<'_> {
     /// The registry that the arguments, the environment or the working directory name.
     pub(crate) fn registry(&self) -> Result<Registry, Failure> {
         let here = std::env::current_dir().map_err(|error| failure_from::io("find", ".", &error))?;
-        Ok(Registry::resolve(self.registry.as_deref(), &here)?)
+        let registry = Registry::resolve(self.registry.as_deref(), &here)?;
+        if self.finishes_kills {
+            for problem in engine::finish_in_passing(&registry) {
+                self.output.warn(&format!("warning: the kill switch is on, and its work is not done: {problem}"));
+            }
+        }
+        Ok(registry)
     }
 
     pub(crate) fn registry_flag(&self) -> Option<&std::path::Path> {
@@ -93,7 +103,11 @@ impl Context<'_> {
 
 impl Root {
     pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
-        let context = Context { output, registry: self.registry };
+        let looks = matches!(
+            self.command,
+            Command::Kill(_) | Command::Unlock(_) | Command::Tick(_) | Command::Doctor(_) | Command::Completions(_)
+        );
+        let context = Context { output, registry: self.registry, finishes_kills: !looks };
         match self.command {
             Command::Init(command) => command.run(&context),
             Command::Workflow(command) => command.run(&context),

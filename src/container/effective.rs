@@ -1,17 +1,33 @@
 //! What a container is in effect, as the Engine says, graded against what its role promises. Nothing here trusts the
 //! spec: a container that someone made by hand under our name shows what it is.
 
+use std::path::{Path, PathBuf};
+
 use bollard::models::{
-    ContainerInspectResponse, HostConfig, HostConfigCgroupnsModeEnum, MountPoint, RestartPolicyNameEnum,
+    ContainerConfig, ContainerInspectResponse, HostConfig, HostConfigCgroupnsModeEnum, MountPoint,
+    RestartPolicyNameEnum,
 };
 use serde::Serialize;
 
 use super::engine::Engine;
 use super::error::Error;
+use super::grade::Graded;
 use super::labels::{Labels, ROLE};
+use super::mount::Mount;
 use super::role::Role;
 use super::seccomp;
 use crate::run::id::Digest;
+
+/// What only the caller knows of how a container has to be.
+#[derive(Debug, Clone, Default)]
+pub struct Expected {
+    /// The Engine's name of the runtime: what the configuration says, or else the Engine's default.
+    pub runtime: String,
+    /// What is never mounted is told by where the registry lies.
+    pub registry_root: PathBuf,
+    /// Nor is anything that the Engine's socket lies in.
+    pub socket: PathBuf,
+}
 
 /// One row of the box.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -23,35 +39,63 @@ pub struct Row {
 }
 
 impl Engine {
-    /// The graded rows of a container; `None` if there is none.
+    /// The graded container `name`; `None` if there is none. `runtime` is what the configuration names.
     ///
     /// # Errors
     /// The Engine cannot be reached, or fails.
-    pub async fn effective(&self, name: &str) -> Result<Option<Vec<Row>>, Error> {
-        Ok(self.inspect_raw(name).await?.map(|found| effective(&found)))
+    pub async fn effective(
+        &self,
+        name: &str,
+        runtime: Option<&str>,
+        registry_root: &Path,
+    ) -> Result<Option<Graded>, Error> {
+        let Some(found) = self.inspect_raw(name).await? else { return Ok(None) };
+        // Only agents are given the configured runtime.
+        let configured = runtime.filter(|_| matches!(role_of(&found), None | Some(Role::Agent | Role::Probe)));
+        let runtime = match configured {
+            Some(runtime) => runtime.to_owned(),
+            None => self.facts().await?.default_runtime,
+        };
+        let expected = Expected { runtime, registry_root: registry_root.to_owned(), socket: self.socket().to_owned() };
+        Ok(Some(graded_container(&found, &expected)))
     }
 }
 
-/// Grades what the Engine says. A container without a role of ours is graded as an agent's.
+fn role_of(found: &ContainerInspectResponse) -> Option<Role> {
+    let labels = found.config.as_ref()?.labels.as_ref()?;
+    labels.get(ROLE).and_then(|text| Role::parse(text))
+}
+
+fn graded_container(found: &ContainerInspectResponse, expected: &Expected) -> Graded {
+    let name = found.name.clone().unwrap_or_default().trim_start_matches('/').to_owned();
+    let image = found.config.as_ref().and_then(|config| config.image.clone()).unwrap_or_default();
+    Graded::of(name, image, role_of(found), effective(found, expected))
+}
+
+/// Compares what the Engine says. A container without a role of ours is taken for an agent's.
 #[must_use]
-pub fn effective(found: &ContainerInspectResponse) -> Vec<Row> {
+pub fn effective(found: &ContainerInspectResponse, expected: &Expected) -> Vec<Row> {
     let config = found.config.clone().unwrap_or_default();
-    let labels = config.labels.unwrap_or_default();
-    let role = labels.get(ROLE).and_then(|text| Role::parse(text));
-    let graded = role.unwrap_or(Role::Agent);
+    let labels = config.labels.clone().unwrap_or_default();
+    let role = role_of(found).unwrap_or(Role::Agent);
     let host = found.host_config.clone().unwrap_or_default();
     let mut rows = vec![
         row("labels", "complete", if Labels::read(|key| labels.get(key)).is_some() { "complete" } else { "missing" }),
-        network(graded, &host),
-        user(graded, &config.user.unwrap_or_default()),
-        row("read-only root", yes(graded.is_sealed()), yes(host.readonly_rootfs == Some(true))),
+        network(role, &host),
+        ports(&host),
+        user(role, &config.user.clone().unwrap_or_default()),
+        row("other groups", "", host.group_add.clone().unwrap_or_default().join(" ")),
+        row("read-only root", yes(role.is_sealed()), yes(host.readonly_rootfs == Some(true))),
     ];
-    rows.extend(privileges(graded, &host));
-    rows.extend(namespaces(graded, &host));
+    rows.extend(privileges(role, &host));
+    rows.push(masked(&host));
+    rows.extend(namespaces(role, &host));
     rows.extend(limits(&host));
-    rows.push(tmpfs(graded, &host));
-    rows.extend(mounts(found.mounts.as_deref().unwrap_or_default()));
+    rows.push(tmpfs(role, &host));
+    rows.extend(mounts(role, found.mounts.as_deref().unwrap_or_default(), expected));
     rows.extend(life(&host));
+    rows.extend(processes(role, &config));
+    rows.push(row("runtime", expected.runtime.clone(), host.runtime.unwrap_or_default()));
     rows
 }
 
@@ -181,28 +225,46 @@ fn tmpfs(role: Role, host: &HostConfig) -> Row {
     graded("tmpfs", "sized, nosuid, nodev", actual, weak.is_empty())
 }
 
-fn mounts(found: &[MountPoint]) -> Vec<Row> {
+fn mounts(role: Role, found: &[MountPoint], expected: &Expected) -> Vec<Row> {
     let mut rows = Vec::new();
-    let volumes: Vec<String> = found
-        .iter()
-        .filter(|mount| mount.typ.as_deref() == Some("volume"))
-        .filter_map(|mount| mount.destination.clone())
-        .collect();
+    let of_type = |wanted: &'static str| found.iter().filter(move |mount| mount.typ.as_deref() == Some(wanted));
+    let volumes: Vec<String> = of_type("volume").filter_map(|mount| mount.destination.clone()).collect();
     rows.push(row("volumes of the image", "", volumes.join(" ")));
-    let writable: Vec<String> = found
-        .iter()
-        .filter(|mount| mount.typ.as_deref() == Some("bind") && mount.rw == Some(true))
-        .filter_map(|mount| mount.destination.clone())
-        .collect();
+    let writable: Vec<String> =
+        of_type("bind").filter(|mount| mount.rw == Some(true)).filter_map(|mount| mount.destination.clone()).collect();
     let ok = writable.iter().all(|target| matches!(target.as_str(), "/workspace" | "/gate" | "/out"));
     rows.push(graded("writable mounts", "the container's own folder", writable.join(" "), ok));
-    let sockets: Vec<String> = found
-        .iter()
-        .filter_map(|mount| mount.source.clone())
-        .filter(|source| source == "/" || source == "/etc" || source.ends_with(".sock"))
+    // The same rules by which a start is refused.
+    let forbidden: Vec<String> = of_type("bind")
+        .map(|mount| Mount {
+            source: PathBuf::from(mount.source.clone().unwrap_or_default()),
+            target: mount.destination.clone().unwrap_or_default(),
+            read_only: mount.rw == Some(false),
+        })
+        .filter(|mount| {
+            let refused = mount.check(role, &expected.registry_root).is_err();
+            refused || expected.socket.starts_with(&mount.source)
+        })
+        .map(|mount| mount.source.display().to_string())
         .collect();
-    rows.push(row("mounts of the system or a socket", "", sockets.join(" ")));
+    rows.push(row("mounts of the system", "", forbidden.join(" ")));
     rows
+}
+
+fn ports(host: &HostConfig) -> Row {
+    let mut ports: Vec<String> = host.port_bindings.iter().flatten().map(|(port, _)| port.clone()).collect();
+    if host.publish_all_ports == Some(true) {
+        ports.push("all that the image exposes".to_owned());
+    }
+    ports.sort();
+    row("published ports", "", ports.join(" "))
+}
+
+/// Files of `/proc` and `/sys` that show or change the whole machine, which the Engine hides unless told otherwise.
+fn masked(host: &HostConfig) -> Row {
+    let hidden = |paths: &Option<Vec<String>>, one: &str| paths.iter().flatten().any(|path| path == one);
+    let ok = hidden(&host.masked_paths, "/proc/kcore") && hidden(&host.readonly_paths, "/proc/sys");
+    graded("masked kernel files", "hidden", if ok { "hidden" } else { "open" }, ok)
 }
 
 fn life(host: &HostConfig) -> Vec<Row> {
@@ -210,9 +272,19 @@ fn life(host: &HostConfig) -> Vec<Row> {
     let bounded = log.config.as_ref().is_some_and(|config| config.contains_key("max-size"));
     let restart = host.restart_policy.as_ref().and_then(|policy| policy.name);
     let restarts = !matches!(restart, None | Some(RestartPolicyNameEnum::NO | RestartPolicyNameEnum::EMPTY));
-    vec![
-        row("log rotation", "yes", yes(bounded)),
-        row("restarts by itself", "no", yes(restarts)),
-        row("runtime", host.runtime.clone().unwrap_or_default(), host.runtime.clone().unwrap_or_default()),
-    ]
+    vec![row("log rotation", "yes", yes(bounded)), row("restarts by itself", "no", yes(restarts))]
+}
+
+/// What runs in it besides the command: nothing, and an agent's first process is the shim.
+fn processes(role: Role, config: &ContainerConfig) -> Vec<Row> {
+    let test = config.healthcheck.as_ref().and_then(|check| check.test.clone()).unwrap_or_default();
+    let off = matches!(test.first().map(String::as_str), Some("NONE"));
+    let first = config.entrypoint.iter().flatten().chain(config.cmd.iter().flatten()).next().cloned();
+    let first = first.unwrap_or_else(|| "none".to_owned());
+    let first = match role {
+        Role::Agent => row("first process", "/taskforge/bin/taskforge", first),
+        _ => graded("first process", "any", first, true),
+    };
+    let check = if off { "off".to_owned() } else { format!("the image's own: {}", test.join(" ")) };
+    vec![graded("health check", "off", check, off), first]
 }

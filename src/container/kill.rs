@@ -1,8 +1,11 @@
 //! Ending containers: softly, at once, and all of a registry's.
 
+use std::time::Duration;
+
 use bollard::errors::Error as Bollard;
 use bollard::query_parameters::{
-    RemoveContainerOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    KillContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
 };
 use futures_util::future::join_all;
 use futures_util::{StreamExt as _, pin_mut};
@@ -11,6 +14,13 @@ use super::engine::Engine;
 use super::error::Error;
 use super::list::Summary;
 use super::name::is_addressable;
+
+/// How long the Engine may take for one container. A busy one takes a second or two; one that hangs must not hold up the
+/// removal of the others, nor the news that it hangs.
+const REMOVE: Duration = Duration::from_secs(10);
+
+/// How long the Engine may take for a list, and for a signal.
+const BRIEF: Duration = Duration::from_secs(5);
 
 /// What [`Engine::kill_all`] did.
 #[derive(Debug, Default)]
@@ -28,8 +38,17 @@ impl Engine {
     /// # Errors
     /// The list could not be had. What could not be removed stands in [`Killed::failed`].
     pub async fn kill_all(&self, registry: &str) -> Result<Killed, Error> {
-        let found = self.list(registry).await?;
-        let outcomes = join_all(found.iter().map(|summary| self.remove(&summary.id))).await;
+        self.kill_all_but(registry, &[]).await
+    }
+
+    /// As [`Engine::kill_all`], without another try at the containers whose ids are `stuck`.
+    ///
+    /// # Errors
+    /// As [`Engine::kill_all`].
+    pub async fn kill_all_but(&self, registry: &str, stuck: &[String]) -> Result<Killed, Error> {
+        let mut found = self.list_soon(registry).await?;
+        found.retain(|summary| !stuck.contains(&summary.id));
+        let outcomes = join_all(found.iter().map(|summary| self.end_at_once(&summary.id))).await;
         let mut killed = Killed::default();
         for (summary, outcome) in found.into_iter().zip(outcomes) {
             match outcome {
@@ -38,6 +57,45 @@ impl Engine {
             }
         }
         Ok(killed)
+    }
+
+    /// As [`Engine::list`], of an Engine that may hang.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] besides those of [`Engine::list`].
+    pub async fn list_soon(&self, registry: &str) -> Result<Vec<Summary>, Error> {
+        self.within(BRIEF, "list containers", self.list(registry)).await
+    }
+
+    /// Removes the containers `names`, for an Engine that does not say which there are. Those that were there.
+    pub async fn kill_named(&self, names: &[String]) -> Vec<String> {
+        let outcomes = join_all(names.iter().map(|name| self.end_at_once(name))).await;
+        let there = names.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Ok(true)));
+        there.map(|(name, _)| name.clone()).collect()
+    }
+
+    /// Removes a container, or, where the Engine does not do that in time or at all, at least ends what runs in it.
+    async fn end_at_once(&self, name: &str) -> Result<bool, Error> {
+        let removed = self.within(REMOVE, format!("remove `{name}`"), self.remove(name)).await;
+        let Err(error) = removed else { return removed };
+        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+        let signal = async {
+            let sent = self.docker().kill_container(name, Some(options)).await;
+            sent.map_err(|error| self.explain(format!("signal `{name}`"), error))
+        };
+        // What went wrong first is what is reported: the container is still there either way.
+        let _ = self.within(BRIEF, format!("signal `{name}`"), signal).await;
+        Err(error)
+    }
+
+    async fn within<T>(
+        &self,
+        patience: Duration,
+        what: impl Into<String>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let answered = tokio::time::timeout(patience, call).await;
+        answered.unwrap_or_else(|_| Err(Error::Timeout { what: what.into() }))
     }
 
     /// Removes one container and its anonymous volumes, by SIGKILL if it runs. `false` if there was none.

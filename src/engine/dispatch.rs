@@ -64,13 +64,15 @@ pub(crate) fn start(
                 other => other.map(drop),
             }
         }
-        Err(error) if error.is_of_the_node() => {
-            // A kill takes gate and container away under a start, which is no fault of the node's.
+        Err(error) => {
+            // A kill takes gate and container away under a start, which is no fault of the node's nor of the Engine's.
             kill::refuse_if_killed(store.registry().layout())?;
+            if !error.is_of_the_node() {
+                return Err(error);
+            }
             let how = How::NotStarted { reason: error.to_string() };
             end(store, node, number, how)
         }
-        Err(error) => Err(error),
     }
 }
 

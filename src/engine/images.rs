@@ -270,16 +270,15 @@ pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Buil
 
 /// Ends build processes: those that hold an image's lock.
 pub(crate) fn end_builds(registry: &Registry) {
-    let Ok(entries) = std::fs::read_dir(registry.layout().locks()) else { return };
-    for entry in entries.flatten() {
-        if !entry.file_name().to_string_lossy().starts_with("image-") {
-            continue;
-        }
-        // The lock is held, so that the id is that of a living builder and of nobody else.
-        if let Ok(Some(pid)) = image::detached::builder(&entry.path()) {
-            end_builder(pid);
-        }
-    }
+    builders(registry).into_iter().for_each(end_builder);
+}
+
+/// The processes that hold an image's lock. The lock is held, so that the id is that of a living builder and of nobody
+/// else.
+pub(crate) fn builders(registry: &Registry) -> Vec<u32> {
+    let entries = std::fs::read_dir(registry.layout().locks()).into_iter().flatten().flatten();
+    let locks = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("image-"));
+    locks.filter_map(|entry| image::detached::builder(&entry.path()).ok().flatten()).collect()
 }
 
 /// Ends process `pid` if it is a builder. Between taking the lock and writing its id, a new builder's lock file names the

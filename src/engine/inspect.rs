@@ -1,23 +1,72 @@
-//! The settings in force for a live attempt, as the Engine reports them.
+//! The settings in force for an attempt, as the Engine reports them, with their grade.
 
-use crate::container::Row;
-use crate::registry::Registry;
+use serde::Serialize;
+
+use crate::container::{Engine, Graded, ImageRef};
+use crate::registry::{Registry, StartPermit};
 use crate::run::id::{NodeId, RunId};
 
+use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 
-/// The graded rows of the container of `node`'s live attempt.
+/// An attempt's container, and what a plain `docker run` of its image would have been.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Inspection {
+    pub run: RunId,
+    pub node: NodeId,
+    pub attempt: u32,
+    #[serde(flatten)]
+    pub container: Graded,
+    /// Not there while the kill switch is on: to compare, a container has to be made.
+    pub plain: Option<Graded>,
+}
+
+/// Grades the container of attempt `number` of `node`, of its live one if no number is given.
 ///
 /// # Errors
-/// When nothing of the node runs, or the Engine cannot be asked.
-pub fn inspect_attempt(registry: &Registry, run: &RunId, node: &NodeId) -> Result<Vec<Row>, Error> {
+/// When there is no container of the attempt, or the Engine cannot be asked.
+pub fn inspect_attempt(
+    registry: &Registry,
+    run: &RunId,
+    node: &NodeId,
+    number: Option<u32>,
+) -> Result<Inspection, Error> {
     let store = Store::open(registry, run)?;
     let state = store.load()?;
-    let live = state.live_attempts().find(|(definition, _)| definition.id == *node);
-    let Some((_, attempt)) = live else { return Err(Error::NothingRuns { node: node.clone() }) };
-    let name = &attempt.plan.container;
+    let nothing = || Error::NothingRuns { node: node.clone() };
+    let attempt = match number {
+        None => state.live_attempts().find(|(definition, _)| definition.id == *node).map(|(_, attempt)| attempt),
+        Some(number) => {
+            let attempts = state.node(node).map(|(_, found)| found.attempts.as_slice()).unwrap_or_default();
+            attempts.iter().find(|attempt| attempt.number == number)
+        }
+    };
+    let attempt = attempt.ok_or_else(nothing)?;
     let docker = Docker::default();
-    docker.wait(|engine| engine.effective(name))?.ok_or_else(|| Error::NothingRuns { node: node.clone() })
+    let container = grade(registry, &docker, &attempt.plan.container)?.ok_or_else(nothing)?;
+    let plain = plain(registry, &docker, &container.image)?;
+    Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, plain })
+}
+
+/// The graded container `name` of this registry, if the Engine has it.
+pub(crate) fn grade(registry: &Registry, docker: &Docker, name: &str) -> Result<Option<Graded>, Error> {
+    let runtime = registry.config()?.containers.runtime.clone();
+    docker.wait(|engine: &Engine| {
+        let root = registry.root().to_owned();
+        async move { engine.effective(name, runtime.as_deref(), &root).await }
+    })
+}
+
+/// What a plain `docker run` of `image` would be; nothing while nothing may be made.
+pub(crate) fn plain(registry: &Registry, docker: &Docker, image: &str) -> Result<Option<Graded>, Error> {
+    let image = ImageRef::parse(image).map_err(Error::ImageRef)?;
+    let id = registry.id()?;
+    match StartPermit::acquire(registry, START_PATIENCE) {
+        Ok(permit) => docker.wait(|engine| engine.grade_plain(&image, &id, &permit)).map(Some),
+        Err(crate::registry::Error::Killed { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }

@@ -122,8 +122,29 @@ pub fn lift(layout: &Layout) -> Result<bool> {
         Err(error) => return Err(Error::io("lift the kill switch", path)(error)),
     };
     disk::sync_dir(parent(&path)?).map_err(Error::io("sync", layout.kill()))?;
+    let _ = fs::remove_file(layout.kill_finished());
     preallocate(layout)?;
     Ok(was_on)
+}
+
+/// Notes that nothing of `kill` is left to do. Losing the note costs one more look, so that it is not synced.
+///
+/// # Errors
+/// Those of the file system.
+pub fn note_finished(layout: &Layout, kill: &Kill) -> Result<()> {
+    let path = layout.kill_finished();
+    fs::write(&path, kill.at.as_bytes()).map_err(Error::io("write", path))
+}
+
+/// Whether a kill is on of which something may be left to do: containers to remove, journals to write. One look at the
+/// file system where none is on.
+#[must_use]
+pub fn is_unfinished(layout: &Layout) -> bool {
+    match read(layout) {
+        Ok(None) => false,
+        Ok(Some(kill)) => fs::read(layout.kill_finished()).ok().is_none_or(|noted| noted != kill.at.as_bytes()),
+        Err(_) => true,
+    }
 }
 
 /// Makes the spare that a full disk cannot take away.

@@ -46,6 +46,8 @@ impl Layout {
         kill_file => ".taskforge/kill/lock.json",
         /// Preallocated, so that a full disk does not stop `kill`.
         kill_spare => ".taskforge/kill/spare",
+        /// Names the kill of which nothing is left to do.
+        kill_finished => ".taskforge/kill/finished",
         /// The binaries that runs were started with, by their SHA-256.
         bin => ".taskforge/bin",
         heads => ".taskforge/heads",

@@ -4,6 +4,7 @@
 mod decide;
 mod escape;
 mod exhaust;
+mod grade;
 mod host;
 mod keys;
 mod kill;

@@ -258,13 +258,96 @@ print(json.dumps({
 #[test]
 fn what_is_in_effect_is_what_was_promised() {
     let bench = Bench::new();
-    let spec = bench.agent(1, &["true"]);
+    let shim = bench.root().join(".taskforge/bin/shim");
+    std::fs::copy(env!("CARGO_BIN_EXE_taskforge"), shim).unwrap();
+    let spec = bench.agent(1, &["/taskforge/bin/taskforge", "--version"]);
     block(bench.engine.ensure_started(&spec, &())).unwrap();
-    let rows = block(bench.engine.effective(&spec.name)).unwrap().unwrap();
-    let wrong: Vec<_> = rows.iter().filter(|row| !row.ok).collect();
-    assert!(wrong.is_empty(), "{wrong:#?}");
-    assert!(rows.len() >= 25, "{}", rows.len());
-    assert!(block(bench.engine.effective("tf-nobody")).unwrap().is_none());
+    let grade = |name: &str| block(bench.engine.effective(name, None, &bench.root())).unwrap();
+    let ours = grade(&spec.name).unwrap();
+    assert_eq!((ours.grade, &ours.deductions), (100, &vec![]));
+    assert!(ours.rows.len() >= 34, "{}", ours.rows.len());
+    assert!(grade("tf-nobody").is_none());
+}
+
+#[test]
+fn a_plain_container_is_graded_by_the_same_table_and_not_left_behind() {
+    let bench = Bench::new();
+    let image = taskforge::container::ImageRef::parse(super::BASE).unwrap();
+    let plain = block(bench.engine.grade_plain(&image, &bench.registry, &())).unwrap();
+    assert_eq!(bench.containers(), Vec::<String>::new());
+    let lost: Vec<_> = plain.deductions.iter().map(|lost| lost.setting).collect();
+    for setting in [
+        "network",
+        "user",
+        "read-only root",
+        "capabilities dropped",
+        "no new privileges",
+        "seccomp profile",
+        "processors (billionths)",
+        "memory (bytes)",
+        "processes and threads",
+        "open files",
+        "file size (bytes)",
+        "core dump (bytes)",
+        "log rotation",
+        "first process",
+    ] {
+        assert!(lost.contains(&setting), "{setting}: {lost:?}");
+    }
+    // Docker's own defaults are worth something, too.
+    assert!((20..70).contains(&plain.grade), "{}: {lost:?}", plain.grade);
+    let sum: u32 = plain.deductions.iter().map(|lost| u32::from(lost.points)).sum();
+    assert_eq!(u32::from(plain.grade) + sum, 100);
+}
+
+/// Each setting taken from a container by hand, seen by what the Engine says of it.
+#[test]
+fn what_was_taken_away_by_hand_is_named() {
+    let bench = Bench::new();
+    let docker = |arguments: &[&str]| {
+        let mut words = vec!["create", "--label", "io.taskforge.role=agent"];
+        let label = format!("io.taskforge.registry={}", bench.registry);
+        words.extend(["--label", &label]);
+        words.extend(arguments);
+        words.extend([super::BASE, "true"]);
+        let made = std::process::Command::new("docker").args(&words).output().unwrap();
+        assert!(made.status.success(), "{words:?}: {made:?}");
+        let id = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+        let graded = block(bench.engine.effective(&id, None, &bench.root())).unwrap().unwrap();
+        block(bench.engine.remove(&id)).unwrap();
+        graded
+    };
+    let root = bench.root().display().to_string();
+    let socket = bench.engine.socket().display().to_string();
+    for (setting, arguments) in [
+        ("network", vec!["--network", "host"]),
+        ("published ports", vec!["-p", "127.0.0.1::4180"]),
+        ("other groups", vec!["--group-add", "0"]),
+        ("capabilities added", vec!["--cap-add", "SYS_ADMIN"]),
+        ("privileged", vec!["--privileged"]),
+        ("seccomp profile", vec!["--security-opt", "seccomp=unconfined"]),
+        ("devices", vec!["--device", "/dev/null"]),
+        ("masked kernel files", vec!["--security-opt", "systempaths=unconfined"]),
+        ("processes", vec!["--pid", "host"]),
+        ("host name", vec!["--uts", "host"]),
+        ("shared memory", vec!["--ipc", "host"]),
+        ("control groups", vec!["--cgroupns", "host"]),
+        ("tmpfs", vec!["--tmpfs", "/tmp:exec"]),
+        ("volumes of the image", vec!["-v", "/x"]),
+        ("writable mounts", vec!["-v", "/opt:/opt"]),
+        ("mounts of the system", vec!["-v", "/etc:/host:ro"]),
+        ("mounts of the system", vec!["-v", &root]),
+        ("mounts of the system", vec!["-v", &socket]),
+        ("restarts by itself", vec!["--restart", "always"]),
+    ] {
+        let arguments: Vec<String> = arguments
+            .iter()
+            .map(|word| if **word == root || **word == socket { format!("{word}:/x:ro") } else { (*word).to_owned() })
+            .collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let graded = docker(&arguments);
+        assert!(graded.deductions.iter().any(|lost| lost.setting == setting), "{setting}: {:#?}", graded.deductions);
+    }
 }
 
 #[test]

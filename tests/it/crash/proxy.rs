@@ -154,7 +154,7 @@ fn serve(mut client: &UnixStream, engine: &Path, book: &Mutex<Book>) -> io::Resu
 }
 
 /// A head with the empty line behind it, and what came with it.
-fn read_head(mut stream: &UnixStream) -> io::Result<Option<(String, Vec<u8>)>> {
+pub fn read_head(mut stream: &UnixStream) -> io::Result<Option<(String, Vec<u8>)>> {
     let mut bytes = Vec::new();
     let mut piece = [0; 4096];
     loop {

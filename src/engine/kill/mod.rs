@@ -2,7 +2,7 @@
 //! it: the file first, then everything that runs, then everything that was about to, and only then the journals.
 //! It waits for no run lock before everything is dead.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::Utc;
 use serde::Serialize;
@@ -13,14 +13,22 @@ use crate::run::command::Command;
 use crate::run::id::RunId;
 
 use super::actor::operator;
-use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{images, secrets};
+use super::{gate, images, secrets};
 
-/// How long the second sweep waits for starts that are under way; what starts later than that dies by itself, since no
-/// gate greets it.
-const SWEEP_PATIENCE: Duration = Duration::from_secs(30);
+mod status;
+mod sweep;
+
+pub use self::status::{KillState, KillStatus, kill_status};
+use self::sweep::Sweep;
+
+/// How long a kill waits for starts that are under way; what starts later than that dies by itself, since no gate greets
+/// it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// As [`PATIENCE`], for a command that has something else to do.
+const IN_PASSING: Duration = Duration::from_secs(1);
 
 /// What `kill` did.
 #[derive(Debug, Clone, Serialize)]
@@ -54,30 +62,48 @@ pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
 /// # Errors
 /// When the switch is off, or the registry cannot be read.
 pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
-    finish(registry).map(|(killed, _)| killed)
+    finish(registry, PATIENCE).map(|(killed, _)| killed)
+}
+
+/// Goes on with a kill that was cut short (the Engine was away, the command was ended), whoever comes by. What is still
+/// unfinished then; nothing if no such kill is on, which costs one look at the file system.
+#[must_use]
+pub fn finish_in_passing(registry: &Registry) -> Vec<String> {
+    if !switch::is_unfinished(registry.layout()) {
+        return Vec::new();
+    }
+    match finish(registry, IN_PASSING) {
+        Ok((killed, _)) => killed.unfinished,
+        Err(Error::NotKilled) => Vec::new(),
+        Err(error) => vec![error.to_string()],
+    }
 }
 
 /// [`finish_kill`], and the lock under which it was finished: nobody starts, and nobody lifts the switch, while it is held.
-fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
+fn finish(registry: &Registry, patience: Duration) -> Result<(Killed, Option<KillLock>), Error> {
     if switch::read(registry.layout())?.is_none() {
         return Err(Error::NotKilled);
     }
     let mut killed = Killed { removed: Vec::new(), runs: Vec::new(), unfinished: Vec::new() };
-    let docker = Docker::default();
-    let mut engine_is_clean = sweep(registry, &docker, &mut killed);
+    let mut sweep = Sweep::new(registry);
+    sweep.until_none_is_left();
     // Whoever was between its look at the file and its start has started by the time we get this lock.
-    let lock = KillLock::acquire(registry, SWEEP_PATIENCE);
+    let lock = KillLock::acquire(registry, patience);
     // Lifted while we waited: what runs now may run, and is not to be paused.
     let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
-    match &lock {
-        Ok(_) if engine_is_clean => engine_is_clean = sweep(registry, &docker, &mut killed),
-        Ok(_) => {}
-        Err(error) => killed.unfinished.push(format!("a start is still under way: {error}")),
-    }
     images::end_builds(registry);
-    let lock = lock.ok();
-    if !engine_is_clean || lock.is_none() {
-        return Ok((killed, lock));
+    // Also if a start still hangs, or the Engine was away before: whatever can be ended now is ended now.
+    let engine_is_clean = sweep.until_none_is_left();
+    (killed.removed, killed.unfinished) = sweep.done();
+    let lock = match lock {
+        Ok(lock) => lock,
+        Err(error) => {
+            killed.unfinished.push(format!("a start is still under way: {error}"));
+            return Ok((killed, None));
+        }
+    };
+    if !engine_is_clean {
+        return Ok((killed, Some(lock)));
     }
     for run in queries::list_runs(registry)? {
         match journal(registry, &run, &killing.reason) {
@@ -86,45 +112,11 @@ fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
             Err(error) => killed.unfinished.push(format!("run {run}: {error}")),
         }
     }
-    Ok((killed, lock))
-}
-
-/// Removes containers until none is left. Whether the Engine could be asked.
-fn sweep(registry: &Registry, docker: &Docker, killed: &mut Killed) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < SWEEP_PATIENCE {
-        let swept = registry
-            .id()
-            .map_err(Error::from)
-            .and_then(|id| docker.wait(|engine| async move { engine.kill_all(&id).await }));
-        match swept {
-            Ok(result) => {
-                let none_left = result.removed.is_empty() && result.failed.is_empty();
-                for container in result.removed {
-                    // Listed again while its removal, perhaps by another kill, goes on.
-                    if !killed.removed.contains(&container.name) {
-                        killed.removed.push(container.name);
-                    }
-                }
-                if none_left {
-                    return true;
-                }
-                for (container, problem) in result.failed {
-                    killed.unfinished.push(format!("container {}: {problem}", container.name));
-                }
-                if !killed.unfinished.is_empty() {
-                    return false;
-                }
-                std::thread::sleep(Duration::from_millis(2));
-            }
-            Err(error) => {
-                killed.unfinished.push(error.to_string());
-                return false;
-            }
-        }
+    if killed.unfinished.is_empty() {
+        // On a full disk there is no note, and the next command looks again.
+        let _ = switch::note_finished(registry.layout(), &killing);
     }
-    killed.unfinished.push("containers keep appearing".to_owned());
-    false
+    Ok((killed, Some(lock)))
 }
 
 fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error> {
@@ -134,7 +126,7 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
     if !state.may_have_containers() {
         return Ok(false);
     }
-    let traffic = super::gate::traffic_head(&store);
+    let traffic = gate::traffic_head(&store);
     store.commit(&operator(), Command::Killed { reason: reason.to_owned(), traffic })?;
     Ok(true)
 }
@@ -145,7 +137,7 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
 /// When the switch is off, or what the kill began cannot be finished first.
 pub fn unlock(registry: &Registry, reason: &str) -> Result<Kill, Error> {
     let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
-    let (finished, _lock) = finish(registry)?;
+    let (finished, _lock) = finish(registry, PATIENCE)?;
     if let Some(first) = finished.unfinished.first() {
         return Err(Error::KillUnfinished(first.clone()));
     }

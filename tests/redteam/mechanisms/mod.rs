@@ -1,0 +1,48 @@
+//! What is tried. A script runs in the attacker's container; a judge looks at the target from outside.
+
+mod exhaustion;
+mod files;
+mod kernel;
+mod network;
+mod processes;
+
+use crate::scene::Scene;
+
+pub struct Mechanism {
+    pub name: &'static str,
+    /// Python, after `prelude.py`.
+    pub script: &'static str,
+    /// Whether its effect is at the target.
+    pub judge: fn(&Scene<'_>) -> bool,
+    /// What has to be there before it begins.
+    pub prepare: Option<fn(&Scene<'_>)>,
+    /// The neighbour is another afterwards.
+    pub spends: bool,
+    /// It fills what it has, which the neighbour is not to share.
+    pub floods: bool,
+}
+
+pub const fn attack(name: &'static str, script: &'static str, judge: fn(&Scene<'_>) -> bool) -> Mechanism {
+    Mechanism { name, script, judge, prepare: None, spends: false, floods: false }
+}
+
+impl Mechanism {
+    pub const fn spends(mut self) -> Self {
+        self.spends = true;
+        self
+    }
+
+    pub const fn floods(mut self) -> Self {
+        self.floods = true;
+        self
+    }
+
+    pub const fn after(mut self, prepare: fn(&Scene<'_>)) -> Self {
+        self.prepare = Some(prepare);
+        self
+    }
+}
+
+pub fn all() -> Vec<Mechanism> {
+    [network::all(), files::all(), processes::all(), kernel::all(), exhaustion::all()].into_iter().flatten().collect()
+}

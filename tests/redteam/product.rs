@@ -1,0 +1,101 @@
+//! A real run of the product, whose agent's container says what "with our protections" means: its settings are read back
+//! from the Engine, so that nothing here can flatter it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bollard::models::ContainerInspectResponse;
+
+pub const BASE: &str = "taskforge/base:default";
+pub const LABEL: &str = "taskforge-redteam";
+
+const WORKFLOW: &str = "---
+workflowId: redteam
+title: Red team
+nodes:
+  - id: work
+    title: Work
+    kind: session_turn
+    prompt: Stay.
+    outputs: {mode: notify}
+    container:
+      runtime: command
+      command: [sleep, \"86400\"]
+      resources: {memory: 192MiB, pids: 64, disk: 32MiB, wall: 1d}
+---
+";
+
+/// A registry with one run that goes on until it is dropped.
+pub struct Product {
+    root: PathBuf,
+    pub found: ContainerInspectResponse,
+}
+
+impl Product {
+    pub fn new(folder: &Path) -> Self {
+        let root = folder.join("registry");
+        let input = folder.join("input.txt");
+        fs::write(&input, "as it was\n").unwrap();
+        taskforge(&["init".into(), root.display().to_string()]);
+        let workflow = folder.join("redteam.task.md");
+        fs::write(&workflow, WORKFLOW).unwrap();
+        let registry = format!("--registry={}", root.display());
+        taskforge(&[
+            "run".into(),
+            "start".into(),
+            workflow.display().to_string(),
+            "--run-id".into(),
+            "redteam".into(),
+            "--detach".into(),
+            "--input".into(),
+            input.display().to_string(),
+            registry.clone(),
+        ]);
+        let begun = Instant::now();
+        loop {
+            taskforge(&["tick".into(), registry.clone()]);
+            let found = taskforge(&["--json".into(), "run".into(), "show".into(), "redteam".into(), registry.clone()]);
+            let shown: serde_json::Value = serde_json::from_str(&found).unwrap();
+            if shown["nodes"][0]["status"] == "running" {
+                break;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{shown:#}");
+        }
+        let graded =
+            taskforge(&["--json".into(), "container".into(), "inspect".into(), "redteam/work".into(), registry]);
+        let graded: serde_json::Value = serde_json::from_str(&graded).unwrap();
+        assert_eq!(graded["grade"], 100, "{graded:#}");
+        let found = docker(&["inspect", graded["container"].as_str().unwrap()]);
+        let found: Vec<ContainerInspectResponse> = serde_json::from_str(&found).unwrap();
+        Self { root, found: found.into_iter().next().unwrap() }
+    }
+
+    /// The agent's uid and gid.
+    pub fn user(&self) -> (u32, u32) {
+        let user = self.found.config.as_ref().unwrap().user.as_ref().unwrap();
+        let (uid, gid) = user.split_once(':').unwrap();
+        (uid.parse().unwrap(), gid.parse().unwrap())
+    }
+}
+
+impl Drop for Product {
+    fn drop(&mut self) {
+        let registry = format!("--registry={}", self.root.display());
+        let _ = Command::new(env!("CARGO_BIN_EXE_taskforge")).args(["kill", "--reason", "over", &registry]).output();
+    }
+}
+
+fn taskforge(arguments: &[String]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_taskforge"));
+    let done = command.args(arguments).stdin(Stdio::null()).output().unwrap();
+    assert!(done.status.success(), "{arguments:?}: {done:?}");
+    String::from_utf8(done.stdout).unwrap()
+}
+
+pub fn docker(arguments: &[&str]) -> String {
+    let done = Command::new("docker").args(arguments).output().expect("`apt-get install docker.io`");
+    assert!(done.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}

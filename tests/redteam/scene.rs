@@ -1,0 +1,350 @@
+//! One attack in one container: made, found to be inside the cage, let loose, judged, removed.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bollard::Docker;
+use bollard::models::ContainerCreateBody;
+
+use crate::body;
+use crate::cage::{Cage, label};
+use crate::mechanisms::Mechanism;
+use crate::product::{Product, docker};
+use crate::rows::Row;
+use crate::victim::Victim;
+
+/// How long an attack may take before it is judged as it stands.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What an attack left.
+pub struct Outcome {
+    /// Its effect was seen at the target.
+    pub succeeded: bool,
+    /// What it said itself: only for a person who reads the table.
+    pub said: String,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.succeeded { "SUCCEEDS" } else { "fails" })?;
+        if self.succeeded { Ok(()) } else { write!(f, " ({})", self.said) }
+    }
+}
+
+/// Which container.
+pub enum Variant {
+    Control { private: bool },
+    Ours(Vec<Row>),
+}
+
+/// What a judge looks at: everything but the attack.
+pub struct Scene<'a> {
+    pub token: String,
+    pub workspace: PathBuf,
+    pub cage: &'a Cage,
+    pub victim: &'a Victim,
+    /// The container's, and its first process on the host.
+    pub id: String,
+    pub pid: u32,
+    /// The file behind the block device that may be handed out.
+    pub disk: PathBuf,
+}
+
+impl Scene<'_> {
+    pub fn received(&self, at: &str) -> bool {
+        // What was sent is on its way for a moment.
+        let begun = Instant::now();
+        loop {
+            if self.cage.received(at, &self.token) {
+                return true;
+            }
+            if begun.elapsed() > Duration::from_millis(300) {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether a file of the host's holds the attack's token.
+    pub fn holds(&self, path: impl AsRef<Path>) -> bool {
+        fs::read(self.cage.host.join(path)).is_ok_and(|bytes| contains(&bytes, &self.token))
+    }
+
+    /// Whether the attack carried off `secret`.
+    pub fn looted(&self, secret: &str) -> bool {
+        fs::read(self.workspace.join("loot")).is_ok_and(|bytes| contains(&bytes, secret))
+    }
+
+    /// Whether the neighbour noted `what` with the attack's token.
+    pub fn hit(&self, what: &str) -> bool {
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_millis(400) {
+            if self.victim.noted(what).is_some_and(|text| text.contains(&self.token)) {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    /// A file of the attacker's in `/proc` of the host.
+    pub fn proc(&self, file: &str) -> String {
+        let bytes = fs::read(format!("/proc/{}/{file}", self.pid)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Where a link of the attacker's in `/proc` leads.
+    pub fn link(&self, file: &str) -> String {
+        fs::read_link(format!("/proc/{}/{file}", self.pid)).map(|path| path.display().to_string()).unwrap_or_default()
+    }
+
+    /// What the attacker has open.
+    pub fn open_files(&self) -> Vec<String> {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
+        entries.filter_map(|entry| fs::read_link(entry.path()).ok()).map(|path| path.display().to_string()).collect()
+    }
+
+    /// A path as the attacker sees it.
+    pub fn seen_inside(&self, path: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/root{path}", self.pid))
+    }
+
+    /// Whether the namespace `kind` of the attacker's process is another than its container was given.
+    pub fn left_namespace(&self, kind: &str) -> bool {
+        let given = fs::read_to_string(self.workspace.join(".given")).unwrap_or_default();
+        let now = self.link(&format!("ns/{kind}"));
+        let before =
+            given.lines().find_map(|line| line.strip_prefix(&format!("{kind} "))).unwrap_or_default().to_owned();
+        !now.is_empty() && now != before
+    }
+
+    /// What stands in the container's own layer.
+    pub fn written_to_image(&self) -> String {
+        docker(&["diff", &self.id])
+    }
+}
+
+fn contains(bytes: &[u8], text: &str) -> bool {
+    bytes.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+pub struct Stage {
+    docker: Docker,
+    runtime: tokio::runtime::Runtime,
+    id: String,
+    folder: PathBuf,
+    device: Option<String>,
+    disk: PathBuf,
+    cage: Cage,
+    product: Product,
+    victim: RefCell<Victim>,
+}
+
+impl Stage {
+    pub fn new() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "the red team's network namespaces need root: `sudo -E ./test`");
+        let id = ulid::Ulid::generate().to_string().to_lowercase();
+        let folder = tempfile::Builder::new().prefix("tf-redteam-").tempdir().unwrap().keep();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let cage = Cage::new(&folder, &label(&id));
+        // The image's own, whose libraries are there.
+        docker(&["cp", &format!("{}:/bin/cp", cage.home), &folder.join("cp").display().to_string()]);
+        let product = Product::new(&folder);
+        let victim = Victim::new(&folder, &label(&id), product.user());
+        let disk = folder.join("disk");
+        fs::write(&disk, vec![0; 1 << 20]).unwrap();
+        let device = loop_device(&disk);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let docker = taskforge::container::Engine::connect().unwrap().docker().clone();
+        Self { docker, runtime, id, folder, device, disk, cage, product, victim: RefCell::new(victim) }
+    }
+
+    pub fn control(&self, mechanism: &Mechanism) -> Variant {
+        Variant::Control { private: mechanism.floods }
+    }
+
+    pub fn ours(&self) -> Variant {
+        Variant::Ours(Vec::new())
+    }
+
+    pub fn without(&self, rows: &[Row]) -> Variant {
+        Variant::Ours(rows.to_vec())
+    }
+
+    pub fn run(&self, mechanism: &Mechanism, variant: &Variant) -> Outcome {
+        if self.victim.borrow().noted("spent").is_some() {
+            let fresh = Victim::new(&self.folder, &label(&self.id), self.product.user());
+            self.victim.replace(fresh);
+        }
+        let victim = self.victim.borrow();
+        let token = format!("tok{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let workspace = self.workspace(&token, mechanism);
+        let mut body = match variant {
+            Variant::Control { private } => {
+                body::control(&self.cage, &victim, &workspace, self.device.as_deref(), *private)
+            }
+            Variant::Ours(taken) => {
+                let mut body = body::ours(&self.product, &workspace);
+                for row in taken {
+                    body::take(*row, &mut body, &self.cage, &victim, self.device.as_deref());
+                }
+                body
+            }
+        };
+        body.labels =
+            Some([label(&self.id).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap()].into());
+        body.entrypoint = Some(["python3", "-u", "/workspace/.prelude.py"].map(str::to_owned).into());
+        let told =
+            HashMap::from([("TOKEN", token.clone()), ("VICTIM", victim.told()), ("OTHER_UID", "4242".to_owned())]);
+        body::tell(&mut body, &told);
+        let (id, pid) = match self.start(body) {
+            Ok(started) => started,
+            // A container that the Engine does not start harms nobody, and proves nothing.
+            Err(error) => panic!("{}: {error}", mechanism.name),
+        };
+        // Removed, whatever the judge does.
+        let removes = Removes(id.clone());
+        self.cage.assert_closed();
+        self.cage.assert_inside(pid);
+        let scene = Scene { token, workspace, cage: &self.cage, victim: &victim, id, pid, disk: self.disk.clone() };
+        note_namespaces(&scene);
+        self.prepare(&scene);
+        if let Some(prepare) = mechanism.prepare {
+            prepare(&scene);
+        }
+        fs::write(scene.workspace.join(".start"), "").unwrap();
+        let begun = Instant::now();
+        while !scene.workspace.join(".held").exists() && begun.elapsed() < PATIENCE && alive(&scene) {
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        let succeeded = (mechanism.judge)(&scene);
+        let said = [".held", ".saying"].iter().find_map(|name| fs::read_to_string(scene.workspace.join(name)).ok());
+        let said = said.filter(|text| !text.is_empty()).unwrap_or_else(|| "it said nothing".to_owned());
+        if mechanism.spends {
+            fs::write(victim.out.join("spent"), "").unwrap();
+        }
+        drop(removes);
+        let _ = fs::remove_dir_all(&scene.workspace);
+        Outcome { succeeded, said }
+    }
+
+    /// A workspace as an agent has it, with a file of root's in it and what the control container mounts.
+    fn workspace(&self, token: &str, mechanism: &Mechanism) -> PathBuf {
+        let (uid, gid) = self.product.user();
+        let workspace = self.cage.host.join("ws").join(token);
+        fs::create_dir_all(workspace.join(".inputs")).unwrap();
+        fs::create_dir_all(workspace.join(".taskforge/bin")).unwrap();
+        fs::create_dir_all(workspace.join(".taskforge/gate")).unwrap();
+        fs::write(workspace.join(".inputs/input.txt"), "as it was\n").unwrap();
+        fs::write(workspace.join(".taskforge/bin/taskforge"), "as it was\n").unwrap();
+        fs::write(workspace.join(".prelude.py"), include_str!("prelude.py")).unwrap();
+        fs::write(workspace.join(".attack.py"), mechanism.script).unwrap();
+        for (name, mode) in [("of-root", 0o600), ("of-group", 0o660)] {
+            fs::write(workspace.join(name), "as it was\n").unwrap();
+            fs::set_permissions(workspace.join(name), fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let setuid = workspace.join("setuid-cp");
+        fs::copy(self.folder.join("cp"), &setuid).unwrap();
+        fs::set_permissions(&setuid, fs::Permissions::from_mode(0o4755)).unwrap();
+        chown(&workspace, Some(uid), Some(gid)).unwrap();
+        workspace
+    }
+
+    /// What the attacks find, as it was before any of them.
+    fn prepare(&self, scene: &Scene<'_>) {
+        let host = &self.cage.host;
+        let secret = &scene.victim.secret;
+        for (file, text) in [
+            ("secret", secret.clone()),
+            ("registry/.taskforge/keys/checkpoint.key", secret.clone()),
+            ("registry/runs/other/nodes/n/workspace/private", secret.clone()),
+            ("registry/runs/other/events.jsonl", "{\"seq\":1}\n".to_owned()),
+            ("registry/runs/other/gate/traffic.jsonl", "{\"seq\":1}\n".to_owned()),
+            ("registry/runs/other/gate/policy.json", "{\"generation\":1}\n".to_owned()),
+            ("registry/.taskforge/kill/lock.json", "{}\n".to_owned()),
+        ] {
+            fs::write(host.join(file), text).unwrap();
+            fs::set_permissions(host.join(file), fs::Permissions::from_mode(0o666)).unwrap();
+        }
+        fs::set_permissions(host.join("secret"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::write(self.input(), "as it was\n").unwrap();
+        fs::set_permissions(self.input(), fs::Permissions::from_mode(0o666)).unwrap();
+    }
+
+    /// The file on the host that is the agent's input.
+    fn input(&self) -> PathBuf {
+        let mounts = self.product.found.host_config.as_ref().unwrap().mounts.as_ref().unwrap();
+        let input = mounts.iter().find(|mount| mount.target.as_deref() == Some("/inputs/input.txt")).unwrap();
+        PathBuf::from(input.source.as_ref().unwrap())
+    }
+
+    fn start(&self, body: ContainerCreateBody) -> Result<(String, u32), bollard::errors::Error> {
+        self.runtime.block_on(async {
+            let id = self.docker.create_container(None, body).await?.id;
+            let started = self.docker.start_container(&id, None).await;
+            if let Err(error) = started {
+                let _ = Command::new("docker").args(["rm", "-f", &id]).output();
+                return Err(error);
+            }
+            let found = self.docker.inspect_container(&id, None).await?;
+            let pid = found.state.and_then(|state| state.pid).unwrap_or_default();
+            Ok((id, u32::try_from(pid).unwrap()))
+        })
+    }
+}
+
+fn alive(scene: &Scene<'_>) -> bool {
+    // A zombie has done what it will do.
+    let status = scene.proc("status");
+    !status.is_empty() && !status.contains("State:\tZ")
+}
+
+/// Which namespaces the container was given, before the attack has begun.
+fn note_namespaces(scene: &Scene<'_>) {
+    let lines: Vec<String> = ["user", "mnt", "net", "uts", "ipc", "pid", "cgroup"]
+        .iter()
+        .map(|kind| format!("{kind} {}", scene.link(&format!("ns/{kind}"))))
+        .collect();
+    fs::write(scene.workspace.join(".given"), lines.join("\n")).unwrap();
+}
+
+fn loop_device(disk: &Path) -> Option<String> {
+    let made = Command::new("losetup").args(["--find", "--show"]).arg(disk).stdin(Stdio::null()).output().ok()?;
+    made.status.success().then(|| String::from_utf8_lossy(&made.stdout).trim().to_owned())
+}
+
+struct Removes(String);
+
+impl Drop for Removes {
+    fn drop(&mut self) {
+        let _ = Command::new("docker").args(["rm", "-f", "-v", &self.0]).output();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let filter = format!("label={}", label(&self.id));
+        if let Ok(found) = Command::new("docker").args(["ps", "-aq", "--filter", &filter]).output() {
+            for id in String::from_utf8_lossy(&found.stdout).split_whitespace() {
+                let _ = Command::new("docker").args(["rm", "-f", "-v", id]).output();
+            }
+        }
+        if let Some(device) = &self.device {
+            let _ = Command::new("losetup").args(["-d", device]).output();
+        }
+        let folder = self.folder.clone();
+        // After the product's registry in it has been given up.
+        let _ = std::panic::catch_unwind(move || fs::remove_dir_all(folder));
+    }
+}
+
+/// The size of a file, in bytes; 0 if there is none.
+pub fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |meta| meta.size())
+}

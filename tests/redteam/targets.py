@@ -1,0 +1,117 @@
+"""What the attacks aim at, run inside a network namespace of the test's own. Writes a JSON line a receipt to the file that
+is its first argument: where it arrived, and the bytes. `street` is the network behind the attackers' only route; `home`
+is the attackers' own namespace, for what is reached without a route; `host` serves unix sockets on a file system."""
+
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+
+book = open(sys.argv[1], "a", buffering=1)
+lock = threading.Lock()
+
+
+def note(label, data):
+    with lock:
+        book.write(json.dumps({"at": label, "bytes": data.decode("latin-1")}) + "\n")
+
+
+def drink(label, connection, answer):
+    connection.settimeout(5)
+    try:
+        while True:
+            data = connection.recv(65536)
+            if not data:
+                return
+            note(label, data)
+            if answer:
+                connection.sendall(answer)
+                connection.shutdown(socket.SHUT_WR)
+                answer = b""
+    except OSError:
+        pass
+    finally:
+        connection.close()
+
+
+def serve(listener, label, answer=b""):
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=drink, args=(label, connection, answer), daemon=True).start()
+
+
+def tcp(label, address, port, family=socket.AF_INET, answer=b""):
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # TCP_FASTOPEN: data in the first packet is taken.
+    listener.setsockopt(socket.IPPROTO_TCP, 23, 16)
+    listener.bind((address, port))
+    listener.listen(64)
+    threading.Thread(target=serve, args=(listener, label, answer), daemon=True).start()
+
+
+def udp(label, address, port, group=None):
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind((address, port))
+    if group:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, socket.inet_aton(group) + socket.inet_aton("10.77.0.1"))
+
+    def loop():
+        while True:
+            data, source = sock.recvfrom(65536)
+            note(label, data + b" from " + source[0].encode())
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+def sniff(interface):
+    """Every frame that arrives, by what it carries."""
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    sock.bind((interface, 0))
+    while True:
+        frame, where = sock.recvfrom(65536)
+        if where[2] == socket.PACKET_OUTGOING:
+            continue
+        kind = struct.unpack("!H", frame[12:14])[0]
+        label = {0x0800: "ip", 0x86DD: "ip6", 0x0806: "arp"}.get(kind, "frame")
+        if label == "ip":
+            label = "ip protocol %d" % frame[23]
+            note("source %s" % socket.inet_ntoa(frame[26:30]), frame)
+        note(label, frame)
+
+
+def stream(path, label, answer=b""):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    if not path.startswith("\0"):
+        os.chmod(path, 0o666)
+    listener.listen(16)
+    threading.Thread(target=serve, args=(listener, label, answer), daemon=True).start()
+
+
+role, arguments = sys.argv[2], sys.argv[3:]
+hello = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+if role == "street":
+    tcp("internet tcp", "203.0.113.10", 7777)
+    tcp("internet http", "203.0.113.10", 80, answer=hello)
+    tcp("metadata", "169.254.169.254", 80, answer=hello)
+    tcp("host service", "10.77.0.1", 8080)
+    tcp("neighbour", "10.77.0.3", 6379)
+    tcp("resolver tcp", "10.77.0.53", 53)
+    tcp("internet tcp6", "fd77::1", 7777, socket.AF_INET6)
+    udp("internet udp", "203.0.113.10", 7777)
+    udp("resolver", "10.77.0.53", 53)
+    udp("multicast", "224.0.0.251", 5353, group="224.0.0.251")
+    udp("broadcast", "255.255.255.255", 7778)
+    threading.Thread(target=sniff, args=("eth0",), daemon=True).start()
+elif role == "home":
+    stream("\0tf-redteam-agent", "abstract socket")
+else:
+    engine = b'HTTP/1.1 201 Created\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{"Id":"beef"}'
+    stream(os.path.join(arguments[0], "docker.sock"), "engine", engine)
+    stream(os.path.join(arguments[0], "agent.sock"), "key agent")
+open(sys.argv[1] + ".ready", "w").close()
+threading.Event().wait()
