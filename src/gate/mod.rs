@@ -31,7 +31,7 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Limits, ModelRule, Policy, PolicyError, ProviderSpec, RequestStatus,
+    Answer, Attempt, Brief, CapabilityRequest, Grant, Limits, ModelRule, Policy, PolicyError, ProviderSpec, RequestStatus,
 };
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;
