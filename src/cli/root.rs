@@ -10,8 +10,8 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate, helper, image,
-    inbox, init, kill, llm, node, openclaw, reference, repair, run, schedule, tick, unlock, workflow,
+    agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
+    helper, image, inbox, init, kill, llm, node, openclaw, reference, repair, run, schedule, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers

@@ -16,8 +16,8 @@ use crate::run::state::{RequestStatus, State};
 
 use super::actor::operator;
 use super::error::Error;
-use super::images;
 use super::given;
+use super::images;
 use super::inbox::{Inbox, Waiting, inbox};
 use super::store::Store;
 

@@ -206,7 +206,8 @@ fn request(request: &Request) -> Option<wire::CapabilityRequest> {
     // What the gate gives is in force with the policy that says so.
     let answered = request.status.is_answered() || (granted && request.capability.kind().is_of_gate());
     let answer = answered.then(|| wire::Answer {
-        comment: if request.status == RequestStatus::Revoked { problem } else { comment.or(problem) }.filter(|text| !text.is_empty()),
+        comment: if request.status == RequestStatus::Revoked { problem } else { comment.or(problem) }
+            .filter(|text| !text.is_empty()),
         by: request.decision.as_ref().map(|decision| decision.by.clone()),
         granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
     });

@@ -117,7 +117,10 @@ fn starts(action: &Action) -> Option<NodeId> {
 /// itself.
 fn leaves_containers_alone(action: &Action) -> bool {
     use Action::{CompleteWait, FailImage, Give, PublishPolicy, Settle, TakeImage, Wake};
-    matches!(action, Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | Give { .. } | PublishPolicy)
+    matches!(
+        action,
+        Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | Give { .. } | PublishPolicy
+    )
 }
 
 fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) -> Result<(), Error> {

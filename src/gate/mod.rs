@@ -8,6 +8,7 @@ mod body;
 mod conversation;
 mod doors;
 mod durable;
+mod egress;
 mod error;
 mod exchange;
 mod inbox;
@@ -31,7 +32,8 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Grant, Limits, ModelRule, Policy, PolicyError, ProviderSpec, RequestStatus,
+    Answer, Attempt, Brief, CapabilityRequest, Grant, Limits, ModelRule, Policy, PolicyError, ProviderSpec,
+    RequestStatus,
 };
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;

@@ -2,6 +2,7 @@
 //! refuses all of it if any part is not understood.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -46,6 +47,9 @@ pub struct Policy {
     /// Which provider serves a model; the first match counts.
     #[serde(default)]
     pub models: Vec<ModelRule>,
+    /// Names that are not looked up, with their addresses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
     #[serde(default)]
     pub attempts: Vec<Attempt>,
 }
@@ -240,6 +244,7 @@ impl Policy {
             run,
             providers: BTreeMap::new(),
             models: Vec::new(),
+            hosts: BTreeMap::new(),
             attempts: Vec::new(),
         }
     }

@@ -1,11 +1,11 @@
 //! One attempt's socket: who speaks through it is who its folder was mounted for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, watch};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::policy::{Attempt, RequestStatus};
 use crate::run::id::RequestId;
@@ -15,28 +15,39 @@ pub(crate) struct Socket {
     /// What was applied when the attempt first stood in a policy: its container was made with it. What is applied
     /// later is in force for the next attempt.
     in_force: HashSet<RequestId>,
-    attempt: RwLock<Arc<Attempt>>,
+    attempt: watch::Sender<Arc<Attempt>>,
     closed: AtomicBool,
     /// Counts up with each cut.
     cuts: watch::Sender<u64>,
     /// Held for reading while an upstream may be talked to: who holds it for writing knows that none is.
     upstreams: Arc<tokio::sync::RwLock<()>>,
+    /// Who may be connected to something outside at the same time.
+    seats: Arc<Semaphore>,
+    /// How many connections there are by each request's grant.
+    passages: watch::Sender<HashMap<RequestId, usize>>,
 }
+
+/// How many connections to the outside one attempt has at once.
+const MOST_PASSAGES: usize = 64;
+/// How long what was cut may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Socket {
     pub(crate) fn new(attempt: Attempt) -> Self {
         let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
             in_force: applied.map(|r| r.id.clone()).collect(),
-            attempt: RwLock::new(Arc::new(attempt)),
+            attempt: watch::Sender::new(Arc::new(attempt)),
             closed: AtomicBool::new(false),
             cuts: watch::Sender::new(0),
             upstreams: Arc::default(),
+            seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
+            passages: watch::Sender::new(HashMap::new()),
         }
     }
 
     pub(crate) fn attempt(&self) -> Arc<Attempt> {
-        self.attempt.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.attempt.borrow().clone()
     }
 
     pub(crate) fn in_force(&self) -> &HashSet<RequestId> {
@@ -45,7 +56,7 @@ impl Socket {
 
     /// Takes up what the policy says now about the same attempt.
     pub(crate) fn update(&self, attempt: Attempt) {
-        *self.attempt.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(attempt);
+        self.attempt.send_replace(Arc::new(attempt));
     }
 
     pub(crate) fn close(&self) {
@@ -74,6 +85,40 @@ impl Socket {
 
     /// Waits until no upstream is talked to for this attempt; `false` if that took too long.
     pub(crate) async fn drained(&self) -> bool {
-        tokio::time::timeout(Duration::from_secs(5), self.upstreams.write()).await.is_ok()
+        tokio::time::timeout(PATIENCE, self.upstreams.write()).await.is_ok()
+    }
+
+    /// What the policy says of the attempt, each time that it says something else.
+    pub(crate) fn attempts(&self) -> watch::Receiver<Arc<Attempt>> {
+        self.attempt.subscribe()
+    }
+
+    /// A place among the connections to the outside, if there is one.
+    pub(crate) fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        self.seats.clone().try_acquire_owned().ok()
+    }
+
+    /// A connection by the grant of `request` begins.
+    pub(crate) fn enter(&self, request: &RequestId) {
+        self.passages.send_modify(|all| *all.entry(request.clone()).or_default() += 1);
+    }
+
+    /// A connection by the grant of `request` has ended.
+    pub(crate) fn leave(&self, request: &RequestId) {
+        self.passages.send_modify(|all| {
+            if let Some(count) = all.get_mut(request) {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(request);
+                }
+            }
+        });
+    }
+
+    /// Waits until no connection by the grant of `request` is left; `false` if that took too long.
+    pub(crate) async fn has_left(&self, request: &RequestId) -> bool {
+        let mut passages = self.passages.subscribe();
+        let left = passages.wait_for(|all| !all.contains_key(request));
+        tokio::time::timeout(PATIENCE, left).await.is_ok()
     }
 }

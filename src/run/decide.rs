@@ -95,9 +95,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             _ => Ok(Vec::new()),
         },
         Command::Present { id, presented } => match request_status(state, &id)? {
-            RequestStatus::Requested | RequestStatus::Pending => {
-                Ok(vec![Event::CapabilityPresented { id, presented }])
-            }
+            RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityPresented { id, presented }]),
             _ => Ok(Vec::new()),
         },
         Command::Given { id } => Ok(match of_gate(state, &id)?.status {

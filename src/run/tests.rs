@@ -737,7 +737,9 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             let granted = request.status.is_granted() && request.capability.kind().is_of_gate();
             let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });
             assert_eq!(revoked.is_ok(), granted && !run.state.status.is_terminal());
-            assert!(!granted || run.state.status.is_terminal() || !run.state.given_by_gate().contains(&request.capability));
+            assert!(
+                !granted || run.state.status.is_terminal() || !run.state.given_by_gate().contains(&request.capability)
+            );
         }
         Step::Control(n, c) => {
             let control = match c {

@@ -25,7 +25,8 @@ impl Leash {
     /// Takes a place among the passages of `socket`, for `grant`. From here on a revocation waits for this passage;
     /// whether the grant still holds has to be looked at once more, afterwards: [`Leash::holds`].
     pub(crate) async fn take(gate: &Arc<Gate>, socket: &Arc<Socket>, grant: &Grant) -> Result<Self, Refusal> {
-        let seat = socket.seat().ok_or_else(|| Refusal::exhausted("this attempt has all the connections it may have"))?;
+        let seat =
+            socket.seat().ok_or_else(|| Refusal::exhausted("this attempt has all the connections it may have"))?;
         let (cuts, attempts) = (socket.cuts(), socket.attempts());
         let upstream = socket.upstream().await;
         socket.enter(&grant.request);
@@ -38,10 +39,6 @@ impl Leash {
             _upstream: upstream,
             _seat: seat,
         })
-    }
-
-    pub(crate) fn grant(&self) -> &Grant {
-        &self.grant
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {
@@ -69,12 +66,8 @@ impl Leash {
             }
             tokio::select! {
                 biased;
-                cut = self.cuts.changed() => {
-                    if cut.is_err() || self.cuts.has_changed().is_err() {
-                        return "closed";
-                    }
-                    return self.holds().err().map_or("cut", |refusal| refusal.code());
-                }
+                // A cut is for all that is open, whatever the reason was.
+                _ = self.cuts.changed() => return self.holds().err().map_or("cut", |refusal| refusal.code()),
                 changed = self.attempts.changed() => if changed.is_err() {
                     return "closed";
                 },

@@ -15,7 +15,7 @@ mod tunnel;
 pub(crate) use hello::{Hello, Unfit, read as read_hello};
 pub(crate) use leash::Leash;
 pub(crate) use lookup::Lookups;
-pub(crate) use passage::{Denied, Passage, open};
+pub(crate) use passage::{Passage, hint, open};
 pub(crate) use plain::forward;
 pub(crate) use target::Target;
 pub(crate) use tunnel::tunnel;

@@ -20,6 +20,8 @@ pub(crate) struct Target {
     pub(crate) text: String,
     /// What it comes down to, or the rule it breaks.
     pub(crate) endpoint: Result<Endpoint, String>,
+    /// What keeps the request from being forwarded although it could be granted.
+    pub(crate) flaw: Option<String>,
 }
 
 impl Target {
@@ -35,43 +37,37 @@ impl Target {
         let text = format!("{host}:{}", port.clone().unwrap_or_else(|| default.to_string()));
         let endpoint = match (connect, scheme, &port) {
             (true, _, None) => Err("a port has to be named".to_owned()),
-            (false, Some("http"), _) | (true, ..) => parse(uri, &text),
+            (false, Some("http"), _) | (true, ..) => Endpoint::parse(&text).map_err(str::to_owned),
             (false, Some(scheme), _) => Err(format!("{scheme} goes through CONNECT, not in absolute form")),
             (false, None, _) => Err("the scheme is missing".to_owned()),
         };
-        let endpoint = endpoint.and_then(|endpoint| if connect { Ok(endpoint) } else { same_host(request, endpoint) });
+        let flaw = endpoint.as_ref().ok().and_then(|endpoint| flaw(request, endpoint));
         Self {
             surface: if connect { "connect" } else { "http" },
             method: request.method().as_str().chars().take(32).collect(),
             text: text.chars().take(LONGEST).collect(),
             endpoint,
+            flaw,
         }
     }
 }
 
-fn parse(uri: &hyper::Uri, text: &str) -> Result<Endpoint, String> {
-    // `user@host` would say one thing to a person and another to a resolver.
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("it carries a user name".to_owned());
+/// What says something else than the target does. RFC 9112, section 3.2.2: a proxy goes by the target; a `Host` beside
+/// it is one for somebody behind it.
+fn flaw<B>(request: &Request<B>, endpoint: &Endpoint) -> Option<String> {
+    // `user@host` says one thing to a person and another to a resolver.
+    if request.uri().authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Some("it carries a user name".to_owned());
     }
-    Endpoint::parse(text).map_err(str::to_owned)
-}
-
-/// RFC 9112, section 3.2.2: a proxy goes by the request target. A `Host` that says something else is one for somebody
-/// behind it.
-fn same_host<B>(request: &Request<B>, endpoint: Endpoint) -> Result<Endpoint, String> {
     let mut hosts = request.headers().get_all(HOST).iter();
-    let (host, more) = (hosts.next(), hosts.next());
-    if more.is_some() {
-        return Err("it has more than one `Host`".to_owned());
+    let (host, more) = (hosts.next()?, hosts.next());
+    if request.method() == Method::CONNECT {
+        return None;
     }
-    let Some(host) = host else { return Ok(endpoint) };
     let text = host.to_str().unwrap_or_default().to_ascii_lowercase();
     let named = Endpoint::parse(&text).or_else(|_| Endpoint::parse(&format!("{text}:{HTTP}")));
-    match named {
-        Ok(named) if named == endpoint => Ok(endpoint),
-        _ => Err(format!("its `Host` is not {endpoint}")),
-    }
+    let same = more.is_none() && named.as_ref() == Ok(endpoint);
+    (!same).then(|| format!("its `Host` is not {endpoint}"))
 }
 
 /// `host` or `host:port`, as a `Host` header has it.
@@ -115,7 +111,7 @@ mod tests {
         ] {
             let target = target(method, uri, &hosts);
             assert_eq!(target.endpoint.unwrap().to_string(), expected, "{uri}");
-            assert_eq!(target.text, expected);
+            assert_eq!((target.text.as_str(), target.flaw), (expected, None));
         }
     }
 
@@ -138,7 +134,8 @@ mod tests {
             ("GET", "http://example.org:8080/", vec!["example.org"]),
             ("GET", "http://example.org/", vec!["example.org:81"]),
         ] {
-            assert!(target(method, uri, &hosts).endpoint.is_err(), "{method} {uri} {hosts:?}");
+            let target = target(method, uri, &hosts);
+            assert!(target.endpoint.is_err() || target.flaw.is_some(), "{method} {uri} {hosts:?}");
         }
     }
 }

@@ -13,7 +13,11 @@ pub enum Kind {
     LlmError,
     /// The agent, a revocation or the kill switch ended it first.
     LlmAborted,
+    /// Written before a connection is made.
+    EgressAllowed,
     EgressDenied,
+    /// The end of what was allowed.
+    EgressEnded,
     ToolResult,
     /// Bytes at the file's end that were never acknowledged and are spaces now.
     Voided,
@@ -28,7 +32,9 @@ impl Kind {
             Self::LlmResponse => "llm.response",
             Self::LlmError => "llm.error",
             Self::LlmAborted => "llm.aborted",
+            Self::EgressAllowed => "egress.allowed",
             Self::EgressDenied => "egress.denied",
+            Self::EgressEnded => "egress.ended",
             Self::ToolResult => "agent.tool_result",
             Self::Voided => "traffic.voided",
             Self::Other(name) => name,
@@ -42,7 +48,9 @@ impl Kind {
             Self::LlmResponse,
             Self::LlmError,
             Self::LlmAborted,
+            Self::EgressAllowed,
             Self::EgressDenied,
+            Self::EgressEnded,
             Self::ToolResult,
             Self::Voided,
         ];

@@ -60,7 +60,10 @@ pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &st
         if let Some(known) = rules.request(id) {
             if is_answered(session, known) || Instant::now() >= until {
                 let answered = is_answered(session, known);
-                return Ok(reply(StatusCode::OK, &if answered { shown(known) } else { undecided(id, &known.capability) }));
+                return Ok(reply(
+                    StatusCode::OK,
+                    &if answered { shown(known) } else { undecided(id, &known.capability) },
+                ));
             }
         } else {
             let capability = session.gate.asked.pending(id).await;

@@ -52,9 +52,7 @@ pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Resp
 async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
     let own = request.uri().authority().is_none_or(|a| OWN_AUTHORITIES.contains(&a.as_str()));
     if request.method() == Method::CONNECT || !own {
-        let refused = egress::refuse(session, &request).await;
-        body::ignore(request).await;
-        return refused;
+        return egress::pass(session, request).await;
     }
     let path = request.uri().path().to_owned();
     let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);

@@ -11,4 +11,5 @@ mod policy;
 mod records;
 mod replay;
 mod upstream;
+mod ways_out;
 mod world;
