@@ -20,6 +20,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
+    policy.hosts = config.gate.hosts.clone();
     policy.models = config
         .llm
         .models

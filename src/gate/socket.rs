@@ -1,13 +1,15 @@
 //! One attempt's socket: who speaks through it is who its folder was mounted for.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::policy::{Attempt, RequestStatus};
+use crate::run::capability::Endpoint;
 use crate::run::id::RequestId;
 
 /// What the connections of one attempt share.
@@ -25,10 +27,18 @@ pub(crate) struct Socket {
     seats: Arc<Semaphore>,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
+    /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
+    forwards: Mutex<HashMap<Endpoint, Ipv4Addr>>,
+    /// The list of forwards that the shim has opened, by its digest; none before it has asked for any.
+    opened: watch::Sender<Option<String>>,
 }
 
 /// How many connections to the outside one attempt has at once.
 const MOST_PASSAGES: usize = 64;
+/// Where the shim offers the gate itself.
+const GATE_PORT: u16 = 4180;
+/// How long the shim may take to open a port.
+const OPENING: Duration = Duration::from_secs(2);
 /// How long what was cut may take to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -43,6 +53,8 @@ impl Socket {
             upstreams: Arc::default(),
             seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
             passages: watch::Sender::new(HashMap::new()),
+            forwards: Mutex::default(),
+            opened: watch::Sender::new(None),
         }
     }
 
@@ -91,6 +103,33 @@ impl Socket {
     /// What the policy says of the attempt, each time that it says something else.
     pub(crate) fn attempts(&self) -> watch::Receiver<Arc<Attempt>> {
         self.attempt.subscribe()
+    }
+
+    /// Where the shim is to offer `endpoint`: the first loopback address whose port is free of others.
+    pub(crate) fn listen(&self, endpoint: &Endpoint) -> SocketAddr {
+        let mut given = self.forwards.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = given.get(endpoint) {
+            return (*address, endpoint.port()).into();
+        }
+        let others = given.keys().filter(|other| other.port() == endpoint.port()).count();
+        // The first of all is the gate's own, at its port.
+        let taken = others + usize::from(endpoint.port() == GATE_PORT);
+        let step = u32::try_from(taken).unwrap_or(u32::MAX);
+        let address = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST).saturating_add(step));
+        given.insert(endpoint.clone(), address);
+        (address, endpoint.port()).into()
+    }
+
+    /// The shim has opened the list with this digest.
+    pub(crate) fn has_opened(&self, list: &str) {
+        self.opened.send_replace(Some(list.to_owned()));
+    }
+
+    /// Waits until the shim has opened `list`, if there is a shim; not for long.
+    pub(crate) async fn opened(&self, list: &str) {
+        let mut opened = self.opened.subscribe();
+        let there = opened.wait_for(|opened| opened.as_deref().is_none_or(|opened| opened == list));
+        let _ = tokio::time::timeout(OPENING, there).await;
     }
 
     /// A place among the connections to the outside, if there is one.

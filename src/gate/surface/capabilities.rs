@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::grammar::check_capability;
-use super::{Session, json as input, parameter};
+use super::{Session, forwards, json as input, parameter};
 use crate::gate::body::Body;
 use crate::gate::inbox::{Asker, Asking};
 use crate::gate::policy::{CapabilityRequest, RequestStatus};
@@ -53,17 +53,21 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
 
 pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, Refusal> {
     let until = Instant::now() + wait(parameter(request, "wait"))?;
-    let mut changes = session.gate.rules.subscribe();
+    let (mut changes, mut attempts) = (session.gate.rules.subscribe(), session.socket.attempts());
     loop {
         changes.mark_unchanged();
+        attempts.mark_unchanged();
         let rules = session.gate.rules();
         if let Some(known) = rules.request(id) {
             if is_answered(session, known) || Instant::now() >= until {
-                let answered = is_answered(session, known);
-                return Ok(reply(
-                    StatusCode::OK,
-                    &if answered { shown(known) } else { undecided(id, &known.capability) },
-                ));
+                if !is_answered(session, known) {
+                    return Ok(reply(StatusCode::OK, &undecided(id, &known.capability)));
+                }
+                let mut answer = shown(known);
+                if let Some(listen) = forwards::ready(session, known).await {
+                    answer["listen"] = listen.into();
+                }
+                return Ok(reply(StatusCode::OK, &answer));
             }
         } else {
             let capability = session.gate.asked.pending(id).await;
@@ -77,7 +81,13 @@ pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &st
             }
         }
         // Either way the next look decides.
-        let _ = tokio::time::timeout_at(until, changes.changed()).await;
+        let change = async {
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = attempts.changed() => {}
+            }
+        };
+        let _ = tokio::time::timeout_at(until, change).await;
     }
 }
 
@@ -104,7 +114,7 @@ fn shown(request: &CapabilityRequest) -> Value {
 }
 
 /// `30s` or `30`; at most a minute.
-fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
+pub(super) fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
     let Some(text) = text else {
         return Ok(Duration::ZERO);
     };

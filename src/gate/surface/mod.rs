@@ -5,6 +5,7 @@ mod capabilities;
 mod chat;
 mod conversation;
 mod egress;
+mod forwards;
 mod grammar;
 mod greeting;
 mod json;
@@ -62,6 +63,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/conversation" if get => conversation::show(session).await,
         "/taskforge/v1/turns" if post => conversation::turn(session, request).await,
         "/taskforge/v1/refusals" if get => egress::list(session, &request),
+        "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
@@ -78,12 +80,13 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 10] = [
+    const PATHS: [&str; 11] = [
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",
         "/taskforge/v1/turns",
         "/taskforge/v1/refusals",
+        "/taskforge/v1/forwards",
         "/taskforge/v1/capabilities",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",
