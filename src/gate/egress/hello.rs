@@ -28,11 +28,11 @@ const ECH: u16 = 0xfe0d;
 /// The longest name that DNS has.
 const LONGEST: usize = 253;
 
-/// Reads the hello at the beginning of a connection; `None` if more bytes are needed.
+/// Reads the hello at the beginning of a connection, and where it ends; `None` if more bytes are needed.
 ///
 /// # Errors
 /// [`Unfit`], as soon as that is certain.
-pub(crate) fn read(bytes: &[u8]) -> Result<Option<Hello>, Unfit> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Option<(Hello, usize)>, Unfit> {
     let mut message = Vec::new();
     let mut rest = bytes;
     loop {
@@ -40,7 +40,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<Hello>, Unfit> {
             return Err(Unfit::Malformed);
         }
         if let Some(hello) = whole(&message)? {
-            return Ok(Some(hello));
+            return Ok(Some((hello, bytes.len() - rest.len())));
         }
         let unfit = if message.is_empty() { Unfit::NotTls } else { Unfit::Malformed };
         if rest.first().is_some_and(|kind| *kind != HANDSHAKE) || rest.get(1).is_some_and(|major| *major != 3) {
@@ -62,7 +62,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<Hello>, Unfit> {
 }
 
 /// The hello in a handshake message; `None` if it is not all there.
-fn whole(message: &[u8]) -> Result<Option<Hello>, Unfit> {
+///
+/// # Errors
+/// [`Unfit::Malformed`] if it is none.
+pub(crate) fn whole(message: &[u8]) -> Result<Option<Hello>, Unfit> {
     let Some((head, body)) = message.split_at_checked(4) else { return Ok(None) };
     if head[0] != CLIENT_HELLO {
         return Err(Unfit::Malformed);
@@ -148,4 +151,4 @@ impl<'a> Reader<'a> {
 
 #[cfg(test)]
 #[path = "hello_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -6,10 +6,15 @@ use proptest::prelude::*;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use super::*;
+use super::{ECH, ESNI, Hello, Unfit};
+
+/// What is read of a hello, wherever it ends.
+fn read(bytes: &[u8]) -> Result<Option<Hello>, Unfit> {
+    Ok(super::read(bytes)?.map(|(hello, _)| hello))
+}
 
 /// The first flight of a real client.
-fn hello(name: &'static str) -> Vec<u8> {
+pub(crate) fn hello(name: &'static str) -> Vec<u8> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
@@ -20,12 +25,12 @@ fn hello(name: &'static str) -> Vec<u8> {
 }
 
 /// The handshake message of a hello in one record.
-fn message(hello: &[u8]) -> &[u8] {
+pub(crate) fn message(hello: &[u8]) -> &[u8] {
     &hello[5..]
 }
 
 /// A handshake message in records of the given sizes, and one of the rest.
-fn records(message: &[u8], sizes: &[usize]) -> Vec<u8> {
+pub(crate) fn records(message: &[u8], sizes: &[usize]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = message;
     for size in sizes.iter().copied().chain([usize::MAX]) {
@@ -140,6 +145,9 @@ proptest! {
     fn cutting_changes_nothing(sizes in prop::collection::vec(1usize..80, 0..40), at in any::<prop::sample::Index>()) {
         let bytes = records(message(&hello("api.example.org")), &sizes);
         prop_assert_eq!(read(&bytes), Ok(Some(asks("api.example.org"))));
+        // And what comes behind it is not taken for a part of it.
+        let more = [&bytes[..], b"more"].concat();
+        prop_assert_eq!(super::read(&more).unwrap().unwrap().1, bytes.len());
         let part = &bytes[..at.index(bytes.len())];
         prop_assert_eq!(read(part), Ok(None));
     }

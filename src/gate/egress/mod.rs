@@ -11,6 +11,7 @@ mod passage;
 mod plain;
 mod target;
 mod tunnel;
+mod vetted;
 
 pub(crate) use hello::{Hello, Unfit, read as read_hello};
 pub(crate) use leash::Leash;

@@ -12,11 +12,13 @@ use tokio::sync::oneshot;
 
 use super::counted::Counted;
 use super::target::name;
+use super::vetted::{Records, Refused, Vetted};
 use super::{Hello, Passage, Target, Unfit, open, read_hello};
 use crate::gate::body::Body;
 use crate::gate::refusal::Refusal;
 use crate::gate::shared::Gate;
 use crate::gate::socket::Socket;
+use crate::run::capability::Endpoint;
 
 /// How long the client may take to begin TLS.
 const HELLO: Duration = Duration::from_secs(30);
@@ -58,25 +60,59 @@ pub(crate) async fn tunnel(
 }
 
 async fn through<C: AsyncRead + AsyncWrite + Unpin>(mut passage: Passage, mut client: C, mut upstream: Counted) {
-    if !passage.raw {
-        match begin_tls(&mut passage, &mut client, &mut upstream).await {
-            Ok(()) => {}
-            Err(verdict) => return passage.end(verdict, None).await,
-        }
+    if passage.raw {
+        let verdict = both_ways(&mut passage, &mut client, &mut upstream).await;
+        drop((client, upstream));
+        return passage.end(verdict, None).await;
     }
-    let verdict = tokio::select! {
-        biased;
-        why = passage.leash.pulled() => why,
-        // A connection that breaks is the two ends' business.
-        _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => "closed",
-    };
+    let endpoint = passage.endpoint.clone();
+    let mut records = Records::new(move |hello: &Hello| fits(&endpoint, hello));
+    if let Err(verdict) = begin_tls(&mut passage, &mut records, &mut client, &mut upstream).await {
+        return passage.end(verdict, None).await;
+    }
+    let mut client = Vetted::new(client, records);
+    let mut verdict = both_ways(&mut passage, &mut client, &mut upstream).await;
+    if let Some(refused) = client.refused().cloned() {
+        verdict = refuse(&passage, refused).await;
+    }
     drop((client, upstream));
     passage.end(verdict, None).await;
 }
 
-/// Looks at the first flight of the client, and lets it through if it asks for the granted name.
-async fn begin_tls<C: AsyncRead + AsyncWrite + Unpin>(
+/// Copies until both ends have closed or the leash is pulled.
+async fn both_ways<C: AsyncRead + AsyncWrite + Unpin>(
     passage: &mut Passage,
+    client: &mut C,
+    upstream: &mut Counted,
+) -> &'static str {
+    tokio::select! {
+        biased;
+        why = passage.leash.pulled() => why,
+        // A connection that breaks is the two ends' business.
+        _ = tokio::io::copy_bidirectional(client, upstream) => "closed",
+    }
+}
+
+/// Puts on record what did not pass; the verdict.
+async fn refuse(passage: &Passage, refused: Refused) -> &'static str {
+    let granted = passage.endpoint.to_string();
+    let (asked, verdict, message) = match refused {
+        Refused::NotTls => (granted, "not_tls", "what goes through the tunnel is not TLS".to_owned()),
+        Refused::Name(Hello { name, encrypted }) => {
+            let what = if encrypted { " (and one that is encrypted)" } else { "" };
+            let shown = name.as_deref().unwrap_or("no name");
+            let message = format!("TLS asks for {shown}{what}, and the grant is for {granted}");
+            (name.map_or(granted, |name| format!("{name}:{}", passage.endpoint.port())), "name_mismatch", message)
+        }
+    };
+    passage.deny(asked, verdict, message).await;
+    verdict
+}
+
+/// Looks at the first flight of the client, and lets it through if it asks for the granted name.
+async fn begin_tls<C: AsyncRead + AsyncWrite + Unpin, F: Fn(&Hello) -> bool>(
+    passage: &mut Passage,
+    records: &mut Records<F>,
     client: &mut C,
     upstream: &mut Counted,
 ) -> Result<(), &'static str> {
@@ -98,40 +134,32 @@ async fn begin_tls<C: AsyncRead + AsyncWrite + Unpin>(
         why = passage.leash.pulled() => return Err(why),
         hello = tokio::time::timeout(HELLO, read) => hello.unwrap_or(Err(Some(Unfit::NotTls))),
     };
-    let target = passage.endpoint.to_string();
-    let (asked, verdict, message) = match hello {
-        Ok(Hello { name: asked, encrypted: false }) if fits(passage, asked.as_deref()) => {
-            return match upstream.write_all(&seen).await {
-                Ok(()) => Ok(()),
-                Err(_) => Err("closed"),
-            };
-        }
-        Ok(Hello { name: asked, encrypted }) => {
-            let what = if encrypted { " (and one that is encrypted)" } else { "" };
-            let shown = asked.as_deref().unwrap_or("no name");
-            let message = format!("TLS asks for {shown}{what}, and the grant is for {target}");
-            (asked.map_or(target, |name| format!("{name}:{}", passage.endpoint.port())), "name_mismatch", message)
-        }
+    let refused = match hello {
+        Ok((hello, end)) if fits(&passage.endpoint, &hello) => match records.push(&seen[end..]) {
+            Ok(()) => return upstream.write_all(&seen).await.map_err(|_| "closed"),
+            Err(refused) => refused,
+        },
+        Ok((hello, _)) => Refused::Name(hello),
         // The client went away before it had said anything.
         Err(None) if seen.is_empty() => return Err("closed"),
-        Err(None | Some(Unfit::NotTls | Unfit::Malformed)) => {
-            (target, "not_tls", "what goes through the tunnel is not TLS".to_owned())
-        }
+        Err(_) => Refused::NotTls,
     };
-    passage.deny(asked, verdict, message).await;
-    if verdict == "name_mismatch" {
+    let named = matches!(refused, Refused::Name(_));
+    let verdict = refuse(passage, refused).await;
+    if named {
         let _ = client.write_all(&UNRECOGNIZED).await;
     }
     let _ = client.shutdown().await;
     Err(verdict)
 }
 
-/// A name has to be asked for; an address cannot be, in TLS, but some clients write it there.
-fn fits(passage: &Passage, asked: Option<&str>) -> bool {
-    match (name(&passage.endpoint), asked) {
+/// A name has to be asked for, and in the clear; an address cannot be, in TLS, but some clients write it there.
+fn fits(endpoint: &Endpoint, hello: &Hello) -> bool {
+    let asked = match (name(endpoint), hello.name.as_deref()) {
         (Some(granted), Some(asked)) => asked.eq_ignore_ascii_case(granted),
         (Some(_), None) => false,
         (None, None) => true,
-        (None, Some(asked)) => passage.endpoint.host().address().is_some_and(|ip| asked.parse() == Ok(ip)),
-    }
+        (None, Some(asked)) => endpoint.host().address().is_some_and(|ip| asked.parse() == Ok(ip)),
+    };
+    asked && !hello.encrypted
 }

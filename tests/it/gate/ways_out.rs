@@ -209,6 +209,31 @@ fn tls_passes_for_the_granted_name_and_for_no_other() {
 }
 
 #[test]
+fn a_second_hello_for_another_name_ends_the_tunnel() {
+    let echo = Echo::start();
+    let (name, address) = (format!("api.test:{}", echo.port), format!("127.0.0.1:{}", echo.port));
+    let world = granting(&[format!("net:{name}"), format!("net:{address}")]);
+    let good = hello("api.test");
+    let mut client = tunnel(&world, &name);
+    // As after a HelloRetryRequest: the same name once more, behind a `change_cipher_spec`.
+    for _ in 0..2 {
+        client.write(&good).unwrap();
+        client.exactly(good.len());
+        client.write(&[20, 3, 3, 0, 1, 1]).unwrap();
+        client.exactly(6);
+    }
+    client.write(&hello("evil.test")).unwrap();
+    assert!(client.ended());
+    assert_eq!(world.records(&Kind::EgressEnded, 1)[0].text("verdict"), Some("name_mismatch"));
+    assert_eq!(
+        world.records(&Kind::EgressDenied, 1)[0].text("target"),
+        Some(format!("evil.test:{}", echo.port).as_str())
+    );
+    let spec = [20, 3, 3, 0, 1, 1];
+    assert_eq!(echo.got(), [[&good[..], &spec, &good, &spec].concat()]);
+}
+
+#[test]
 fn a_tunnel_of_a_net_grant_carries_nothing_but_tls() {
     let echo = Echo::start();
     let target = format!("127.0.0.1:{}", echo.port);
