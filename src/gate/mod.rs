@@ -28,6 +28,8 @@ mod turns;
 mod watch;
 
 pub use conversation::Conversation;
+#[cfg(any(test, fuzzing))]
+pub(crate) use egress::{Hello, Records, read_hello};
 pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;

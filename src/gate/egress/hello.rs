@@ -17,9 +17,10 @@ pub(crate) enum Unfit {
     Malformed,
 }
 
-/// The largest plaintext of a record (RFC 8446, section 5.1), and the largest hello that is looked at, in bytes.
+/// The largest plaintext of a record (RFC 8446, section 5.1), in bytes.
 const RECORD: usize = 1 << 14;
-const LARGEST: usize = 64 * 1024;
+/// The largest hello that is looked at, in bytes: real ones have two thousand, and each is read anew as it grows.
+const LARGEST: usize = 16 * 1024;
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const SERVER_NAME: u16 = 0;

@@ -20,3 +20,5 @@ pub(crate) use passage::{Passage, hint, open};
 pub(crate) use plain::forward;
 pub(crate) use target::Target;
 pub(crate) use tunnel::tunnel;
+#[cfg(any(test, fuzzing))]
+pub(crate) use vetted::Records;
