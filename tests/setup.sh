@@ -234,6 +234,21 @@ ensure_schedulers() {
     have systemd-analyze || apt_install systemd
 }
 
+# ---- a real database, which agents are let to
+
+ensure_redis() {
+    have redis-server && have redis-cli && return 0
+    # Its package starts one; the tests start their own.
+    local policy=/usr/sbin/policy-rc.d mine=0
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+        as_root chmod +x $policy
+        mine=1
+    fi
+    (apt_install redis-server) || { [ $mine = 0 ] || as_root rm -f $policy; exit 1; }
+    [ $mine = 0 ] || as_root rm -f $policy
+}
+
 # ---- the real OpenClaw, which the tests talk to
 
 OPENCLAW_VERSION=2026.9.6

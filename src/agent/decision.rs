@@ -40,6 +40,9 @@ pub(crate) fn standing(reply: &Value) -> Result<Standing, String> {
             }
         }
     }
+    if let Some(listen) = reply.get("listen").and_then(Value::as_str) {
+        told.insert("listen".into(), listen.into());
+    }
     let approved = matches!(status, "approved" | "applied");
     Ok(if approved { Standing::Approved(told.into()) } else { Standing::Refused(told.into()) })
 }

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 
 use super::error::AgentError;
 use super::family::{Family, Reaped};
+use super::forwards::Forwards;
 use super::gate_client::GateClient;
 use super::narration::complain;
 use super::{env, exit, forward, gate_watch};
@@ -86,8 +87,12 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
         .map_err(|source| AgentError::Listen { address: options.listen, source })?;
     let mut ended = signal(SignalKind::child()).map_err(AgentError::Signals)?;
     let mut signals = forwarded_signals()?;
+    // What was granted before is there when the program begins.
+    let mut forwards = Forwards::new(gate.clone());
+    forwards.open_granted().await;
     let mut family = Family::start(&options.argv, &options.workspace)?;
     tokio::spawn(forward::serve(listener, gate));
+    tokio::spawn(forwards.keep());
 
     let mut watch = pin!(gate_watch::until_ended(&options.socket));
     let mut clock = pin!(until(options.deadline));

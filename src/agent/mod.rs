@@ -17,6 +17,7 @@ mod error;
 pub mod exit;
 mod family;
 mod forward;
+mod forwards;
 mod gate_client;
 mod gate_watch;
 mod init;

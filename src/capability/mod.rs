@@ -5,6 +5,7 @@
 
 mod decision;
 mod diff;
+mod effect;
 mod error;
 mod render;
 mod request;

@@ -24,6 +24,12 @@ pub(super) fn render(review: &Review) -> String {
     let _ = writeln!(text, "Policy    {}", visible_line(&review.policy_view, WIDTH));
     text.push_str("\nWhy, in the agent's words\n");
     quote(&mut text, &review.reason);
+    if !review.effect.is_empty() {
+        text.push_str("\nWhat a grant does\n");
+        for sentence in &review.effect {
+            let _ = writeln!(text, "  {}", visible_line(sentence, WIDTH));
+        }
+    }
     text.push_str("\nIn force afterwards\n");
     for grant in &review.grants {
         let _ = writeln!(text, "  {grant}");

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::effect;
 use super::error::DecisionError;
 use super::render;
 use super::request::Request;
@@ -29,6 +30,9 @@ pub struct Review {
     pub policy_view: String,
     /// What would be in force for the run afterwards, versions resolved.
     pub grants: Vec<Capability>,
+    /// What the gate would do for the run's agents, one sentence a line; empty if the request changes an image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub effect: Vec<String>,
     /// The packages of the image afterwards; `None` if the request changes no image.
     pub lock: Option<Lock>,
     /// The packages of the image now.
@@ -65,11 +69,38 @@ impl Review {
             reason,
             policy_view,
             grants,
+            effect: Vec::new(),
             lock: Some(recipe.lock().clone()),
             lock_before: before.map(|b| b.lock().clone()),
             recipe: Some(recipe.identity()),
             dockerfile: recipe.dockerfile(),
             dockerfile_before: before.map(Recipe::dockerfile),
+        }
+    }
+
+    /// The review of a request for what the gate gives. `grants` is all that it would give to the run afterwards.
+    #[must_use]
+    pub fn of_gate(
+        request: Request,
+        requested_by: String,
+        reason: String,
+        policy_view: String,
+        grants: Vec<Capability>,
+    ) -> Self {
+        let effect = effect::of(&request);
+        Self {
+            format: 1,
+            request,
+            requested_by,
+            reason,
+            policy_view,
+            grants,
+            effect,
+            lock: None,
+            lock_before: None,
+            recipe: None,
+            dockerfile: String::new(),
+            dockerfile_before: None,
         }
     }
 

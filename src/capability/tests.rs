@@ -168,3 +168,42 @@ proptest! {
         prop_assert!(words.lines().all(|l| l.starts_with("  | ") || l.starts_with("  (")), "{}", words);
     }
 }
+
+fn gate_review(capability: &str, reason: &str) -> Review {
+    let capability = Capability::parse(capability).unwrap();
+    let asked = Request { capability: capability.clone(), ..request() };
+    let grants = vec![Capability::parse("net:a.example:443").unwrap(), capability];
+    Review::of_gate(asked, "agent:analyse".to_owned(), reason.to_owned(), "ask (no rule)".to_owned(), grants)
+}
+
+#[test]
+fn a_way_out_as_a_person_sees_it() {
+    insta::assert_snapshot!(gate_review("net:api.github.com:443", "To read the issues.").render());
+    insta::assert_snapshot!(gate_review("tcp:10.0.0.5:5432", "").render());
+    insta::assert_snapshot!(gate_review("llm:gemini-*", "").render());
+}
+
+#[test]
+fn special_addresses_and_encoded_names_are_pointed_out() {
+    for (text, part) in [
+        ("net:127.0.0.1:80", "this machine itself"),
+        ("net:[::1]:80", "this machine itself"),
+        ("net:169.254.169.254:80", "metadata and credentials"),
+        ("tcp:192.168.1.1:22", "private network"),
+        ("tcp:100.64.0.1:22", "private network"),
+        ("net:xn--pypal-4ve.com:443", "encoded international"),
+    ] {
+        assert!(gate_review(text, "").render().contains(part), "{text}");
+    }
+    assert!(!gate_review("net:example.com:443", "").render().contains("Careful"));
+}
+
+#[test]
+fn what_a_grant_does_is_covered_by_the_digest() {
+    let one = gate_review("net:api.github.com:443", "x");
+    let mut other = one.clone();
+    other.effect.pop();
+    assert_ne!(one.digest(), other.digest());
+    let text = serde_json::to_string(&one).unwrap();
+    assert_eq!(serde_json::from_str::<Review>(&text).unwrap(), one);
+}

@@ -106,6 +106,10 @@ impl From<engine::Error> for Failure {
                 Self::new(Kind::NotFound, message).hint("`taskforge run show RUN` shows the attempts that there are")
             }
             Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),
+            Error::NothingGranted(_) => {
+                Self::new(Kind::NotFound, message).hint("`taskforge capability list` shows what was asked for")
+            }
+            Error::GateBehind { .. } => Self::new(Kind::Unavailable, message).hint("`taskforge kill` ends everything"),
             Error::Ambiguous { .. } | Error::Usage(_) | Error::Input { .. } | Error::Workflow(_) => {
                 Self::new(Kind::Usage, message)
             }
@@ -138,7 +142,7 @@ fn refusal_kind(refusal: &Refusal) -> Kind {
     match refusal {
         Refusal::NoNode(_) | Refusal::NoRequest(_) | Refusal::NoSuchImage { .. } => Kind::NotFound,
         Refusal::Stale { .. } => Kind::Stale,
-        Refusal::NeedsDecision(_) | Refusal::NotApprovable { .. } => Kind::Refused,
+        Refusal::NeedsDecision(_) | Refusal::NotApprovable { .. } | Refusal::PartOfImage { .. } => Kind::Refused,
         _ => Kind::Conflict,
     }
 }

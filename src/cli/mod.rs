@@ -4,6 +4,7 @@
 mod agent;
 mod approve;
 mod audit;
+mod capability;
 mod checkpoint;
 mod completions;
 mod container;

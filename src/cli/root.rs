@@ -11,8 +11,8 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, completions, container, control, deny, doctor, event, failure_from, gate, helper, image,
-    inbox, init, kill, llm, node, openclaw, reference, repair, run, schedule, tick, unlock, workflow,
+    agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
+    helper, image, inbox, init, kill, llm, node, openclaw, reference, repair, run, schedule, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -50,6 +50,8 @@ enum Command {
     Inbox(inbox::Inbox),
     Approve(approve::Approve),
     Deny(deny::Deny),
+    #[command(subcommand)]
+    Capability(capability::Capability),
     Kill(kill::Kill),
     Unlock(unlock::Unlock),
     #[command(subcommand)]
@@ -121,6 +123,7 @@ impl Root {
             Command::Inbox(command) => command.run(&context),
             Command::Approve(command) => command.run(&context),
             Command::Deny(command) => command.run(&context),
+            Command::Capability(command) => command.run(&context),
             Command::Kill(command) => command.run(&context),
             Command::Unlock(command) => command.run(&context),
             Command::Audit(command) => command.run(&context),

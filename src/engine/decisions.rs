@@ -16,6 +16,7 @@ use crate::run::state::{RequestStatus, State};
 
 use super::actor::operator;
 use super::error::Error;
+use super::given;
 use super::images;
 use super::inbox::{Inbox, Waiting, inbox};
 use super::store::Store;
@@ -89,10 +90,12 @@ pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
     let store = Store::open(registry, &waiting.run)?;
     let state = store.load()?;
     if let Some(request) = state.request(&waiting.id) {
-        let Some(resolution) = &request.resolution else {
-            return Err(Error::NotResolvedYet { id: waiting.id.clone() });
+        let review = match (&request.resolution, &request.presented) {
+            (Some(resolution), _) => images::review_of(&state, request, resolution)?,
+            (None, Some(presented)) => given::review_of(&state, request, presented.grants.clone()),
+            (None, None) => return Err(Error::NotResolvedYet { id: waiting.id.clone() }),
         };
-        return Ok(Shown::Capability(Box::new(images::review_of(&state, request, resolution)?)));
+        return Ok(Shown::Capability(Box::new(review)));
     }
     let Some((definition, _)) = review::approval_node(&state, &waiting.id) else {
         return Err(Error::NothingWaits(waiting.id.to_string()));

@@ -15,7 +15,7 @@ pub enum Error {
     NoRun(RunId),
     #[error("nothing called `{0}` waits for a decision")]
     NothingWaits(String),
-    #[error("`{text}` fits more than one thing that waits: {}", .found.join(", "))]
+    #[error("`{text}` fits more than one: {}", .found.join(", "))]
     Ambiguous { text: String, found: Vec<String> },
     #[error("run `{run}`: {refusal}")]
     Refused { run: RunId, refusal: Refusal },
@@ -63,6 +63,10 @@ pub enum Error {
     ImageGone { recipe: Digest },
     #[error("the gate `{name}` does not take up its policy{}", if log.is_empty() { String::new() } else { format!(": {log}") })]
     GateSilent { name: String, log: String },
+    #[error("the gate of run `{run}` has not taken note of the revocation yet; the next tick tells it again")]
+    GateBehind { run: RunId },
+    #[error("no request called `{0}` is granted")]
+    NothingGranted(String),
     #[error("the key of provider `{provider}`: {reason}")]
     Key { provider: String, reason: String },
     #[error("no tmpfs that can be written was found for the gate's keys (/dev/shm, /run, XDG_RUNTIME_DIR)")]

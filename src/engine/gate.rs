@@ -109,6 +109,25 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
     }
 }
 
+/// Waits until the gate, which runs, says that the policy on disk is in force.
+pub(crate) fn await_in_force(store: &Store<'_>) -> Result<(), Error> {
+    let folder = store.layout().gate();
+    let wanted = Policy::read(&folder)?.generation;
+    let begun = Instant::now();
+    loop {
+        kill::refuse_if_killed(store.registry().layout())?;
+        let status = Status::read(&folder)?;
+        if status.as_ref().is_some_and(|status| status.generation >= wanted && status.error.is_none()) {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            let log = status.and_then(|status| status.error).unwrap_or_default();
+            return Err(Error::GateSilent { name: format!("of run {}", store.run()), log });
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+}
+
 /// Brings back a gate that died while agents run: a restart of the Engine, or somebody's `docker rm`.
 pub(crate) fn restore(store: &Store<'_>, docker: &Docker, state: &State) -> Result<(), Error> {
     publish(store, state)?;

@@ -22,6 +22,7 @@ use super::binary;
 use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
+use super::given;
 use super::store::Store;
 
 /// The base image that a reference names now.
@@ -54,6 +55,9 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
 /// Resolves a request to the lock of the whole set, and makes the review that a person will be shown.
 pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
     let Some(request) = state.request(id) else { return Ok(()) };
+    if request.capability.kind().is_of_gate() {
+        return given::present(store, state, request);
+    }
     let Some(base) = base_of(state, request) else {
         let reason = "the node that asks has no container".to_owned();
         return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop);

@@ -43,7 +43,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
                 what: request.capability.to_string(),
                 why: request.reason.clone(),
                 by,
-                digest: request.resolution.as_ref().map(|resolution| resolution.review.clone()),
+                digest: request.review().cloned(),
                 since: crate::run::time::isoformat(request.at),
                 id,
             });

@@ -1,11 +1,12 @@
 //! What the gate of a run is told: built from the run's state and the registry's settings, written whole. The same
 //! state always gives the same policy, so that comparing is enough to know whether there is news for the gate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
+use crate::run::capability::Capability;
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::NodeId;
 use crate::run::state::{Attempt, Request, RequestStatus, State};
@@ -19,6 +20,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
+    policy.hosts = config.gate.hosts.clone();
     policy.models = config.llm.models.iter().map(model_rule).collect();
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
@@ -133,7 +135,8 @@ fn attempt_policy(
         node: definition.id.clone(),
         attempt: attempt.number,
         deadline: attempt.plan.deadline,
-        models: vec![container.model.clone()],
+        models: models(state, definition, container),
+        grants: ways_out(state, &definition.id),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -149,6 +152,34 @@ fn attempt_policy(
         },
         requests: state.requests.iter().filter_map(request).collect(),
     })
+}
+
+/// What the gate gives to a node: what it asked for, in this attempt or before, and a person approved.
+fn given<'a>(state: &'a State, node: &'a NodeId) -> impl Iterator<Item = &'a Request> {
+    state
+        .requests
+        .iter()
+        .filter(|request| request.status.is_granted() && request.capability.kind().is_of_gate())
+        .filter(move |request| request.askers.iter().any(|(asker, _)| asker == node))
+}
+
+fn ways_out(state: &State, node: &NodeId) -> Vec<wire::Grant> {
+    given(state, node)
+        .filter(|request| matches!(request.capability, Capability::Net(_) | Capability::Tcp(_)))
+        .map(|request| wire::Grant { request: request.id.clone(), capability: request.capability.clone() })
+        .collect()
+}
+
+/// The node's own model, and those granted.
+fn models(state: &State, definition: &NodeDefinition, container: &ContainerDefinition) -> Vec<String> {
+    let granted = given(state, &definition.id).filter_map(|request| match &request.capability {
+        Capability::Llm(glob) => Some(glob.to_string()),
+        _ => None,
+    });
+    let mut models: Vec<String> = std::iter::once(container.model.clone()).chain(granted).collect();
+    let mut seen = BTreeSet::new();
+    models.retain(|model| seen.insert(model.clone()));
+    models
 }
 
 /// Capabilities that the workflow itself asked for and got.
@@ -183,13 +214,17 @@ fn request(request: &Request) -> Option<wire::CapabilityRequest> {
         RequestStatus::Applied => wire::RequestStatus::Applied,
         RequestStatus::Denied => wire::RequestStatus::Denied,
         RequestStatus::Failed => wire::RequestStatus::Failed,
+        RequestStatus::Revoked => wire::RequestStatus::Revoked,
         RequestStatus::Unresolvable => wire::RequestStatus::Unresolvable,
     };
     let comment = request.decision.as_ref().map(|decision| decision.comment.clone());
     let problem = (!request.problem.is_empty()).then(|| request.problem.clone());
-    let granted = matches!(request.status, RequestStatus::Approved | RequestStatus::Applied);
-    let answer = request.status.is_answered().then(|| wire::Answer {
-        comment: comment.or(problem).filter(|text| !text.is_empty()),
+    let granted = request.status.is_granted();
+    // What the gate gives is in force with the policy that says so.
+    let answered = request.status.is_answered() || (granted && request.capability.kind().is_of_gate());
+    let answer = answered.then(|| wire::Answer {
+        comment: if request.status == RequestStatus::Revoked { problem } else { comment.or(problem) }
+            .filter(|text| !text.is_empty()),
         by: request.decision.as_ref().map(|decision| decision.by.clone()),
         granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
     });

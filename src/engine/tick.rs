@@ -16,7 +16,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{collect, dispatch, executors, gate, images, ingest, notify, observe, outgoing};
+use super::{collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing};
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
 /// what needs waiting for ends the tick long before this bound.
@@ -116,8 +116,11 @@ fn starts(action: &Action) -> Option<NodeId> {
 /// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by
 /// itself.
 fn leaves_containers_alone(action: &Action) -> bool {
-    use Action::{CompleteWait, FailImage, PublishPolicy, Settle, TakeImage, Wake};
-    matches!(action, Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | PublishPolicy)
+    use Action::{CompleteWait, FailImage, Give, PublishPolicy, Settle, TakeImage, Wake};
+    matches!(
+        action,
+        Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | Give { .. } | PublishPolicy
+    )
 }
 
 fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) -> Result<(), Error> {
@@ -127,6 +130,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::Deliver { id } => outgoing::deliver(store, state, &id),
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
+        Action::Give { id } => given::give(store, state, id),
         Action::Build { recipe } => images::build(store, state, &recipe),
         Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
         Action::FailImage { recipe, reason } => store.commit(TICK, Command::ImageFailed { recipe, reason }).map(drop),
@@ -169,6 +173,7 @@ fn describe(action: &Action) -> String {
         Action::Deliver { id } => format!("ask OpenClaw: {id}"),
         Action::FinishKill => "finish the kill".to_owned(),
         Action::Resolve { id } => format!("resolve request {id}"),
+        Action::Give { id } => format!("give what request {id} asks for"),
         Action::Build { recipe } => format!("build image {}", recipe.short()),
         Action::TakeImage { recipe, .. } => format!("take image {} into use", recipe.short()),
         Action::FailImage { recipe, reason } => format!("image {} failed: {reason}", recipe.short()),

@@ -134,6 +134,11 @@ impl Doors {
                     door.socket.update(attempt.clone());
                 }
                 // What was taken away must not go on on a connection that is open.
+                for lost in before.grants.iter().filter(|grant| !attempt.grants.contains(grant)) {
+                    if !door.socket.has_left(&lost.request).await {
+                        problems.push(format!("a connection by the grant of {} is still under way", lost.request));
+                    }
+                }
                 if before.models.iter().any(|model| !attempt.models.contains(model)) {
                     door.socket.cut();
                     if !door.socket.drained().await {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::policy::{Attempt, RequestStatus};
 use super::rules::Rules;
 use super::{Error, durable};
 use crate::run::id::{NodeId, RequestId};
@@ -109,11 +110,9 @@ fn read(path: PathBuf) -> Result<Message, Error> {
     Ok(message)
 }
 
-/// Who asks: an attempt, and the requests that its container was made with.
+/// Who asks: an attempt as the policy has it, and the requests that its container was made with.
 pub(crate) struct Asker<'a> {
-    pub(crate) node: &'a NodeId,
-    /// From 1.
-    pub(crate) attempt: u32,
+    pub(crate) attempt: &'a Attempt,
     pub(crate) in_force: &'a HashSet<RequestId>,
 }
 
@@ -188,15 +187,17 @@ impl Asked {
         let mut state = self.state.lock().await;
         // The newest of equal ones: those before it could not be resolved or built.
         let known = rules.requests().filter(|r| r.capability == capability).last();
+        let known = known.filter(|known| known.status != RequestStatus::Revoked);
+        let (node, attempt) = (&asker.attempt.node, asker.attempt.attempt);
         if let Some(known) = known
-            && (known.status.is_refused() || asker.in_force.contains(&known.id))
+            && (known.status.is_refused() || asker.in_force.contains(&known.id) || asker.attempt.gives(known))
         {
             return Ok(Asking::Known(known.id.clone()));
         }
         // What the policy knows is no longer ours to remember.
         state.pending.retain(|_, pending| rules.request(pending.id.as_str()).is_none());
         let same = known.map(|k| k.id.clone()).or_else(|| state.pending.get(capability).map(|p| p.id.clone()));
-        let key = (asker.node.as_str().to_owned(), asker.attempt, capability.to_owned());
+        let key = (node.as_str().to_owned(), attempt, capability.to_owned());
         if let Some(id) = &same
             && state.heard.contains(&key)
         {
@@ -209,20 +210,20 @@ impl Asked {
         body.insert("capability".into(), capability.into());
         body.insert("reason".into(), reason.into());
         let id = next_id(&mut state)?;
-        self.store(&id, Kind::Capability, (asker.node, asker.attempt), body).await?;
+        self.store(&id, Kind::Capability, (node, attempt), body).await?;
         state.heard.insert(key);
         Ok(Asking::Pending(same.unwrap_or_else(|| {
-            let pending = Pending { id: id.clone(), node: asker.node.as_str().to_owned() };
+            let pending = Pending { id: id.clone(), node: node.as_str().to_owned() };
             state.pending.insert(capability.to_owned(), pending);
             id
         })))
     }
 
     fn is_exhausted(&self, rules: &Rules, asker: &Asker<'_>, state: &State) -> bool {
-        let own = rules.policy.attempts.iter().filter(|a| a.node == *asker.node);
+        let own = rules.policy.attempts.iter().filter(|a| a.node == asker.attempt.node);
         let known: HashSet<&RequestId> = own.clone().flat_map(|a| &a.requests).map(|r| &r.id).collect();
         let limit = own.map(|a| a.limits.capability_requests).max().unwrap_or(0);
-        let waiting = state.pending.values().filter(|p| p.node == asker.node.as_str()).count();
+        let waiting = state.pending.values().filter(|p| p.node == asker.attempt.node.as_str()).count();
         (known.len() + waiting) as u64 >= limit
     }
 

@@ -72,6 +72,7 @@ async fn connection(session: Session, stream: tokio::net::UnixStream, permit: Ow
         .max_header_size(LARGEST_HEAD)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), answer)
+        .with_upgrades()
         .await;
     drop(permit);
 }

@@ -8,6 +8,7 @@ mod body;
 mod conversation;
 mod doors;
 mod durable;
+mod egress;
 mod error;
 mod exchange;
 mod inbox;
@@ -31,11 +32,13 @@ mod turns;
 mod watch;
 
 pub use conversation::Conversation;
+#[cfg(any(test, fuzzing))]
+pub(crate) use egress::{Hello, Records, read_hello};
 pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Endpoint, Fallback, Limits, ModelRule, Policy, PolicyError,
+    Answer, Attempt, Brief, CapabilityRequest, Endpoint, Fallback, Grant, Limits, ModelRule, Policy, PolicyError,
     ProviderSpec, RequestStatus,
 };
 pub use redact::{Redacted, redact};

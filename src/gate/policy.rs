@@ -2,6 +2,7 @@
 //! refuses all of it if any part is not understood.
 
 use std::collections::{BTreeMap, HashSet};
+use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
 
 use chrono::{DateTime, Utc};
@@ -9,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::durable;
+use crate::run::capability::{Capability, CapabilityKind};
 use crate::run::id::{NodeId, RequestId, RunId};
 
 const FILE: &str = "policy.json";
@@ -49,6 +51,9 @@ pub struct Policy {
     /// Which provider serves a model; the first match counts.
     #[serde(default)]
     pub models: Vec<ModelRule>,
+    /// Names that are not looked up, with their addresses.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
     #[serde(default)]
     pub attempts: Vec<Attempt>,
 }
@@ -150,6 +155,9 @@ pub struct Attempt {
     /// Globs of the models it may use.
     #[serde(default)]
     pub models: Vec<String>,
+    /// Where it may connect to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
@@ -157,6 +165,17 @@ pub struct Attempt {
     /// All capability requests of the node, with their present status.
     #[serde(default)]
     pub requests: Vec<CapabilityRequest>,
+}
+
+/// A way out that somebody approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// The request that it was approved upon.
+    pub request: RequestId,
+    /// `net:` or `tcp:`.
+    pub capability: Capability,
 }
 
 /// What an attempt may use.
@@ -208,6 +227,24 @@ pub struct CapabilityRequest {
     pub answer: Option<Answer>,
 }
 
+impl CapabilityRequest {
+    /// Whether the gate alone gives what it is about.
+    #[must_use]
+    pub fn is_of_gate(&self) -> bool {
+        Capability::parse(&self.capability).is_ok_and(|capability| capability.kind().is_of_gate())
+    }
+}
+
+impl Attempt {
+    /// Whether it has what `request` asks for, if the gate gives that.
+    #[must_use]
+    pub fn gives(&self, request: &CapabilityRequest) -> bool {
+        let model = request.capability.strip_prefix("llm:");
+        self.grants.iter().any(|grant| grant.request == request.id)
+            || model.is_some_and(|model| request.status.is_granted() && self.models.iter().any(|glob| glob == model))
+    }
+}
+
 /// How far a request has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -219,13 +256,20 @@ pub enum RequestStatus {
     Denied,
     Failed,
     Unresolvable,
+    Revoked,
 }
 
 impl RequestStatus {
-    /// Whether the answer is a no that stands.
+    /// Whether the answer is a no that stands. What was taken back can be asked for again.
     #[must_use]
     pub const fn is_refused(self) -> bool {
         matches!(self, Self::Denied | Self::Failed | Self::Unresolvable)
+    }
+
+    /// Whether it was approved, and not taken back.
+    #[must_use]
+    pub const fn is_granted(self) -> bool {
+        matches!(self, Self::Approved | Self::Applied)
     }
 }
 
@@ -255,6 +299,7 @@ impl Policy {
             run,
             providers: BTreeMap::new(),
             models: Vec::new(),
+            hosts: BTreeMap::new(),
             attempts: Vec::new(),
         }
     }
@@ -334,6 +379,10 @@ impl Policy {
             if !sockets.insert(name) {
                 return refuse(format!("the socket `{name}` is named twice"));
             }
+            let ways_out = |grant: &Grant| matches!(grant.capability.kind(), CapabilityKind::Net | CapabilityKind::Tcp);
+            if let Some(grant) = attempt.grants.iter().find(|grant| !ways_out(grant)) {
+                return refuse(format!("`{}` is granted to `{name}` and is no way out", grant.capability));
+            }
             if attempt.limits.body_bytes > LARGEST_BODY {
                 return refuse(format!("`limits.bodyBytes` of `{name}` is larger than {LARGEST_BODY}"));
             }
@@ -362,6 +411,7 @@ mod tests {
                 {"match":"*","provider":"ollama","model":"m","timeoutMs":1000,"maxTokens":9,"retries":2,
                     "fallback":[{"provider":"recorded","model":"r"}]}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
+                "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443"}],
                 "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824},
                 "brief":{"system":"s","prompt":"p","model":"recorded","iterations":20,"outputs":["report.md"],"inputs":["/inputs/sales.csv"]},
                 "requests":[{"id":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"pip:pygal","status":"approved",
@@ -385,6 +435,9 @@ mod tests {
             ("/attempts/0/socket", json!("")),
             ("/attempts/0/node", json!("..")),
             ("/attempts/0/deadline", json!("tomorrow")),
+            ("/attempts/0/grants/0/capability", json!("net:*:443")),
+            ("/attempts/0/grants/0/capability", json!("pip:pygal")),
+            ("/attempts/0/grants/0/request", json!("../x")),
             ("/attempts/0/limits/bodyBytes", json!(1_u64 << 40)),
             ("/attempts/0/limits/llmRequests", json!(-1)),
             ("/attempts/0/requests/0/status", json!("maybe")),
@@ -411,6 +464,7 @@ mod tests {
             "/models/0",
             "/models/1/fallback/0",
             "/attempts/0",
+            "/attempts/0/grants/0",
             "/attempts/0/limits",
             "/attempts/0/brief",
             "/attempts/0/requests/0",
@@ -432,7 +486,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(at in 0usize..1400, byte in any::<u8>(), cut in any::<bool>()) {
+        fn never_panics(at in 0usize..1500, byte in any::<u8>(), cut in any::<bool>()) {
             let mut bytes = example().to_string().into_bytes();
             let at = at.min(bytes.len() - 1);
             if cut { bytes.truncate(at) } else { bytes[at] = byte }

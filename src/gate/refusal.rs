@@ -45,6 +45,10 @@ impl Refusal {
         Self::new(StatusCode::GONE, "closed", "this attempt is over: its deadline has passed or it was revoked")
     }
 
+    pub(crate) fn revoked() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "revoked", "what granted this was taken back")
+    }
+
     pub(crate) fn denied(reason: &str) -> Self {
         Self::new(StatusCode::FORBIDDEN, "not_granted", format!("nothing is granted: {reason}"))
     }

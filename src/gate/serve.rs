@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::doors::Doors;
+use super::egress::Lookups;
 use super::inbox::Asked;
 use super::policy::Policy;
 use super::records::{Recorder, RecorderOptions};
@@ -121,6 +122,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         asked: Asked::open(&options.dir)?,
         recorder,
         room: body::room(),
+        lookups: Lookups::new(),
         parsing: tokio::sync::Mutex::default(),
     });
     let mut doors = Doors::new(gate, options, client, status);

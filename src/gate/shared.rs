@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::egress::Lookups;
 use super::inbox::Asked;
 use super::kill::killed;
 use super::records::Recorder;
@@ -22,6 +23,7 @@ pub(crate) struct Gate {
     pub(crate) turns: Arc<Turns>,
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,
+    pub(crate) lookups: Lookups,
     /// Held while a large body is looked through.
     pub(crate) parsing: tokio::sync::Mutex<()>,
 }

@@ -1,13 +1,15 @@
 //! One attempt's socket: who speaks through it is who its folder was mounted for.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, watch};
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::policy::{Attempt, RequestStatus};
+use crate::run::capability::Endpoint;
 use crate::run::id::RequestId;
 
 /// What the connections of one attempt share.
@@ -15,28 +17,49 @@ pub(crate) struct Socket {
     /// What was applied when the attempt first stood in a policy: its container was made with it. What is applied
     /// later is in force for the next attempt.
     in_force: HashSet<RequestId>,
-    attempt: RwLock<Arc<Attempt>>,
+    attempt: watch::Sender<Arc<Attempt>>,
     closed: AtomicBool,
     /// Counts up with each cut.
     cuts: watch::Sender<u64>,
     /// Held for reading while an upstream may be talked to: who holds it for writing knows that none is.
     upstreams: Arc<tokio::sync::RwLock<()>>,
+    /// Who may be connected to something outside at the same time.
+    seats: Arc<Semaphore>,
+    /// How many connections there are by each request's grant.
+    passages: watch::Sender<HashMap<RequestId, usize>>,
+    /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
+    forwards: Mutex<HashMap<Endpoint, Ipv4Addr>>,
+    /// The list of forwards that the shim has opened, by its digest; none before it has asked for any.
+    opened: watch::Sender<Option<String>>,
 }
+
+/// How many connections to the outside one attempt has at once.
+const MOST_PASSAGES: usize = 64;
+/// Where the shim offers the gate itself.
+const GATE_PORT: u16 = 4180;
+/// How long the shim may take to open a port.
+const OPENING: Duration = Duration::from_secs(2);
+/// How long what was cut may take to end.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Socket {
     pub(crate) fn new(attempt: Attempt) -> Self {
         let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
             in_force: applied.map(|r| r.id.clone()).collect(),
-            attempt: RwLock::new(Arc::new(attempt)),
+            attempt: watch::Sender::new(Arc::new(attempt)),
             closed: AtomicBool::new(false),
             cuts: watch::Sender::new(0),
             upstreams: Arc::default(),
+            seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
+            passages: watch::Sender::new(HashMap::new()),
+            forwards: Mutex::default(),
+            opened: watch::Sender::new(None),
         }
     }
 
     pub(crate) fn attempt(&self) -> Arc<Attempt> {
-        self.attempt.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.attempt.borrow().clone()
     }
 
     pub(crate) fn in_force(&self) -> &HashSet<RequestId> {
@@ -45,7 +68,7 @@ impl Socket {
 
     /// Takes up what the policy says now about the same attempt.
     pub(crate) fn update(&self, attempt: Attempt) {
-        *self.attempt.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(attempt);
+        self.attempt.send_replace(Arc::new(attempt));
     }
 
     pub(crate) fn close(&self) {
@@ -74,6 +97,67 @@ impl Socket {
 
     /// Waits until no upstream is talked to for this attempt; `false` if that took too long.
     pub(crate) async fn drained(&self) -> bool {
-        tokio::time::timeout(Duration::from_secs(5), self.upstreams.write()).await.is_ok()
+        tokio::time::timeout(PATIENCE, self.upstreams.write()).await.is_ok()
+    }
+
+    /// What the policy says of the attempt, each time that it says something else.
+    pub(crate) fn attempts(&self) -> watch::Receiver<Arc<Attempt>> {
+        self.attempt.subscribe()
+    }
+
+    /// Where the shim is to offer `endpoint`: the first loopback address whose port is free of others.
+    pub(crate) fn listen(&self, endpoint: &Endpoint) -> SocketAddr {
+        let mut given = self.forwards.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(address) = given.get(endpoint) {
+            return (*address, endpoint.port()).into();
+        }
+        let others = given.keys().filter(|other| other.port() == endpoint.port()).count();
+        // The first of all is the gate's own, at its port.
+        let taken = others + usize::from(endpoint.port() == GATE_PORT);
+        let step = u32::try_from(taken).unwrap_or(u32::MAX);
+        let address = Ipv4Addr::from(u32::from(Ipv4Addr::LOCALHOST).saturating_add(step));
+        given.insert(endpoint.clone(), address);
+        (address, endpoint.port()).into()
+    }
+
+    /// The shim has opened the list with this digest.
+    pub(crate) fn has_opened(&self, list: &str) {
+        self.opened.send_replace(Some(list.to_owned()));
+    }
+
+    /// Waits until the shim has opened `list`, if there is a shim; not for long.
+    pub(crate) async fn opened(&self, list: &str) {
+        let mut opened = self.opened.subscribe();
+        let there = opened.wait_for(|opened| opened.as_deref().is_none_or(|opened| opened == list));
+        let _ = tokio::time::timeout(OPENING, there).await;
+    }
+
+    /// A place among the connections to the outside, if there is one.
+    pub(crate) fn seat(&self) -> Option<OwnedSemaphorePermit> {
+        self.seats.clone().try_acquire_owned().ok()
+    }
+
+    /// A connection by the grant of `request` begins.
+    pub(crate) fn enter(&self, request: &RequestId) {
+        self.passages.send_modify(|all| *all.entry(request.clone()).or_default() += 1);
+    }
+
+    /// A connection by the grant of `request` has ended.
+    pub(crate) fn leave(&self, request: &RequestId) {
+        self.passages.send_modify(|all| {
+            if let Some(count) = all.get_mut(request) {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(request);
+                }
+            }
+        });
+    }
+
+    /// Waits until no connection by the grant of `request` is left; `false` if that took too long.
+    pub(crate) async fn has_left(&self, request: &RequestId) -> bool {
+        let mut passages = self.passages.subscribe();
+        let left = passages.wait_for(|all| !all.contains_key(request));
+        tokio::time::timeout(PATIENCE, left).await.is_ok()
     }
 }

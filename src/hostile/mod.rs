@@ -16,8 +16,10 @@ use serde_json::Value;
 
 use crate::capability::Decision;
 use crate::cli::json_argument;
+use crate::gate::{Hello, Policy, Records, read_hello};
 use crate::registry::{Config, Scan, controls};
 use crate::run::apply::fold;
+use crate::run::capability::Capability;
 use crate::run::foreign::{SeenRun, begin};
 use crate::run::id::{Digest, RunId};
 use crate::run::projection::{refs_json, service_json, state_json};
@@ -27,7 +29,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 7] = [
+pub const ENTRIES: [Entry; 10] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -35,6 +37,9 @@ pub const ENTRIES: [Entry; 7] = [
     ("foreign", foreign),
     ("decision", decision),
     ("settings", settings),
+    ("hello", hello),
+    ("capability", capability),
+    ("policy", policy),
 ];
 
 /// A `*.task.md`.
@@ -109,4 +114,29 @@ pub fn decision(bytes: &[u8]) {
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     black_box(toml::from_str::<Config>(text).is_ok());
+}
+
+/// What a client sends into a tunnel that is to carry TLS.
+pub fn hello(bytes: &[u8]) {
+    let mut records = Records::new(|hello: &Hello| hello.name.as_deref() == Some("api.example.org"));
+    if let Ok(Some((hello, end))) = read_hello(bytes) {
+        assert!(end <= bytes.len(), "a hello that ends behind the end");
+        black_box((hello, records.push(&bytes[end..]).is_ok()));
+    }
+    let mut records = Records::new(|_: &Hello| true);
+    black_box(records.push(bytes).is_ok());
+}
+
+/// What an agent asks for.
+pub fn capability(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    if let Ok(capability) = Capability::parse(text) {
+        let again = Capability::parse(&capability.to_string());
+        assert!(again.is_ok_and(|again| again == capability), "a capability that does not read back");
+    }
+}
+
+/// A `gate/policy.json`.
+pub fn policy(bytes: &[u8]) {
+    black_box(Policy::parse(bytes).is_ok());
 }

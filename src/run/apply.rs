@@ -207,11 +207,13 @@ impl State {
             Event::CapabilityRequested { .. }
             | Event::CapabilityJoined { .. }
             | Event::CapabilityResolved { .. }
+            | Event::CapabilityPresented { .. }
             | Event::CapabilityUnresolvable { .. }
             | Event::CapabilityApproved { .. }
             | Event::CapabilityDenied { .. }
             | Event::CapabilityApplied { .. }
-            | Event::CapabilityFailed { .. } => self.apply_capability(event, at)?,
+            | Event::CapabilityFailed { .. }
+            | Event::CapabilityRevoked { .. } => self.apply_capability(event, at)?,
         }
         Ok(())
     }
@@ -336,6 +338,7 @@ impl State {
                     at,
                     status: RequestStatus::Requested,
                     resolution: None,
+                    presented: None,
                     decision: None,
                     problem: String::new(),
                     image: None,
@@ -355,6 +358,10 @@ impl State {
                 let request = self.request_step(event, id, RequestStatus::Pending)?;
                 request.resolution = Some(resolution.clone());
             }
+            Event::CapabilityPresented { id, presented } => {
+                let request = self.request_step(event, id, RequestStatus::Pending)?;
+                request.presented = Some(presented.clone());
+            }
             Event::CapabilityUnresolvable { id, reason } => {
                 self.request_step(event, id, RequestStatus::Unresolvable)?.problem.clone_from(reason);
             }
@@ -367,10 +374,14 @@ impl State {
                 self.request_step(event, id, RequestStatus::Denied)?.decision = Some(decision.clone());
             }
             Event::CapabilityApplied { id, image } => {
-                self.request_step(event, id, RequestStatus::Applied)?.image = Some(image.clone());
+                let image = Some(image.clone()).filter(|image| !image.is_empty());
+                self.request_step(event, id, RequestStatus::Applied)?.image = image;
             }
             Event::CapabilityFailed { id, reason } => {
                 self.request_step(event, id, RequestStatus::Failed)?.problem.clone_from(reason);
+            }
+            Event::CapabilityRevoked { id, reason, .. } => {
+                self.request_step(event, id, RequestStatus::Revoked)?.problem.clone_from(reason);
             }
             _ => {}
         }
@@ -424,7 +435,7 @@ impl State {
     }
 
     fn request_step(&mut self, event: &Event, id: &RequestId, next: RequestStatus) -> Result<&mut Request, ApplyError> {
-        use RequestStatus::{Applied, Approved, Denied, Failed, Pending, Requested, Unresolvable};
+        use RequestStatus::{Applied, Approved, Denied, Failed, Pending, Requested, Revoked, Unresolvable};
         let Some(from) = self.request(id).map(|request| request.status) else {
             return Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() });
         };
@@ -432,8 +443,9 @@ impl State {
             Requested => matches!(next, Pending | Unresolvable | Denied),
             // Resolved anew when the set it builds upon has changed.
             Pending => matches!(next, Pending | Unresolvable | Approved | Denied),
-            Approved => matches!(next, Applied | Failed),
-            Unresolvable | Denied | Applied | Failed => false,
+            Approved => matches!(next, Applied | Failed | Revoked),
+            Applied => matches!(next, Revoked),
+            Unresolvable | Denied | Failed | Revoked => false,
         };
         if !legal {
             let why = format!("request {id} cannot go from {} to {}", from.as_str(), next.as_str());

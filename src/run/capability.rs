@@ -102,6 +102,12 @@ impl CapabilityKind {
     pub const fn needs_image(self) -> bool {
         matches!(self, Self::Apt | Self::Pip | Self::Npm | Self::Tool)
     }
+
+    /// Whether the gate alone gives and takes it: in force for attempts that run, and until it is revoked.
+    #[must_use]
+    pub const fn is_of_gate(self) -> bool {
+        matches!(self, Self::Net | Self::Tcp | Self::Llm)
+    }
 }
 
 impl fmt::Display for CapabilityKind {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
-use super::event::{AttemptPlan, DecisionRecord, Report, Resolution, TrafficHead};
+use super::event::{AttemptPlan, DecisionRecord, Presented, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::status::NodeStatus;
@@ -46,6 +46,21 @@ pub enum Command {
     },
     CannotResolve {
         id: RequestId,
+        reason: String,
+    },
+    /// A request that needs no image can be decided.
+    Present {
+        id: RequestId,
+        presented: Presented,
+    },
+    /// The gate gives what was approved, or there is no agent to give it to.
+    Given {
+        id: RequestId,
+    },
+    /// A person takes back what the gate gives.
+    Revoke {
+        id: RequestId,
+        by: String,
         reason: String,
     },
     /// A decision on a capability request or an approval node.

@@ -72,10 +72,14 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             alive(state)?;
             find(state, &node)?;
-            // One that could not be resolved or built may be asked for again; everything else has, or gets, one answer.
+            // One that could not be resolved or built, or was taken back, may be asked for again, and is decided again;
+            // everything else has, or gets, one answer.
             let same = state.requests.iter().find(|request| {
                 request.capability == capability
-                    && !matches!(request.status, RequestStatus::Unresolvable | RequestStatus::Failed)
+                    && !matches!(
+                        request.status,
+                        RequestStatus::Unresolvable | RequestStatus::Failed | RequestStatus::Revoked
+                    )
             });
             Ok(vec![match same {
                 Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },
@@ -90,6 +94,22 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityUnresolvable { id, reason }]),
             _ => Ok(Vec::new()),
         },
+        Command::Present { id, presented } => match request_status(state, &id)? {
+            RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityPresented { id, presented }]),
+            _ => Ok(Vec::new()),
+        },
+        Command::Given { id } => Ok(match of_gate(state, &id)?.status {
+            RequestStatus::Approved => vec![Event::CapabilityApplied { id, image: String::new() }],
+            _ => Vec::new(),
+        }),
+        Command::Revoke { id, by, reason } => {
+            let status = of_gate(state, &id)?.status;
+            alive(state)?;
+            if !status.is_granted() {
+                return Err(Refusal::NotRevocable { id, status: status.as_str() });
+            }
+            Ok(vec![Event::CapabilityRevoked { id, by, reason }])
+        }
         Command::Decide { id, verdict, decision } => decision_on(state, id, verdict, decision),
         Command::ImageReady { recipe, image } => {
             let of_recipe = approved_with(state, &recipe);
@@ -228,6 +248,16 @@ fn decision_on(
     alive(state)?;
     if verdict == Verdict::Deny {
         return Ok(vec![Event::CapabilityDenied { id, decision }]);
+    }
+    if let Some(presented) = request.presented.as_ref().filter(|_| request.status == RequestStatus::Pending) {
+        if presented.grants != state.given_with(request) {
+            let status = "shown beside a set of grants that has changed since; the next tick shows it anew".to_owned();
+            return Err(Refusal::NotApprovable { id, status });
+        }
+        if presented.review != decision.digest {
+            return Err(Refusal::Stale { id, given: decision.digest, now: presented.review.clone() });
+        }
+        return Ok(vec![Event::CapabilityApproved { id, decision }]);
     }
     let Some(resolution) = request.resolution.as_ref().filter(|_| request.status == RequestStatus::Pending) else {
         return Err(Refusal::NotApprovable { id, status: "not resolved yet".to_owned() });
@@ -491,6 +521,12 @@ fn approved_with(state: &State, recipe: &Digest) -> Vec<RequestId> {
 
 fn base_of<'a>(state: &'a State, id: &RequestId) -> Option<&'a str> {
     state.request(id)?.resolution.as_ref().map(|resolution| resolution.base.as_str())
+}
+
+/// The request `id`, if the gate gives what it is about.
+fn of_gate<'a>(state: &'a State, id: &RequestId) -> Result<&'a super::state::Request, Refusal> {
+    let request = state.request(id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
+    if request.capability.kind().is_of_gate() { Ok(request) } else { Err(Refusal::PartOfImage { id: id.clone() }) }
 }
 
 fn request_status(state: &State, id: &RequestId) -> Result<RequestStatus, Refusal> {

@@ -110,6 +110,9 @@ pub enum Event {
     CapabilityJoined { id: RequestId, inbox: String, node: NodeId, attempt: u32 },
     #[serde(rename = "capability.resolved")]
     CapabilityResolved { id: RequestId, resolution: Resolution },
+    /// A request that needs no image can be decided: what would be granted for the run afterwards, and what is shown.
+    #[serde(rename = "capability.presented")]
+    CapabilityPresented { id: RequestId, presented: Presented },
     #[serde(rename = "capability.unresolvable")]
     CapabilityUnresolvable { id: RequestId, reason: String },
     #[serde(rename = "capability.approved")]
@@ -117,9 +120,17 @@ pub enum Event {
     #[serde(rename = "capability.denied")]
     CapabilityDenied { id: RequestId, decision: DecisionRecord },
     #[serde(rename = "capability.applied")]
-    CapabilityApplied { id: RequestId, image: String },
+    CapabilityApplied {
+        id: RequestId,
+        /// Empty when the gate gives it and no image.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        image: String,
+    },
     #[serde(rename = "capability.failed")]
     CapabilityFailed { id: RequestId, reason: String },
+    /// A person took back what the gate gives.
+    #[serde(rename = "capability.revoked")]
+    CapabilityRevoked { id: RequestId, by: String, reason: String },
 
     /// A build was started for an approved set.
     #[serde(rename = "image.building")]
@@ -340,6 +351,17 @@ pub struct Resolution {
     pub review: Digest,
 }
 
+/// What a person is shown of a request that needs no image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Presented {
+    /// All that the gate would give to this run afterwards, sorted.
+    pub grants: Vec<Capability>,
+    /// The digest of what a person is shown.
+    pub review: Digest,
+}
+
 /// A decision as it took effect. The file itself lies under `decisions/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -392,11 +414,13 @@ pub fn is_known(name: &str) -> bool {
         "capability.requested",
         "capability.joined",
         "capability.resolved",
+        "capability.presented",
         "capability.unresolvable",
         "capability.approved",
         "capability.denied",
         "capability.applied",
         "capability.failed",
+        "capability.revoked",
         "image.building",
         "gate.stopped",
         "control.applied",
@@ -591,11 +615,14 @@ impl Event {
             }
             Self::CapabilityJoined { id, node, .. } => format!("Node {node} asks for what request {id} asks for."),
             Self::CapabilityResolved { id, .. } => format!("Request {id} is resolved and can be decided."),
+            Self::CapabilityPresented { id, .. } => format!("Request {id} can be decided."),
             Self::CapabilityUnresolvable { id, reason } => format!("Request {id} cannot be resolved: {reason}"),
             Self::CapabilityApproved { id, decision } => format!("Request {id} was approved by {}.", decision.by),
             Self::CapabilityDenied { id, decision } => format!("Request {id} was denied by {}.", decision.by),
+            Self::CapabilityApplied { id, image } if image.is_empty() => format!("Request {id} is in force."),
             Self::CapabilityApplied { id, image } => format!("Request {id} is in force: image {image}."),
             Self::CapabilityFailed { id, reason } => format!("Request {id} could not be applied: {reason}"),
+            Self::CapabilityRevoked { id, by, reason } => format!("Request {id} was revoked by {by}: {reason}"),
             Self::ImageBuilding { recipe } => format!("Image {} is being built.", recipe.short()),
             Self::GateStopped { .. } => "The gate is stopped.".to_owned(),
             Self::ControlApplied { action, .. } => format!("Control {action} was applied."),

@@ -1,6 +1,7 @@
 //! What a run is and what may happen to it: pure. No clock, no file, no container; time and observations are
 //! arguments, events and actions are results.
 
+pub mod address;
 pub mod adoption;
 pub mod agenda;
 pub mod apply;

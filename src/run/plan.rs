@@ -84,6 +84,10 @@ pub enum Action {
     Build {
         recipe: Digest,
     },
+    /// What was approved and needs no image comes into force: the gate has it, or there is nobody to give it to.
+    Give {
+        id: RequestId,
+    },
     TakeImage {
         recipe: Digest,
         image: String,
@@ -168,6 +172,9 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
     let starting = actions.iter().any(|action| matches!(action, Action::Dispatch { .. } | Action::Start { .. }));
     if live && !seen.policy_is_current && !starting {
         actions.push(Action::PublishPolicy);
+    }
+    if !state.status.is_terminal() && (!live || seen.gate_runs) && !starting {
+        actions.extend(gifts(state));
     }
     if live && !seen.gate_runs && !starting && seen.containers.is_some() {
         actions.push(Action::StartGate);
@@ -288,10 +295,20 @@ fn resolutions(state: &State) -> Vec<Action> {
             (RequestStatus::Pending, Some(resolution)) => {
                 resolution.upon.as_ref() != state.granted(&resolution.base).map(|granted| &granted.id)
             }
+            (RequestStatus::Pending, None) => {
+                request.presented.as_ref().is_some_and(|presented| presented.grants != state.given_with(request))
+            }
             _ => false,
         })
         .map(|request| Action::Resolve { id: request.id.clone() })
         .collect()
+}
+
+/// What was approved and the gate is to give.
+fn gifts(state: &State) -> impl Iterator<Item = Action> {
+    let approved = state.requests.iter().filter(|request| request.status == RequestStatus::Approved);
+    let of_gate = approved.filter(|request| request.capability.kind().is_of_gate());
+    of_gate.map(|request| Action::Give { id: request.id.clone() })
 }
 
 fn images(state: &State, seen: &Observed) -> Vec<Action> {

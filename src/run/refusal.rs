@@ -50,6 +50,10 @@ pub enum Refusal {
     NotApprovable { id: RequestId, status: String },
     #[error("what was decided on ({given}) is not what stands there now ({now}) for {id}", given = given.short(), now = now.short())]
     Stale { id: RequestId, given: Digest, now: Digest },
+    #[error("request {id} is {status}: only what is granted can be revoked")]
+    NotRevocable { id: RequestId, status: &'static str },
+    #[error("request {id} is for a package, which is part of an image: end the run to be without it")]
+    PartOfImage { id: RequestId },
     #[error("no approved request waits for image {recipe}")]
     NoSuchImage { recipe: Digest },
     #[error("node {node} has a need that is not met: {need}")]

@@ -10,7 +10,8 @@ use super::adoption::{Bound, Counters};
 use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition};
 use super::event::{
-    AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, ReadyReason, Report, Resolution, SkipReason, WaitingOn,
+    AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, Presented, ReadyReason, Report, Resolution, SkipReason,
+    WaitingOn,
 };
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing;
@@ -141,9 +142,12 @@ pub struct Request {
     pub status: RequestStatus,
     #[serde(default)]
     pub resolution: Option<Resolution>,
+    /// What was shown of a request that needs no image.
+    #[serde(default)]
+    pub presented: Option<Presented>,
     #[serde(default)]
     pub decision: Option<DecisionRecord>,
-    /// Why it could not be resolved or applied.
+    /// Why it could not be resolved or applied, or was revoked.
     #[serde(default)]
     pub problem: String,
     /// The image in which it is in force.
@@ -165,13 +169,15 @@ pub enum RequestStatus {
     Denied,
     Applied,
     Failed,
+    /// Granted once, and taken back.
+    Revoked,
 }
 
 impl RequestStatus {
     /// Whether the asking agent has its answer.
     #[must_use]
     pub const fn is_answered(self) -> bool {
-        matches!(self, Self::Unresolvable | Self::Denied | Self::Applied | Self::Failed)
+        matches!(self, Self::Unresolvable | Self::Denied | Self::Applied | Self::Failed | Self::Revoked)
     }
 
     #[must_use]
@@ -184,7 +190,23 @@ impl RequestStatus {
             Self::Denied => "denied",
             Self::Applied => "applied",
             Self::Failed => "failed",
+            Self::Revoked => "revoked",
         }
+    }
+
+    /// Whether it was approved, and not taken back.
+    #[must_use]
+    pub const fn is_granted(self) -> bool {
+        matches!(self, Self::Approved | Self::Applied)
+    }
+}
+
+impl Request {
+    /// The digest of what a person is shown; none before there is something to show.
+    #[must_use]
+    pub fn review(&self) -> Option<&Digest> {
+        let resolved = self.resolution.as_ref().map(|resolution| &resolution.review);
+        resolved.or_else(|| self.presented.as_ref().map(|presented| &presented.review))
     }
 }
 
@@ -236,6 +258,26 @@ impl State {
     #[must_use]
     pub fn recipe_for(&self, base: &str) -> Option<&Digest> {
         self.granted(base)?.resolution.as_ref().map(|resolution| &resolution.recipe)
+    }
+
+    /// What the gate gives to this run, sorted. It is given to the nodes that asked.
+    #[must_use]
+    pub fn given_by_gate(&self) -> Vec<Capability> {
+        let granted = self.requests.iter().filter(|r| r.status.is_granted() && r.capability.kind().is_of_gate());
+        let mut all: Vec<Capability> = granted.map(|request| request.capability.clone()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// What the gate would give to this run if `request` were granted, sorted.
+    #[must_use]
+    pub fn given_with(&self, request: &Request) -> Vec<Capability> {
+        let mut all = self.given_by_gate();
+        all.push(request.capability.clone());
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Attempts whose end is not journaled: at most one a node.

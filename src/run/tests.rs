@@ -15,7 +15,7 @@ use super::definition::{
     ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime, Sessions, Users,
     WaitFor, WaitKind,
 };
-use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Resolution};
+use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Presented, Resolution};
 use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
 use super::record::Record;
@@ -173,8 +173,8 @@ impl Journaled {
 
     /// Decides `id` on what stands there now.
     fn decide(&mut self, id: &RequestId, verdict: Verdict) -> Result<Vec<Event>, Refusal> {
-        let shown = match self.state.request(id).and_then(|request| request.resolution.as_ref()) {
-            Some(resolution) => resolution.review.clone(),
+        let shown = match self.state.request(id).and_then(|request| request.review()) {
+            Some(review) => review.clone(),
             None => review::approval_digest(&self.state, id).unwrap_or_else(|| Digest::of(b"")),
         };
         let decision = self.decision(shown);
@@ -243,6 +243,16 @@ impl World {
                 run.command(Command::Settle).unwrap();
             }
             Action::Wake { .. } | Action::Deliver { .. } => unreachable!("the model has no OpenClaw"),
+            Action::Resolve { id } if run.state.request(&id).unwrap().capability.kind().is_of_gate() => {
+                let grants = run.state.given_with(run.state.request(&id).unwrap());
+                let review = Digest::of(format!("{id}{grants:?}").as_bytes());
+                run.command(Command::Present { id, presented: Presented { grants, review } }).unwrap();
+                self.policy_is_current = false;
+            }
+            Action::Give { id } => {
+                run.command(Command::Given { id }).unwrap();
+                self.policy_is_current = false;
+            }
             Action::Resolve { id } => {
                 let resolution = Self::resolution(run, &id);
                 run.command(Command::Resolve { id, resolution }).unwrap();
@@ -447,6 +457,85 @@ fn a_failed_build_goes_back_to_what_was_granted_before() {
 }
 
 #[test]
+fn what_the_gate_gives_needs_no_image_and_no_new_attempt() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:api.example.com:443");
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    assert_eq!(run.state.waiting_for_a_person(), std::slice::from_ref(&id));
+    run.decide(&id, Verdict::Approve).unwrap();
+    assert!(run.state.wanted_recipes().is_empty());
+    world.tick(&mut run);
+    assert_eq!((run.state.request(&id).unwrap().status, world.builds), (RequestStatus::Applied, 0));
+    assert_eq!((status(&run, "gather"), world.starts.len()), (NodeStatus::Running, 1));
+    assert_eq!(run.state.given_by_gate(), [Capability::parse("net:api.example.com:443").unwrap()]);
+}
+
+#[test]
+fn a_gift_waits_for_a_gate_that_died_and_needs_none_while_nobody_runs() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "tcp:db.internal:5432");
+    world.tick(&mut run);
+    run.decide(&id, Verdict::Approve).unwrap();
+    world.gate_died = true;
+    let actions = plan(&run.state, &world.seen(&run));
+    assert!(!actions.iter().any(|action| matches!(action, Action::Give { .. })), "{actions:?}");
+    world.exit(&run, "gather", 75);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Applied);
+    assert_eq!(status(&run, "gather"), NodeStatus::Running, "the answer wakes it");
+}
+
+#[test]
+fn a_second_gift_is_shown_anew_when_the_first_is_granted_or_revoked() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let first = ask(&mut run, 1, "gather", "net:a.example:443");
+    let second = ask(&mut run, 2, "gather", "net:b.example:443");
+    world.tick(&mut run);
+    let shown = run.state.request(&second).unwrap().review().unwrap().clone();
+    run.decide(&first, Verdict::Approve).unwrap();
+    let decision = run.decision(shown);
+    let early = Command::Decide { id: second.clone(), verdict: Verdict::Approve, decision };
+    assert!(matches!(run.command(early.clone()), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    assert!(matches!(run.command(early), Err(Refusal::Stale { .. })));
+    let revoke = Command::Revoke { id: first, by: "operator:ada".to_owned(), reason: "enough".to_owned() };
+    run.command(revoke).unwrap();
+    assert!(matches!(run.decide(&second, Verdict::Approve), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    run.decide(&second, Verdict::Approve).unwrap();
+}
+
+#[test]
+fn what_was_revoked_is_gone_until_a_person_decides_again() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let revoke = |id: &RequestId| Command::Revoke {
+        id: id.clone(),
+        by: "operator:ada".to_owned(),
+        reason: "it is done".to_owned(),
+    };
+    let id = ask(&mut run, 1, "gather", "net:api.example.com:443");
+    assert!(matches!(run.command(revoke(&id)), Err(Refusal::NotRevocable { .. })));
+    world.tick(&mut run);
+    run.decide(&id, Verdict::Approve).unwrap();
+    world.tick(&mut run);
+    run.command(revoke(&id)).unwrap();
+    assert!(run.state.given_by_gate().is_empty());
+    assert_eq!(run.state.request(&id).unwrap().problem, "it is done");
+    assert!(matches!(run.command(revoke(&id)), Err(Refusal::NotRevocable { .. })));
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
+    let again = ask(&mut run, 2, "gather", "net:api.example.com:443");
+    assert_ne!(run.state.requests.last().unwrap().id, id);
+    assert_eq!(run.state.request(&again).unwrap().status, RequestStatus::Requested);
+    let package = ask(&mut run, 3, "gather", "pip:pygal");
+    assert!(matches!(run.command(revoke(&package)), Err(Refusal::PartOfImage { .. })));
+}
+
+#[test]
 fn exit_75_without_a_request_is_a_failure() {
     let (mut run, mut world) = (Journaled::demo(), World::default());
     world.tick(&mut run);
@@ -576,6 +665,7 @@ enum Step {
     Ask(usize, u64),
     Decide(usize, bool),
     StaleDecide(usize),
+    Revoke(usize),
     Control(usize, usize),
     Kill,
     LoseStart(usize),
@@ -590,9 +680,10 @@ fn step() -> impl Strategy<Value = Step> {
         5 => Just(Step::Tick),
         4 => (0..5_usize, prop_oneof![Just(0_i64), Just(75), Just(1), Just(137), Just(124)]).prop_map(|(n, c)| Step::Exit(n, c)),
         1 => (0..5_usize).prop_map(Step::Vanish),
-        3 => (0..5_usize, 0..6_u64).prop_map(|(n, c)| Step::Ask(n, c)),
+        3 => (0..5_usize, 0..8_u64).prop_map(|(n, c)| Step::Ask(n, c)),
         4 => (0..4_usize, any::<bool>()).prop_map(|(n, yes)| Step::Decide(n, yes)),
         1 => (0..4_usize).prop_map(Step::StaleDecide),
+        1 => (0..8_usize).prop_map(Step::Revoke),
         2 => (0..5_usize, 0..5_usize).prop_map(|(n, c)| Step::Control(n, c)),
         1 => Just(Step::Kill),
         1 => (0..5_usize).prop_map(Step::LoseStart),
@@ -617,8 +708,8 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
         }
         Step::Ask(n, c) => {
             let attempt = run.state.node(&id(n)).unwrap().1.attempts.len() as u32;
-            let capability =
-                Capability::parse(["pip:a1", "pip:b2", "apt:jq", "pip:c3", "apt:wget", "pip:d4"][c as usize]);
+            let all = ["pip:a1", "pip:b2", "apt:jq", "pip:c3", "apt:wget", "pip:d4", "net:a.example:443", "tcp:b:5432"];
+            let capability = Capability::parse(all[c as usize]);
             let command = Command::Request {
                 id: request_id(serial),
                 node: id(n),
@@ -639,6 +730,16 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 let result = run.command(Command::Decide { id, verdict: Verdict::Approve, decision });
                 assert!(result.is_err());
             }
+        }
+        Step::Revoke(n) => {
+            let Some(request) = run.state.requests.get(n).cloned() else { return };
+            let (by, reason) = ("operator:ada".to_owned(), String::new());
+            let granted = request.status.is_granted() && request.capability.kind().is_of_gate();
+            let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });
+            assert_eq!(revoked.is_ok(), granted && !run.state.status.is_terminal());
+            assert!(
+                !granted || run.state.status.is_terminal() || !run.state.given_by_gate().contains(&request.capability)
+            );
         }
         Step::Control(n, c) => {
             let control = match c {

@@ -11,7 +11,7 @@ use super::shape::all_required;
 use super::{Named, of};
 use crate::run::capability::Capability;
 use crate::run::definition::{OutputsMode, WaitFor};
-use crate::run::event::{DecisionRecord, Resolution};
+use crate::run::event::{DecisionRecord, Presented, Resolution};
 use crate::run::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use crate::run::state::RequestStatus;
 use crate::run::status::{NodeKind, NodeStatus, RunStatus};
@@ -118,6 +118,7 @@ written! {
         reason: String,
         at: DateTime<Utc>,
         resolution: Option<Resolution>,
+        presented: Option<Presented>,
         decision: Option<DecisionRecord>,
         problem: String,
         image: Option<String>,

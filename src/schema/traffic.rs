@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::generator;
 use crate::gate::records::BodyRef;
-use crate::run::id::{Digest, NodeId};
+use crate::run::id::{Digest, NodeId, RequestId};
 
 macro_rules! kinds {
     ($($kind:literal => $name:ident { $($field:ident: $type:ty,)* })*) => {
@@ -72,6 +72,23 @@ kinds! {
         target: String,
         method: String,
         verdict: String,
+        capability: Option<String>,
+    }
+    "egress.allowed" => Allowed {
+        surface: String,
+        target: String,
+        method: String,
+        grant: RequestId,
+        addresses: Vec<String>,
+    }
+    "egress.ended" => Ended {
+        egress: u64,
+        verdict: String,
+        address: Option<String>,
+        status: Option<u16>,
+        bytes_out: u64,
+        bytes_in: u64,
+        total_ms: u64,
     }
     "agent.tool_result" => ToolResult {
         tool_call_id: String,

@@ -20,6 +20,7 @@ mod endpoint;
 mod examples;
 mod fake_gate;
 mod gate;
+mod granted;
 mod image;
 mod journey;
 mod living;

@@ -13,6 +13,8 @@ const DENIALS: usize = 256;
 pub(crate) struct Index {
     nodes: HashMap<String, Node>,
     denials: HashMap<(String, u32), Denials>,
+    /// Connections that were let through.
+    passages: HashMap<(String, u32), u64>,
 }
 
 /// The refusals of one attempt: the newest of them, and how many there were.
@@ -43,6 +45,9 @@ pub(crate) struct Denial {
     pub(crate) surface: String,
     /// `host:port`.
     pub(crate) target: String,
+    pub(crate) verdict: String,
+    /// What would have had to be granted.
+    pub(crate) capability: Option<String>,
 }
 
 impl Index {
@@ -50,6 +55,10 @@ impl Index {
         let Some(name) = &record.node else {
             return;
         };
+        if record.kind == Kind::EgressAllowed {
+            *self.passages.entry((name.clone(), record.attempt.unwrap_or(0))).or_default() += 1;
+            return;
+        }
         if record.kind == Kind::EgressDenied {
             let key = (name.clone(), record.attempt.unwrap_or(0));
             let denials = self.denials.entry(key).or_default();
@@ -61,6 +70,8 @@ impl Index {
                 seq: record.seq,
                 surface: record.text("surface").unwrap_or_default().to_owned(),
                 target: record.text("target").unwrap_or_default().to_owned(),
+                verdict: record.text("verdict").unwrap_or_default().to_owned(),
+                capability: capability(record),
             });
             return;
         }
@@ -96,9 +107,21 @@ impl Index {
         self.denials.get(&(node.to_owned(), attempt)).map_or(0, |d| d.count)
     }
 
+    /// How many connections the attempt has made.
+    pub(crate) fn passages(&self, node: &str, attempt: u32) -> u64 {
+        self.passages.get(&(node.to_owned(), attempt)).copied().unwrap_or(0)
+    }
+
     /// What the attempt was refused after the record `after`.
     pub(crate) fn denials(&self, node: &str, attempt: u32, after: u64) -> Vec<Denial> {
         let denials = self.denials.get(&(node.to_owned(), attempt));
         denials.into_iter().flat_map(|d| &d.newest).filter(|d| d.seq > after).cloned().collect()
     }
+}
+
+/// What a refusal says would have to be granted; those of earlier versions left that to the target.
+fn capability(record: &Record) -> Option<String> {
+    let named = record.text("capability").map(str::to_owned);
+    let required = record.text("verdict") == Some("capability_required");
+    named.or_else(|| record.text("target").filter(|_| required).map(|target| format!("net:{target}")))
 }

@@ -13,7 +13,11 @@ pub enum Kind {
     LlmError,
     /// The agent, a revocation or the kill switch ended it first.
     LlmAborted,
+    /// Written before a connection is made.
+    EgressAllowed,
     EgressDenied,
+    /// The end of what was allowed.
+    EgressEnded,
     ToolResult,
     /// Bodies were taken away, by whom and why.
     Redacted,
@@ -30,7 +34,9 @@ impl Kind {
             Self::LlmResponse => "llm.response",
             Self::LlmError => "llm.error",
             Self::LlmAborted => "llm.aborted",
+            Self::EgressAllowed => "egress.allowed",
             Self::EgressDenied => "egress.denied",
+            Self::EgressEnded => "egress.ended",
             Self::ToolResult => "agent.tool_result",
             Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
@@ -45,7 +51,9 @@ impl Kind {
             Self::LlmResponse,
             Self::LlmError,
             Self::LlmAborted,
+            Self::EgressAllowed,
             Self::EgressDenied,
+            Self::EgressEnded,
             Self::ToolResult,
             Self::Redacted,
             Self::Voided,

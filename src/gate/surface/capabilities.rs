@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
 use super::grammar::check_capability;
-use super::{Session, json as input, parameter};
+use super::{Session, forwards, json as input, parameter};
 use crate::gate::body::Body;
 use crate::gate::inbox::{Asker, Asking};
 use crate::gate::policy::{CapabilityRequest, RequestStatus};
@@ -30,11 +30,12 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     input::nothing_else(&asked)?;
     let capability = check_capability(&capability).map_err(|rule| {
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule).hint(
-            "a package is asked for as pip:<name> or apt:<name>, with ==<version> or =<version> if it must be one",
+            "a package is asked for as pip:<name> or apt:<name>, with ==<version> or =<version> if it must be one; a way \
+             out as net:<host>:<port> or tcp:<host>:<port>; a model as llm:<name>",
         )
     })?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());
-    let asker = Asker { node: &attempt.node, attempt: attempt.attempt, in_force: session.socket.in_force() };
+    let asker = Asker { attempt: &attempt, in_force: session.socket.in_force() };
     let asking = session.gate.asked.ask(&rules, &asker, &capability, &reason).await;
     match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),
@@ -52,13 +53,21 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
 
 pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &str) -> Result<Response<Body>, Refusal> {
     let until = Instant::now() + wait(parameter(request, "wait"))?;
-    let mut changes = session.gate.rules.subscribe();
+    let (mut changes, mut attempts) = (session.gate.rules.subscribe(), session.socket.attempts());
     loop {
         changes.mark_unchanged();
+        attempts.mark_unchanged();
         let rules = session.gate.rules();
         if let Some(known) = rules.request(id) {
-            if known.status != RequestStatus::Pending || Instant::now() >= until {
-                return Ok(reply(StatusCode::OK, &shown(known)));
+            if is_answered(session, known) || Instant::now() >= until {
+                if !is_answered(session, known) {
+                    return Ok(reply(StatusCode::OK, &undecided(id, &known.capability)));
+                }
+                let mut answer = shown(known);
+                if let Some(listen) = forwards::ready(session, known).await {
+                    answer["listen"] = listen.into();
+                }
+                return Ok(reply(StatusCode::OK, &answer));
             }
         } else {
             let capability = session.gate.asked.pending(id).await;
@@ -68,13 +77,31 @@ pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &st
             }
             let capability = capability.ok_or_else(|| Refusal::not_found("there is no such capability request"))?;
             if Instant::now() >= until {
-                let pending = json!({"id": id, "capability": capability, "status": "pending", "answer": null});
-                return Ok(reply(StatusCode::OK, &pending));
+                return Ok(reply(StatusCode::OK, &undecided(id, &capability)));
             }
         }
         // Either way the next look decides.
-        let _ = tokio::time::timeout_at(until, changes.changed()).await;
+        let change = async {
+            tokio::select! {
+                _ = changes.changed() => {}
+                _ = attempts.changed() => {}
+            }
+        };
+        let _ = tokio::time::timeout_at(until, change).await;
     }
+}
+
+/// Whether `known` has an answer that holds for this attempt. What the gate gives to another node, this one has once the
+/// host has taken note that it asks, too.
+fn is_answered(session: &Session, known: &CapabilityRequest) -> bool {
+    if known.is_of_gate() && known.status.is_granted() {
+        return session.attempt().gives(known);
+    }
+    known.status != RequestStatus::Pending
+}
+
+fn undecided(id: &str, capability: &str) -> Value {
+    json!({"id": id, "capability": capability, "status": "pending", "answer": null})
 }
 
 fn shown(request: &CapabilityRequest) -> Value {
@@ -87,7 +114,7 @@ fn shown(request: &CapabilityRequest) -> Value {
 }
 
 /// `30s` or `30`; at most a minute.
-fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
+pub(super) fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
     let Some(text) = text else {
         return Ok(Duration::ZERO);
     };

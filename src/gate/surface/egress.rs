@@ -1,57 +1,37 @@
-//! The way out to everything that is not an LLM: closed. Each try is on record before it is refused, and the refusal
-//! names what would have to be asked for.
+//! The way out to everything that is not an LLM, as an agent finds it: a proxy.
 
+use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
+use tokio::sync::oneshot;
 
 use super::{Session, parameter};
 use crate::gate::body::Body;
-use crate::gate::records::{Denial, Entry, Kind};
+use crate::gate::egress::{self, Target};
+use crate::gate::records::Denial;
 use crate::gate::refusal::{Refusal, reply};
 
-/// How many refusals of one attempt are recorded: a loop that tries for ever must not fill the disk.
-const MOST_DENIALS: u64 = 10_000;
-const HINT: &str = "a package is asked for as pip:<name> or apt:<name>; nothing is fetched from inside the container";
-
-/// Refuses `CONNECT` and requests in absolute form.
-pub(super) async fn refuse<B>(session: &Session, request: &Request<B>) -> Result<Response<Body>, Refusal> {
-    let surface = if request.method() == Method::CONNECT { "connect" } else { "http" };
-    let target = target(request)?;
-    let attempt = session.attempt();
-    let node = attempt.node.as_str();
-    if session.gate.recorder.index(|index| index.denial_count(node, attempt.attempt)) >= MOST_DENIALS {
-        let message = format!("this attempt was refused {MOST_DENIALS} times; its tries are no longer heard");
-        return Err(Refusal::exhausted(message));
+/// Answers `CONNECT` and requests in absolute form.
+pub(super) async fn pass(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let target = Target::of(&request);
+    let (gate, socket) = (session.gate.clone(), session.socket.clone());
+    let (answer, answered) = oneshot::channel();
+    // On its own, so that a client that leaves, a revocation or the kill switch ends it and still gets its record.
+    if request.method() == Method::CONNECT {
+        tokio::spawn(egress::tunnel(gate, socket, target, request, answer));
+    } else {
+        tokio::spawn(egress::forward(gate, socket, target, request, answer));
     }
-    let mut fields = Map::new();
-    fields.insert("surface".into(), surface.into());
-    fields.insert("target".into(), target.as_str().into());
-    fields.insert("method".into(), request.method().as_str().chars().take(32).collect::<String>().into());
-    fields.insert("verdict".into(), "capability_required".into());
-    let entry = Entry { kind: Kind::EgressDenied, of: Some((node.to_owned(), attempt.attempt)), fields, body: None };
-    session.gate.recorder.record(entry).await.map_err(|reason| Refusal::record_failed(&reason))?;
-    let message = format!("nothing grants a connection to {target}");
-    let mut response = Refusal::new(StatusCode::FORBIDDEN, "capability_required", message)
-        .hint(HINT)
-        .with("target", target.as_str())
-        .with("capability", format!("net:{target}"))
-        .response();
-    // Some clients would take what follows on this connection for a tunnel.
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    Ok(response)
-}
-
-/// Host and port, without what a URL may carry of credentials, path or query.
-fn target<B>(request: &Request<B>) -> Result<String, Refusal> {
-    let uri = request.uri();
-    let host = uri.host().filter(|h| !h.is_empty() && h.len() <= 255);
-    let host = host.ok_or_else(|| Refusal::bad_request("the request names no host"))?.to_ascii_lowercase();
-    let port = uri.port_u16().unwrap_or(match uri.scheme_str() {
-        Some("http") => 80,
-        _ => 443,
-    });
-    Ok(format!("{host}:{port}"))
+    match answered.await.unwrap_or_else(|_| Err(Refusal::closed())) {
+        Ok(response) => Ok(response),
+        Err(refusal) => {
+            let mut response = refusal.response();
+            // Some clients would take what follows on this connection for a tunnel.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            Ok(response)
+        }
+    }
 }
 
 /// What this attempt was refused since the record `after`.
@@ -68,11 +48,15 @@ pub(super) fn list<B>(session: &Session, request: &Request<B>) -> Result<Respons
 }
 
 fn shown(denial: &Denial) -> Value {
-    json!({
-        "code": "capability_required",
-        "surface": denial.surface,
-        "target": denial.target,
-        "capability": format!("net:{}", denial.target),
-        "hint": HINT,
-    })
+    let mut shown = Map::new();
+    shown.insert("code".into(), denial.verdict.as_str().into());
+    shown.insert("surface".into(), denial.surface.as_str().into());
+    shown.insert("target".into(), denial.target.as_str().into());
+    if let Some(capability) = &denial.capability {
+        shown.insert("capability".into(), capability.as_str().into());
+    }
+    if let Some(hint) = egress::hint(&denial.verdict) {
+        shown.insert("hint".into(), hint.into());
+    }
+    Value::Object(shown)
 }

@@ -9,8 +9,12 @@ use crate::run::capability::{Capability, CapabilityKind};
 pub(super) fn check_capability(text: &str) -> Result<String, String> {
     let capability = Capability::parse(text).map_err(|e| e.to_string())?;
     match capability.kind() {
-        CapabilityKind::Pip | CapabilityKind::Apt => Ok(capability.to_string()),
-        kind => Err(format!("nothing can grant a capability of the kind {kind} yet; packages can be asked for")),
+        CapabilityKind::Pip | CapabilityKind::Apt | CapabilityKind::Net | CapabilityKind::Tcp | CapabilityKind::Llm => {
+            Ok(capability.to_string())
+        }
+        kind => Err(format!(
+            "nothing can grant a capability of the kind {kind} yet; apt, pip, net, tcp and llm can be asked for"
+        )),
     }
 }
 
@@ -19,10 +23,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn packages_in_canonical_form_and_nothing_else() {
+    fn what_can_be_granted_in_canonical_form_and_nothing_else() {
         assert_eq!(check_capability("pip:Scikit_Learn").as_deref(), Ok("pip:scikit-learn"));
         assert_eq!(check_capability("apt:graphviz").as_deref(), Ok("apt:graphviz"));
-        for text in ["", "pip", "pip:a;b", "apt:../x", "net:example.com:443", "secret:x@example.com"] {
+        assert_eq!(check_capability("net:example.com:443").as_deref(), Ok("net:example.com:443"));
+        assert_eq!(check_capability("tcp:[0:0::1]:5432").as_deref(), Ok("tcp:[::1]:5432"));
+        assert_eq!(check_capability("llm:gemini-*").as_deref(), Ok("llm:gemini-*"));
+        for text in
+            ["", "pip", "pip:a;b", "apt:../x", "net:example.com", "net:*.example.com:443", "secret:x@example.com"]
+        {
             assert!(check_capability(text).is_err(), "{text}");
         }
     }

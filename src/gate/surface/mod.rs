@@ -5,6 +5,7 @@ mod capabilities;
 mod chat;
 mod conversation;
 mod egress;
+mod forwards;
 mod grammar;
 mod greeting;
 mod json;
@@ -53,9 +54,7 @@ pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Resp
 async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
     let own = request.uri().authority().is_none_or(|a| OWN_AUTHORITIES.contains(&a.as_str()));
     if request.method() == Method::CONNECT || !own {
-        let refused = egress::refuse(session, &request).await;
-        body::ignore(request).await;
-        return refused;
+        return egress::pass(session, request).await;
     }
     let path = request.uri().path().to_owned();
     let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);
@@ -65,6 +64,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/conversation" if get => conversation::show(session).await,
         "/taskforge/v1/turns" if post => conversation::turn(session, request).await,
         "/taskforge/v1/refusals" if get => egress::list(session, &request),
+        "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
@@ -85,12 +85,13 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 12] = [
+    const PATHS: [&str; 13] = [
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",
         "/taskforge/v1/turns",
         "/taskforge/v1/refusals",
+        "/taskforge/v1/forwards",
         "/taskforge/v1/capabilities",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",

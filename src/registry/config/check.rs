@@ -2,6 +2,7 @@
 
 use super::{Config, Provider, ProviderKind};
 use crate::registry::beneath;
+use crate::run::capability::{Endpoint, Host};
 
 /// A key and what is wrong with it.
 type Wrong = (String, String);
@@ -56,6 +57,12 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     require(!config.packages.build_timeout.is_zero(), "packages.buildTimeout", || "is zero".to_owned())?;
     if let Some(index) = &config.packages.pip_index {
         require(is_http(index), "packages.pipIndex", || format!("{index:?} is not an http(s) address"))?;
+    }
+    for (name, addresses) in &config.gate.hosts {
+        let named =
+            Endpoint::parse(&format!("{name}:1")).is_ok_and(|endpoint| matches!(endpoint.host(), Host::Name(_)));
+        require(named, "gate.hosts", || format!("{name:?} is not a lower-case DNS name"))?;
+        require(!addresses.is_empty(), "gate.hosts", || format!("{name:?} has no address"))?;
     }
     require(config.limits.attempts >= 1, "limits.attempts", || "is zero".to_owned())?;
     require(config.limits.iterations >= 1, "limits.iterations", || "is zero".to_owned())?;

@@ -11,6 +11,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -154,6 +155,8 @@ pub enum GateNetwork {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 pub struct Gate {
     pub network: GateNetwork,
+    /// Names that are not looked up, with their addresses; as in `/etc/hosts`, which a gate has not got.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
 }
 
 /// How OpenClaw is reached, whose sessions do the nodes without a container.

@@ -98,10 +98,12 @@ fn one(html: &mut Html, request: &Request) {
         }
         if let Some(resolution) = &request.resolution {
             fact(html, "Lock", |html| digest(html, &resolution.lock_digest));
+        }
+        if let Some(review) = request.review() {
             if request.status == RequestStatus::Pending {
-                waits(html, &request.id, Some(&resolution.review));
+                waits(html, &request.id, Some(review));
             } else {
-                fact(html, "Review", |html| digest(html, &resolution.review));
+                fact(html, "Review", |html| digest(html, review));
             }
         }
         if let Some(record) = &request.decision {
@@ -118,7 +120,8 @@ const fn said(status: RequestStatus) -> &'static str {
         RequestStatus::Applied => "approved and in force",
         RequestStatus::Pending => "waits for a decision",
         RequestStatus::Requested => "being resolved",
-        RequestStatus::Approved => "approved, being built",
+        RequestStatus::Approved => "approved, not in force yet",
+        RequestStatus::Revoked => "approved, and revoked",
         other => other.as_str(),
     }
 }

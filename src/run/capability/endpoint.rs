@@ -1,10 +1,15 @@
 //! Where a connection may go: a host by name or address, and a port.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::run::address;
 
 const HOST: &str = "a host is a lower-case DNS name (letters, digits and `-` in labels separated by dots), an IPv4 \
                     address, or an IPv6 address in `[` and `]`";
+
+const ADDRESS: &str = "an address is that of one host: not unspecified, broadcast or multicast, and not an IPv6 \
+                       address that holds an IPv4 address, which is written as IPv4";
 
 /// A host name in lower case, or an address.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,7 +24,8 @@ impl Host {
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         if let Some(inner) = text.strip_prefix('[') {
             let address = inner.strip_suffix(']').ok_or(HOST)?;
-            return address.parse().map(Self::V6).map_err(|_| HOST);
+            let address: Ipv6Addr = address.parse().map_err(|_| HOST)?;
+            return if address::is_a_host(address.into()) { Ok(Self::V6(address)) } else { Err(ADDRESS) };
         }
         let label = |label: &str| {
             let inner = label.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -33,9 +39,21 @@ impl Host {
         let last = text.rsplit('.').next().unwrap_or(text);
         let hex = last.strip_prefix("0x").is_some_and(|d| d.bytes().all(|b| b.is_ascii_hexdigit()));
         if hex || last.bytes().all(|b| b.is_ascii_digit()) {
-            return text.parse().map(Self::V4).map_err(|_| "an IPv4 address is four decimal numbers from 0 to 255");
+            let address: Ipv4Addr =
+                text.parse().map_err(|_| "an IPv4 address is four decimal numbers from 0 to 255")?;
+            return if address::is_a_host(address.into()) { Ok(Self::V4(address)) } else { Err(ADDRESS) };
         }
         Ok(Self::Name(text.to_owned()))
+    }
+
+    /// The address, if that is what it is.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Name(_) => None,
+            Self::V4(address) => Some((*address).into()),
+            Self::V6(address) => Some((*address).into()),
+        }
     }
 }
 
@@ -57,7 +75,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    /// Parses `host:port`.
+    ///
+    /// # Errors
+    /// The rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
         let (host, port) = text.rsplit_once(':').ok_or("a host and a port stand as `host:port`")?;
         Ok(Self { host: Host::parse(host)?, port: parse_port(port)? })
     }

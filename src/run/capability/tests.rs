@@ -115,6 +115,42 @@ fn refuses_what_does_not_fit() {
         "net:::1:80",
         "net:[fe80::1%eth0]:80",
         "net:a_b:80",
+        "net:user@host:80",
+        "net:user:pw@host:80",
+        "net:host%2e:80",
+        "net:host/path:80",
+        "net:host?x:80",
+        "net:http://host:80",
+        "net:m\u{fc}nchen.de:80",
+        "net:\u{ff47}oogle.com:80",
+        "net:host\u{3002}com:80",
+        "net:a..b:80",
+        "net:.a:80",
+        "net::80",
+        "net:0.0.0.0:80",
+        "net:0.1.2.3:80",
+        "net:255.255.255.255:80",
+        "net:224.0.0.1:80",
+        "net:1.2.3:80",
+        "net:1.2.3.4.5:80",
+        "net:0177.0.0.1:80",
+        "net:a.0x1:80",
+        "net:a.1:80",
+        "net:[::]:80",
+        "net:[::ffff:127.0.0.1]:80",
+        "net:[::ffff:7f00:1]:80",
+        "net:[::127.0.0.1]:80",
+        "net:[64:ff9b::7f00:1]:80",
+        "net:[2002:7f00:1::]:80",
+        "net:[2001:0:1::]:80",
+        "net:[ff02::1]:80",
+        "net:[127.0.0.1]:80",
+        "net:[::1:80",
+        "net:::1]:80",
+        "tcp:host",
+        "tcp:*:5432",
+        "tcp:host:5432-5440",
+        "tcp:host:5432,5433",
         "mount:/:ro",
         "mount:/data",
         "mount:data:ro",
@@ -209,6 +245,26 @@ proptest! {
     #[test]
     fn anything_at_all(text in "(pip|apt|npm|net|mount|llm|secret):\\PC{0,30}") {
         check(&text)?;
+    }
+
+    /// What is granted is one host and one port, and an address only in its own one way of writing it.
+    #[test]
+    fn a_way_out_is_one_host_and_one_port(kind in "net|tcp", host in "[a-z0-9.:%@*\\[\\]x-]{1,24}", port in "[0-9+]{1,6}") {
+        if let Ok(capability) = Capability::parse(&format!("{kind}:{host}:{port}")) {
+            let (Capability::Net(endpoint) | Capability::Tcp(endpoint)) = &capability else { panic!() };
+            prop_assert_eq!(endpoint.port().to_string(), port);
+            match endpoint.host() {
+                Host::Name(name) => {
+                    prop_assert_eq!(name, &host);
+                    prop_assert!(!name.contains(['*', '@', '%', ':', '[']) && !name.ends_with('.'));
+                    // No resolver takes it for an address.
+                    prop_assert!(name.parse::<std::net::IpAddr>().is_err());
+                    prop_assert!(name.rsplit('.').next().unwrap().parse::<u64>().is_err());
+                }
+                Host::V4(address) => prop_assert_eq!(address.to_string(), host),
+                Host::V6(address) => prop_assert!(crate::run::address::is_a_host((*address).into())),
+            }
+        }
     }
 
     #[test]

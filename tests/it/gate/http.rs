@@ -117,6 +117,18 @@ impl Client {
         Some(answer)
     }
 
+    /// The next bytes of a tunnel.
+    pub fn exactly(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
+    /// Ends this side's sending.
+    pub fn shut(&mut self) {
+        self.reader.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
+    }
+
     /// Whether the other side has ended the connection; waits for it.
     pub fn ended(&mut self) -> bool {
         let mut rest = Vec::new();

@@ -16,4 +16,5 @@ mod replay;
 mod retries;
 mod told;
 mod upstream;
+mod ways_out;
 mod world;

@@ -56,6 +56,7 @@ impl World {
             attempt,
             deadline: chrono::Utc::now() + chrono::Duration::hours(1),
             models: vec!["recorded".into(), "m*".into()],
+            grants: Vec::new(),
             limits: Limits::default(),
             brief: Brief { prompt: "do it".into(), model: "m".into(), ..Brief::default() },
             requests: Vec::new(),

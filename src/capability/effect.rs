@@ -1,0 +1,64 @@
+//! What a grant does, in sentences for the person who decides on it: the digest covers them, so that a grant never
+//! does more than what was read.
+
+use std::net::IpAddr;
+
+use super::request::Request;
+use crate::run::address::{self, Special};
+use crate::run::capability::{Capability, Endpoint, Host};
+
+/// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
+pub(super) fn of(request: &Request) -> Vec<String> {
+    let node = &request.node;
+    let mut effect = match &request.capability {
+        Capability::Net(endpoint) => net(endpoint),
+        Capability::Tcp(endpoint) => tcp(endpoint),
+        Capability::Llm(grant) => vec![format!("It may ask every model whose name fits {grant}.")],
+        _ => return Vec::new(),
+    };
+    let who = "It holds for this node, and for every other node of this run that asks for the same.";
+    effect.insert(0, format!("For node {node} of run {}, at once, until it is revoked or the run ends.", request.run));
+    effect.push(who.to_owned());
+    effect
+}
+
+fn net(endpoint: &Endpoint) -> Vec<String> {
+    let (host, port) = (endpoint.host(), endpoint.port());
+    let mut effect = vec![
+        format!("The gate connects it to {host}, port {port}, by HTTP and HTTPS; what is said inside TLS nobody sees."),
+        "Each connection is on record with its bytes; it can send anything it has there.".to_owned(),
+    ];
+    effect.extend(warning(host));
+    effect
+}
+
+fn tcp(endpoint: &Endpoint) -> Vec<String> {
+    let (host, port) = (endpoint.host(), endpoint.port());
+    let mut effect = vec![
+        format!("The gate connects it to {host}, port {port}, and passes every byte on, whatever the protocol."),
+        format!("It finds it at port {port} of a loopback address in its container, usually 127.0.0.1:{port}."),
+    ];
+    effect.extend(warning(host));
+    effect
+}
+
+fn warning(host: &Host) -> Option<String> {
+    match host {
+        Host::Name(name) => name.split('.').any(|label| label.starts_with("xn--")).then(|| {
+            "Careful: the name is an encoded international one, and may look like another where it is shown decoded."
+                .to_owned()
+        }),
+        Host::V4(address) => special((*address).into()),
+        Host::V6(address) => special((*address).into()),
+    }
+}
+
+fn special(address: IpAddr) -> Option<String> {
+    let what = match address::special(address)? {
+        Special::Loopback => "this machine itself, and what listens on it for local programs only",
+        Special::LinkLocal => "the local link, where clouds keep a machine's metadata and credentials",
+        Special::Private | Special::Shared => "a private network, whose hosts may trust whoever is inside",
+        Special::Embedded | Special::Reserved | Special::Multicast | Special::Unspecified => "a special network",
+    };
+    Some(format!("Careful: the address belongs to {what}."))
+}

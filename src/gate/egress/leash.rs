@@ -1,0 +1,83 @@
+//! What ends a passage from outside: its grant is taken back, its attempt is over, the kill switch is on. Who holds a
+//! leash is counted, so that the gate can say when the last passage of a grant has ended.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, watch};
+
+use crate::gate::policy::{Attempt, Grant};
+use crate::gate::refusal::Refusal;
+use crate::gate::shared::Gate;
+use crate::gate::socket::Socket;
+
+/// One passage's leash. Dropping it says that the passage has ended.
+pub(crate) struct Leash {
+    gate: Arc<Gate>,
+    socket: Arc<Socket>,
+    grant: Grant,
+    cuts: watch::Receiver<u64>,
+    attempts: watch::Receiver<Arc<Attempt>>,
+    _upstream: OwnedRwLockReadGuard<()>,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl Leash {
+    /// Takes a place among the passages of `socket`, for `grant`. From here on a revocation waits for this passage;
+    /// whether the grant still holds has to be looked at once more, afterwards: [`Leash::holds`].
+    pub(crate) async fn take(gate: &Arc<Gate>, socket: &Arc<Socket>, grant: &Grant) -> Result<Self, Refusal> {
+        let seat =
+            socket.seat().ok_or_else(|| Refusal::exhausted("this attempt has all the connections it may have"))?;
+        let (cuts, attempts) = (socket.cuts(), socket.attempts());
+        let upstream = socket.upstream().await;
+        socket.enter(&grant.request);
+        Ok(Self {
+            gate: gate.clone(),
+            socket: socket.clone(),
+            grant: grant.clone(),
+            cuts,
+            attempts,
+            _upstream: upstream,
+            _seat: seat,
+        })
+    }
+
+    pub(crate) fn gate(&self) -> &Arc<Gate> {
+        &self.gate
+    }
+
+    pub(crate) fn attempt(&self) -> Arc<Attempt> {
+        self.socket.attempt()
+    }
+
+    /// Whether the passage may go on.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn holds(&self) -> Result<(), Refusal> {
+        self.gate.check(&self.socket)?;
+        if self.attempts.borrow().grants.contains(&self.grant) { Ok(()) } else { Err(Refusal::revoked()) }
+    }
+
+    /// Returns when the passage has to end, with the reason.
+    pub(crate) async fn pulled(&mut self) -> &'static str {
+        loop {
+            if let Err(refusal) = self.holds() {
+                return refusal.code();
+            }
+            tokio::select! {
+                biased;
+                // A cut is for all that is open, whatever the reason was.
+                _ = self.cuts.changed() => return self.holds().err().map_or("cut", |refusal| refusal.code()),
+                changed = self.attempts.changed() => if changed.is_err() {
+                    return "closed";
+                },
+            }
+        }
+    }
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.socket.leave(&self.grant.request);
+    }
+}

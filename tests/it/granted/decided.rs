@@ -1,0 +1,154 @@
+//! Asked, granted, used, revoked: while one attempt runs.
+
+use super::server::Server;
+use super::stage::{RUN, complete, hear, records, said, stage, stage_with, start, tick_until, wait_for_request};
+
+#[test]
+fn a_way_out_opens_for_the_running_agent_and_is_cut_when_it_is_revoked() {
+    let server = Server::start();
+    let host = server.host();
+    let scene = stage(&format!(
+        r#"
+say(get("http://{host}/early"))
+say(*ask("net:{host}"))
+say(get("http://{host}/granted"))
+held = urllib.request.urlopen("http://{host}/hold", timeout=100)
+held.read(1)
+say("holding")
+try:
+    held.read()
+    say("the answer came whole")
+except Exception as error:
+    say("cut")
+say(get("http://{host}/late"))
+say(*ask("net:{host}"))
+"#
+    ));
+    start(&scene);
+    assert_eq!(said(&scene), ["capability_required"]);
+    let (id, _) = scene.the_one(RUN);
+    let shown = scene.tf(&["approve", &id, "--show"]).ok();
+    shown.says(&format!("The gate connects it to 127.0.0.2, port {}, by HTTP and HTTPS", server.port));
+    shown.says("this machine itself").says("For node work of run r1, at once").says("  | for the test");
+    scene.approve(RUN);
+    hear(&scene, "holding");
+    // No new attempt, no image: the same container got its answer.
+    assert_eq!(scene.events(RUN, "node.started").len(), 1);
+    assert_eq!(scene.events(RUN, "image.building").len(), 0);
+    let said_then = said(&scene);
+    assert!(said_then[1].starts_with("0 ") && said_then[1].contains("'status': 'approved'"), "{said_then:?}");
+    assert!(said_then[1].contains(&format!("'granted': ['net:{host}']")), "{said_then:?}");
+    assert_eq!(said_then[2], "hello");
+    let listed = scene.tf(&["capability", "list", "--json"]).ok().json();
+    assert_eq!(
+        (&listed["requests"][0]["status"], &listed["requests"][0]["by"]),
+        (&"applied".into(), &"operator:ada".into())
+    );
+
+    let revoked = scene.tf(&["capability", "revoke", &id[..20], "--reason", "that is enough"]).ok();
+    revoked.says(&format!("Revoked net:{host} of run r1: the gate has cut its connections."));
+    // It is cut when the command returns.
+    assert_eq!(records(&scene, "egress.ended").last().unwrap()["verdict"], "revoked");
+    tick_until(&scene, "the server's end of it", || (server.cuts() == 1).then_some(()));
+    hear(&scene, "cut");
+    let event = &scene.events(RUN, "capability.revoked")[0];
+    assert_eq!(
+        (event["actor"].as_str(), event["data"]["reason"].as_str()),
+        (Some("operator:ada"), Some("that is enough"))
+    );
+    scene.tf(&["capability", "revoke", &id, "--reason", "again"]).exits(7).complains("is revoked");
+    scene.tf(&["capability", "revoke", "01ZZ", "--reason", "x"]).exits(3).complains("no request called");
+    // What was taken back can be asked for again, and is decided again.
+    wait_for_request(&scene);
+    let (again, digest) = scene.the_one(RUN);
+    assert_ne!(again, id);
+    scene.tf(&["deny", &again, "--digest", &digest, "-m", "no more"]).ok();
+    complete(&scene);
+    let said = said(&scene);
+    assert_eq!(said[4..6], ["cut", "capability_required"]);
+    assert!(said[6].starts_with("4 ") && said[6].contains("no more"), "{said:?}");
+    let seen: Vec<String> = server.seen();
+    assert_eq!(seen, ["GET /granted HTTP/1.1", "GET /hold HTTP/1.1"]);
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn a_denied_way_stays_closed() {
+    let server = Server::start();
+    let host = server.host();
+    let scene =
+        stage(&format!("say(*ask(\"net:{host}\"))\nsay(get(\"http://{host}/\"))\nsay(*ask(\"net:{host}\", 0))"));
+    start(&scene);
+    let (id, digest) = scene.the_one(RUN);
+    scene.tf(&["deny", &id, "--digest", &digest, "-m", "use the files"]).ok();
+    complete(&scene);
+    let said = said(&scene);
+    assert!(said[0].starts_with("4 ") && said[0].contains("use the files"), "{said:?}");
+    assert_eq!(said[1], "capability_required");
+    assert!(said[2].starts_with("4 "), "asking again is answered the same: {said:?}");
+    assert!(server.seen().is_empty());
+}
+
+#[test]
+fn what_the_workflow_declares_is_asked_before_the_first_attempt() {
+    let server = Server::start();
+    let host = server.host();
+    let scene = stage_with(&format!("say(get(\"http://{host}/\"))"), &format!("capabilities: [\"net:{host}\"]"));
+    start(&scene);
+    assert!(scene.events(RUN, "node.started").is_empty());
+    scene.approve(RUN);
+    complete(&scene);
+    assert_eq!(said(&scene), ["hello"]);
+    // Nobody ran, so that it was in force by the word alone.
+    let order: Vec<String> = scene.journal(RUN).iter().map(|line| line["event"].as_str().unwrap().to_owned()).collect();
+    let at = |name: &str| order.iter().position(|event| event == name).unwrap();
+    assert!(at("capability.applied") < at("node.started"), "{order:?}");
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn an_agent_that_suspends_goes_on_with_what_was_granted_meanwhile() {
+    let server = Server::start();
+    let host = server.host();
+    let scene =
+        stage(&format!("code, _ = ask(\"net:{host}\", 0)\nif code: sys.exit(code)\nsay(get(\"http://{host}/\"))"));
+    scene.start("granted", RUN);
+    scene.drive(RUN, 11);
+    scene.approve(RUN);
+    complete(&scene);
+    assert_eq!(said(&scene), ["hello"]);
+    assert_eq!(scene.events(RUN, "node.started").len(), 2);
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn a_model_can_be_granted_and_revoked() {
+    let scene = stage(
+        r#"
+def models():
+    return [model["id"] for model in json.loads(get("http://127.0.0.1:4180/v1/models"))["data"]]
+def chat():
+    body = json.dumps({"model": "other-1", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    request = urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", body, {"content-type": "application/json"})
+    return get(request)
+say(chat())
+say(*ask("llm:other-*"))
+say(chat())
+import time
+while chat() != "model_not_granted": time.sleep(0.05)
+say("gone")
+"#,
+    );
+    scene.write("workflows/other.jsonl", "");
+    start(&scene);
+    assert_eq!(said(&scene), ["model_not_granted"]);
+    let (id, _) = scene.the_one(RUN);
+    scene.tf(&["approve", &id, "--show"]).ok().says("every model whose name fits other-*");
+    scene.approve(RUN);
+    tick_until(&scene, "an answer", || (said(&scene).len() >= 3).then_some(()));
+    // Granted, so that it goes to the provider of the settings, which is not there.
+    assert_eq!(said(&scene)[2], "upstream_error");
+    scene.tf(&["capability", "revoke", &id, "--reason", "done"]).ok();
+    complete(&scene);
+    assert_eq!(said(&scene).last().unwrap(), "gone");
+}

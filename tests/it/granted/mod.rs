@@ -1,0 +1,7 @@
+//! Ways out that a person grants while the agent runs: a real gate and a real container, against servers of the test's
+//! own on loopback.
+
+mod databases;
+mod decided;
+mod server;
+mod stage;
