@@ -57,6 +57,12 @@ impl Refusal {
         self.status == 423 || matches!(self.code.as_str(), "killed" | "closed")
     }
 
+    /// Whether a person has been asked for what this lacks and has not decided yet.
+    pub(crate) fn awaits_a_decision(&self) -> bool {
+        let says = |name: &str, text: &str| self.details.iter().any(|(key, value)| key == name && value == text);
+        self.code == "budget_exhausted" && says("status", "pending")
+    }
+
     /// Whether asking once more may help: the upstream was busy or broken, and no limit of ours was reached.
     pub(crate) fn may_pass(&self) -> bool {
         let ours = matches!(self.code.as_str(), "iterations_exhausted" | "budget_exhausted" | "replay_mismatch");

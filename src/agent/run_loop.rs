@@ -129,7 +129,14 @@ impl<'a> Agent<'a> {
                         return Err(AgentError::Model(format!("the model did not finish within {limit} turns")));
                     };
                     left = fewer;
-                    self.ask().await?;
+                    match self.ask().await {
+                        // It goes on where it stopped, with what a person allows.
+                        Err(AgentError::Refused(refusal)) if refusal.awaits_a_decision() => {
+                            self.narration.step(&refusal.to_string());
+                            return Ok(exit::SUSPENDED);
+                        }
+                        other => other?,
+                    }
                 }
                 Next::Run(calls) => match self.perform(&calls).await? {
                     Outcome::GoOn => {}

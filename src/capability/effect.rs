@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::request::Request;
 use crate::run::address::{self, Special};
-use crate::run::capability::{Capability, Endpoint, Host};
+use crate::run::capability::{Budget, BudgetUnit, Capability, Endpoint, Host};
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
 pub(super) fn of(request: &Request) -> Vec<String> {
@@ -14,12 +14,26 @@ pub(super) fn of(request: &Request) -> Vec<String> {
         Capability::Net(endpoint) => net(endpoint),
         Capability::Tcp(endpoint) => tcp(endpoint),
         Capability::Llm(grant) => vec![format!("It may ask every model whose name fits {grant}.")],
+        Capability::Budget(budget) => return ceiling(request, *budget),
         _ => return Vec::new(),
     };
     let who = "It holds for this node, and for every other node of this run that asks for the same.";
     effect.insert(0, format!("For node {node} of run {}, at once, until it is revoked or the run ends.", request.run));
     effect.push(who.to_owned());
     effect
+}
+
+fn ceiling(request: &Request, budget: Budget) -> Vec<String> {
+    let what = match budget.unit() {
+        BudgetUnit::Requests => format!("make {} requests to models", budget.amount()),
+        BudgetUnit::Tokens => format!("take {} tokens from models, prompts and answers together", budget.amount()),
+        BudgetUnit::Money => format!("spend {} on models, by the price table", &budget.to_string()["money=".len()..]),
+    };
+    vec![
+        format!("All nodes of run {} together may {what}, counted from its start.", request.run),
+        "It holds at once, until it is revoked or the run ends; a lower one than is in force changes nothing."
+            .to_owned(),
+    ]
 }
 
 fn net(endpoint: &Endpoint) -> Vec<String> {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
-use crate::run::capability::Capability;
+use crate::run::capability::{BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::NodeId;
 use crate::run::state::{Attempt, Request, RequestStatus, State};
@@ -21,6 +21,8 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
     policy.hosts = config.gate.hosts.clone();
+    policy.ceilings = ceilings(state, &config.llm.budget);
+    policy.prices = config.llm.prices.iter().map(price).collect();
     policy.models = config.llm.models.iter().map(model_rule).collect();
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
@@ -64,6 +66,38 @@ fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
         retries: rule.retries,
         fallback: rule.fallback.iter().map(fallback).collect(),
     }
+}
+
+/// The run's ceilings: those of the settings, raised to what was granted. A grant limits nothing that was free.
+fn ceilings(state: &State, budget: &config::Ceilings) -> wire::Ceilings {
+    let granted = |unit: BudgetUnit, ceiling: Option<u64>| {
+        let granted = state.requests.iter().filter(|request| request.status.is_granted());
+        let amounts = granted.filter_map(|request| match request.capability {
+            Capability::Budget(budget) if budget.unit() == unit => Some(budget.amount()),
+            _ => None,
+        });
+        Some(amounts.fold(ceiling?, u64::max))
+    };
+    wire::Ceilings {
+        requests: granted(BudgetUnit::Requests, budget.requests),
+        tokens: granted(BudgetUnit::Tokens, budget.tokens),
+        money: granted(BudgetUnit::Money, budget.money.map(millionths)),
+    }
+}
+
+fn price(price: &config::Price) -> wire::Price {
+    wire::Price {
+        pattern: price.glob.clone(),
+        input: millionths(price.input),
+        output: millionths(price.output),
+        cached: millionths(price.cached.unwrap_or(price.input)),
+    }
+}
+
+/// Money in millionths, rounded to the nearest.
+#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // clamped, and a cast saturates
+fn millionths(money: f64) -> u64 {
+    (money.max(0.0) * MILLION as f64).round() as u64
 }
 
 fn millis(duration: std::time::Duration) -> u64 {
@@ -229,4 +263,62 @@ fn request(request: &Request) -> Option<wire::CapabilityRequest> {
         granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
     });
     Some(wire::CapabilityRequest { id: request.id.clone(), capability: request.capability.to_string(), status, answer })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::recorded::{registry, runs};
+    use super::super::store::Store;
+    use super::*;
+    use crate::run::id::RequestId;
+
+    fn state() -> State {
+        let (_folder, registry) = registry();
+        Store::open(&registry, &runs(&registry)[0]).unwrap().load().unwrap()
+    }
+
+    fn asked(state: &State, capability: &str, status: RequestStatus) -> Request {
+        Request {
+            id: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
+            node: state.created.nodes[0].id.clone(),
+            attempt: 1,
+            capability: Capability::parse(capability).unwrap(),
+            reason: String::new(),
+            askers: Vec::new(),
+            at: chrono::Utc::now(),
+            status,
+            resolution: None,
+            presented: None,
+            decision: None,
+            problem: String::new(),
+            image: None,
+        }
+    }
+
+    #[test]
+    fn a_ceiling_is_the_settings_or_the_highest_that_was_granted_and_is_not_revoked() {
+        let mut state = state();
+        let budget = config::Ceilings { requests: None, tokens: Some(100), money: Some(0.1) };
+        for (capability, status) in [
+            ("budget:tokens=200", RequestStatus::Applied),
+            ("budget:tokens=150", RequestStatus::Approved),
+            ("budget:tokens=400", RequestStatus::Revoked),
+            ("budget:tokens=500", RequestStatus::Pending),
+            ("budget:tokens=600", RequestStatus::Denied),
+            ("budget:money=0.05", RequestStatus::Applied),
+            // What is not limited stays so.
+            ("budget:requests=5", RequestStatus::Applied),
+        ] {
+            let request = asked(&state, capability, status);
+            state.requests.push(request);
+        }
+        let expected = wire::Ceilings { requests: None, tokens: Some(200), money: Some(100_000) };
+        assert_eq!(ceilings(&state, &budget), expected);
+    }
+
+    #[test]
+    fn money_is_rounded_to_millionths() {
+        assert_eq!([0.1, 2.5, 1e-7, 0.000_000_6, f64::NAN, -1.0].map(millionths), [100_000, 2_500_000, 0, 1, 0, 0]);
+    }
 }

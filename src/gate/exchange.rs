@@ -35,6 +35,8 @@ pub(crate) struct Exchange {
     pub(crate) turn: Turn,
     /// The room that the request's body takes.
     pub(crate) room: Option<OwnedSemaphorePermit>,
+    /// One of as many as may be under way at once.
+    pub(crate) seat: OwnedSemaphorePermit,
 }
 
 /// Where a request stands among the tries of its exchange.
@@ -48,7 +50,7 @@ struct Place {
 impl Exchange {
     /// Does all of it. `reply` gets the answer's head, or why there is none.
     pub(crate) async fn run(self, mut reply: Reply) {
-        let Self { gate, socket, attempt, mut plan, first, turn, room } = self;
+        let Self { gate, socket, attempt, mut plan, first, turn, room, seat: _seat } = self;
         let of = (attempt.node.as_str().to_owned(), attempt.attempt);
         let (mut turn, mut next) = (Some(turn), first);
         let mut place = Place { number: 1, first: None };

@@ -5,6 +5,7 @@
 //! a byte upstream that is not on record first.
 
 mod body;
+mod budget;
 mod conversation;
 mod doors;
 mod durable;
@@ -38,8 +39,8 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Endpoint, Fallback, Grant, Limits, ModelRule, Policy, PolicyError,
-    ProviderSpec, RequestStatus,
+    Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Policy,
+    PolicyError, Price, ProviderSpec, RequestStatus,
 };
 pub use redact::{Redacted, redact};
 pub use serve::{GateOptions, serve, serve_until};

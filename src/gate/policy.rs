@@ -51,11 +51,53 @@ pub struct Policy {
     /// Which provider serves a model; the first match counts.
     #[serde(default)]
     pub models: Vec<ModelRule>,
+    /// What the models of the run may take in all.
+    #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
+    pub ceilings: Ceilings,
+    /// What a million tokens cost; the first match counts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prices: Vec<Price>,
     /// Names that are not looked up, with their addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
     #[serde(default)]
     pub attempts: Vec<Attempt>,
+}
+
+/// Ceilings of a run; what is absent is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Ceilings {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// In millionths of the currency.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub money: Option<u64>,
+}
+
+impl Ceilings {
+    /// Whether nothing is limited.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What a million tokens of a model cost, in millionths of the currency.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Price {
+    /// A glob over models' names at their providers.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    pub input: u64,
+    pub output: u64,
+    /// Of input that was read from a cache.
+    pub cached: u64,
 }
 
 /// An LLM upstream.
@@ -239,6 +281,10 @@ impl Attempt {
     /// Whether it has what `request` asks for, if the gate gives that.
     #[must_use]
     pub fn gives(&self, request: &CapabilityRequest) -> bool {
+        // A ceiling is the run's.
+        if request.capability.starts_with("budget:") {
+            return request.status.is_granted();
+        }
         let model = request.capability.strip_prefix("llm:");
         self.grants.iter().any(|grant| grant.request == request.id)
             || model.is_some_and(|model| request.status.is_granted() && self.models.iter().any(|glob| glob == model))
@@ -299,6 +345,8 @@ impl Policy {
             run,
             providers: BTreeMap::new(),
             models: Vec::new(),
+            ceilings: Ceilings::default(),
+            prices: Vec::new(),
             hosts: BTreeMap::new(),
             attempts: Vec::new(),
         }
@@ -410,6 +458,8 @@ mod tests {
             "models":[{"match":"recorded","provider":"recorded"},
                 {"match":"*","provider":"ollama","model":"m","timeoutMs":1000,"maxTokens":9,"retries":2,
                     "fallback":[{"provider":"recorded","model":"r"}]}],
+            "ceilings":{"requests":500,"tokens":2000000,"money":12500000},
+            "prices":[{"match":"small-*","input":1000000,"output":4000000,"cached":100000}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
                 "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443"}],
                 "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824},
@@ -463,6 +513,8 @@ mod tests {
             "/providers/ollama",
             "/models/0",
             "/models/1/fallback/0",
+            "/ceilings",
+            "/prices/0",
             "/attempts/0",
             "/attempts/0/grants/0",
             "/attempts/0/limits",
@@ -486,7 +538,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(at in 0usize..1500, byte in any::<u8>(), cut in any::<bool>()) {
+        fn never_panics(at in 0usize..1700, byte in any::<u8>(), cut in any::<bool>()) {
             let mut bytes = example().to_string().into_bytes();
             let at = at.min(bytes.len() - 1);
             if cut { bytes.truncate(at) } else { bytes[at] = byte }

@@ -25,6 +25,8 @@ pub(crate) struct Socket {
     upstreams: Arc<tokio::sync::RwLock<()>>,
     /// Who may be connected to something outside at the same time.
     seats: Arc<Semaphore>,
+    /// Who may ask a model at the same time.
+    asking: Arc<Semaphore>,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
     /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
@@ -35,6 +37,8 @@ pub(crate) struct Socket {
 
 /// How many connections to the outside one attempt has at once.
 const MOST_PASSAGES: usize = 64;
+/// How many requests to models one attempt has under way at once.
+pub(crate) const MOST_ASKED: usize = 128;
 /// Where the shim offers the gate itself.
 const GATE_PORT: u16 = 4180;
 /// How long the shim may take to open a port.
@@ -43,6 +47,11 @@ const OPENING: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Socket {
+    /// A seat for one request to a model; none while [`MOST_ASKED`] are taken.
+    pub(crate) fn seat_at_models(&self) -> Option<OwnedSemaphorePermit> {
+        self.asking.clone().try_acquire_owned().ok()
+    }
+
     pub(crate) fn new(attempt: Attempt) -> Self {
         let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
@@ -52,6 +61,7 @@ impl Socket {
             cuts: watch::Sender::new(0),
             upstreams: Arc::default(),
             seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
+            asking: Arc::new(Semaphore::new(MOST_ASKED)),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

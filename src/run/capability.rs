@@ -4,6 +4,7 @@
 //! nothing that a shell or a Dockerfile reads specially (a model glob's `*` is the one exception), and no part of
 //! it starts with `-`.
 
+mod budget;
 mod debian;
 mod endpoint;
 mod error;
@@ -19,6 +20,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use budget::{Budget, BudgetUnit, MILLION};
 pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
@@ -44,11 +46,12 @@ pub enum CapabilityKind {
     Secret,
     Action,
     Llm,
+    Budget,
     Port,
 }
 
 impl CapabilityKind {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Apt,
         Self::Pip,
         Self::Npm,
@@ -59,6 +62,7 @@ impl CapabilityKind {
         Self::Secret,
         Self::Action,
         Self::Llm,
+        Self::Budget,
         Self::Port,
     ];
 
@@ -75,6 +79,7 @@ impl CapabilityKind {
             Self::Secret => "secret",
             Self::Action => "action",
             Self::Llm => "llm",
+            Self::Budget => "budget",
             Self::Port => "port",
         }
     }
@@ -93,6 +98,7 @@ impl CapabilityKind {
             Self::Secret => "secret:github-token@api.github.com",
             Self::Action => "action:github.review.submit",
             Self::Llm => "llm:gemini-*",
+            Self::Budget => "budget:tokens=2000000",
             Self::Port => "port:8080",
         }
     }
@@ -106,7 +112,7 @@ impl CapabilityKind {
     /// Whether the gate alone gives and takes it: in force for attempts that run, and until it is revoked.
     #[must_use]
     pub const fn is_of_gate(self) -> bool {
-        matches!(self, Self::Net | Self::Tcp | Self::Llm)
+        matches!(self, Self::Net | Self::Tcp | Self::Llm | Self::Budget)
     }
 }
 
@@ -131,6 +137,8 @@ pub enum Capability {
     Secret(SecretUse),
     Action(ActionName),
     Llm(ModelGlob),
+    /// What all models of the run may take.
+    Budget(Budget),
     /// A TCP port of an application, 1 to 65535.
     Port(u16),
 }
@@ -167,6 +175,7 @@ impl Capability {
             CapabilityKind::Secret => SecretUse::parse(rest).map(Self::Secret),
             CapabilityKind::Action => ActionName::parse(rest).map(Self::Action),
             CapabilityKind::Llm => ModelGlob::parse(rest).map(Self::Llm),
+            CapabilityKind::Budget => Budget::parse(rest).map(Self::Budget),
             CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),
         };
         parsed.map_err(|rule| CapabilityError::Rule { text: text.to_owned(), rule, example: kind.example() })
@@ -185,6 +194,7 @@ impl Capability {
             Self::Secret(_) => CapabilityKind::Secret,
             Self::Action(_) => CapabilityKind::Action,
             Self::Llm(_) => CapabilityKind::Llm,
+            Self::Budget(_) => CapabilityKind::Budget,
             Self::Port(_) => CapabilityKind::Port,
         }
     }
@@ -202,6 +212,7 @@ impl fmt::Display for Capability {
             Self::Secret(x) => x,
             Self::Action(x) => x,
             Self::Llm(x) => x,
+            Self::Budget(x) => x,
             Self::Port(x) => x,
         };
         write!(f, "{}:{rest}", self.kind())

@@ -106,6 +106,26 @@ fn works_suspends_for_a_decision_and_goes_on() {
 }
 
 #[test]
+fn a_spent_budget_suspends_until_a_person_has_decided_and_ends_after_a_no() {
+    let place = place();
+    let refused = |status: &str| {
+        let mut error = error("budget_exhausted", "the models of this run have taken 14 of 14 tokens");
+        error["error"]["capability"] = "budget:tokens=28".into();
+        error["error"]["status"] = status.into();
+        (429, error)
+    };
+    place.gate.state().script.push_back(refused("pending"));
+    let (code, told) = place.run();
+    assert_eq!(code, 75, "{told}");
+    assert!(told.contains("budget:tokens=28"), "{told}");
+    assert_eq!(place.gate.state().chats.len(), 1, "it does not ask again");
+    place.gate.state().script.push_back(refused("denied"));
+    assert_eq!(place.run().0, 1);
+    place.gate.script([calls(&[finish("1")])]);
+    assert_eq!(place.run().0, 0);
+}
+
+#[test]
 fn what_was_interrupted_is_told_and_not_done_again() {
     let place = place();
     place.gate.script([calls(&[shell("1", "echo x >> ran"), shell("2", "echo x >> ran"), request("3", "pip:a")])]);

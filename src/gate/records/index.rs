@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::{Kind, Record};
+use super::{Kind, Record, Tokens};
 
 /// How many refusals of an attempt are remembered.
 const DENIALS: usize = 256;
@@ -15,6 +15,18 @@ pub(crate) struct Index {
     denials: HashMap<(String, u32), Denials>,
     /// Connections that were let through.
     passages: HashMap<(String, u32), u64>,
+    spent: Spent,
+    /// The models, by their names at the providers, of requests without an outcome.
+    asking: HashMap<u64, String>,
+}
+
+/// What the models of the run have taken.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Spent {
+    /// A request that is sent again counts once.
+    pub(crate) requests: u64,
+    /// By model, as answers have said.
+    pub(crate) models: HashMap<String, Tokens>,
 }
 
 /// The refusals of one attempt: the newest of them, and how many there were.
@@ -52,6 +64,7 @@ pub(crate) struct Denial {
 
 impl Index {
     pub(crate) fn learn(&mut self, record: &Record) {
+        self.count(record);
         let Some(name) = &record.node else {
             return;
         };
@@ -92,6 +105,28 @@ impl Index {
             Kind::ToolResult => node.results.push(record.at),
             _ => {}
         }
+    }
+
+    /// Takes note of what models were asked and what they took.
+    fn count(&mut self, record: &Record) {
+        if record.kind == Kind::LlmRequest {
+            self.spent.requests += u64::from(!record.fields.contains_key("retryOf"));
+            let model = record.text("upstreamModel").or_else(|| record.text("model")).unwrap_or_default();
+            self.asking.insert(record.seq, model.to_owned());
+        } else if record.kind.is_outcome()
+            && let Some(model) = record.request().and_then(|seq| self.asking.remove(&seq))
+            && let Some(usage) = record.fields.get("usage")
+        {
+            let tokens = Tokens::of(usage);
+            let sum = self.spent.models.entry(model).or_default();
+            sum.prompt = sum.prompt.saturating_add(tokens.prompt);
+            sum.cached = sum.cached.saturating_add(tokens.cached);
+            sum.completion = sum.completion.saturating_add(tokens.completion);
+        }
+    }
+
+    pub(crate) fn spent(&self) -> &Spent {
+        &self.spent
     }
 
     pub(crate) fn node(&self, name: &str) -> Node {

@@ -26,7 +26,7 @@ pub use record::Record;
 pub use usage::{Tokens, Usage};
 
 pub(crate) use body::Payload;
-pub(crate) use index::{Denial, Index, Node};
+pub(crate) use index::{Denial, Index, Node, Spent};
 pub(crate) use line::{MOST_LINE, understand};
 pub(crate) use record::Entry;
 pub(crate) use sink::Sink;

@@ -7,9 +7,12 @@ use tokio::sync::oneshot;
 
 use super::Session;
 use crate::gate::body::{self, Body};
+use crate::gate::budget;
 use crate::gate::exchange::Exchange;
 use crate::gate::plan::{LARGE, Plan};
 use crate::gate::refusal::{Refusal, reply};
+use crate::gate::socket::MOST_ASKED;
+use crate::gate::turns::Full;
 use crate::provider::{Ask, Outgoing, Wire, forwardable_request};
 
 /// Sends a request on `wire` to whom the model table names, and passes the answer back.
@@ -20,6 +23,10 @@ pub(super) async fn complete(
 ) -> Result<Response<Body>, Refusal> {
     let attempt = session.attempt();
     let headers = forwardable_request(request.headers().clone());
+    let seat = session.socket.seat_at_models().ok_or_else(|| {
+        let message = format!("this attempt has {MOST_ASKED} requests to models under way");
+        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_at_once", message).hint("wait for one to end")
+    })?;
     let (body, room) = body::read(request, attempt.limits.body_bytes, &session.gate.room).await?;
     let ask = if body.len() > LARGE {
         let body = body.clone();
@@ -32,17 +39,25 @@ pub(super) async fn complete(
     };
     let ask = ask.map_err(|e| Refusal::bad_request(e.to_string()))?;
     let steps = session.gate.rules().route(&attempt, &ask.model)?;
+    budget::check(session, &ask.model, &steps).await?;
     // What cannot be said to the provider is refused before it counts.
     let request = Outgoing { wire, headers, body, ask };
     let (plan, first) = Plan::new(session.gate.clone(), steps, request).await?;
     let limit = attempt.limits.llm_requests;
-    let turn = session.gate.turns.take(attempt.node.as_str(), limit).ok_or_else(|| {
-        let message = format!("the node `{}` has made all of its {limit} LLM requests", attempt.node);
-        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "iterations_exhausted", message).with("limit", limit)
-    })?;
+    let ceiling = session.gate.rules().policy.ceilings.requests;
+    let turn = match session.gate.turns.take(attempt.node.as_str(), limit, ceiling) {
+        Ok(turn) => turn,
+        Err(Full::Run) => return Err(budget::no_more_requests(session, ceiling.unwrap_or(0)).await),
+        Err(Full::Node) => {
+            let message = format!("the node `{}` has made all of its {limit} LLM requests", attempt.node);
+            return Err(
+                Refusal::new(StatusCode::TOO_MANY_REQUESTS, "iterations_exhausted", message).with("limit", limit)
+            );
+        }
+    };
     let (answer, answered) = oneshot::channel();
     let (gate, socket) = (session.gate.clone(), session.socket.clone());
-    tokio::spawn(Exchange { gate, socket, attempt, plan, first, turn, room }.run(answer));
+    tokio::spawn(Exchange { gate, socket, attempt, plan, first, turn, room, seat }.run(answer));
     // Dropping this future, when the client leaves or is cut off, is what tells the exchange to stop.
     answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
 }

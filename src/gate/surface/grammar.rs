@@ -9,11 +9,14 @@ use crate::run::capability::{Capability, CapabilityKind};
 pub(super) fn check_capability(text: &str) -> Result<String, String> {
     let capability = Capability::parse(text).map_err(|e| e.to_string())?;
     match capability.kind() {
-        CapabilityKind::Pip | CapabilityKind::Apt | CapabilityKind::Net | CapabilityKind::Tcp | CapabilityKind::Llm => {
-            Ok(capability.to_string())
-        }
+        CapabilityKind::Pip
+        | CapabilityKind::Apt
+        | CapabilityKind::Net
+        | CapabilityKind::Tcp
+        | CapabilityKind::Llm
+        | CapabilityKind::Budget => Ok(capability.to_string()),
         kind => Err(format!(
-            "nothing can grant a capability of the kind {kind} yet; apt, pip, net, tcp and llm can be asked for"
+            "nothing can grant a capability of the kind {kind} yet; apt, pip, net, tcp, llm and budget can be asked for"
         )),
     }
 }
@@ -28,6 +31,7 @@ mod tests {
         assert_eq!(check_capability("apt:graphviz").as_deref(), Ok("apt:graphviz"));
         assert_eq!(check_capability("net:example.com:443").as_deref(), Ok("net:example.com:443"));
         assert_eq!(check_capability("tcp:[0:0::1]:5432").as_deref(), Ok("tcp:[::1]:5432"));
+        assert_eq!(check_capability("budget:money=0.5").as_deref(), Ok("budget:money=0.5"));
         assert_eq!(check_capability("llm:gemini-*").as_deref(), Ok("llm:gemini-*"));
         for text in
             ["", "pip", "pip:a;b", "apt:../x", "net:example.com", "net:*.example.com:443", "secret:x@example.com"]

@@ -34,7 +34,7 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    fn attempt(&self) -> Arc<Attempt> {
+    pub(super) fn attempt(&self) -> Arc<Attempt> {
         self.socket.attempt()
     }
 }

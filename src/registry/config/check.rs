@@ -64,6 +64,15 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         require(named, "gate.hosts", || format!("{name:?} is not a lower-case DNS name"))?;
         require(!addresses.is_empty(), "gate.hosts", || format!("{name:?} has no address"))?;
     }
+    let budget = &config.llm.budget;
+    let zero = || "is zero: nothing could ever be asked of a model".to_owned();
+    require(budget.requests != Some(0), "llm.budget.requests", zero)?;
+    require(budget.tokens != Some(0), "llm.budget.tokens", zero)?;
+    require(budget.money.is_none_or(|money| money.is_finite() && money > 0.0), "llm.budget.money", || {
+        "is not a number above zero".to_owned()
+    })?;
+    let priced = budget.money.is_none() || !config.llm.prices.is_empty();
+    require(priced, "llm.budget.money", || "limits nothing without [[llm.prices]]".to_owned())?;
     require(config.limits.attempts >= 1, "limits.attempts", || "is zero".to_owned())?;
     require(config.limits.iterations >= 1, "limits.iterations", || "is zero".to_owned())?;
     if let Some(command) = &config.notify.command {

@@ -22,12 +22,26 @@ pub struct Llm {
     pub prices: Vec<Price>,
     /// What prices are in, for people.
     pub currency: String,
+    /// What the models of one run may take.
+    pub budget: Ceilings,
+}
+
+/// Ceilings of a run; what is unset is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Ceilings {
+    pub requests: Option<u64>,
+    /// Of prompts and answers together.
+    pub tokens: Option<u64>,
+    /// In the currency of the price table.
+    pub money: Option<f64>,
 }
 
 impl Default for Llm {
     fn default() -> Self {
         let (providers, models, prices) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { model: None, providers, models, prices, currency: dollars() }
+        Self { model: None, providers, models, prices, currency: dollars(), budget: Ceilings::default() }
     }
 }
 
@@ -112,6 +126,8 @@ struct Written {
     prices: Vec<Price>,
     #[serde(default = "dollars")]
     currency: String,
+    #[serde(default)]
+    budget: Ceilings,
 }
 
 fn dollars() -> String {
@@ -146,7 +162,7 @@ impl TryFrom<Written> for Llm {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { model, mut providers, mut models, prices, currency } = written;
+        let Written { model, mut providers, mut models, prices, currency, budget } = written;
         let model = match model {
             None => None,
             Some(Model::Name(name)) => Some(name),
@@ -169,7 +185,7 @@ impl TryFrom<Written> for Llm {
                 Some(served.name)
             }
         };
-        Ok(Self { model, providers, models, prices, currency })
+        Ok(Self { model, providers, models, prices, currency, budget })
     }
 }
 

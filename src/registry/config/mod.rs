@@ -22,7 +22,7 @@ use super::error::{Error, Result};
 use super::layout::Layout;
 use crate::run::id::Digest;
 
-pub use self::llm::{Fallback, Llm, ModelRule, Price};
+pub use self::llm::{Ceilings, Fallback, Llm, ModelRule, Price};
 
 /// The largest `taskforge.toml`, in bytes.
 const LARGEST: u64 = 1 << 20;

@@ -16,7 +16,7 @@ pub enum CapabilityError {
     NoKind { text: String },
     #[error(
         "capability kind {kind:?} is not known; the kinds are apt, pip, npm, tool, net, tcp, mount, secret, action, \
-         llm and port"
+         llm, budget and port"
     )]
     UnknownKind { kind: String },
     #[error("capability {text:?}: {rule}; an example is `{example}`")]

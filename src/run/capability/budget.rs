@@ -1,0 +1,162 @@
+//! What the models of a run may take in all: a new ceiling, in requests, tokens or money.
+
+use std::fmt;
+
+/// What a ceiling is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BudgetUnit {
+    Requests,
+    /// Of prompts and of answers.
+    Tokens,
+    /// In millionths of the currency of the price table.
+    Money,
+}
+
+impl BudgetUnit {
+    pub const ALL: [Self; 3] = [Self::Requests, Self::Tokens, Self::Money];
+
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Tokens => "tokens",
+            Self::Money => "money",
+        }
+    }
+}
+
+/// A ceiling: `tokens=2000000`, `money=12.5`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Budget {
+    unit: BudgetUnit,
+    amount: u64,
+}
+
+/// Millionths in one unit of money.
+pub const MILLION: u64 = 1_000_000;
+/// No ceiling is higher, in whatever it is counted: sums of many stay far from overflow.
+const HIGHEST: u64 = 1_000_000_000_000_000;
+const RULE: &str = "a budget is `requests=`, `tokens=` or `money=` and a number above zero without leading zeros; money \
+                    has at most six digits behind its point, of which the last is no zero";
+
+impl Budget {
+    /// A ceiling of `amount`, money in millionths; none of zero, or beyond what is ever meant.
+    #[must_use]
+    pub fn new(unit: BudgetUnit, amount: u64) -> Option<Self> {
+        (1..=HIGHEST).contains(&amount).then_some(Self { unit, amount })
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let (unit, number) = text.split_once('=').ok_or(RULE)?;
+        let unit = BudgetUnit::ALL.into_iter().find(|known| known.as_str() == unit).ok_or(RULE)?;
+        let amount = match (unit, number.split_once('.')) {
+            (BudgetUnit::Money, None) => whole(number)?.checked_mul(MILLION).ok_or(RULE)?,
+            (BudgetUnit::Money, Some((units, fraction))) => {
+                let digits = fraction.len() <= 6 && fraction.bytes().all(|byte| byte.is_ascii_digit());
+                if !digits || fraction.is_empty() || fraction.ends_with('0') {
+                    return Err(RULE);
+                }
+                let fraction: u64 = format!("{fraction:0<6}").parse().map_err(|_| RULE)?;
+                whole(units)?.checked_mul(MILLION).and_then(|units| units.checked_add(fraction)).ok_or(RULE)?
+            }
+            (_, None) => whole(number)?,
+            (_, Some(_)) => return Err(RULE),
+        };
+        Self::new(unit, amount).ok_or(RULE)
+    }
+
+    #[must_use]
+    pub const fn unit(self) -> BudgetUnit {
+        self.unit
+    }
+
+    /// Requests, tokens, or millionths of the currency.
+    #[must_use]
+    pub const fn amount(self) -> u64 {
+        self.amount
+    }
+}
+
+/// A number as it is written in one way only.
+fn whole(text: &str) -> Result<u64, &'static str> {
+    let canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    if canonical { text.parse().map_err(|_| RULE) } else { Err(RULE) }
+}
+
+impl fmt::Display for Budget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.unit.as_str())?;
+        if self.unit != BudgetUnit::Money {
+            return write!(f, "{}", self.amount);
+        }
+        write!(f, "{}", self.amount / MILLION)?;
+        match self.amount % MILLION {
+            0 => Ok(()),
+            fraction => write!(f, ".{}", format!("{fraction:06}").trim_end_matches('0')),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn one_spelling_a_ceiling() {
+        for (text, unit, amount) in [
+            ("requests=500", BudgetUnit::Requests, 500),
+            ("tokens=1", BudgetUnit::Tokens, 1),
+            ("money=12", BudgetUnit::Money, 12_000_000),
+            ("money=0.5", BudgetUnit::Money, 500_000),
+            ("money=3.000001", BudgetUnit::Money, 3_000_001),
+        ] {
+            let budget = Budget::parse(text).unwrap();
+            assert_eq!((budget.unit(), budget.amount(), budget.to_string()), (unit, amount, text.to_owned()));
+        }
+        for text in [
+            "",
+            "tokens",
+            "tokens=",
+            "tokens=0",
+            "tokens=01",
+            "tokens=-1",
+            "tokens=+1",
+            "tokens=1.5",
+            "tokens=1e9",
+            "tokens=1_000",
+            "money=0",
+            "money=0.0",
+            "money=1.50",
+            "money=1.",
+            "money=.5",
+            "money=1.0000001",
+            "money=00.5",
+            "Tokens=1",
+            "token=1",
+            "tokens=1,money=2",
+            "tokens=18446744073709551616",
+            "money=18446744073709551615",
+            "tokens=1000000000000001",
+        ] {
+            assert!(Budget::parse(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_reads_back(unit in 0usize..3, amount in 1u64..=HIGHEST) {
+            let budget = Budget::new(BudgetUnit::ALL[unit], amount).unwrap();
+            prop_assert_eq!(Budget::parse(&budget.to_string()), Ok(budget));
+        }
+
+        #[test]
+        fn what_parses_has_one_spelling(text in "(requests|tokens|money)=[0-9.]{0,12}") {
+            if let Ok(budget) = Budget::parse(&text) {
+                prop_assert_eq!(budget.to_string(), text);
+            }
+        }
+    }
+}
