@@ -294,7 +294,7 @@ def build():
         subprocess.run(["rustc", *options, "-o", FLOORS / source.stem, source], cwd=REPOSITORY, check=True)
 
 
-def table(chosen, pairs, many):
+def table(chosen, pairs, many, gate):
     order = random.Random(1)
     lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
@@ -308,6 +308,10 @@ def table(chosen, pairs, many):
         lines += scale.rows()
     megabytes = BINARY.stat().st_size / 1e6
     lines.append("| the release binary, MB | | | %.1f | | 25 | %s |" % (megabytes, "yes" if megabytes < 25 else "**no**"))
+    if gate:
+        import gate as gates  # noqa: E402
+
+        lines += ["", *gates.rows()]
     lines += ["", "Measured on %s." % machine()]
     return "\n".join(lines)
 
@@ -324,12 +328,13 @@ def main():
     arguments.add_argument("--pairs", type=int, help="instead of each measurement's own number")
     arguments.add_argument("--only", action="append", choices=list(benches()))
     arguments.add_argument("--many", action="store_true", help="also with --only: ten thousand runs")
+    arguments.add_argument("--gate", action="store_true", help="also with --only: what the gate adds to a request")
     arguments.add_argument("--skip-build", action="store_true")
     arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
     given = arguments.parse_args()
     if not given.skip_build:
         build()
-    text = table(given.only or list(benches()), given.pairs, given.many or not given.only)
+    text = table(given.only or list(benches()), given.pairs, given.many or not given.only, given.gate or not given.only)
     print(text)
     if given.write:
         write(given.write, text)
