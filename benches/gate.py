@@ -141,7 +141,12 @@ class LiteLlm:
         }))
         command = [pathlib.Path(LITELLM) / "bin/litellm", "--config", settings, "--port", self.port, "--host", "127.0.0.1"]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        environment = dict(os.environ, LITELLM_LOCAL_MODEL_COST_MAP="True", PATH="%s/bin:%s" % (LITELLM, os.environ["PATH"]))
+        more = {
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+            "PATH": "%s/bin:%s" % (LITELLM, os.environ["PATH"]),
+        }
+        environment = dict(os.environ, **more)
         self.process = subprocess.Popen([str(part) for part in command], env=environment, **quiet)
         until("LiteLLM's proxy", lambda: answers(self.port))
         self.target = "tcp:127.0.0.1:%d" % self.port
