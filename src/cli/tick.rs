@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
-use crate::registry::index::Ask;
 use crate::registry::Registry;
+use crate::registry::index::Ask;
 use crate::schedule;
 
 use super::root::Context;

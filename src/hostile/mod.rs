@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::capability::Decision;
 use crate::cli::json_argument;
+use crate::provider;
 use crate::registry::{Config, Scan, controls};
 use crate::run::apply::fold;
 use crate::run::foreign::{SeenRun, begin};
@@ -27,7 +28,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 7] = [
+pub const ENTRIES: [Entry; 9] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -35,6 +36,8 @@ pub const ENTRIES: [Entry; 7] = [
     ("foreign", foreign),
     ("decision", decision),
     ("settings", settings),
+    ("models", models),
+    ("answers", answers),
 ];
 
 /// A `*.task.md`.
@@ -109,4 +112,15 @@ pub fn decision(bytes: &[u8]) {
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     black_box(toml::from_str::<Config>(text).is_ok());
+}
+
+/// What an agent asks of a model, on each wire, and what becomes of it for each provider.
+pub fn models(bytes: &[u8]) {
+    black_box(provider::hostile::asked(bytes));
+}
+
+/// What a provider says: the first byte chooses the wire, and whether it streams; the rest is what came.
+pub fn answers(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_first() else { return };
+    black_box(provider::hostile::said(*choice, bytes));
 }

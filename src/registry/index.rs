@@ -92,7 +92,10 @@ impl Index {
             let parts = runs.chunks(runs.len().div_ceil(threads));
             let started: Vec<_> = parts.map(|part| (part, scope.spawn(move || look(part)))).collect();
             // A thread that is gone has told us nothing of its runs, which are then read.
-            started.into_iter().flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| vec![None; part.len()])).collect()
+            started
+                .into_iter()
+                .flat_map(|(part, thread)| thread.join().unwrap_or_else(|_| vec![None; part.len()]))
+                .collect()
         })
     }
 
@@ -103,7 +106,8 @@ impl Index {
         let runs = self.runs.as_ref()?;
         let files = if ask == Ask::Shown { 2 } else { FILES.len() };
         let mut name = String::with_capacity(run.as_str().len() + 16);
-        let same = FILES.iter().zip(stamps).take(files).all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp);
+        let same =
+            FILES.iter().zip(stamps).take(files).all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp);
         same.then_some(entry)
     }
 }

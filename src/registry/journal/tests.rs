@@ -120,7 +120,10 @@ fn a_commit_is_one_append_and_one_sync() {
     drop(journal);
     let calls = control::stop();
     // The head file: no sync.
-    assert!(!calls.is_empty() && calls.iter().all(|call| !matches!(call, Call::Sync(_) | Call::SyncDir(_))), "{calls:?}");
+    assert!(
+        !calls.is_empty() && calls.iter().all(|call| !matches!(call, Call::Sync(_) | Call::SyncDir(_))),
+        "{calls:?}"
+    );
     control::record(&[]);
     room.scan();
     room.open();
