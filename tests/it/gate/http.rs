@@ -117,6 +117,11 @@ impl Client {
         Some(answer)
     }
 
+    /// Says that nothing more is sent.
+    pub fn finish(&mut self) {
+        let _ = self.reader.get_ref().shutdown(std::net::Shutdown::Write);
+    }
+
     /// Whether the other side has ended the connection; waits for it.
     pub fn ended(&mut self) -> bool {
         let mut rest = Vec::new();
