@@ -13,8 +13,11 @@ mod foreign;
 mod gemini;
 mod glob;
 mod guard;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod keys;
 mod mask;
+mod messages;
 mod nodes;
 mod normal;
 mod ollama;

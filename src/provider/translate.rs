@@ -7,6 +7,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
+use serde_json::Value;
 
 use super::reading::{Framing, Reading, Said};
 use super::sse::Events;
@@ -42,17 +43,23 @@ pub(super) async fn translate(
         if said.message.is_empty() {
             said.message = format!("it answered with status {status} and no words");
         }
-        return Ok(refused(status, headers, &said));
+        return Ok(refused(status, headers, &reading.failure(&said)));
     }
     if streamed {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        let body = stream(provider.to_owned(), body, reading);
+        let mut body = events(provider.to_owned(), body, reading);
+        // What fails before it has said anything is no answer: it gets a status, and may be asked for elsewhere.
+        let first = match body.next().await {
+            Some(Err(error)) => return Err(error),
+            first => first,
+        };
+        let body = stream::iter(first).chain(body).boxed();
         return Ok(Answer { status, headers, body });
     }
     let body = gather(provider, body, LARGEST, false).await?;
     Ok(match reading.whole(&body) {
         Ok(body) => answered(status, headers, body),
-        Err(said) => refused(StatusCode::BAD_GATEWAY, headers, &said),
+        Err(said) => refused(StatusCode::BAD_GATEWAY, headers, &reading.failure(&said)),
     })
 }
 
@@ -61,8 +68,8 @@ fn answered(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Answer
     Answer { status, headers, body: stream::iter([Ok(Bytes::from(body))]).boxed() }
 }
 
-fn refused(status: StatusCode, headers: HeaderMap, said: &Said) -> Answer {
-    answered(status, headers, said.json().to_string().into_bytes())
+fn refused(status: StatusCode, headers: HeaderMap, said: &Value) -> Answer {
+    answered(status, headers, said.to_string().into_bytes())
 }
 
 /// All of a body. What is longer than `most` is cut off, or a failure.
@@ -89,15 +96,18 @@ struct Streamed {
     events: Events,
     reading: Box<dyn Reading>,
     ready: VecDeque<Result<Bytes, ProviderError>>,
+    /// Something was said.
+    begun: bool,
     ended: bool,
 }
 
-fn stream(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
-    let events = match reading.framing() {
+fn events(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
+    let framed = match reading.framing() {
         Framing::Events => Events::bounded(LONGEST_EVENT),
         Framing::Lines => Events::lines(LONGEST_EVENT),
     };
-    let state = Streamed { provider, body, events, reading, ready: VecDeque::new(), ended: false };
+    let state =
+        Streamed { provider, body, events: framed, reading, ready: VecDeque::new(), begun: false, ended: false };
     stream::unfold(state, |mut state| async move {
         loop {
             if let Some(ready) = state.ready.pop_front() {
@@ -147,8 +157,9 @@ impl Streamed {
 
     /// Passes on what was said; a failure is said, too, and then nothing more comes.
     fn settle(&mut self, mut out: Vec<u8>, failed: Option<Said>) {
-        if let Some(said) = &failed {
-            out.extend_from_slice(format!("data: {}\n\n", said.json()).as_bytes());
+        self.begun |= !out.is_empty();
+        if let Some(said) = failed.as_ref().filter(|_| self.begun) {
+            out.extend_from_slice(&self.reading.broken(said));
         }
         if !out.is_empty() {
             self.ready.push_back(Ok(out.into()));
