@@ -156,6 +156,7 @@ pub fn control(
             bind(workspace, WORKSPACE),
             bind(&cage.host, "/host"),
             bind(&cage.host.join("docker.sock"), "/var/run/docker.sock"),
+            bind(&cage.host.join("naive"), "/naive"),
             bind(&workspace.join(".inputs"), "/inputs"),
             bind(&workspace.join(".taskforge"), "/taskforge"),
         ]),

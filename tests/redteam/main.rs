@@ -46,6 +46,10 @@ fn nothing_gets_out_of_the_box_and_every_row_of_it_is_needed() {
     println!("\n{}", table::of_attacks(&lines));
     let through: Vec<&str> = lines.iter().filter(|line| line.with.succeeded).map(|line| line.name).collect();
     assert!(through.is_empty(), "out of the box by {through:?}");
+    let unrecorded: Vec<&str> =
+        lines.iter().filter(|line| line.with.recorded == Some(false)).map(|line| line.name).collect();
+    assert!(unrecorded.is_empty(), "not on record: {unrecorded:?}");
+    stage.must_be_sound();
     let rows = rows::all();
     let mut opened = Vec::new();
     for row in &rows {

@@ -72,6 +72,47 @@ impl Product {
         Self { root, found: found.into_iter().next().unwrap() }
     }
 
+    fn call(&self, words: &[&str]) -> String {
+        let registry = format!("--registry={}", self.root.display());
+        let words = words.iter().copied().chain([registry.as_str()]).map(str::to_owned).collect::<Vec<_>>();
+        taskforge(&words)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join("runs/redteam")
+    }
+
+    /// The run's journal, after the host has taken in what there was.
+    pub fn journal(&self) -> String {
+        self.call(&["tick", "redteam"]);
+        fs::read_to_string(self.folder().join("events.jsonl")).unwrap()
+    }
+
+    /// What an operator sees of the run, byte for byte.
+    pub fn shown(&self) -> String {
+        self.call(&["tick", "redteam"]);
+        self.call(&["audit", "log", "redteam"]) + &self.call(&["inbox"]) + &self.call(&["run", "show", "redteam"])
+    }
+
+    /// What the gate has on record.
+    pub fn traffic(&self) -> String {
+        fs::read_to_string(self.folder().join("gate/traffic.jsonl")).unwrap_or_default()
+    }
+
+    /// The gate's own folder, and what waits in its inbox.
+    pub fn gate(&self) -> PathBuf {
+        self.folder().join("gate")
+    }
+
+    pub fn decisions(&self) -> PathBuf {
+        self.root.join("decisions")
+    }
+
+    /// Everything that the run left on record is as it was written.
+    pub fn must_be_sound(&self) {
+        self.call(&["audit", "verify", "redteam"]);
+    }
+
     /// The agent's uid and gid.
     pub fn user(&self) -> (u32, u32) {
         let user = self.found.config.as_ref().unwrap().user.as_ref().unwrap();

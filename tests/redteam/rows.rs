@@ -65,7 +65,7 @@ pub fn all() -> Vec<Needed> {
         alone(Row::NoNewPrivileges, "become root by a setuid program"),
         alone(Row::Seccomp, "leave a key in the kernel's keyring"),
         behind(Row::Masked, Row::User, "change a setting of the kernel's network"),
-        behind(Row::Devices, Row::Groups, "write to a disk of the host's"),
+        behind(Row::Devices, Row::User, "write to a disk of the host's"),
         alone(Row::Processes, "kill a neighbour's process"),
         alone(Row::SharedMemory, "write into a neighbour's shared memory"),
         alone(Row::HostName, "read the host's name"),

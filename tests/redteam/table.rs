@@ -22,9 +22,14 @@ const fn word(outcome: &Outcome) -> &'static str {
 }
 
 pub fn of_attacks(lines: &[Line]) -> String {
-    let mut text = "| attack | without protection | with |\n|---|---|---|\n".to_owned();
+    let mut text = "| attack | without protection | with | on record |\n|---|---|---|---|\n".to_owned();
     for line in lines {
-        text.push_str(&format!("| {} | {} | {} |\n", line.name, word(&line.without), word(&line.with)));
+        let recorded = match line.with.recorded {
+            None => "",
+            Some(true) => "yes",
+            Some(false) => "no",
+        };
+        text.push_str(&format!("| {} | {} | {} | {recorded} |\n", line.name, word(&line.without), word(&line.with)));
     }
     let real = lines.iter().filter(|line| line.without.succeeded).count();
     let through = lines.iter().filter(|line| line.with.succeeded).count();
