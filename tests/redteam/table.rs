@@ -44,3 +44,13 @@ pub fn of_rows(rows: &[(&Needed, Option<Outcome>, Outcome)]) -> String {
     }
     text
 }
+
+/// Puts both tables into the document that shows them.
+pub fn write(attacks: &str, rows: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/redteam.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- tables -->", "<!-- end of the tables -->");
+    let (head, rest) = text.split_once(begin).unwrap();
+    let tail = rest.split_once(end).unwrap().1;
+    std::fs::write(path, format!("{head}{begin}\n\n{attacks}\n{rows}\n{end}{tail}")).unwrap();
+}
