@@ -94,6 +94,7 @@ pub fn take(row: Row, body: &mut ContainerCreateBody, cage: &Cage, victim: &Vict
         Row::Pids => host.pids_limit = Some(-1),
         Row::OpenFiles => limit(host, "nofile"),
         Row::FileSize => limit(host, "fsize"),
+        Row::CoreDumps => limit(host, "core"),
         Row::TmpfsSize => options(host, "size=", "size=512m"),
         Row::TmpfsNoexec => options(host, "noexec", "exec"),
         Row::ShmSize => host.shm_size = Some(512 << 20),

@@ -27,6 +27,21 @@ nodes:
 ---
 ";
 
+const READER: &str = "---
+workflowId: reads
+title: Reads
+nodes:
+  - id: attack
+    title: Attack
+    kind: session_turn
+    prompt: Leave something.
+    outputs: {mode: report, requiredFiles: [nodes/attack/OUTPUT]}
+    container:
+      runtime: command
+      command: [python3, /inputs/attack.py]
+---
+";
+
 /// A registry with one run that goes on until it is dropped.
 pub struct Product {
     root: PathBuf,
@@ -113,6 +128,33 @@ impl Product {
         self.call(&["audit", "verify", "redteam"]);
     }
 
+    /// Runs `script` as a node that owes `output`, to the node's end. What the host took in of it, all of it in one, and
+    /// what the journal says of the attempt.
+    pub fn collect(&self, script: &str, output: &str) -> (String, String) {
+        let folder = self.root.parent().unwrap();
+        let name = format!("reads-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let input = folder.join("attack.py");
+        fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
+        let workflow = folder.join(format!("{name}.task.md"));
+        let node = READER.replace("OUTPUT", output);
+        fs::write(&workflow, node).unwrap();
+        let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
+        self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        let begun = Instant::now();
+        let detail = loop {
+            self.call(&["tick", &name]);
+            let shown = self.call(&["--json", "run", "show", &name]);
+            let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            if matches!(value["status"].as_str(), Some("failed" | "completed")) {
+                break value["nodes"][0]["attempts"][0]["detail"].to_string();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the host's reader does not come back: {shown}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let node = self.root.join("runs").join(&name).join("nodes/attack");
+        (texts(&node), detail)
+    }
+
     /// The agent's uid and gid.
     pub fn user(&self) -> (u32, u32) {
         let user = self.found.config.as_ref().unwrap().user.as_ref().unwrap();
@@ -139,4 +181,18 @@ pub fn docker(arguments: &[&str]) -> String {
     let done = Command::new("docker").args(arguments).output().expect("`apt-get install docker.io`");
     assert!(done.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+/// The texts of all regular files below `folder`, but for the workspace, which is the agent's.
+fn texts(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() && entry.file_name() != "workspace" {
+            all.push_str(&texts(&entry.path()));
+        } else if kind.is_file() {
+            all.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap()));
+        }
+    }
+    all
 }

@@ -191,6 +191,12 @@ impl Stage {
             self.victim.replace(fresh);
         }
         let victim = self.victim.borrow();
+        if let (Some(output), Variant::Ours(_)) = (mechanism.reads, variant) {
+            let (taken, detail) = self.product.collect(&self.script(mechanism), output);
+            let succeeded = taken.contains(&victim.secret);
+            let said = "the host took nothing in".to_owned();
+            return Outcome { succeeded, recorded: Some(detail.contains(output)), said };
+        }
         let token = format!("tok{}", ulid::Ulid::generate().to_string().to_lowercase());
         let workspace = self.workspace(&token, mechanism);
         let mut body = match variant {
@@ -251,6 +257,11 @@ impl Stage {
         Outcome { succeeded, recorded, said }
     }
 
+    /// The script, told where on the host the secret lies: hiding that is nobody's protection.
+    fn script(&self, mechanism: &Mechanism) -> String {
+        mechanism.script.replace("@HOST@", &self.cage.host.display().to_string())
+    }
+
     /// A workspace as an agent has it, with a file of root's in it and what the control container mounts.
     fn workspace(&self, token: &str, mechanism: &Mechanism) -> PathBuf {
         let (uid, gid) = self.product.user();
@@ -261,7 +272,7 @@ impl Stage {
         fs::write(workspace.join(".inputs/input.txt"), "as it was\n").unwrap();
         fs::write(workspace.join(".taskforge/bin/taskforge"), "as it was\n").unwrap();
         fs::write(workspace.join(".prelude.py"), include_str!("prelude.py")).unwrap();
-        fs::write(workspace.join(".attack.py"), mechanism.script).unwrap();
+        fs::write(workspace.join(".attack.py"), self.script(mechanism)).unwrap();
         for (name, mode) in [("of-root", 0o600), ("of-group", 0o660), (".said", 0o666), ("loot", 0o666)] {
             let text = if name.starts_with("of-") { "as it was\n" } else { "" };
             fs::write(workspace.join(name), text).unwrap();

@@ -6,6 +6,7 @@ mod gate;
 mod kernel;
 mod network;
 mod processes;
+mod reader;
 
 use crate::scene::Scene;
 
@@ -17,6 +18,8 @@ pub struct Mechanism {
     pub judge: fn(&Scene<'_>) -> bool,
     /// Whether the product has it on record, where that is to be.
     pub trace: Option<fn(&Scene<'_>) -> bool>,
+    /// The output that the host's reader comes for: of ours, it is the product's.
+    pub reads: Option<&'static str>,
     /// What has to be there before it begins.
     pub prepare: Option<fn(&Scene<'_>)>,
     /// The neighbour is another afterwards.
@@ -26,7 +29,7 @@ pub struct Mechanism {
 }
 
 pub const fn attack(name: &'static str, script: &'static str, judge: fn(&Scene<'_>) -> bool) -> Mechanism {
-    Mechanism { name, script, judge, trace: None, prepare: None, spends: false, floods: false }
+    Mechanism { name, script, judge, trace: None, reads: None, prepare: None, spends: false, floods: false }
 }
 
 impl Mechanism {
@@ -37,6 +40,11 @@ impl Mechanism {
 
     pub const fn floods(mut self) -> Self {
         self.floods = true;
+        self
+    }
+
+    pub const fn read_from(mut self, output: &'static str) -> Self {
+        self.reads = Some(output);
         self
     }
 
@@ -52,7 +60,7 @@ impl Mechanism {
 }
 
 pub fn all() -> Vec<Mechanism> {
-    [network::all(), files::all(), processes::all(), kernel::all(), exhaustion::all(), gate::all()]
+    [network::all(), files::all(), processes::all(), kernel::all(), exhaustion::all(), gate::all(), reader::all()]
         .into_iter()
         .flatten()
         .collect()
