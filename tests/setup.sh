@@ -191,6 +191,12 @@ ensure_base_image() {
     "$1" image base
 }
 
+# ensure_namespaces: what the red team builds its network with.
+ensure_namespaces() {
+    have ip || apt_install iproute2
+    { have nsenter && have setpriv && have losetup && have dmesg; } || apt_install util-linux mount
+}
+
 ensure_python3() {
     have python3 || apt_install python3
 }

@@ -20,8 +20,26 @@ pub struct Inspection {
     pub attempt: u32,
     #[serde(flatten)]
     pub container: Graded,
+    pub disk: Disk,
     /// Not there while the kill switch is on: to compare, a container has to be made.
     pub plain: Option<Graded>,
+}
+
+/// How the disk that a workspace may take is bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Disk {
+    /// Bytes: of any one file by the kernel, of the whole workspace by `enforced`.
+    pub limit: u64,
+    pub enforced: DiskEnforcement,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskEnforcement {
+    /// Each tick looks, and ends an attempt that has more; until then it is on the disk. Neither a project quota nor a
+    /// loop image is used yet.
+    Soft,
 }
 
 /// Grades the container of attempt `number` of `node`, of its live one if no number is given.
@@ -37,6 +55,8 @@ pub fn inspect_attempt(
     let store = Store::open(registry, run)?;
     let state = store.load()?;
     let nothing = || Error::NothingRuns { node: node.clone() };
+    let definition = state.node(node).map(|(definition, _)| definition).ok_or_else(nothing)?;
+    let limit = definition.container.as_ref().map_or(0, |container| container.resources.disk);
     let attempt = match number {
         None => state.live_attempts().find(|(definition, _)| definition.id == *node).map(|(_, attempt)| attempt),
         Some(number) => {
@@ -48,7 +68,8 @@ pub fn inspect_attempt(
     let docker = Docker::default();
     let container = grade(registry, &docker, &attempt.plan.container)?.ok_or_else(nothing)?;
     let plain = plain(registry, &docker, &container.image)?;
-    Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, plain })
+    let disk = Disk { limit, enforced: DiskEnforcement::Soft };
+    Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, disk, plain })
 }
 
 /// The graded container `name` of this registry, if the Engine has it.

@@ -57,7 +57,7 @@ pub use given::{Asked, AskedFor, Revoked, asked, revoke};
 pub use grades::{Grades, grades};
 pub use images::run_build;
 pub use inbox::{Inbox, Waiting, inbox, waiting_of};
-pub use inspect::{Inspection, inspect_attempt};
+pub use inspect::{Disk, DiskEnforcement, Inspection, inspect_attempt};
 pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock};
 pub use listing::{Listed, list};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};

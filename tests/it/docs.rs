@@ -46,6 +46,24 @@ fn the_reference_is_that_of_the_command_line() {
     assert!(made == document("docs/cli.md"), "run `taskforge reference > docs/cli.md`");
 }
 
+/// A threat whose test has been moved away is a threat without one.
+#[test]
+fn every_test_that_the_threat_model_names_is_there() {
+    let text = document("docs/threat-model.md");
+    let rows = text.split("| threat | control | test |").nth(1).unwrap();
+    let rows: Vec<&str> = rows.lines().skip(2).take_while(|line| line.starts_with("| ")).collect();
+    assert!(rows.len() >= 20, "{}", rows.len());
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        assert!(tests.starts_with('`'), "{row}");
+        for test in tests.split(", ") {
+            let path = repository("tests").join(test.trim_matches('`'));
+            let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            assert!(text.contains("#[test]") || text.contains("attack("), "{test} tests nothing");
+        }
+    }
+}
+
 #[test]
 fn the_version_is_one_whoever_answers() {
     let version = |arguments: &[&str]| {

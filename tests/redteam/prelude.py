@@ -12,6 +12,19 @@ def call(number, *arguments):
         raise OSError(error, os.strerror(error))
     return done
 
+def gate(data):
+    # Where the gate is, or what stands in its place where nothing protects.
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(5)
+    s.connect("/naive/gate.sock" if os.path.exists("/naive") else "/taskforge/gate/gate.sock")
+    s.sendall(data)
+    return s
+
+def post(path, body, *fields):
+    body = body if isinstance(body, bytes) else json.dumps(body).encode()
+    head = ["POST %s HTTP/1.1" % path, "Host: 127.0.0.1:4180", "Content-Type: application/json", "Content-Length: %d" % len(body), "Connection: close", *fields]
+    return gate(("\r\n".join(head) + "\r\n\r\n").encode() + body).recv(65536)
+
 def unshare(flags):
     if libc.unshare(flags) < 0:
         raise OSError(ctypes.get_errno(), "unshare")
@@ -56,14 +69,13 @@ def checksum(data):
         total = (total & 0xffff) + (total >> 16)
     return ~total & 0xffff
 
-# An attack may end up as somebody, or somewhere, that cannot make a file here any more.
-home = os.open("/workspace", os.O_RDONLY)
-said = os.open("/workspace/.saying", os.O_CREAT | os.O_WRONLY)
+# Open before anything else: an attack may end up as somebody, or somewhere, that cannot make a file here any more.
+said = os.open("/workspace/.said", os.O_WRONLY)
 while not os.path.exists("/workspace/.start"):
     time.sleep(0.002)
 try:
     exec(compile(open("/workspace/.attack.py").read(), "attack", "exec"))
 except BaseException as error:
     os.write(said, (type(error).__name__ + ": " + str(error)[:300]).encode())
-os.rename(".saying", ".held", src_dir_fd=home, dst_dir_fd=home)
+os.write(said, b"\nHELD")
 time.sleep(120)

@@ -27,6 +27,21 @@ nodes:
 ---
 ";
 
+const READER: &str = "---
+workflowId: reads
+title: Reads
+nodes:
+  - id: attack
+    title: Attack
+    kind: session_turn
+    prompt: Leave something.
+    outputs: {mode: report, requiredFiles: [nodes/attack/OUTPUT]}
+    container:
+      runtime: command
+      command: [python3, /inputs/attack.py]
+---
+";
+
 /// A registry with one run that goes on until it is dropped.
 pub struct Product {
     root: PathBuf,
@@ -72,6 +87,74 @@ impl Product {
         Self { root, found: found.into_iter().next().unwrap() }
     }
 
+    fn call(&self, words: &[&str]) -> String {
+        let registry = format!("--registry={}", self.root.display());
+        let words = words.iter().copied().chain([registry.as_str()]).map(str::to_owned).collect::<Vec<_>>();
+        taskforge(&words)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join("runs/redteam")
+    }
+
+    /// The run's journal, after the host has taken in what there was.
+    pub fn journal(&self) -> String {
+        self.call(&["tick", "redteam"]);
+        fs::read_to_string(self.folder().join("events.jsonl")).unwrap()
+    }
+
+    /// What an operator sees of the run, byte for byte.
+    pub fn shown(&self) -> String {
+        self.call(&["tick", "redteam"]);
+        self.call(&["audit", "log", "redteam"]) + &self.call(&["inbox"]) + &self.call(&["run", "show", "redteam"])
+    }
+
+    /// What the gate has on record.
+    pub fn traffic(&self) -> String {
+        fs::read_to_string(self.folder().join("gate/traffic.jsonl")).unwrap_or_default()
+    }
+
+    /// The gate's own folder, and what waits in its inbox.
+    pub fn gate(&self) -> PathBuf {
+        self.folder().join("gate")
+    }
+
+    pub fn decisions(&self) -> PathBuf {
+        self.root.join("decisions")
+    }
+
+    /// Everything that the run left on record is as it was written.
+    pub fn must_be_sound(&self) {
+        self.call(&["audit", "verify", "redteam"]);
+    }
+
+    /// Runs `script` as a node that owes `output`, to the node's end. What the host took in of it, all of it in one, and
+    /// what the journal says of the attempt.
+    pub fn collect(&self, script: &str, output: &str) -> (String, String) {
+        let folder = self.root.parent().unwrap();
+        let name = format!("reads-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let input = folder.join("attack.py");
+        fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
+        let workflow = folder.join(format!("{name}.task.md"));
+        let node = READER.replace("OUTPUT", output);
+        fs::write(&workflow, node).unwrap();
+        let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
+        self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        let begun = Instant::now();
+        let detail = loop {
+            self.call(&["tick", &name]);
+            let shown = self.call(&["--json", "run", "show", &name]);
+            let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            if matches!(value["status"].as_str(), Some("failed" | "completed")) {
+                break value["nodes"][0]["attempts"][0]["detail"].to_string();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the host's reader does not come back: {shown}");
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let node = self.root.join("runs").join(&name).join("nodes/attack");
+        (texts(&node), detail)
+    }
+
     /// The agent's uid and gid.
     pub fn user(&self) -> (u32, u32) {
         let user = self.found.config.as_ref().unwrap().user.as_ref().unwrap();
@@ -98,4 +181,18 @@ pub fn docker(arguments: &[&str]) -> String {
     let done = Command::new("docker").args(arguments).output().expect("`apt-get install docker.io`");
     assert!(done.status.success(), "docker {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap().trim().to_owned()
+}
+
+/// The texts of all regular files below `folder`, but for the workspace, which is the agent's.
+fn texts(folder: &Path) -> String {
+    let mut all = String::new();
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() && entry.file_name() != "workspace" {
+            all.push_str(&texts(&entry.path()));
+        } else if kind.is_file() {
+            all.push_str(&String::from_utf8_lossy(&fs::read(entry.path()).unwrap()));
+        }
+    }
+    all
 }

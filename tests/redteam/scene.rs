@@ -26,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Outcome {
     /// Its effect was seen at the target.
     pub succeeded: bool,
+    /// Whether the product has it on record; none where the kernel refuses, which keeps no book.
+    pub recorded: Option<bool>,
     /// What it said itself: only for a person who reads the table.
     pub said: String,
 }
@@ -49,6 +51,7 @@ pub struct Scene<'a> {
     pub workspace: PathBuf,
     pub cage: &'a Cage,
     pub victim: &'a Victim,
+    pub product: &'a Product,
     /// The container's, and its first process on the host.
     pub id: String,
     pub pid: u32,
@@ -91,6 +94,11 @@ impl Scene<'_> {
             std::thread::sleep(Duration::from_millis(10));
         }
         false
+    }
+
+    /// What the attack says of itself, and whether it is through.
+    fn said(&self) -> String {
+        fs::read_to_string(self.workspace.join(".said")).unwrap_or_default()
     }
 
     /// A file of the attacker's in `/proc` of the host.
@@ -183,6 +191,12 @@ impl Stage {
             self.victim.replace(fresh);
         }
         let victim = self.victim.borrow();
+        if let (Some(output), Variant::Ours(_)) = (mechanism.reads, variant) {
+            let (taken, detail) = self.product.collect(&self.script(mechanism), output);
+            let succeeded = taken.contains(&victim.secret);
+            let said = "the host took nothing in".to_owned();
+            return Outcome { succeeded, recorded: Some(detail.contains(output)), said };
+        }
         let token = format!("tok{}", ulid::Ulid::generate().to_string().to_lowercase());
         let workspace = self.workspace(&token, mechanism);
         let mut body = match variant {
@@ -200,19 +214,25 @@ impl Stage {
         body.labels =
             Some([label(&self.id).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())).unwrap()].into());
         body.entrypoint = Some(["python3", "-u", "/workspace/.prelude.py"].map(str::to_owned).into());
-        let told =
-            HashMap::from([("TOKEN", token.clone()), ("VICTIM", victim.told()), ("OTHER_UID", "4242".to_owned())]);
+        let told = HashMap::from([
+            ("TOKEN", token.clone()),
+            ("VICTIM", victim.told()),
+            ("OTHER_UID", "4242".to_owned()),
+            ("LOOPBACK_PORT", self.cage.port.to_string()),
+        ]);
         body::tell(&mut body, &told);
         let (id, pid) = match self.start(body) {
             Ok(started) => started,
             // A container that the Engine does not start harms nobody, and proves nothing.
             Err(error) => panic!("{}: {error}", mechanism.name),
         };
+        assert!(Path::new(&format!("/proc/{pid}")).exists(), "{}: {}", mechanism.name, docker(&["logs", &id]));
         // Removed, whatever the judge does.
         let removes = Removes(id.clone());
         self.cage.assert_closed();
         self.cage.assert_inside(pid);
-        let scene = Scene { token, workspace, cage: &self.cage, victim: &victim, id, pid, disk: self.disk.clone() };
+        let (cage, product, disk) = (&self.cage, &self.product, self.disk.clone());
+        let scene = Scene { token, workspace, cage, victim: &victim, product, id, pid, disk };
         note_namespaces(&scene);
         self.prepare(&scene);
         if let Some(prepare) = mechanism.prepare {
@@ -220,18 +240,26 @@ impl Stage {
         }
         fs::write(scene.workspace.join(".start"), "").unwrap();
         let begun = Instant::now();
-        while !scene.workspace.join(".held").exists() && begun.elapsed() < PATIENCE && alive(&scene) {
+        while !scene.said().ends_with("\nHELD") && begun.elapsed() < PATIENCE && alive(&scene) {
             std::thread::sleep(Duration::from_millis(3));
         }
         let succeeded = (mechanism.judge)(&scene);
-        let said = [".held", ".saying"].iter().find_map(|name| fs::read_to_string(scene.workspace.join(name)).ok());
-        let said = said.filter(|text| !text.is_empty()).unwrap_or_else(|| "it said nothing".to_owned());
+        let recorded = mechanism.trace.filter(|_| matches!(variant, Variant::Ours(_))).map(|trace| trace(&scene));
+        let said = scene.said().trim_end_matches("\nHELD").to_owned();
+        let said = if said.is_empty() { "it said nothing".to_owned() } else { said };
         if mechanism.spends {
             fs::write(victim.out.join("spent"), "").unwrap();
         }
         drop(removes);
         let _ = fs::remove_dir_all(&scene.workspace);
-        Outcome { succeeded, said }
+        let _ = fs::remove_dir_all(self.cage.host.join("out"));
+        fs::create_dir_all(self.cage.host.join("out")).unwrap();
+        Outcome { succeeded, recorded, said }
+    }
+
+    /// The script, told where on the host the secret lies: hiding that is nobody's protection.
+    fn script(&self, mechanism: &Mechanism) -> String {
+        mechanism.script.replace("@HOST@", &self.cage.host.display().to_string())
     }
 
     /// A workspace as an agent has it, with a file of root's in it and what the control container mounts.
@@ -244,9 +272,10 @@ impl Stage {
         fs::write(workspace.join(".inputs/input.txt"), "as it was\n").unwrap();
         fs::write(workspace.join(".taskforge/bin/taskforge"), "as it was\n").unwrap();
         fs::write(workspace.join(".prelude.py"), include_str!("prelude.py")).unwrap();
-        fs::write(workspace.join(".attack.py"), mechanism.script).unwrap();
-        for (name, mode) in [("of-root", 0o600), ("of-group", 0o660)] {
-            fs::write(workspace.join(name), "as it was\n").unwrap();
+        fs::write(workspace.join(".attack.py"), self.script(mechanism)).unwrap();
+        for (name, mode) in [("of-root", 0o600), ("of-group", 0o660), (".said", 0o666), ("loot", 0o666)] {
+            let text = if name.starts_with("of-") { "as it was\n" } else { "" };
+            fs::write(workspace.join(name), text).unwrap();
             fs::set_permissions(workspace.join(name), fs::Permissions::from_mode(mode)).unwrap();
         }
         let setuid = workspace.join("setuid-cp");
@@ -324,6 +353,13 @@ struct Removes(String);
 impl Drop for Removes {
     fn drop(&mut self) {
         let _ = Command::new("docker").args(["rm", "-f", "-v", &self.0]).output();
+    }
+}
+
+impl Stage {
+    /// After all of it, the product's records hold.
+    pub fn must_be_sound(&self) {
+        self.product.must_be_sound();
     }
 }
 

@@ -22,9 +22,14 @@ const fn word(outcome: &Outcome) -> &'static str {
 }
 
 pub fn of_attacks(lines: &[Line]) -> String {
-    let mut text = "| attack | without protection | with |\n|---|---|---|\n".to_owned();
+    let mut text = "| attack | without protection | with | on record |\n|---|---|---|---|\n".to_owned();
     for line in lines {
-        text.push_str(&format!("| {} | {} | {} |\n", line.name, word(&line.without), word(&line.with)));
+        let recorded = match line.with.recorded {
+            None => "",
+            Some(true) => "yes",
+            Some(false) => "no",
+        };
+        text.push_str(&format!("| {} | {} | {} | {recorded} |\n", line.name, word(&line.without), word(&line.with)));
     }
     let real = lines.iter().filter(|line| line.without.succeeded).count();
     let through = lines.iter().filter(|line| line.with.succeeded).count();
@@ -38,4 +43,14 @@ pub fn of_rows(rows: &[(&Needed, Option<Outcome>, Outcome)]) -> String {
         text.push_str(&format!("| {} | {} | {} |\n", row.name(), row.attack, word(green)));
     }
     text
+}
+
+/// Puts both tables into the document that shows them.
+pub fn write(attacks: &str, rows: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/redteam.md");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let (begin, end) = ("<!-- tables -->", "<!-- end of the tables -->");
+    let (head, rest) = text.split_once(begin).unwrap();
+    let tail = rest.split_once(end).unwrap().1;
+    std::fs::write(path, format!("{head}{begin}\n\n{attacks}\n{rows}\n{end}{tail}")).unwrap();
 }

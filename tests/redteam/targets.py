@@ -92,7 +92,74 @@ def stream(path, label, answer=b""):
     threading.Thread(target=serve, args=(listener, label, answer), daemon=True).start()
 
 
-role, arguments = sys.argv[2], sys.argv[3:]
+def head_of(connection):
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            break
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    lines = head.decode("latin-1").split("\r\n")
+    fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
+    return lines[0].split(" "), {name.lower(): value for name, value in fields.items()}, body
+
+
+def obey(connection, host):
+    """A gateway that means well and checks nothing: what stands between agents and the world elsewhere."""
+    try:
+        (method, path, *_), fields, body = head_of(connection)
+        if method == "CONNECT" or path.startswith("http://"):
+            where = path if method == "CONNECT" else path[7:].split("/")[0]
+            name, _, port = where.rpartition(":")
+            target = socket.create_connection((name.strip("[]"), int(port)), 2)
+            if method == "CONNECT":
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                target.sendall(connection.recv(65536))
+            else:
+                target.sendall(("GET %s HTTP/1.1\r\n\r\n" % path).encode())
+            target.close()
+            return
+        left = int(fields.get("content-length", "0")) - len(body)
+        with open(os.path.join(host, "out", "body"), "wb") as kept:
+            kept.write(body)
+            while left > 0:
+                piece = connection.recv(min(left, 1 << 20))
+                if not piece:
+                    break
+                kept.write(piece)
+                body += piece if len(body) < 1 << 16 else b""
+                left -= len(piece)
+        if path.endswith("/progress"):
+            message = json.loads(body)["message"]
+            with open(os.path.join(host, "registry/runs/other/events.jsonl"), "a") as journal:
+                journal.write('{"actor": "agent:%s", "message": "%s"}\n' % (fields.get("x-taskforge-node", "work"), message))
+            number = len(os.listdir(os.path.join(host, "out")))
+            open(os.path.join(host, "out", "message-%d" % number), "w").close()
+        elif path.endswith("/decisions"):
+            name = json.loads(body)["id"]
+            open(os.path.join(host, "registry/decisions", name + ".json"), "wb").write(body)
+        connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+    except (OSError, ValueError, KeyError):
+        pass
+    finally:
+        connection.close()
+
+
+def gateway(path, host):
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path)
+    os.chmod(path, 0o666)
+    listener.listen(64)
+
+    def loop():
+        while True:
+            obey(listener.accept()[0], host)
+
+    threading.Thread(target=loop, daemon=True).start()
+
+
+role, host, port = sys.argv[2], sys.argv[3], int(sys.argv[4])
 hello = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 if role == "street":
     tcp("internet tcp", "203.0.113.10", 7777)
@@ -102,6 +169,9 @@ if role == "street":
     tcp("neighbour", "10.77.0.3", 6379)
     tcp("resolver tcp", "10.77.0.53", 53)
     tcp("internet tcp6", "fd77::1", 7777, socket.AF_INET6)
+    # A gateway without rules lives here, so that its own loopback is the street's.
+    tcp("loopback", "127.0.0.1", port)
+    gateway(os.path.join(host, "naive", "gate.sock"), host)
     udp("internet udp", "203.0.113.10", 7777)
     udp("resolver", "10.77.0.53", 53)
     udp("multicast", "224.0.0.251", 5353, group="224.0.0.251")
@@ -111,7 +181,8 @@ elif role == "home":
     stream("\0tf-redteam-agent", "abstract socket")
 else:
     engine = b'HTTP/1.1 201 Created\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{"Id":"beef"}'
-    stream(os.path.join(arguments[0], "docker.sock"), "engine", engine)
-    stream(os.path.join(arguments[0], "agent.sock"), "key agent")
+    stream(os.path.join(host, "docker.sock"), "engine", engine)
+    stream(os.path.join(host, "agent.sock"), "key agent")
+    tcp("loopback", "127.0.0.1", port)
 open(sys.argv[1] + ".ready", "w").close()
 threading.Event().wait()

@@ -31,6 +31,7 @@ fn a_live_attempt_has_full_marks_and_a_plain_container_has_not() {
     assert_eq!((&found["grade"], &found["deductions"]), (&json!(100), &json!([])), "{found:#}");
     assert_eq!((&found["attempt"], &found["role"]), (&json!(1), &json!("agent")));
     assert_eq!(found["plain"]["image"], found["image"]);
+    assert_eq!(found["disk"], json!({"limit": 1 << 30, "enforced": "soft"}));
     let plain = found["plain"]["grade"].as_u64().unwrap();
     assert!(plain < 70, "{found:#}");
     let text = world.taskforge(&["container", "inspect", "graded/work/1"]);

@@ -70,7 +70,8 @@ fn came_back(scene: &Scene<'_>) -> bool {
 }
 
 const FORK: &str = r#"
-for number in range(300):
+# Not so many that their page tables alone are more memory than granted.
+for number in range(170):
     if os.fork() == 0:
         time.sleep(60)
         os._exit(0)

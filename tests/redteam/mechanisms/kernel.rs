@@ -130,5 +130,5 @@ const KMSG: &str = r#"
 if not os.path.exists("/dev/kmsg"):
     os.mknod("/workspace/kmsg", 0o20600, os.makedev(1, 11))
 log = os.open("/dev/kmsg" if os.path.exists("/dev/kmsg") else "/workspace/kmsg", os.O_WRONLY)
-os.write(log, b"<7>taskforge test " + T)
+os.write(log, b"<7>taskforge test " + T + b"\n")
 "#;

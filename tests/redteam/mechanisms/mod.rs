@@ -2,9 +2,11 @@
 
 mod exhaustion;
 mod files;
+mod gate;
 mod kernel;
 mod network;
 mod processes;
+mod reader;
 
 use crate::scene::Scene;
 
@@ -14,6 +16,10 @@ pub struct Mechanism {
     pub script: &'static str,
     /// Whether its effect is at the target.
     pub judge: fn(&Scene<'_>) -> bool,
+    /// Whether the product has it on record, where that is to be.
+    pub trace: Option<fn(&Scene<'_>) -> bool>,
+    /// The output that the host's reader comes for: of ours, it is the product's.
+    pub reads: Option<&'static str>,
     /// What has to be there before it begins.
     pub prepare: Option<fn(&Scene<'_>)>,
     /// The neighbour is another afterwards.
@@ -23,7 +29,7 @@ pub struct Mechanism {
 }
 
 pub const fn attack(name: &'static str, script: &'static str, judge: fn(&Scene<'_>) -> bool) -> Mechanism {
-    Mechanism { name, script, judge, prepare: None, spends: false, floods: false }
+    Mechanism { name, script, judge, trace: None, reads: None, prepare: None, spends: false, floods: false }
 }
 
 impl Mechanism {
@@ -37,6 +43,16 @@ impl Mechanism {
         self
     }
 
+    pub const fn read_from(mut self, output: &'static str) -> Self {
+        self.reads = Some(output);
+        self
+    }
+
+    pub const fn recorded(mut self, trace: fn(&Scene<'_>) -> bool) -> Self {
+        self.trace = Some(trace);
+        self
+    }
+
     pub const fn after(mut self, prepare: fn(&Scene<'_>)) -> Self {
         self.prepare = Some(prepare);
         self
@@ -44,5 +60,8 @@ impl Mechanism {
 }
 
 pub fn all() -> Vec<Mechanism> {
-    [network::all(), files::all(), processes::all(), kernel::all(), exhaustion::all()].into_iter().flatten().collect()
+    [network::all(), files::all(), processes::all(), kernel::all(), exhaustion::all(), gate::all(), reader::all()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
