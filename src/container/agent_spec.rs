@@ -101,6 +101,8 @@ fn environment(run: &RunId, node: &NodeId, attempt: u32, added: Vec<(String, Str
         ("HTTPS_PROXY", GATE),
         ("http_proxy", GATE),
         ("https_proxy", GATE),
+        // Node's own fetch looks at the four above only if it is told to.
+        ("NODE_USE_ENV_PROXY", "1"),
         ("NO_PROXY", "127.0.0.1,localhost"),
         ("no_proxy", "127.0.0.1,localhost"),
     ];

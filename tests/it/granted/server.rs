@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 /// Not 127.0.0.1, which is in an agent's `NO_PROXY`.
 pub const ADDRESS: &str = "127.0.0.2";
 
-/// Answers each request for `/hold` with one piece and an open end, and everything else with `hello`.
+/// Answers each request for `/hold` with one piece and an open end, for a completion with one, and everything else with
+/// `hello`.
 pub struct Server {
     pub port: u16,
     seen: Arc<Mutex<Vec<String>>>,
@@ -34,7 +35,16 @@ impl Server {
                     }
                     let line = head.lines().next().unwrap().to_owned();
                     all.lock().unwrap().push(line.clone());
-                    if line.contains("/hold") {
+                    if line.contains("/chat/completions") {
+                        let body = serde_json::json!({"id": "c", "object": "chat.completion", "created": 1, "model": "scripted",
+                            "choices": [{"index": 0, "finish_reason": "stop",
+                                "message": {"role": "assistant", "content": "hello from the model"}}],
+                            "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}})
+                        .to_string();
+                        let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+                        let _ =
+                            stream.write_all(format!("{head}content-length: {}\r\n\r\n{body}", body.len()).as_bytes());
+                    } else if line.contains("/hold") {
                         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\nx");
                         let mut rest = [0; 16];
                         while matches!(reader.read(&mut rest), Ok(1..)) {}
