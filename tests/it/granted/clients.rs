@@ -57,7 +57,7 @@ except openai.PermissionDeniedError as error:
 say("openai:", run("python3", "-c", sdk).replace("\n", " / "))
 # The same server by a name that was not granted: asked of the proxy, and inside a tunnel that was.
 OTHER = HOST.replace("clients.test", "other.test")
-say("ungranted:", run("curl", "-sS", "-o", "/dev/null", f"https://{OTHER}/hello.txt")[-30:].strip())
+say("ungranted:", run("curl", "-sS", "-o", "/dev/null", f"https://{OTHER}/hello.txt").strip()[-12:])
 say("smuggled:", run("curl", "-sS", "--connect-to", f"{OTHER}:clients.test:{HOST.split(':')[1]}", f"https://{OTHER}/hello.txt")[:7])
 "#;
 

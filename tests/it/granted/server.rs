@@ -18,7 +18,11 @@ pub struct Server {
 
 impl Server {
     pub fn start() -> Self {
-        let listener = TcpListener::bind((ADDRESS, 0)).unwrap();
+        Self::at(ADDRESS)
+    }
+
+    pub fn at(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (seen, cut) = (Arc::<Mutex<Vec<String>>>::default(), Arc::<Mutex<u32>>::default());
         let (all, cuts) = (seen.clone(), cut.clone());
