@@ -10,7 +10,7 @@ pub(crate) struct Turns(Mutex<HashMap<String, u64>>);
 /// Leave for one LLM request; given back if the request does not get on record.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
-    node: Option<String>,
+    keys: Vec<String>,
 }
 
 impl Turns {
@@ -27,22 +27,28 @@ impl Turns {
             return None;
         }
         *made += 1;
-        Some(Turn { turns: self.clone(), node: Some(node.to_owned()) })
+        Some(Turn { turns: self.clone(), keys: vec![node.to_owned()] })
     }
 }
 
 impl Turn {
     /// The request is on record: it counts.
     pub(crate) fn spend(mut self) {
-        self.node = None;
+        self.keys.clear();
+    }
+
+    /// Both, as one: they count together or not at all.
+    pub(crate) fn and(mut self, mut other: Self) -> Self {
+        self.keys.append(&mut other.keys);
+        self
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(node) = &self.node {
-            let mut made = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(made) = made.get_mut(node) {
+        let mut made = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in &self.keys {
+            if let Some(made) = made.get_mut(key) {
                 *made = made.saturating_sub(1);
             }
         }

@@ -7,6 +7,7 @@
 mod debian;
 mod endpoint;
 mod error;
+mod model_use;
 mod names;
 mod node;
 mod python;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
+pub use model_use::ModelUse;
 pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretUse, ToolName};
 pub use node::NpmPackage;
 pub use python::{PipName, PipPackage};
@@ -130,7 +132,7 @@ pub enum Capability {
     Mount(Mount),
     Secret(SecretUse),
     Action(ActionName),
-    Llm(ModelGlob),
+    Llm(ModelUse),
     /// A TCP port of an application, 1 to 65535.
     Port(u16),
 }
@@ -166,7 +168,7 @@ impl Capability {
             CapabilityKind::Mount => Mount::parse(rest).map(Self::Mount),
             CapabilityKind::Secret => SecretUse::parse(rest).map(Self::Secret),
             CapabilityKind::Action => ActionName::parse(rest).map(Self::Action),
-            CapabilityKind::Llm => ModelGlob::parse(rest).map(Self::Llm),
+            CapabilityKind::Llm => ModelUse::parse(rest).map(Self::Llm),
             CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),
         };
         parsed.map_err(|rule| CapabilityError::Rule { text: text.to_owned(), rule, example: kind.example() })

@@ -3,8 +3,12 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::usage::Tokens;
 use super::{Kind, Record};
+use crate::gate::allowance;
 
+/// What a token is taken to be where a provider does not count, in bytes.
+const BYTES_A_TOKEN: u64 = 4;
 /// How many refusals of an attempt are remembered.
 const DENIALS: usize = 256;
 
@@ -15,6 +19,17 @@ pub(crate) struct Index {
     denials: HashMap<(String, u32), Denials>,
     /// Connections that were let through.
     passages: HashMap<(String, u32), u64>,
+    /// What was charged to grants, by their requests' ids.
+    charged: HashMap<String, Charged>,
+    /// Requests without an outcome that are charged to a grant: its id, and the request's size in bytes.
+    charging: HashMap<u64, (String, u64)>,
+}
+
+/// What was charged to a grant.
+#[derive(Debug, Default, Clone, Copy)]
+struct Charged {
+    requests: u64,
+    tokens: u64,
 }
 
 /// The refusals of one attempt: the newest of them, and how many there were.
@@ -75,6 +90,7 @@ impl Index {
             });
             return;
         }
+        self.charge(record);
         let node = self.nodes.entry(name.clone()).or_default();
         match &record.kind {
             Kind::LlmRequest => {
@@ -99,7 +115,37 @@ impl Index {
     }
 
     pub(crate) fn llm_requests(&self) -> HashMap<String, u64> {
-        self.nodes.iter().map(|(name, node)| (name.clone(), node.llm_requests)).collect()
+        let nodes = self.nodes.iter().map(|(name, node)| (name.clone(), node.llm_requests));
+        nodes.chain(self.charged.iter().map(|(grant, charged)| (allowance::key(grant), charged.requests))).collect()
+    }
+
+    /// How many tokens were charged to the grant of a request.
+    pub(crate) fn tokens(&self, grant: &str) -> u64 {
+        self.charged.get(grant).map_or(0, |charged| charged.tokens)
+    }
+
+    /// Charges a request to its grant, and what it took once that is known.
+    fn charge(&mut self, record: &Record) {
+        let bytes = record.body().map_or(0, |body| body.bytes);
+        if record.kind == Kind::LlmRequest
+            && let Some(grant) = record.text("grant")
+        {
+            let first = !record.fields.contains_key("retryOf");
+            self.charged.entry(grant.to_owned()).or_default().requests += u64::from(first);
+            self.charging.insert(record.seq, (grant.to_owned(), bytes));
+        } else if record.kind.is_outcome()
+            && let Some((grant, sent)) = record.request().and_then(|seq| self.charging.remove(&seq))
+        {
+            let said = record.fields.get("usage").filter(|usage| usage.is_object()).map(Tokens::of);
+            let tokens = match (said, &record.kind) {
+                (Some(tokens), _) => tokens.prompt.saturating_add(tokens.completion),
+                // What failed took nothing that anybody would say.
+                (None, Kind::LlmError) => 0,
+                (None, _) => sent.saturating_add(bytes) / BYTES_A_TOKEN,
+            };
+            let charged = self.charged.entry(grant).or_default();
+            charged.tokens = charged.tokens.saturating_add(tokens);
+        }
     }
 
     /// How often the attempt was refused.

@@ -1,5 +1,6 @@
 //! The gate, run in this process over real unix sockets, against a real HTTP upstream on 127.0.0.1.
 
+mod budgets;
 mod capabilities;
 mod conversation;
 mod counting;
