@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::request::Request;
 use crate::run::address::{self, Special};
-use crate::run::capability::{Budget, BudgetUnit, Capability, Endpoint, Host};
+use crate::run::capability::{Budget, BudgetUnit, Capability, Endpoint, Host, ModelUse};
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
 pub(super) fn of(request: &Request) -> Vec<String> {
@@ -13,7 +13,7 @@ pub(super) fn of(request: &Request) -> Vec<String> {
     let mut effect = match &request.capability {
         Capability::Net(endpoint) => net(endpoint),
         Capability::Tcp(endpoint) => tcp(endpoint),
-        Capability::Llm(grant) => vec![format!("It may ask every model whose name fits {grant}.")],
+        Capability::Llm(models) => llm(models),
         Capability::Budget(budget) => return ceiling(request, *budget),
         _ => return Vec::new(),
     };
@@ -54,6 +54,22 @@ fn tcp(endpoint: &Endpoint) -> Vec<String> {
     ];
     effect.extend(warning(host));
     effect
+}
+
+fn llm(models: &ModelUse) -> Vec<String> {
+    let budget = match (models.requests(), models.tokens()) {
+        (None, None) => "Beyond the node's own limit on requests there is none.".to_owned(),
+        (Some(requests), None) => format!("Up to {requests} requests, over all attempts."),
+        (None, Some(tokens)) => {
+            format!("Up to {tokens} tokens, over all attempts; what is under way then is finished.")
+        }
+        (Some(requests), Some(tokens)) => {
+            format!(
+                "Up to {requests} requests and {tokens} tokens, over all attempts; what is under way then is finished."
+            )
+        }
+    };
+    vec![format!("It may ask every model whose name fits {}.", models.glob()), budget]
 }
 
 fn warning(host: &Host) -> Option<String> {

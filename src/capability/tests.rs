@@ -180,7 +180,7 @@ fn gate_review(capability: &str, reason: &str) -> Review {
 fn a_way_out_as_a_person_sees_it() {
     insta::assert_snapshot!(gate_review("net:api.github.com:443", "To read the issues.").render());
     insta::assert_snapshot!(gate_review("tcp:10.0.0.5:5432", "").render());
-    insta::assert_snapshot!(gate_review("llm:gemini-*", "").render());
+    insta::assert_snapshot!(gate_review("llm:gemini-*,requests=50,tokens=200000", "").render());
 }
 
 #[test]

@@ -97,10 +97,13 @@ fn environment(run: &RunId, node: &NodeId, attempt: u32, added: Vec<(String, Str
         ("OPENAI_BASE_URL", &openai),
         ("OPENAI_API_KEY", "taskforge"),
         ("ANTHROPIC_BASE_URL", GATE),
+        ("ANTHROPIC_API_KEY", "taskforge"),
         ("HTTP_PROXY", GATE),
         ("HTTPS_PROXY", GATE),
         ("http_proxy", GATE),
         ("https_proxy", GATE),
+        // Node's own fetch looks at the four above only if it is told to.
+        ("NODE_USE_ENV_PROXY", "1"),
         ("NO_PROXY", "127.0.0.1,localhost"),
         ("no_proxy", "127.0.0.1,localhost"),
     ];

@@ -1,7 +1,7 @@
 //! What the gate of a run is told: built from the run's state and the registry's settings, written whole. The same
 //! state always gives the same policy, so that comparing is enough to know whether there is news for the gate.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::agent::brief;
 use crate::gate as wire;
@@ -169,8 +169,8 @@ fn attempt_policy(
         node: definition.id.clone(),
         attempt: attempt.number,
         deadline: attempt.plan.deadline,
-        models: models(state, definition, container),
-        grants: ways_out(state, &definition.id),
+        models: vec![container.model.clone()],
+        grants: given(state, &definition.id),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -189,31 +189,14 @@ fn attempt_policy(
 }
 
 /// What the gate gives to a node: what it asked for, in this attempt or before, and a person approved.
-fn given<'a>(state: &'a State, node: &'a NodeId) -> impl Iterator<Item = &'a Request> {
+fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
     state
         .requests
         .iter()
         .filter(|request| request.status.is_granted() && request.capability.kind().is_of_gate())
-        .filter(move |request| request.askers.iter().any(|(asker, _)| asker == node))
-}
-
-fn ways_out(state: &State, node: &NodeId) -> Vec<wire::Grant> {
-    given(state, node)
-        .filter(|request| matches!(request.capability, Capability::Net(_) | Capability::Tcp(_)))
+        .filter(|request| request.askers.iter().any(|(asker, _)| asker == node))
         .map(|request| wire::Grant { request: request.id.clone(), capability: request.capability.clone() })
         .collect()
-}
-
-/// The node's own model, and those granted.
-fn models(state: &State, definition: &NodeDefinition, container: &ContainerDefinition) -> Vec<String> {
-    let granted = given(state, &definition.id).filter_map(|request| match &request.capability {
-        Capability::Llm(glob) => Some(glob.to_string()),
-        _ => None,
-    });
-    let mut models: Vec<String> = std::iter::once(container.model.clone()).chain(granted).collect();
-    let mut seen = BTreeSet::new();
-    models.retain(|model| seen.insert(model.clone()));
-    models
 }
 
 /// Capabilities that the workflow itself asked for and got.

@@ -139,7 +139,7 @@ impl Doors {
                         problems.push(format!("a connection by the grant of {} is still under way", lost.request));
                     }
                 }
-                if before.models.iter().any(|model| !attempt.models.contains(model)) {
+                if before.model_globs().any(|model| !attempt.model_globs().any(|kept| kept == model)) {
                     door.socket.cut();
                     if !door.socket.drained().await {
                         problems.push(format!("the socket `{name}` still has requests under way"));

@@ -21,7 +21,7 @@ use super::shared::Gate;
 use super::socket::Socket;
 use super::turns::Turn;
 use crate::provider::{Outgoing, Wire};
-use crate::run::id::Digest;
+use crate::run::id::{Digest, RequestId};
 
 pub(super) type Reply = oneshot::Sender<Result<Response<Body>, Refusal>>;
 
@@ -30,6 +30,8 @@ pub(crate) struct Exchange {
     pub(crate) gate: Arc<Gate>,
     pub(crate) socket: Arc<Socket>,
     pub(crate) attempt: Arc<Attempt>,
+    /// The request for the grant that it is charged to.
+    pub(crate) grant: Option<RequestId>,
     pub(crate) plan: Plan,
     pub(crate) first: Try,
     pub(crate) turn: Turn,
@@ -45,15 +47,17 @@ struct Place {
     number: u32,
     /// The record of the first one.
     first: Option<u64>,
+    /// The request for the grant that all of them are charged to.
+    grant: Option<RequestId>,
 }
 
 impl Exchange {
     /// Does all of it. `reply` gets the answer's head, or why there is none.
     pub(crate) async fn run(self, mut reply: Reply) {
-        let Self { gate, socket, attempt, mut plan, first, turn, room, seat: _seat } = self;
+        let Self { gate, socket, attempt, grant, mut plan, first, turn, room, seat: _seat } = self;
         let of = (attempt.node.as_str().to_owned(), attempt.attempt);
         let (mut turn, mut next) = (Some(turn), first);
-        let mut place = Place { number: 1, first: None };
+        let mut place = Place { number: 1, first: None, grant };
         let mut leave = None;
         loop {
             let recorded = gate.recorder.record(request_entry(&of, &next, &plan.request, &place)).await;
@@ -152,6 +156,9 @@ fn request_entry(of: &(String, u32), next: &Try, request: &Outgoing, place: &Pla
     }
     if request.wire != Wire::Chat {
         fields.insert("wire".into(), request.wire.name().into());
+    }
+    if let Some(grant) = &place.grant {
+        fields.insert("grant".into(), grant.as_str().into());
     }
     if let Some(first) = place.first {
         fields.insert("try".into(), place.number.into());

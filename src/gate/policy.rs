@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::durable;
-use crate::run::capability::{Capability, CapabilityKind};
+use crate::run::capability::Capability;
 use crate::run::id::{NodeId, RequestId, RunId};
 
 const FILE: &str = "policy.json";
@@ -197,7 +197,7 @@ pub struct Attempt {
     /// Globs of the models it may use.
     #[serde(default)]
     pub models: Vec<String>,
-    /// Where it may connect to.
+    /// What it was granted beyond that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
     #[serde(default)]
@@ -209,14 +209,14 @@ pub struct Attempt {
     pub requests: Vec<CapabilityRequest>,
 }
 
-/// A way out that somebody approved.
+/// A way out, or models, that somebody approved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
     /// The request that it was approved upon.
     pub request: RequestId,
-    /// `net:` or `tcp:`.
+    /// `net:`, `tcp:` or `llm:`.
     pub capability: Capability,
 }
 
@@ -285,9 +285,16 @@ impl Attempt {
         if request.capability.starts_with("budget:") {
             return request.status.is_granted();
         }
-        let model = request.capability.strip_prefix("llm:");
         self.grants.iter().any(|grant| grant.request == request.id)
-            || model.is_some_and(|model| request.status.is_granted() && self.models.iter().any(|glob| glob == model))
+    }
+
+    /// Globs of the models it may use: its own, and those granted.
+    pub(crate) fn model_globs(&self) -> impl Iterator<Item = &str> {
+        let granted = self.grants.iter().filter_map(|grant| match &grant.capability {
+            Capability::Llm(models) => Some(models.glob().as_str()),
+            _ => None,
+        });
+        self.models.iter().map(String::as_str).chain(granted)
     }
 }
 
@@ -427,9 +434,11 @@ impl Policy {
             if !sockets.insert(name) {
                 return refuse(format!("the socket `{name}` is named twice"));
             }
-            let ways_out = |grant: &Grant| matches!(grant.capability.kind(), CapabilityKind::Net | CapabilityKind::Tcp);
-            if let Some(grant) = attempt.grants.iter().find(|grant| !ways_out(grant)) {
-                return refuse(format!("`{}` is granted to `{name}` and is no way out", grant.capability));
+            if let Some(grant) = attempt.grants.iter().find(|grant| !grant.capability.kind().is_of_gate()) {
+                return refuse(format!(
+                    "`{}` is granted to `{name}` and is nothing that a gate gives",
+                    grant.capability
+                ));
             }
             if attempt.limits.body_bytes > LARGEST_BODY {
                 return refuse(format!("`limits.bodyBytes` of `{name}` is larger than {LARGEST_BODY}"));

@@ -57,7 +57,7 @@ impl Rules {
                 .hint("`GET /v1/models` lists what this attempt may use")
                 .with("model", model))
         };
-        if !attempt.models.iter().any(|pattern| glob_matches(pattern, model)) {
+        if !attempt.model_globs().any(|pattern| glob_matches(pattern, model)) {
             return refuse(format!("this attempt may not use the model `{model}`"));
         }
         let Some(rule) = self.policy.models.iter().find(|rule| glob_matches(&rule.pattern, model)) else {
@@ -86,9 +86,9 @@ impl Rules {
 
     /// The models that `attempt` may use, by name: patterns name none.
     pub(crate) fn models(&self, attempt: &Attempt) -> Vec<String> {
-        let rules = self.policy.models.iter().map(|rule| &rule.pattern);
+        let rules = self.policy.models.iter().map(|rule| rule.pattern.as_str());
         let mut names: Vec<String> =
-            attempt.models.iter().chain([&attempt.brief.model]).chain(rules).cloned().collect();
+            attempt.model_globs().chain([attempt.brief.model.as_str()]).chain(rules).map(str::to_owned).collect();
         names.retain(|name| !name.is_empty() && !name.contains('*') && self.route(attempt, name).is_ok());
         names.sort_unstable();
         names.dedup();

@@ -118,7 +118,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     let gate = Arc::new(Gate {
         kill: options.kill.clone(),
         rules: tokio::sync::watch::Sender::new(Arc::new(nothing)),
-        turns: Turns::new(recorder.index(|index| index.llm_requests())),
+        turns: recorder.index(|index| Turns::new(index.llm_requests(), index.charged_requests())),
         asked: Asked::open(&options.dir)?,
         recorder,
         room: body::room(),

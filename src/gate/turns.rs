@@ -1,5 +1,5 @@
-//! How many LLM requests each node, and the run, have made. Counted before the request is on record, so that parallel
-//! requests do not pass a limit together; a restart goes on from the records.
+//! How many LLM requests each node, each grant of models and the run have made. Counted before the request is on record,
+//! so that parallel requests do not pass a limit together; a restart goes on from the records.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,16 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many LLM requests were made, those under way included.
 pub(crate) struct Turns(Mutex<Made>);
 
-#[derive(Default)]
 struct Made {
     run: u64,
-    nodes: HashMap<String, u64>,
+    /// By node, and by grant.
+    by: HashMap<String, u64>,
 }
 
 /// Leave for one LLM request; given back if the request does not get on record.
 pub(crate) struct Turn {
     turns: Arc<Turns>,
-    node: Option<String>,
+    /// Whether it counts for the run.
+    run: bool,
+    by: Vec<String>,
 }
 
 /// Who has made as many requests as it may.
@@ -27,17 +29,17 @@ pub(crate) enum Full {
 }
 
 impl Turns {
-    /// Goes on from what the records say of each node.
-    pub(crate) fn new(nodes: HashMap<String, u64>) -> Arc<Self> {
+    /// Goes on from what the records say of each node and of each grant.
+    pub(crate) fn new(nodes: HashMap<String, u64>, grants: HashMap<String, u64>) -> Arc<Self> {
         let run = nodes.values().copied().fold(0, u64::saturating_add);
-        Arc::new(Self(Mutex::new(Made { run, nodes })))
+        Arc::new(Self(Mutex::new(Made { run, by: nodes.into_iter().chain(grants).collect() })))
     }
 
     /// One more request of `node`, unless it has made `limit`, or the run as many as `ceiling`.
     pub(crate) fn take(self: &Arc<Self>, node: &str, limit: u64, ceiling: Option<u64>) -> Result<Turn, Full> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Made { run, nodes } = &mut *made;
-        let own = nodes.entry(node.to_owned()).or_default();
+        let Made { run, by } = &mut *made;
+        let own = by.entry(node.to_owned()).or_default();
         if *own >= limit {
             return Err(Full::Node);
         }
@@ -45,23 +47,42 @@ impl Turns {
             return Err(Full::Run);
         }
         (*own, *run) = (*own + 1, *run + 1);
-        Ok(Turn { turns: self.clone(), node: Some(node.to_owned()) })
+        Ok(Turn { turns: self.clone(), run: true, by: vec![node.to_owned()] })
+    }
+
+    /// One more request by the grant that is counted as `grant`, unless there were `limit`.
+    pub(crate) fn charge(self: &Arc<Self>, grant: &str, limit: u64) -> Option<Turn> {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = made.by.entry(grant.to_owned()).or_default();
+        if *made >= limit {
+            return None;
+        }
+        *made += 1;
+        Some(Turn { turns: self.clone(), run: false, by: vec![grant.to_owned()] })
     }
 }
 
 impl Turn {
     /// The request is on record: it counts.
     pub(crate) fn spend(mut self) {
-        self.node = None;
+        self.run = false;
+        self.by.clear();
+    }
+
+    /// Both, as one: they count together or not at all.
+    pub(crate) fn and(mut self, mut other: Self) -> Self {
+        self.run |= std::mem::take(&mut other.run);
+        self.by.append(&mut other.by);
+        self
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(node) = &self.node {
-            let mut made = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
-            made.run = made.run.saturating_sub(1);
-            if let Some(made) = made.nodes.get_mut(node) {
+        let mut made = self.turns.0.lock().unwrap_or_else(PoisonError::into_inner);
+        made.run = made.run.saturating_sub(u64::from(self.run));
+        for name in &self.by {
+            if let Some(made) = made.by.get_mut(name) {
                 *made = made.saturating_sub(1);
             }
         }
@@ -74,7 +95,7 @@ mod tests {
 
     #[test]
     fn leave_is_bounded_twice_and_given_back() {
-        let turns = Turns::new(HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]));
+        let turns = Turns::new(HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]), HashMap::new());
         let third = turns.take("a", 2, Some(3)).ok();
         assert!(third.is_some());
         assert_eq!(turns.take("a", 2, Some(9)).err(), Some(Full::Node));
@@ -83,5 +104,16 @@ mod tests {
         turns.take("b", 2, Some(3)).into_iter().for_each(Turn::spend);
         assert_eq!(turns.take("a", 2, Some(3)).err(), Some(Full::Run), "what was spent is not given back");
         assert!(turns.take("a", 2, None).is_ok());
+    }
+
+    #[test]
+    fn a_grant_counts_with_the_request_or_not_at_all() {
+        let turns = Turns::new(HashMap::new(), HashMap::from([("grant g".to_owned(), 1)]));
+        assert!(turns.charge("grant g", 1).is_none());
+        let both = turns.take("a", 9, Some(1)).ok().zip(turns.charge("grant g", 2)).map(|(one, two)| one.and(two));
+        assert!(both.is_some() && turns.charge("grant g", 2).is_none());
+        assert_eq!(turns.take("a", 9, Some(1)).err(), Some(Full::Run));
+        drop(both);
+        assert!(turns.charge("grant g", 2).is_some() && turns.take("a", 9, Some(1)).is_ok());
     }
 }

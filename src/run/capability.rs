@@ -8,6 +8,7 @@ mod budget;
 mod debian;
 mod endpoint;
 mod error;
+mod model_use;
 mod names;
 mod node;
 mod python;
@@ -24,6 +25,7 @@ pub use budget::{Budget, BudgetUnit, MILLION};
 pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
+pub use model_use::ModelUse;
 pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretUse, ToolName};
 pub use node::NpmPackage;
 pub use python::{PipName, PipPackage};
@@ -136,7 +138,7 @@ pub enum Capability {
     Mount(Mount),
     Secret(SecretUse),
     Action(ActionName),
-    Llm(ModelGlob),
+    Llm(ModelUse),
     /// What all models of the run may take.
     Budget(Budget),
     /// A TCP port of an application, 1 to 65535.
@@ -174,7 +176,7 @@ impl Capability {
             CapabilityKind::Mount => Mount::parse(rest).map(Self::Mount),
             CapabilityKind::Secret => SecretUse::parse(rest).map(Self::Secret),
             CapabilityKind::Action => ActionName::parse(rest).map(Self::Action),
-            CapabilityKind::Llm => ModelGlob::parse(rest).map(Self::Llm),
+            CapabilityKind::Llm => ModelUse::parse(rest).map(Self::Llm),
             CapabilityKind::Budget => Budget::parse(rest).map(Self::Budget),
             CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),
         };

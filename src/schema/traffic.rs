@@ -22,6 +22,7 @@ macro_rules! kinds {
 
 kinds! {
     "llm.request" => Request {
+        grant: Option<RequestId>,
         model: String,
         provider: String,
         upstream_model: Option<String>,

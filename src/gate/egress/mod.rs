@@ -5,10 +5,12 @@
 
 mod counted;
 mod hello;
+mod inside;
 mod leash;
 mod lookup;
 mod passage;
 mod plain;
+mod rewound;
 mod target;
 mod tunnel;
 mod vetted;

@@ -97,7 +97,9 @@ pub(crate) fn hint(verdict: &str) -> Option<&'static str> {
         "bad_target" => Some("write the host as it was granted, in the request line and in `Host` alike"),
         "address_refused" => Some("a special address is reached only if it is granted itself, beside the name"),
         "name_mismatch" => Some("TLS has to ask for the granted name and no other, and without ECH"),
-        "not_tls" => Some("a tunnel of a net: grant carries TLS; for other protocols ask for tcp:<host>:<port>"),
+        "not_http" => {
+            Some("a tunnel of a net: grant carries HTTPS or HTTP; for anything else ask for tcp:<host>:<port>")
+        }
         _ => None,
     }
 }

@@ -112,7 +112,7 @@ async fn pass(
 }
 
 /// The request as an origin server gets it.
-fn rewritten(request: Request<Incoming>, authority: &str) -> Result<Request<Incoming>, hyper::http::Error> {
+pub(crate) fn rewritten(request: Request<Incoming>, authority: &str) -> Result<Request<Incoming>, hyper::http::Error> {
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
     let uri: Uri = if path.is_empty() { "/" } else { path }.parse()?;
@@ -124,7 +124,7 @@ fn rewritten(request: Request<Incoming>, authority: &str) -> Result<Request<Inco
 }
 
 /// `headers` without those of the one connection.
-fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
+pub(crate) fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
     let named: Vec<HeaderName> = headers
         .get_all(CONNECTION)
         .iter()
@@ -143,7 +143,7 @@ fn end_to_end(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// A connection's own task, which ends with whoever waits for its answer.
-struct Driven(JoinHandle<()>);
+pub(crate) struct Driven(pub(crate) JoinHandle<()>);
 
 impl Drop for Driven {
     fn drop(&mut self) {

@@ -54,7 +54,7 @@ impl Target {
 
 /// What says something else than the target does. RFC 9112, section 3.2.2: a proxy goes by the target; a `Host` beside
 /// it is one for somebody behind it.
-fn flaw<B>(request: &Request<B>, endpoint: &Endpoint) -> Option<String> {
+pub(crate) fn flaw<B>(request: &Request<B>, endpoint: &Endpoint) -> Option<String> {
     // `user@host` says one thing to a person and another to a resolver.
     if request.uri().authority().is_some_and(|authority| authority.as_str().contains('@')) {
         return Some("it carries a user name".to_owned());

@@ -1,5 +1,5 @@
 //! A tunnel: bytes in both directions until one end closes or the leash is pulled. By a `net:` grant it carries TLS, and
-//! the name that TLS asks for in the clear is the granted one.
+//! the name that TLS asks for in the clear is the granted one; or HTTP, whose `Host` is.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::oneshot;
 
 use super::counted::Counted;
+use super::inside;
+use super::rewound::Rewound;
 use super::target::name;
 use super::vetted::{Records, Refused, Vetted};
 use super::{Hello, Passage, Target, Unfit, open, read_hello};
@@ -67,8 +69,17 @@ async fn through<C: AsyncRead + AsyncWrite + Unpin>(mut passage: Passage, mut cl
     }
     let endpoint = passage.endpoint.clone();
     let mut records = Records::new(move |hello: &Hello| fits(&endpoint, hello));
-    if let Err(verdict) = begin_tls(&mut passage, &mut records, &mut client, &mut upstream).await {
-        return passage.end(verdict, None).await;
+    let mut seen = Vec::new();
+    match begin(&mut passage, &mut records, &mut seen, &mut client, &mut upstream).await {
+        Begun::Tls => {}
+        Begun::Http => {
+            let verdict = inside::requests(&mut passage, Rewound::new(seen, client), upstream).await;
+            if verdict == "not_http" {
+                refuse(&passage, Refused::NotTls).await;
+            }
+            return passage.end(verdict, None).await;
+        }
+        Begun::Not(verdict) => return passage.end(verdict, None).await,
     }
     let mut client = Vetted::new(client, records);
     let mut verdict = both_ways(&mut passage, &mut client, &mut upstream).await;
@@ -97,7 +108,7 @@ async fn both_ways<C: AsyncRead + AsyncWrite + Unpin>(
 async fn refuse(passage: &Passage, refused: Refused) -> &'static str {
     let granted = passage.endpoint.to_string();
     let (asked, verdict, message) = match refused {
-        Refused::NotTls => (granted, "not_tls", "what goes through the tunnel is not TLS".to_owned()),
+        Refused::NotTls => (granted, "not_http", "what goes through the tunnel is neither TLS nor HTTP".to_owned()),
         Refused::Name(Hello { name, encrypted }) => {
             let what = if encrypted { " (and one that is encrypted)" } else { "" };
             let shown = name.as_deref().unwrap_or("no name");
@@ -109,39 +120,51 @@ async fn refuse(passage: &Passage, refused: Refused) -> &'static str {
     verdict
 }
 
+/// What a tunnel turned out to carry.
+enum Begun {
+    /// The first flight has gone through.
+    Tls,
+    /// Nothing has.
+    Http,
+    /// Neither; the verdict, and it is on record.
+    Not(&'static str),
+}
+
 /// Looks at the first flight of the client, and lets it through if it asks for the granted name.
-async fn begin_tls<C: AsyncRead + AsyncWrite + Unpin, F: Fn(&Hello) -> bool>(
+async fn begin<C: AsyncRead + AsyncWrite + Unpin, F: Fn(&Hello) -> bool>(
     passage: &mut Passage,
     records: &mut Records<F>,
+    seen: &mut Vec<u8>,
     client: &mut C,
     upstream: &mut Counted,
-) -> Result<(), &'static str> {
-    let mut seen = Vec::new();
+) -> Begun {
     let read = async {
         loop {
-            match read_hello(&seen) {
+            match read_hello(seen) {
                 Ok(Some(hello)) => return Ok(hello),
                 Ok(None) => {}
                 Err(unfit) => return Err(Some(unfit)),
             }
-            if !matches!(client.read_buf(&mut seen).await, Ok(count) if count > 0) {
+            if !matches!(client.read_buf(seen).await, Ok(count) if count > 0) {
                 return Err(None);
             }
         }
     };
     let hello = tokio::select! {
         biased;
-        why = passage.leash.pulled() => return Err(why),
+        why = passage.leash.pulled() => return Begun::Not(why),
         hello = tokio::time::timeout(HELLO, read) => hello.unwrap_or(Err(Some(Unfit::NotTls))),
     };
     let refused = match hello {
         Ok((hello, end)) if fits(&passage.endpoint, &hello) => match records.push(&seen[end..]) {
-            Ok(()) => return upstream.write_all(&seen).await.map_err(|_| "closed"),
+            Ok(()) if upstream.write_all(seen).await.is_ok() => return Begun::Tls,
+            Ok(()) => return Begun::Not("closed"),
             Err(refused) => refused,
         },
         Ok((hello, _)) => Refused::Name(hello),
         // The client went away before it had said anything.
-        Err(None) if seen.is_empty() => return Err("closed"),
+        Err(None) if seen.is_empty() => return Begun::Not("closed"),
+        Err(_) if inside::looks_like_http(seen) => return Begun::Http,
         Err(_) => Refused::NotTls,
     };
     let named = matches!(refused, Refused::Name(_));
@@ -150,7 +173,7 @@ async fn begin_tls<C: AsyncRead + AsyncWrite + Unpin, F: Fn(&Hello) -> bool>(
         let _ = client.write_all(&UNRECOGNIZED).await;
     }
     let _ = client.shutdown().await;
-    Err(verdict)
+    Begun::Not(verdict)
 }
 
 /// A name has to be asked for, and in the clear; an address cannot be, in TLS, but some clients write it there.

@@ -4,7 +4,10 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::{Kind, Record, Tokens};
+use crate::gate::allowance;
 
+/// What a token is taken to be where a provider does not count, in bytes.
+const BYTES_A_TOKEN: u64 = 4;
 /// How many refusals of an attempt are remembered.
 const DENIALS: usize = 256;
 
@@ -16,8 +19,21 @@ pub(crate) struct Index {
     /// Connections that were let through.
     passages: HashMap<(String, u32), u64>,
     spent: Spent,
-    /// The models, by their names at the providers, of requests without an outcome.
-    asking: HashMap<u64, String>,
+    /// What was charged to grants, by their requests' ids.
+    charged: HashMap<String, Charged>,
+    /// Requests to models without an outcome.
+    asking: HashMap<u64, Asking>,
+}
+
+/// A request to a model without an outcome.
+#[derive(Debug)]
+struct Asking {
+    /// By its name at the provider.
+    model: String,
+    /// Whom it is charged to, beside the run.
+    grant: Option<String>,
+    /// The size of its body, in bytes.
+    bytes: u64,
 }
 
 /// What the models of the run have taken.
@@ -27,6 +43,13 @@ pub(crate) struct Spent {
     pub(crate) requests: u64,
     /// By model, as answers have said.
     pub(crate) models: HashMap<String, Tokens>,
+}
+
+/// What was charged to a grant.
+#[derive(Debug, Default, Clone, Copy)]
+struct Charged {
+    requests: u64,
+    tokens: u64,
 }
 
 /// The refusals of one attempt: the newest of them, and how many there were.
@@ -107,18 +130,36 @@ impl Index {
         }
     }
 
-    /// Takes note of what models were asked and what they took.
+    /// Takes note of what models were asked and what they took, for the run and for the grant that is charged.
     fn count(&mut self, record: &Record) {
+        let bytes = record.body().map_or(0, |body| body.bytes);
         if record.kind == Kind::LlmRequest {
-            self.spent.requests += u64::from(!record.fields.contains_key("retryOf"));
-            let model = record.text("upstreamModel").or_else(|| record.text("model")).unwrap_or_default();
-            self.asking.insert(record.seq, model.to_owned());
+            let first = u64::from(!record.fields.contains_key("retryOf"));
+            self.spent.requests += first;
+            let grant = record.text("grant").map(str::to_owned);
+            if let Some(grant) = &grant {
+                self.charged.entry(grant.clone()).or_default().requests += first;
+            }
+            let model = record.text("upstreamModel").or_else(|| record.text("model")).unwrap_or_default().to_owned();
+            self.asking.insert(record.seq, Asking { model, grant, bytes });
         } else if record.kind.is_outcome()
-            && let Some(model) = record.request().and_then(|seq| self.asking.remove(&seq))
-            && let Some(usage) = record.fields.get("usage")
+            && let Some(asking) = record.request().and_then(|seq| self.asking.remove(&seq))
         {
-            let tokens = Tokens::of(usage);
-            let sum = self.spent.models.entry(model).or_default();
+            let said = record.fields.get("usage").filter(|usage| usage.is_object()).map(Tokens::of);
+            let tokens = match (said, &record.kind) {
+                (Some(tokens), _) => tokens,
+                // What failed took nothing that anybody would say.
+                (None, Kind::LlmError) => Tokens::default(),
+                (None, _) => {
+                    let (prompt, completion) = (asking.bytes / BYTES_A_TOKEN, bytes / BYTES_A_TOKEN);
+                    Tokens { prompt, completion, cached: 0 }
+                }
+            };
+            if let Some(grant) = asking.grant {
+                let charged = self.charged.entry(grant).or_default();
+                charged.tokens = charged.tokens.saturating_add(tokens.prompt).saturating_add(tokens.completion);
+            }
+            let sum = self.spent.models.entry(asking.model).or_default();
             sum.prompt = sum.prompt.saturating_add(tokens.prompt);
             sum.cached = sum.cached.saturating_add(tokens.cached);
             sum.completion = sum.completion.saturating_add(tokens.completion);
@@ -135,6 +176,16 @@ impl Index {
 
     pub(crate) fn llm_requests(&self) -> HashMap<String, u64> {
         self.nodes.iter().map(|(name, node)| (name.clone(), node.llm_requests)).collect()
+    }
+
+    /// How many requests were charged to grants, by the names under which they are counted.
+    pub(crate) fn charged_requests(&self) -> HashMap<String, u64> {
+        self.charged.iter().map(|(grant, charged)| (allowance::key(grant), charged.requests)).collect()
+    }
+
+    /// How many tokens were charged to the grant of a request.
+    pub(crate) fn tokens(&self, grant: &str) -> u64 {
+        self.charged.get(grant).map_or(0, |charged| charged.tokens)
     }
 
     /// How often the attempt was refused.

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
 use super::Session;
+use crate::gate::allowance::charge;
 use crate::gate::body::{self, Body};
 use crate::gate::budget;
 use crate::gate::exchange::Exchange;
@@ -55,9 +56,13 @@ pub(super) async fn complete(
             );
         }
     };
+    let (grant, turn) = match charge(&session.gate, &attempt, &plan.request.ask.model)? {
+        Some(allowance) => (Some(allowance.grant), turn.and(allowance.turn)),
+        None => (None, turn),
+    };
     let (answer, answered) = oneshot::channel();
     let (gate, socket) = (session.gate.clone(), session.socket.clone());
-    tokio::spawn(Exchange { gate, socket, attempt, plan, first, turn, room, seat }.run(answer));
+    tokio::spawn(Exchange { gate, socket, attempt, grant, plan, first, turn, room, seat }.run(answer));
     // Dropping this future, when the client leaves or is cut off, is what tells the exchange to stop.
     answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
 }

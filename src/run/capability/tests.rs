@@ -42,6 +42,12 @@ fn versions_match_without_trailing_zeros() {
 }
 
 #[test]
+fn budgets_of_models_have_one_order() {
+    assert_eq!(canonical("llm:gemini-*,tokens=200000,requests=50"), "llm:gemini-*,requests=50,tokens=200000");
+    assert_eq!(canonical("llm:a/b:c,tokens=1"), "llm:a/b:c,tokens=1");
+}
+
+#[test]
 fn debian_packages() {
     for good in ["apt:g++", "apt:libstdc++6=12.2.0-14", "apt:0ad=1:0.0.26-3+b1", "apt:x.y-z=2.0~rc1-1~deb12u1"] {
         assert_eq!(canonical(good), good);
@@ -168,6 +174,18 @@ fn refuses_what_does_not_fit() {
         "llm:",
         "llm:-x",
         "llm:a b",
+        "llm:a,",
+        "llm:,requests=1",
+        "llm:a,requests",
+        "llm:a,requests=",
+        "llm:a,requests=0",
+        "llm:a,requests=01",
+        "llm:a,requests=-1",
+        "llm:a,requests=1e3",
+        "llm:a,requests=1000000000000",
+        "llm:a,requests=1,requests=2",
+        "llm:a,money=3",
+        "llm:a,b",
         "port:0",
         "port:70000",
         "port:",

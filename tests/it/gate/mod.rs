@@ -1,6 +1,8 @@
 //! The gate, run in this process over real unix sockets, against a real HTTP upstream on 127.0.0.1.
 
+mod allowance;
 mod budget;
+
 mod capabilities;
 mod conversation;
 mod counting;

@@ -234,19 +234,50 @@ fn a_second_hello_for_another_name_ends_the_tunnel() {
 }
 
 #[test]
-fn a_tunnel_of_a_net_grant_carries_nothing_but_tls() {
+fn a_tunnel_of_a_net_grant_carries_nothing_but_tls_and_http() {
     let echo = Echo::start();
     let target = format!("127.0.0.1:{}", echo.port);
     let world = granting(&[format!("net:{target}")]);
-    for first in [&b"GET / HTTP/1.1\r\nhost: evil.test\r\n\r\n"[..], b"SSH-2.0-x\r\n", &[22, 3, 1, 0, 5, 2, 0, 0, 1, 0]]
-    {
+    for first in [&b"SSH-2.0-x\r\n\r\n"[..], b"\x05\x01\x00", &[22, 3, 1, 0, 5, 2, 0, 0, 1, 0]] {
         let mut client = tunnel(&world, &target);
         client.write(first).unwrap();
         assert!(client.ended());
     }
     world.records(&Kind::EgressEnded, 3);
     assert!(echo.got().iter().all(Vec::is_empty));
-    assert!(world.traffic().of(&Kind::EgressDenied).all(|denied| denied.text("verdict") == Some("not_tls")));
+    assert!(world.traffic().of(&Kind::EgressDenied).all(|denied| denied.text("verdict") == Some("not_http")));
+}
+
+#[test]
+fn plain_http_in_a_tunnel_goes_to_the_granted_host_request_by_request() {
+    let upstream =
+        Upstream::start(|got, wire| wire.answer("200 OK", "text/plain", got.head.split(' ').nth(1).unwrap()));
+    let host = format!("127.0.0.1:{}", upstream.port);
+    let world = granting(&[format!("net:{host}")]);
+    for bad in [
+        "GET /x HTTP/1.1\r\nhost: evil.test\r\n\r\n".to_owned(),
+        "GET /x HTTP/1.1\r\n\r\n".to_owned(),
+        format!("GET /x HTTP/1.1\r\nhost: {host}\r\nhost: evil.test\r\n\r\n"),
+        format!("GET http://evil.test/x HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+        format!("GET http://{host}/x HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+        format!("CONNECT evil.test:443 HTTP/1.1\r\nhost: {host}\r\n\r\n"),
+    ] {
+        let before = world.traffic().of(&Kind::EgressDenied).count();
+        let mut client = tunnel(&world, &host);
+        // A good one first: what follows on the same connection is judged by itself.
+        client.write(format!("GET /good HTTP/1.1\r\nhost: {host}\r\n\r\n{bad}").as_bytes()).unwrap();
+        assert_eq!(client.answer().unwrap().body, b"/good");
+        let got = client.answer().unwrap();
+        assert_eq!((got.status, got.code().as_str()), (400, "bad_target"), "{bad}");
+        assert!(client.ended());
+        assert_eq!(world.traffic().of(&Kind::EgressDenied).count(), before + 1, "{bad}");
+    }
+    assert!(upstream.got().iter().all(|got| got.head.starts_with("GET /good HTTP/1.1\r\n")));
+    let mut client = tunnel(&world, &host);
+    for path in ["/a", "/b?c"] {
+        client.write(format!("GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
+        assert_eq!(client.answer().unwrap().body, path.as_bytes());
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::scene::Scene;
 
 /// What every script can use: `ask(capability, wait)` gives the exit code and what the verb printed; `get(url)` a body
 /// or the refusal's code; `say` leaves a line.
-const PRELUDE: &str = r#"
+pub const PRELUDE: &str = r#"
 import json, subprocess, sys, urllib.error, urllib.request
 out = open("/workspace/said.txt", "a")
 def say(*words):
