@@ -146,20 +146,45 @@ pub struct Stage {
     docker: Docker,
     runtime: tokio::runtime::Runtime,
     id: String,
-    folder: PathBuf,
     device: Option<String>,
     disk: PathBuf,
     cage: Cage,
     product: Product,
     victim: RefCell<Victim>,
+    /// Last, because those before it still need what is in it.
+    folder: Folder,
+}
+
+/// Removed with all that is in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = tempfile::Builder::new().prefix("tf-redteam-").tempdir().unwrap().keep();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Self(path)
+    }
+}
+
+impl std::ops::Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Stage {
     pub fn new() -> Self {
         assert!(rustix::process::geteuid().is_root(), "the red team's network namespaces need root: `sudo -E ./test`");
         let id = ulid::Ulid::generate().to_string().to_lowercase();
-        let folder = tempfile::Builder::new().prefix("tf-redteam-").tempdir().unwrap().keep();
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        let folder = Folder::new();
         let cage = Cage::new(&folder, &label(&id));
         // The image's own, whose libraries are there.
         docker(&["cp", &format!("{}:/bin/cp", cage.home), &folder.join("cp").display().to_string()]);
@@ -374,9 +399,6 @@ impl Drop for Stage {
         if let Some(device) = &self.device {
             let _ = Command::new("losetup").args(["-d", device]).output();
         }
-        let folder = self.folder.clone();
-        // After the product's registry in it has been given up.
-        let _ = std::panic::catch_unwind(move || fs::remove_dir_all(folder));
     }
 }
 
