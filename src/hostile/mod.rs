@@ -17,6 +17,7 @@ use serde_json::Value;
 use crate::capability::Decision;
 use crate::cli::json_argument;
 use crate::gate::{Hello, Policy, Records, read_hello};
+use crate::provider;
 use crate::registry::{Config, Scan, controls};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
@@ -29,7 +30,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 10] = [
+pub const ENTRIES: [Entry; 12] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -40,6 +41,8 @@ pub const ENTRIES: [Entry; 10] = [
     ("hello", hello),
     ("capability", capability),
     ("policy", policy),
+    ("models", models),
+    ("answers", answers),
 ];
 
 /// A `*.task.md`.
@@ -139,4 +142,15 @@ pub fn capability(bytes: &[u8]) {
 /// A `gate/policy.json`.
 pub fn policy(bytes: &[u8]) {
     black_box(Policy::parse(bytes).is_ok());
+}
+
+/// What an agent asks of a model, on each wire, and what becomes of it for each provider.
+pub fn models(bytes: &[u8]) {
+    black_box(provider::hostile::asked(bytes));
+}
+
+/// What a provider says: the first byte chooses the wire, and whether it streams; the rest is what came.
+pub fn answers(bytes: &[u8]) {
+    let Some((choice, bytes)) = bytes.split_first() else { return };
+    black_box(provider::hostile::said(*choice, bytes));
 }

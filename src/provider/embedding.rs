@@ -4,6 +4,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::chat::Untranslatable;
@@ -57,21 +58,45 @@ fn text(value: Value) -> Option<String> {
     }
 }
 
+/// A vector as an answer holds it: as numbers a few bytes each, never as a tree of values.
+pub(crate) type Vector = Vec<f32>;
+
 /// The answer: one vector an input, and the tokens read where the provider counts them.
-pub(crate) fn answer(vectors: &[&Value], model: &str, base64: bool, tokens: Option<u64>) -> Result<Vec<u8>, Said> {
+pub(crate) fn answer(vectors: &[Vector], model: &str, base64: bool, tokens: Option<u64>) -> Result<Vec<u8>, Said> {
+    #[derive(Serialize)]
+    struct One<'v> {
+        object: &'static str,
+        index: usize,
+        embedding: Numbers<'v>,
+    }
+    #[derive(Serialize)]
+    struct All<'v> {
+        object: &'static str,
+        data: Vec<One<'v>>,
+        model: &'v str,
+        usage: Option<Value>,
+    }
     let mut data = Vec::with_capacity(vectors.len());
     for (index, vector) in vectors.iter().enumerate() {
-        let numbers: Option<Vec<f64>> = vector.as_array().and_then(|all| all.iter().map(Value::as_f64).collect());
-        let numbers = numbers.ok_or_else(|| Said::garbled("its answer holds a vector that is no list of numbers"))?;
-        let embedding = if base64 { encoded(&numbers) } else { (*vector).clone() };
-        data.push(json!({"object": "embedding", "index": index, "embedding": embedding}));
+        if vector.iter().any(|number| !number.is_finite()) {
+            return Err(Said::garbled("its answer holds a vector with a number that is none"));
+        }
+        let embedding = if base64 { Numbers::Text(encoded(vector)) } else { Numbers::Plain(vector) };
+        data.push(One { object: "embedding", index, embedding });
     }
     let usage = tokens.map(|tokens| json!({"prompt_tokens": tokens, "total_tokens": tokens}));
-    Ok(json!({"object": "list", "data": data, "model": model, "usage": usage}).to_string().into_bytes())
+    serde_json::to_vec(&All { object: "list", data, model, usage }).map_err(|e| Said::garbled(e.to_string()))
 }
 
-#[allow(clippy::cast_possible_truncation)] // 32 bits are what the format has
-fn encoded(numbers: &[f64]) -> Value {
-    let bytes: Vec<u8> = numbers.iter().flat_map(|number| (*number as f32).to_le_bytes()).collect();
-    STANDARD.encode(bytes).into()
+/// How a vector was asked for.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Numbers<'v> {
+    Plain(&'v [f32]),
+    Text(String),
+}
+
+fn encoded(numbers: &[f32]) -> String {
+    let bytes: Vec<u8> = numbers.iter().flat_map(|number| number.to_le_bytes()).collect();
+    STANDARD.encode(bytes)
 }

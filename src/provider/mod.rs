@@ -13,6 +13,8 @@ mod foreign;
 mod gemini;
 mod glob;
 mod guard;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod hostile;
 mod keys;
 mod mask;
 mod nodes;

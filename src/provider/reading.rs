@@ -2,6 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::check_complexity;
+
 /// The longest message of a provider that is passed on, in characters.
 const LONGEST_MESSAGE: usize = 4000;
 
@@ -39,6 +41,12 @@ pub(crate) trait Reading: Send {
     fn error(&self, body: &[u8]) -> Said;
 }
 
+/// Reads `what` of a provider: as hostile as anything an agent sends, and as bounded.
+pub(crate) fn parse(json: &[u8], what: &str) -> Result<Value, Said> {
+    check_complexity(json).map_err(|e| Said::garbled(format!("{what} cannot be read: {e}")))?;
+    serde_json::from_slice(json).map_err(|e| Said::garbled(format!("{what} is not JSON: {e}")))
+}
+
 /// A provider's failure, in its own words.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Said {
@@ -58,7 +66,7 @@ impl Said {
     /// A failure whose body is an object with these members; any other body is taken as text.
     pub(crate) fn of(body: &[u8], kind: &str, message: &str) -> Self {
         let text = || String::from_utf8_lossy(body).trim().chars().take(LONGEST_MESSAGE).collect::<String>();
-        let Ok(raw) = serde_json::from_slice::<Value>(body) else { return Self::garbled(text()) };
+        let Ok(raw) = parse(body, "its answer") else { return Self::garbled(text()) };
         // Gemini puts the error of a stream that never began into a list.
         let raw = match raw {
             Value::Array(mut all) if all.len() == 1 => all.remove(0),

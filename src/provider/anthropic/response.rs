@@ -7,7 +7,7 @@ use super::error::said;
 use super::stream::Streamed;
 use super::usage::{self, Counts};
 use crate::provider::chat::{Reply, called};
-use crate::provider::reading::{About, Reading, Said};
+use crate::provider::reading::{About, Reading, Said, parse};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -23,8 +23,7 @@ impl Answer {
 
 impl Reading for Answer {
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let message: Value =
-            serde_json::from_slice(body).map_err(|e| Said::garbled(format!("its answer is not JSON: {e}")))?;
+        let message = parse(body, "its answer")?;
         let Some(blocks) = message.get("content").and_then(Value::as_array) else {
             return Err(Said::garbled("its answer is no message: it has no `content`"));
         };

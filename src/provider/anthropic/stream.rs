@@ -9,15 +9,19 @@ use super::content::{detail, redacted};
 use super::error::said;
 use super::usage::{self, Counts};
 use crate::provider::chat::Chunks;
-use crate::provider::reading::{About, Said};
+use crate::provider::reading::{About, Said, parse};
 
 /// The most blocks of one answer that may be open at once.
 const MOST_BLOCKS: usize = 512;
+/// What thoughts, which are held until their blocks end, may take, in bytes.
+const MOST_THOUGHT: usize = 4 << 20;
 
 /// Where a stream stands.
 pub(super) struct Streamed {
     chunks: Chunks,
     blocks: HashMap<u64, Block>,
+    /// The bytes of all thoughts so far.
+    held: usize,
     counts: Counts,
     finish: String,
     pub(super) over: bool,
@@ -39,12 +43,18 @@ enum Block {
 impl Streamed {
     pub(super) fn new(about: &About) -> Self {
         let chunks = Chunks::new(about);
-        Self { chunks, blocks: HashMap::new(), counts: Counts::default(), finish: "stop".to_owned(), over: false }
+        Self {
+            chunks,
+            blocks: HashMap::new(),
+            held: 0,
+            counts: Counts::default(),
+            finish: "stop".to_owned(),
+            over: false,
+        }
     }
 
     pub(super) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
-        let event: Value = serde_json::from_slice(data)
-            .map_err(|e| Said::garbled(format!("an event of its answer is not JSON: {e}")))?;
+        let event = parse(data, "an event of its answer")?;
         let own = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
         match own("/type").unwrap_or_default() {
             "message_start" => {
@@ -56,7 +66,7 @@ impl Streamed {
                 self.chunks.start(out);
             }
             "content_block_start" => self.begin(&event, out)?,
-            "content_block_delta" => self.add(&event, out),
+            "content_block_delta" => self.add(&event, out)?,
             "content_block_stop" => self.end(index(&event), out),
             "message_delta" => {
                 if let Some(reason) = own("/delta/stop_reason") {
@@ -100,15 +110,19 @@ impl Streamed {
         Ok(())
     }
 
-    fn add(&mut self, event: &Value, out: &mut Vec<u8>) {
+    fn add(&mut self, event: &Value, out: &mut Vec<u8>) -> Result<(), Said> {
         let own = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         match (self.blocks.get_mut(&index(event)), own("/delta/type")) {
             (Some(Block::Text), "text_delta") => self.chunks.text(own("/delta/text"), out),
             (Some(Block::Thinking { text, .. }), "thinking_delta") => {
                 text.push_str(own("/delta/thinking"));
+                self.held += own("/delta/thinking").len();
                 self.chunks.reasoning(own("/delta/thinking"), out);
             }
-            (Some(Block::Thinking { signature, .. }), "signature_delta") => signature.push_str(own("/delta/signature")),
+            (Some(Block::Thinking { signature, .. }), "signature_delta") => {
+                signature.push_str(own("/delta/signature"));
+                self.held += own("/delta/signature").len();
+            }
             (Some(Block::Call { index, begun }), "input_json_delta") => {
                 let piece = own("/delta/partial_json");
                 if !piece.is_empty() {
@@ -117,6 +131,10 @@ impl Streamed {
                 }
             }
             _ => {}
+        }
+        match self.held > MOST_THOUGHT {
+            true => Err(Said::garbled(format!("its thoughts are longer than {MOST_THOUGHT} bytes"))),
+            false => Ok(()),
         }
     }
 

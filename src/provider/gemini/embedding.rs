@@ -1,9 +1,10 @@
 //! Embeddings: `POST …/models/MODEL:batchEmbedContents`.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::said;
-use crate::provider::embedding::{self, Embedding};
+use crate::provider::embedding::{self, Embedding, Vector};
 use crate::provider::reading::{Reading, Said};
 
 /// The request's body.
@@ -26,11 +27,17 @@ pub(crate) struct Vectors {
 
 impl Reading for Vectors {
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let answer: Value =
-            serde_json::from_slice(body).map_err(|e| Said::garbled(format!("its answer is not JSON: {e}")))?;
-        let all = answer.get("embeddings").and_then(Value::as_array);
-        let all = all.ok_or_else(|| Said::garbled("its answer holds no embeddings"))?;
-        let vectors: Vec<&Value> = all.iter().map(|one| one.get("values").unwrap_or(&Value::Null)).collect();
+        #[derive(Deserialize)]
+        struct All {
+            embeddings: Vec<One>,
+        }
+        #[derive(Deserialize)]
+        struct One {
+            values: Vector,
+        }
+        let all: All = serde_json::from_slice(body)
+            .map_err(|e| Said::garbled(format!("its answer is no list of embeddings: {e}")))?;
+        let vectors: Vec<Vector> = all.embeddings.into_iter().map(|one| one.values).collect();
         embedding::answer(&vectors, &self.model, self.base64, None)
     }
 

@@ -6,7 +6,7 @@ use super::error::said;
 use super::stream::Streamed;
 use super::usage::{finish, usage};
 use crate::provider::chat::{Reply, called};
-use crate::provider::reading::{About, Reading, Said};
+use crate::provider::reading::{About, Reading, Said, parse};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -58,8 +58,7 @@ pub(super) fn blocked(answer: &Value) -> bool {
 
 impl Reading for Answer {
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let answer: Value =
-            serde_json::from_slice(body).map_err(|e| Said::garbled(format!("its answer is not JSON: {e}")))?;
+        let answer = parse(body, "its answer")?;
         let own = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
         let mut reply = Reply {
             id: own("/responseId").unwrap_or_default().to_owned(),

@@ -6,7 +6,7 @@ use super::error::said;
 use super::response::{Piece, blocked, piece};
 use super::usage::{finish, usage};
 use crate::provider::chat::{Chunks, Usage};
-use crate::provider::reading::{About, Said};
+use crate::provider::reading::{About, Said, parse};
 
 /// Where a stream stands.
 pub(super) struct Streamed {
@@ -28,8 +28,7 @@ impl Streamed {
     }
 
     pub(super) fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
-        let event: Value = serde_json::from_slice(data)
-            .map_err(|e| Said::garbled(format!("an event of its answer is not JSON: {e}")))?;
+        let event = parse(data, "an event of its answer")?;
         if event.get("error").is_some() {
             return Err(said(data));
         }

@@ -1,9 +1,10 @@
 //! Embeddings: `POST /api/embed`.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::error::said;
-use crate::provider::embedding::{self, Embedding};
+use crate::provider::embedding::{self, Embedding, Vector};
 use crate::provider::reading::{Reading, Said};
 
 /// The request's body.
@@ -23,12 +24,15 @@ pub(crate) struct Vectors {
 
 impl Reading for Vectors {
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let answer: Value =
-            serde_json::from_slice(body).map_err(|e| Said::garbled(format!("its answer is not JSON: {e}")))?;
-        let all = answer.get("embeddings").and_then(Value::as_array);
-        let vectors: Vec<&Value> = all.ok_or_else(|| Said::garbled("its answer holds no embeddings"))?.iter().collect();
-        let tokens = answer.get("prompt_eval_count").and_then(Value::as_u64);
-        embedding::answer(&vectors, &self.model, self.base64, tokens)
+        #[derive(Deserialize)]
+        struct All {
+            embeddings: Vec<Vector>,
+            #[serde(default)]
+            prompt_eval_count: Option<u64>,
+        }
+        let all: All = serde_json::from_slice(body)
+            .map_err(|e| Said::garbled(format!("its answer is no list of embeddings: {e}")))?;
+        embedding::answer(&all.embeddings, &self.model, self.base64, all.prompt_eval_count)
     }
 
     fn event(&mut self, _: &[u8], _: &mut Vec<u8>) -> Result<(), Said> {

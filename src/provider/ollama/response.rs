@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::error::said;
 use super::stream::Streamed;
 use crate::provider::chat::{Reply, Usage, called};
-use crate::provider::reading::{About, Framing, Reading, Said};
+use crate::provider::reading::{About, Framing, Reading, Said, parse};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -56,8 +56,7 @@ impl Reading for Answer {
     }
 
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let answer: Value =
-            serde_json::from_slice(body).map_err(|e| Said::garbled(format!("its answer is not JSON: {e}")))?;
+        let answer = parse(body, "its answer")?;
         if answer.get("error").is_some() {
             return Err(said(body));
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::error::said;
 use super::response::{call, finish, id, usage};
 use crate::provider::chat::Chunks;
-use crate::provider::reading::{About, Said};
+use crate::provider::reading::{About, Said, parse};
 
 /// Where a stream stands.
 pub(super) struct Streamed {
@@ -26,8 +26,7 @@ impl Streamed {
     }
 
     pub(super) fn line(&mut self, line: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
-        let answer: Value = serde_json::from_slice(line)
-            .map_err(|e| Said::garbled(format!("a line of its answer is not JSON: {e}")))?;
+        let answer = parse(line, "a line of its answer")?;
         if answer.get("error").is_some() {
             return Err(said(line));
         }
