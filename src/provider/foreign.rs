@@ -11,6 +11,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use super::chat::{Request, Untranslatable};
 use super::embedding::Embedding;
 use super::keys::header;
+use super::messages::{self, Reworded};
 use super::reading::{About, Reading};
 use super::rename::rename;
 use super::translate::translate;
@@ -55,8 +56,10 @@ impl Foreign {
 
     fn messages(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
         if self.dialect != Dialect::Anthropic {
-            let why = "is Anthropic's own wire, which this provider does not speak; use /v1/chat/completions";
-            return Err(Untranslatable::wire("/v1/messages", why));
+            let asked = messages::request(&request.body)?;
+            let mut prepared = self.say(&asked, request, target)?;
+            prepared.reading = Some(Box::new(Reworded::new(prepared.reading)));
+            return Ok(prepared);
         }
         let mut prepared = Prepared::unchanged(request, target);
         prepared.headers.entry(ANTHROPIC_VERSION).or_insert(HeaderValue::from_static(anthropic::VERSION));
@@ -67,8 +70,8 @@ impl Foreign {
         Ok(prepared)
     }
 
-    fn chat(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
-        let asked = Request::parse(&request.body)?;
+    /// Puts what was asked into the provider's words.
+    fn say(&self, asked: &Request, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
         let model = target.model.as_deref().unwrap_or(&request.ask.model);
         let about = About {
             model: model.to_owned(),
@@ -78,16 +81,16 @@ impl Foreign {
         };
         let (path, body, reading): (_, _, Box<dyn Reading>) = match self.dialect {
             Dialect::Anthropic => {
-                let body = anthropic::request(&asked, model, target.max_tokens)?;
+                let body = anthropic::request(asked, model, target.max_tokens)?;
                 ("/messages".to_owned(), body, Box::new(anthropic::Answer::new(about)))
             }
             Dialect::Gemini => {
                 let verb = if asked.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
                 let path = format!("/models/{}:{verb}", segment(model)?);
-                (path, gemini::request(&asked, target.max_tokens)?, Box::new(gemini::Answer::new(about)))
+                (path, gemini::request(asked, target.max_tokens)?, Box::new(gemini::Answer::new(about)))
             }
             Dialect::Ollama => {
-                let body = ollama::request(&asked, model, target.max_tokens)?;
+                let body = ollama::request(asked, model, target.max_tokens)?;
                 ("/api/chat".to_owned(), body, Box::new(ollama::Answer::new(about)))
             }
         };
@@ -165,7 +168,7 @@ fn segment(model: &str) -> Result<&str, Untranslatable> {
 impl Provider for Foreign {
     fn prepare(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
         match request.wire {
-            Wire::Chat => self.chat(request, target),
+            Wire::Chat => self.say(&Request::parse(&request.body)?, request, target),
             Wire::Messages => self.messages(request, target),
             Wire::Embeddings => self.embeddings(request, target),
         }

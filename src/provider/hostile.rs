@@ -1,7 +1,8 @@
 //! The readers of this room as functions of bytes, for fuzzing and for tests. Nothing is sent.
 
-use super::chat::Request;
+use super::chat::{Request, again};
 use super::embedding::Embedding;
+use super::messages::{self, Reworded};
 use super::reading::{About, Framing, Reading};
 use super::sse::Events;
 use super::{Ask, Outcome, Wire, anthropic, gemini, ollama};
@@ -21,7 +22,8 @@ pub(crate) fn asked(bytes: &[u8]) -> usize {
         drop((gemini::embedding::request(&asked, "m"), ollama::embedding::request(&asked, "m")));
         2
     });
-    if let Ok(asked) = Request::parse(bytes) {
+    for asked in [Request::parse(bytes), messages::request(bytes)].into_iter().flatten() {
+        drop(again(&asked, "m"));
         said += usize::from(anthropic::request(&asked, "m", None).is_ok());
         said += usize::from(gemini::request(&asked, None).is_ok());
         said += usize::from(ollama::request(&asked, "m", None).is_ok());
@@ -39,6 +41,9 @@ pub(crate) fn said(choice: u8, bytes: &[u8]) -> usize {
         3 => Box::new(gemini::embedding::Vectors { model: about.model, base64: about.include_usage }),
         _ => Box::new(ollama::embedding::Vectors { model: about.model, base64: about.include_usage }),
     };
+    if choice & 32 != 0 {
+        reading = Box::new(Reworded::new((choice & 64 != 0).then_some(reading)));
+    }
     let mut facts = Outcome::default();
     facts.absorb(bytes);
     let failed = reading.error(bytes).json().to_string().len();

@@ -17,6 +17,7 @@ mod guard;
 pub(crate) mod hostile;
 mod keys;
 mod mask;
+mod messages;
 mod nodes;
 mod normal;
 mod ollama;

@@ -5,11 +5,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use hyper::header::AUTHORIZATION;
+use hyper::HeaderMap;
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
-use super::chat::Untranslatable;
+use super::chat::{Untranslatable, again};
 use super::keys::header;
+use super::messages::{self, Reworded};
 use super::rename::rename;
+use super::translate::translate;
 use super::upstream::Upstream;
 use super::{Answer, Key, Mask, Outgoing, Prepared, Provider, ProviderError, Target, Wire};
 
@@ -35,19 +38,35 @@ impl OpenAi {
     }
 
     async fn send(&self, request: Prepared) -> Result<Answer, ProviderError> {
-        let Prepared { path, mut headers, body, silence, .. } = request;
+        let Prepared { path, mut headers, body, ask, silence, reading } = request;
         if let Some(key) = &self.key {
             headers.insert(AUTHORIZATION, header(&self.upstream.name, "Bearer ", key)?);
         }
-        self.upstream.send(&path, headers, body, silence).await
+        let answer = self.upstream.send(&path, headers, body, silence).await?;
+        match reading {
+            None => Ok(answer),
+            Some(reading) => translate(&self.upstream.name, answer, reading, ask.stream).await,
+        }
     }
 }
 
 impl Provider for OpenAi {
     fn prepare(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
         if request.wire == Wire::Messages {
-            let why = "is Anthropic's own wire, which this provider does not speak; use /v1/chat/completions";
-            return Err(Untranslatable::wire("/v1/messages", why));
+            let asked = messages::request(&request.body)?;
+            if asked.sampling.top_k.is_some() {
+                return Err(Untranslatable::parameter("top_k", "has no counterpart at this provider"));
+            }
+            let body = again(&asked, target.model.as_deref().unwrap_or(&request.ask.model));
+            let mut headers = HeaderMap::new();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            return Ok(Prepared {
+                path: Wire::Chat.path().to_owned(),
+                headers,
+                body: body.to_string().into(),
+                reading: Some(Box::new(Reworded::new(None))),
+                ..Prepared::unchanged(request, target)
+            });
         }
         let mut prepared = Prepared::unchanged(request, target);
         if let Some(model) = &target.model {

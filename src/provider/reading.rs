@@ -39,6 +39,16 @@ pub(crate) trait Reading: Send {
 
     /// An answer with a status of failure.
     fn error(&self, body: &[u8]) -> Said;
+
+    /// A failure in the words of the agent's wire.
+    fn failure(&self, said: &Said) -> Value {
+        said.json()
+    }
+
+    /// A failure in the middle of a stream, as an event.
+    fn broken(&self, said: &Said) -> Vec<u8> {
+        format!("data: {}\n\n", said.json()).into_bytes()
+    }
 }
 
 /// Reads `what` of a provider: as hostile as anything an agent sends, and as bounded.

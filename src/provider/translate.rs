@@ -7,6 +7,7 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
+use serde_json::Value;
 
 use super::reading::{Framing, Reading, Said};
 use super::sse::Events;
@@ -42,7 +43,7 @@ pub(super) async fn translate(
         if said.message.is_empty() {
             said.message = format!("it answered with status {status} and no words");
         }
-        return Ok(refused(status, headers, &said));
+        return Ok(refused(status, headers, &reading.failure(&said)));
     }
     if streamed {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
@@ -52,7 +53,7 @@ pub(super) async fn translate(
     let body = gather(provider, body, LARGEST, false).await?;
     Ok(match reading.whole(&body) {
         Ok(body) => answered(status, headers, body),
-        Err(said) => refused(StatusCode::BAD_GATEWAY, headers, &said),
+        Err(said) => refused(StatusCode::BAD_GATEWAY, headers, &reading.failure(&said)),
     })
 }
 
@@ -61,8 +62,8 @@ fn answered(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Answer
     Answer { status, headers, body: stream::iter([Ok(Bytes::from(body))]).boxed() }
 }
 
-fn refused(status: StatusCode, headers: HeaderMap, said: &Said) -> Answer {
-    answered(status, headers, said.json().to_string().into_bytes())
+fn refused(status: StatusCode, headers: HeaderMap, said: &Value) -> Answer {
+    answered(status, headers, said.to_string().into_bytes())
 }
 
 /// All of a body. What is longer than `most` is cut off, or a failure.
@@ -148,7 +149,7 @@ impl Streamed {
     /// Passes on what was said; a failure is said, too, and then nothing more comes.
     fn settle(&mut self, mut out: Vec<u8>, failed: Option<Said>) {
         if let Some(said) = &failed {
-            out.extend_from_slice(format!("data: {}\n\n", said.json()).as_bytes());
+            out.extend_from_slice(&self.reading.broken(said));
         }
         if !out.is_empty() {
             self.ready.push_back(Ok(out.into()));

@@ -5,6 +5,7 @@
 //!
 //! Wire: <https://platform.openai.com/docs/api-reference/chat>.
 
+mod again;
 mod chunk;
 mod image;
 mod message;
@@ -14,6 +15,7 @@ mod request;
 mod tool;
 mod untranslatable;
 
+pub(crate) use again::again;
 pub(crate) use chunk::Chunks;
 pub(crate) use image::Image;
 pub(crate) use message::{Assistant, Call, Message, Part};

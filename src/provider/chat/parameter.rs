@@ -9,6 +9,8 @@ use super::Untranslatable;
 pub(crate) struct Sampling {
     pub(crate) temperature: Option<f64>,
     pub(crate) top_p: Option<f64>,
+    /// Of Anthropic's wire; OpenAI's has none.
+    pub(crate) top_k: Option<u64>,
     /// `max_completion_tokens`, or `max_tokens`, its older name.
     pub(crate) max_tokens: Option<u64>,
     pub(crate) stop: Vec<String>,
@@ -48,6 +50,7 @@ pub(super) fn sampling(body: &mut Map<String, Value>) -> Result<Sampling, Untran
     Ok(Sampling {
         temperature: number(body, "temperature")?,
         top_p: number(body, "top_p")?,
+        top_k: None,
         max_tokens: count(body, "max_completion_tokens")?.or(older),
         stop: stop(body)?,
         seed: match take(body, "seed") {

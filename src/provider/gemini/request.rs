@@ -36,6 +36,7 @@ fn config(asked: &Request, max_tokens: Option<u64>) -> Map<String, Value> {
     set("maxOutputTokens", sampling.max_tokens.or(max_tokens).map(Value::from));
     set("temperature", sampling.temperature.map(Value::from));
     set("topP", sampling.top_p.map(Value::from));
+    set("topK", sampling.top_k.map(Value::from));
     set("seed", sampling.seed.map(Value::from));
     set("presencePenalty", sampling.presence_penalty.map(Value::from));
     set("frequencyPenalty", sampling.frequency_penalty.map(Value::from));

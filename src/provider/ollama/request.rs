@@ -126,6 +126,7 @@ fn options(asked: &Request, max_tokens: Option<u64>) -> Map<String, Value> {
     set("num_predict", sampling.max_tokens.or(max_tokens).map(Value::from));
     set("temperature", sampling.temperature.map(Value::from));
     set("top_p", sampling.top_p.map(Value::from));
+    set("top_k", sampling.top_k.map(Value::from));
     set("seed", sampling.seed.map(Value::from));
     set("presence_penalty", sampling.presence_penalty.map(Value::from));
     set("frequency_penalty", sampling.frequency_penalty.map(Value::from));

@@ -133,9 +133,13 @@ fn an_alias_changes_the_name_and_nothing_else() {
 #[test]
 fn refusals_are_in_the_form_that_its_clients_read() {
     let upstream = Upstream::start(|_, wire| wire.json("{}"));
-    let world = world(&upstream);
+    let mut world = world(&upstream);
+    let transcript = "{\"format\":\"taskforge-replay-v1\",\"model\":\"recorded\"}\n";
+    std::fs::write(world.dir().join("replay/recorded.jsonl"), transcript).unwrap();
+    world.restart();
+    // A recording holds chat completions only.
     let body = |model: &str| json!({"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": "x"}]});
-    for (model, status, code) in [("other", 403, "model_not_granted"), ("m", 400, "unsupported_wire")] {
+    for (model, status, code) in [("other", 403, "model_not_granted"), ("recorded", 400, "unsupported_wire")] {
         let got = world.post("/v1/messages", &body(model));
         let error = got.json();
         assert_eq!((got.status, got.code().as_str(), error["type"].as_str()), (status, code, Some("error")));

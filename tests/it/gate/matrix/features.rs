@@ -33,8 +33,8 @@ enum Back {
     Broken {
         says: bool,
     },
-    /// Anthropic's own answer.
-    Bytes,
+    /// The same on Anthropic's wire.
+    Message,
 }
 
 impl Feature {
@@ -57,11 +57,13 @@ impl Feature {
                 }
             }
             Back::Error => {
-                assert_eq!((got.status, got.json()["error"]["message"].as_str()), (429, Some(WORDS)), "{at}");
+                let error = got.json();
+                assert_eq!((got.status, error["error"]["message"].as_str()), (429, Some(WORDS)), "{at}");
+                assert_eq!(error["type"] == "error", self.path == "/v1/messages", "{at}: {error}");
                 assert!(got.json().get("choices").is_none(), "{at}: {text}");
             }
             Back::Broken { says } => {
-                assert!(!text.contains("[DONE]"), "{at}: {text}");
+                assert!(!text.contains("[DONE]") && !text.contains("message_stop"), "{at}: {text}");
                 if stream {
                     assert!(!got.whole, "{at}: {got:?}");
                     assert_eq!(text.contains(WORDS), *says, "{at}: {text}");
@@ -69,8 +71,32 @@ impl Feature {
                     assert_eq!((got.status, got.code().as_str()), (502, "upstream_error"), "{at}");
                 }
             }
-            Back::Bytes => assert!(text.contains("\"msg_1\"") && text.contains("end_turn"), "{at}: {text}"),
+            Back::Message => {
+                assert!(got.status == 200 && got.whole, "{at}: {got:?}");
+                self.same_message(&anthropics(got, stream), at);
+            }
         }
+    }
+
+    fn same_message(&self, message: &Value, at: &str) {
+        let say = &self.answer;
+        let of = |kind: &str| {
+            message["content"].as_array().unwrap().iter().filter(|block| block["type"] == kind).collect::<Vec<_>>()
+        };
+        let words =
+            |kind: &str, key: &str| of(kind).iter().map(|block| block[key].as_str().unwrap()).collect::<String>();
+        assert_eq!(words("text", "text"), say.text, "{at}: {message}");
+        assert_eq!(words("thinking", "thinking"), say.reasoning, "{at}: {message}");
+        let calls = of("tool_use");
+        assert_eq!(calls.len(), say.calls.len(), "{at}: {message}");
+        for (call, (name, input)) in calls.iter().zip(&say.calls) {
+            assert_eq!((&call["name"], &call["input"]), (&json!(name), input), "{at}");
+            assert!(!call["id"].as_str().unwrap().is_empty(), "{at}");
+        }
+        let end = if say.calls.is_empty() { "end_turn" } else { "tool_use" };
+        assert_eq!((&message["stop_reason"], &message["type"]), (&json!(end), &json!("message")), "{at}");
+        let usage = (&message["usage"]["input_tokens"], &message["usage"]["output_tokens"]);
+        assert_eq!(usage, (&json!(PROMPT_TOKENS), &json!(COMPLETION_TOKENS)), "{at}: {message}");
     }
 
     fn same(&self, completion: &Value, at: &str) {
@@ -101,6 +127,50 @@ fn completion(got: &Answer, stream: bool) -> Value {
     let (mut events, mut assembly) = (Events::default(), Assembly::default());
     events.push(&got.body, |data| assembly.push(data));
     assembly.finish().unwrap()
+}
+
+/// A message of Anthropic's, put together if it came as events.
+fn anthropics(got: &Answer, stream: bool) -> Value {
+    if !stream {
+        return got.json();
+    }
+    let (mut message, mut inputs) = (Value::Null, std::collections::BTreeMap::<usize, String>::new());
+    let mut ended = false;
+    Events::default().push(&got.body, |data| {
+        let event: Value = serde_json::from_slice(data).unwrap();
+        let at = event["index"].as_u64().unwrap_or(0) as usize;
+        match event["type"].as_str().unwrap() {
+            "message_start" => message = event["message"].clone(),
+            "content_block_start" => {
+                assert_eq!(message["content"].as_array().unwrap().len(), at);
+                message["content"].as_array_mut().unwrap().push(event["content_block"].clone());
+            }
+            "content_block_delta" => {
+                let delta = &event["delta"];
+                for key in ["text", "thinking"] {
+                    if let Some(more) = delta[key].as_str() {
+                        let whole = format!("{}{more}", message["content"][at][key].as_str().unwrap());
+                        message["content"][at][key] = whole.into();
+                    }
+                }
+                inputs.entry(at).or_default().push_str(delta["partial_json"].as_str().unwrap_or_default());
+            }
+            "message_delta" => {
+                message["stop_reason"] = event["delta"]["stop_reason"].clone();
+                for (key, count) in event["usage"].as_object().unwrap() {
+                    message["usage"][key] = count.clone();
+                }
+            }
+            "message_stop" => ended = true,
+            _ => {}
+        }
+    });
+    for (at, input) in inputs.iter().filter(|(_, input)| !input.is_empty()) {
+        message["content"][at]["input"] = serde_json::from_str(input).unwrap();
+    }
+    message["type"] = "message".into();
+    assert!(ended);
+    message
 }
 
 fn say() -> Say {
@@ -421,6 +491,12 @@ fn answers() -> Vec<Feature> {
     let trouble =
         |name, trouble, back| Feature { name, answer: Say { trouble: Some(trouble), ..say() }, back, ..base() };
     let calls = vec![("look", json!({"at": "x", "deep": [1, {"ü": null}]})), ("look", json!({"at": "y"}))];
+    let called = calls.clone();
+    let message = |more: Value| {
+        let mut asked = asked(&more);
+        asked["max_tokens"] = 9.into();
+        Feature { path: "/v1/messages", asked, back: Back::Message, ..base() }
+    };
     let vectors = vec![vec![0.25, -1.5], vec![3.0, 0.125]];
     vec![
         Feature { name: "parallel calls answered", answer: Say { calls, finish: "tool_calls", ..say() }, ..base() },
@@ -453,11 +529,70 @@ fn answers() -> Vec<Feature> {
             back: Back::Vectors,
         },
         Feature {
-            name: "`/v1/messages`",
-            path: "/v1/messages",
-            asked: asked(&json!({"max_tokens": 9})),
-            back: Back::Bytes,
-            ..base()
+            name: "`/v1/messages`: words, thoughts, calls",
+            answer: Say { reasoning: "Hm.", calls: called, finish: "tool_calls", ..say() },
+            ..message(json!({}))
+        },
+        Feature {
+            name: "`/v1/messages`: system, tools and results",
+            sent: [
+                vec![
+                    ("/messages/0", json!({"role": "system", "content": "Be kind."})),
+                    ("/messages/3", json!({"role": "tool", "tool_call_id": "a", "content": "one"})),
+                    ("/messages/4/content", json!("{\"error\":\"two\"}")),
+                    ("/tools/0/function/parameters/properties/at/type", json!("string")),
+                    ("/max_completion_tokens", json!(9)),
+                ],
+                vec![("/system", json!("Be kind.")), ("/messages/2/content/1/is_error", json!(true))],
+                vec![
+                    ("/systemInstruction/parts/0/text", json!("Be kind.")),
+                    ("/contents/2/parts/1/functionResponse/response", json!({"error": "two"})),
+                    ("/generationConfig/maxOutputTokens", json!(9)),
+                ],
+                vec![
+                    ("/messages/0/content", json!("Be kind.")),
+                    ("/messages/3/tool_name", json!("look")),
+                    ("/messages/4/content", json!("{\"error\":\"two\"}")),
+                    ("/options/num_predict", json!(9)),
+                ],
+            ],
+            ..message(json!({
+                "system": "Be kind.",
+                "tools": [{"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "string"}}}}],
+                "messages": [
+                    {"role": "user", "content": "Where?"},
+                    {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "look", "input": {}}, {"type": "tool_use", "id": "b", "name": "look", "input": {"at": "y"}}]},
+                    {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "a", "content": "one"}, {"type": "tool_result", "tool_use_id": "b", "is_error": true, "content": [{"type": "text", "text": "two"}]}]},
+                ],
+            }))
+        },
+        Feature {
+            name: "`/v1/messages`: `top_k`",
+            sent: [
+                vec![],
+                vec![("/top_k", json!(5))],
+                vec![("/generationConfig/topK", json!(5))],
+                vec![("/options/top_k", json!(5))],
+            ],
+            ..message(json!({"top_k": 5}))
+        },
+        Feature {
+            name: "`/v1/messages`: an error's status and words",
+            back: Back::Error,
+            answer: Say { trouble: Some(Trouble::Refuses), ..say() },
+            ..message(json!({}))
+        },
+        Feature {
+            name: "`/v1/messages`: an error in the middle of an answer",
+            back: Back::Broken { says: true },
+            answer: Say { trouble: Some(Trouble::Fails), ..say() },
+            ..message(json!({}))
+        },
+        Feature {
+            name: "`/v1/messages`: an answer cut off",
+            back: Back::Broken { says: false },
+            answer: Say { trouble: Some(Trouble::IsCut), ..say() },
+            ..message(json!({}))
         },
     ]
 }

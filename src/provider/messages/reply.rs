@@ -1,0 +1,66 @@
+//! A chat completion as a message of Anthropic's.
+
+use serde_json::{Map, Value, json};
+
+use crate::provider::reading::Said;
+
+/// The message of a whole `chat.completion`.
+pub(super) fn message(completion: &Value) -> Result<Value, Said> {
+    let own = |pointer: &str| completion.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let Some(said) = completion.pointer("/choices/0/message").filter(|said| said.is_object()) else {
+        return Err(Said::garbled("its answer holds no message"));
+    };
+    let mut content = Vec::new();
+    let words = |key: &str| said.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let Some(thought) = words("reasoning_content") {
+        content.push(json!({"type": "thinking", "thinking": thought, "signature": ""}));
+    }
+    if let Some(text) = words("content").or_else(|| words("refusal")) {
+        content.push(json!({"type": "text", "text": text}));
+    }
+    for call in said.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
+        let own = |pointer: &str| call.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let arguments = own("/function/arguments");
+        let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+        let input: Map<String, Value> = serde_json::from_str(arguments)
+            .map_err(|_| Said::garbled("its answer holds a call whose arguments are no JSON object"))?;
+        content.push(json!({"type": "tool_use", "id": own("/id"), "name": own("/function/name"), "input": input}));
+    }
+    Ok(json!({
+        "id": own("/id"), "type": "message", "role": "assistant", "model": own("/model"), "content": content,
+        "stop_reason": stop(own("/choices/0/finish_reason")), "stop_sequence": null,
+        "usage": usage(completion.get("usage").unwrap_or(&Value::Null)),
+    }))
+}
+
+/// Why it ended, in Anthropic's words.
+pub(super) fn stop(finish: &str) -> &str {
+    match finish {
+        "stop" => "end_turn",
+        "length" => "max_tokens",
+        "tool_calls" => "tool_use",
+        "content_filter" => "refusal",
+        other => other,
+    }
+}
+
+/// Tokens in Anthropic's sense: what came from a cache is counted apart.
+pub(super) fn usage(usage: &Value) -> Value {
+    let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+    let read = count("/prompt_tokens_details/cached_tokens");
+    let written = count("/prompt_tokens_details/cache_write_tokens");
+    json!({
+        "input_tokens": count("/prompt_tokens").saturating_sub(read).saturating_sub(written),
+        "cache_read_input_tokens": read, "cache_creation_input_tokens": written,
+        "output_tokens": count("/completion_tokens"),
+    })
+}
+
+/// A failure as Anthropic's clients read it, with what the provider sent beside it.
+pub(super) fn failure(said: &Said) -> Value {
+    let mut error = json!({"type": said.kind, "message": said.message});
+    if !said.raw.is_null() {
+        error["provider_error"] = said.raw.clone();
+    }
+    json!({"type": "error", "error": error})
+}
