@@ -43,9 +43,10 @@ pub(crate) fn of_answer(status: StatusCode, headers: &HeaderMap) -> Remedy {
 pub(crate) fn of_failure(error: &ProviderError) -> Remedy {
     match error {
         ProviderError::Unreachable { reached: false, .. } => Remedy::Again(None),
-        ProviderError::Unreachable { .. } | ProviderError::Silent { .. } | ProviderError::Cut { .. } => {
-            Remedy::Elsewhere
-        }
+        ProviderError::Unreachable { .. }
+        | ProviderError::Silent { .. }
+        | ProviderError::Cut { .. }
+        | ProviderError::Said { .. } => Remedy::Elsewhere,
         _ => Remedy::None,
     }
 }

@@ -47,7 +47,13 @@ pub(super) async fn translate(
     }
     if streamed {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        let body = stream(provider.to_owned(), body, reading);
+        let mut body = events(provider.to_owned(), body, reading);
+        // What fails before it has said anything is no answer: it gets a status, and may be asked for elsewhere.
+        let first = match body.next().await {
+            Some(Err(error)) => return Err(error),
+            first => first,
+        };
+        let body = stream::iter(first).chain(body).boxed();
         return Ok(Answer { status, headers, body });
     }
     let body = gather(provider, body, LARGEST, false).await?;
@@ -90,15 +96,18 @@ struct Streamed {
     events: Events,
     reading: Box<dyn Reading>,
     ready: VecDeque<Result<Bytes, ProviderError>>,
+    /// Something was said.
+    begun: bool,
     ended: bool,
 }
 
-fn stream(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
-    let events = match reading.framing() {
+fn events(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
+    let framed = match reading.framing() {
         Framing::Events => Events::bounded(LONGEST_EVENT),
         Framing::Lines => Events::lines(LONGEST_EVENT),
     };
-    let state = Streamed { provider, body, events, reading, ready: VecDeque::new(), ended: false };
+    let state =
+        Streamed { provider, body, events: framed, reading, ready: VecDeque::new(), begun: false, ended: false };
     stream::unfold(state, |mut state| async move {
         loop {
             if let Some(ready) = state.ready.pop_front() {
@@ -148,7 +157,8 @@ impl Streamed {
 
     /// Passes on what was said; a failure is said, too, and then nothing more comes.
     fn settle(&mut self, mut out: Vec<u8>, failed: Option<Said>) {
-        if let Some(said) = &failed {
+        self.begun |= !out.is_empty();
+        if let Some(said) = failed.as_ref().filter(|_| self.begun) {
             out.extend_from_slice(&self.reading.broken(said));
         }
         if !out.is_empty() {

@@ -2,7 +2,9 @@
 //! answer, a stream and an error. The files of a provider are written after its public documentation.
 //!
 //! A case is a folder. `asked.json` becomes `sent.json`; `answer.json` becomes `reply.json`; `stream.txt` becomes
-//! `chunks.txt`; `error.json` becomes `error-reply.json`. `TASKFORGE_WRITE_WIRES=1` writes what comes out.
+//! `chunks.txt`; `error.json` becomes `error-reply.json`. For Anthropic's clients the same become `message.json`,
+//! `events.txt` and `error-message.json`. `openai/` passes byte for byte, and has what the records take from it in
+//! `facts.json`. `TASKFORGE_WRITE_WIRES=1` writes what comes out.
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
@@ -13,10 +15,15 @@ use hyper::{HeaderMap, StatusCode};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::chat::{Request, Untranslatable};
+use super::chat::{Message, Request, Untranslatable, again};
+use super::embedding::Embedding;
+use super::messages::{self, Reworded};
 use super::reading::{About, Reading};
 use super::translate::translate;
-use super::{Answer, Assembly, Events, ProviderError, anthropic, gemini, ollama};
+use super::{
+    Answer, Ask, Assembly, Events, OpenAi, Outcome, Outgoing, Provider as _, ProviderError, Target, Wire, anthropic,
+    client, gemini, ollama,
+};
 
 const WIRES: [&str; 3] = ["anthropic", "gemini", "ollama"];
 
@@ -54,10 +61,23 @@ fn through(
     streamed: bool,
     usage: bool,
 ) -> (u16, Vec<u8>, Option<String>) {
+    carry(reading(wire, usage), status, pieces, streamed)
+}
+
+fn carry(
+    reading: Box<dyn Reading>,
+    status: u16,
+    pieces: Vec<Vec<u8>>,
+    streamed: bool,
+) -> (u16, Vec<u8>, Option<String>) {
     let body = stream::iter(pieces.into_iter().map(|piece| Ok::<_, ProviderError>(Bytes::from(piece)))).boxed();
     let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body };
     wait(async {
-        let mut answer = translate("p", answer, reading(wire, usage), streamed).await.unwrap();
+        let mut answer = match translate("p", answer, reading, streamed).await {
+            Ok(answer) => answer,
+            // It failed before it said anything.
+            Err(error) => return (502, Vec::new(), Some(error.to_string())),
+        };
         let (mut whole, mut broken) = (Vec::new(), None);
         while let Some(piece) = answer.body.next().await {
             match piece {
@@ -177,6 +197,140 @@ fn what_a_provider_cannot_do_has_a_name() {
                 "{wire}: {error}"
             );
         }
+    }
+}
+
+fn reworded(wire: &str) -> Box<dyn Reading> {
+    Box::new(Reworded::new((wire != "openai").then(|| reading(wire, true))))
+}
+
+#[test]
+fn anthropics_clients_get_its_messages_and_events_from_everybody() {
+    for wire in ["openai", "gemini", "ollama"] {
+        for case in cases(wire) {
+            if let Ok(answer) = std::fs::read(case.join("answer.json")) {
+                let (status, message, _) = carry(reworded(wire), 200, vec![answer], false);
+                golden(&case.join("message.json"), &format!("{status}\n{}", pretty(&message)));
+            }
+            if let Ok(error) = std::fs::read(case.join("error.json")) {
+                let (status, message, _) = carry(reworded(wire), 429, vec![error], true);
+                golden(&case.join("error-message.json"), &format!("{status}\n{}", pretty(&message)));
+            }
+            if let Ok(raw) = std::fs::read(case.join("stream.txt")) {
+                let (_, events, broken) = carry(reworded(wire), 200, vec![raw.clone()], true);
+                let end = broken.clone().map_or_else(String::new, |why| format!("broken: {why}\n"));
+                golden(&case.join("events.txt"), &format!("{}{end}", String::from_utf8(events.clone()).unwrap()));
+                let bytes = raw.iter().map(|byte| vec![*byte]).collect();
+                assert_eq!(carry(reworded(wire), 200, bytes, true), (200, events.clone(), broken.clone()));
+                assert_eq!(broken.is_none(), String::from_utf8(events).unwrap().contains("message_stop"));
+            }
+        }
+    }
+}
+
+#[test]
+fn anthropics_requests_are_put_into_everybodys_words() {
+    let root = root().join("messages");
+    for case in ["text", "tools", "image", "reasoning", "json"] {
+        let asked = messages::request(&std::fs::read(root.join(case).join("asked.json")).unwrap()).unwrap();
+        let all = serde_json::json!({
+            "openai": again(&asked, "real"), "gemini": gemini::request(&asked, None).unwrap(),
+            "ollama": ollama::request(&asked, "real", None).unwrap(),
+        });
+        golden(&root.join(case).join("sent.json"), &pretty(all.to_string().as_bytes()));
+        // What is said again on OpenAI's wire is read as the same request.
+        let read = Request::parse(again(&asked, "real").to_string().as_bytes()).unwrap();
+        let mut expected = Request { include_usage: asked.stream, ..asked };
+        for message in &mut expected.messages {
+            if let Message::Assistant(assistant) = message {
+                assistant.reasoning.clear();
+            }
+        }
+        assert_eq!(read, expected, "{case}");
+    }
+    let refused: Vec<Value> = serde_json::from_slice(&std::fs::read(root.join("refused.json")).unwrap()).unwrap();
+    for case in refused {
+        let error = messages::request(case["asked"].to_string().as_bytes()).err();
+        let error = error.unwrap_or_else(|| panic!("taken: {}", case["asked"]));
+        let expected = (case["code"].as_str().unwrap(), case["param"].as_str().unwrap());
+        assert_eq!((error.code, error.param.as_str()), expected, "{error}");
+    }
+}
+
+#[test]
+fn openais_own_wire_passes_and_the_records_take_what_it_says() {
+    let client = client(Path::new("/nonexistent")).unwrap();
+    let provider = OpenAi::new("p", "http://127.0.0.1:1/v1", None, std::time::Duration::from_secs(1), client).unwrap();
+    for case in cases("openai") {
+        if let Ok(asked) = std::fs::read(case.join("asked.json")) {
+            let (ask, body) = (Ask::parse(Wire::Chat, &asked).unwrap(), Bytes::from(asked));
+            let request = Outgoing { wire: Wire::Chat, headers: HeaderMap::new(), body: body.clone(), ask };
+            let sent = provider.prepare(&request, &Target::default()).unwrap();
+            assert_eq!((sent.body(), sent.path.as_str()), (&body, "/chat/completions"));
+        }
+        let mut facts = Outcome::default();
+        if let Ok(answer) = std::fs::read(case.join("answer.json")) {
+            facts.absorb(&answer);
+            let told = facts.clone();
+            if let Ok(raw) = std::fs::read(case.join("stream.txt")) {
+                facts = Outcome::default();
+                Events::default().push(&raw, |data| facts.absorb(data));
+                assert_eq!(facts, told, "{}", case.display());
+            }
+        } else if let Ok(raw) = std::fs::read(case.join("stream.txt")) {
+            Events::default().push(&raw, |data| facts.absorb(data));
+        }
+        let told = serde_json::json!({"finishReason": facts.finish_reason, "usage": facts.usage, "error": facts.error});
+        golden(&case.join("facts.json"), &pretty(told.to_string().as_bytes()));
+    }
+}
+
+#[test]
+fn embeddings_are_put_into_each_providers_words_and_back() {
+    for wire in ["gemini", "ollama"] {
+        let case = root().join("embeddings").join(wire);
+        let asked = Embedding::parse(&std::fs::read(case.join("asked.json")).unwrap()).unwrap();
+        let model = "real".to_owned();
+        let sent = match wire {
+            "gemini" => gemini::embedding::request(&asked, &model),
+            _ => ollama::embedding::request(&asked, &model),
+        };
+        golden(&case.join("sent.json"), &pretty(sent.to_string().as_bytes()));
+        for base64 in [true, false] {
+            let model = model.clone();
+            let reading: Box<dyn Reading> = match wire {
+                "gemini" => Box::new(gemini::embedding::Vectors { model, base64 }),
+                _ => Box::new(ollama::embedding::Vectors { model, base64 }),
+            };
+            let answer = std::fs::read(case.join("answer.json")).unwrap();
+            let (status, reply, _) = carry(reading, 200, vec![answer], false);
+            let name = if base64 { "reply-base64.json" } else { "reply.json" };
+            golden(&case.join(name), &format!("{status}\n{}", pretty(&reply)));
+        }
+    }
+    for (body, param) in [
+        (r#"{"model":"m","input":[1,2]}"#, "input"),
+        (r#"{"model":"m","input":[]}"#, "input"),
+        (r#"{"model":"m","input":"x","encoding_format":"int8"}"#, "encoding_format"),
+        (r#"{"model":"m","input":"x","task":"y"}"#, "task"),
+    ] {
+        assert_eq!(Embedding::parse(body.as_bytes()).unwrap_err().param, param);
+    }
+}
+
+#[test]
+fn what_fails_before_it_says_anything_is_no_answer() {
+    for (wire, raw) in [
+        (
+            "anthropic",
+            "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n",
+        ),
+        ("gemini", "data: {\"error\":{\"code\":503,\"message\":\"Overloaded\",\"status\":\"UNAVAILABLE\"}}\n\n"),
+        ("ollama", "{\"error\":\"Overloaded\"}\n"),
+    ] {
+        let (status, said, broken) = through(wire, 200, vec![raw.into()], true, true);
+        assert_eq!((status, said.len()), (502, 0), "{wire}");
+        assert!(broken.unwrap().contains("Overloaded"), "{wire}");
     }
 }
 

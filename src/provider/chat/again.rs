@@ -63,12 +63,10 @@ fn part(part: &Part) -> Value {
     json!({"type": "image_url", "image_url": {"url": url}})
 }
 
+/// Thoughts are left out: OpenAI's own server refuses messages with members that it does not know.
 fn said(assistant: &Assistant) -> Value {
     let content = if assistant.text.is_empty() { Value::Null } else { assistant.text.as_str().into() };
     let mut message = json!({"role": "assistant", "content": content});
-    if !assistant.reasoning.is_empty() {
-        message["reasoning_content"] = assistant.reasoning.as_str().into();
-    }
     if !assistant.calls.is_empty() {
         let calls = assistant.calls.iter();
         let one = |call: &super::Call| {

@@ -21,6 +21,12 @@ fn the_gate_in_a_process_of_its_own() {
 /// A gate's process, ended with the test, however that ends.
 pub struct Process(Child);
 
+impl Process {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();

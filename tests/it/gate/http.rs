@@ -129,6 +129,11 @@ impl Client {
         self.reader.get_mut().shutdown(std::net::Shutdown::Write).unwrap();
     }
 
+    /// The same to a gate that may have hung up.
+    pub fn finish(&mut self) {
+        let _ = self.reader.get_ref().shutdown(std::net::Shutdown::Write);
+    }
+
     /// Whether the other side has ended the connection; waits for it.
     pub fn ended(&mut self) -> bool {
         let mut rest = Vec::new();

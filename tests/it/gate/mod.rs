@@ -6,6 +6,7 @@ mod conversation;
 mod counting;
 mod crash;
 mod egress;
+mod fuzzed;
 mod hostile;
 mod http;
 mod matrix;
