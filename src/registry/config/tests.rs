@@ -55,6 +55,7 @@ wall = "1h"
 default = "taskforge/base:default"
 [gate]
 network = "bridge"
+hosts = { "db.internal" = ["10.0.0.5", "fd00::5"] }
 [packages]
 extraCa = "/etc/ssl/extra.pem"
 pipIndex = "https://index.example/simple"
@@ -72,6 +73,7 @@ command = ["notify-send", "taskforge"]
     assert_eq!(config.llm.providers["ollama"].timeout, Duration::from_secs(10));
     assert_eq!(config.containers.resources.memory, 1 << 30);
     assert_eq!(config.gate.network, GateNetwork::Bridge);
+    assert_eq!(config.gate.hosts["db.internal"].len(), 2);
     assert_eq!(config.packages.extra_ca, ExtraCa::File("/etc/ssl/extra.pem".into()));
     assert_eq!(config.llm.models[1].glob, "*");
     assert_eq!((config.llm.models[0].retries, config.llm.models[1].retries), (2, 1));
@@ -121,6 +123,10 @@ fn wrong_values_are_refused() {
         ("[[llm.prices]]\nmatch = \"*\"\ninput = -1\noutput = 1\n", "llm.prices"),
         ("[packages]\nextraCa = \"relative.pem\"\n", "absolute"),
         ("[gate]\nnetwork = \"none\"\n", "unknown variant `none`"),
+        ("[gate]\nhosts = { \"Db.internal\" = [\"10.0.0.5\"] }\n", "gate.hosts"),
+        ("[gate]\nhosts = { \"10.0.0.5\" = [\"10.0.0.5\"] }\n", "gate.hosts"),
+        ("[gate]\nhosts = { \"db.internal\" = [] }\n", "gate.hosts"),
+        ("[gate]\nhosts = { \"db.internal\" = [\"10.0.0\"] }\n", "invalid IP address syntax"),
         ("[limits]\nattempts = 0\n", "limits.attempts"),
         ("[notify]\ncommand = []\n", "notify.command"),
     ] {

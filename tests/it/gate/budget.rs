@@ -133,7 +133,7 @@ fn money_is_counted_by_the_price_table_and_a_model_without_a_price_is_not_asked(
 
 #[test]
 fn what_was_counted_is_what_the_records_say() {
-    let upstream = Upstream::start(|_, wire| wire.json("{\"error\": {\"message\": \"no\"}}".to_owned()));
+    let upstream = Upstream::start(|_, wire| wire.json("{\"error\": {\"message\": \"no\"}}"));
     let world = world(&upstream, Ceilings { requests: Some(2), ..Ceilings::default() }).start();
     for _ in 0..2 {
         let _ = world.say("hi");

@@ -8,6 +8,7 @@ mod conversation;
 mod counting;
 mod crash;
 mod egress;
+mod forwards;
 mod fuzzed;
 mod hostile;
 mod http;
