@@ -86,7 +86,7 @@ pub fn read(path: &Path) -> Result<Option<Kept>> {
     for _ in 0..READS {
         let bytes = disk::read_range(&file, 0, 4096).map_err(Error::io("read the last head", path))?;
         let Ok(text) = std::str::from_utf8(&bytes) else { return Ok(None) };
-        if is_whole(text.trim_end()) {
+        if is_whole(text) {
             return Ok(serde_json::from_str(text).ok());
         }
         std::thread::yield_now();
@@ -94,10 +94,10 @@ pub fn read(path: &Path) -> Result<Option<Kept>> {
     Ok(None)
 }
 
-/// Whether a line is as it was written: it is read without a lock while others are written over it. Earlier versions
-/// replaced the file, and wrote no checksum.
-fn is_whole(line: &str) -> bool {
-    let Some((object, sum)) = line.rsplit_once(SUM) else { return true };
+/// Whether a text is as it was written: it is read without a lock while others are written over it. Earlier versions
+/// replaced the file, and wrote a line of no fixed length without a checksum.
+fn is_whole(text: &str) -> bool {
+    let Some((object, sum)) = text.trim_end().rsplit_once(SUM) else { return text.len() != SECTOR };
     Digest::of(object.as_bytes()).as_str().get(..DIGITS) == sum.strip_suffix("\"}")
 }
 
