@@ -48,7 +48,7 @@ found(
            "uring": tried(uring), "setuid": tried(setuid), "mknod": tried(os.mknod, "/workspace/n", 0o60600, 0x800),
            "chroot": tried(os.chroot, "/workspace")},
     listing={p: sorted(os.listdir(p)) for p in ("/inputs", "/workspace", "/taskforge", "/taskforge/gate", "/taskforge/bin")},
-    environment=sorted(k for k in os.environ if "KEY" in k or "SECRET" in k or "TOKEN" in k),
+    environment={k: v for k, v in os.environ.items() if "KEY" in k or "SECRET" in k or "TOKEN" in k},
 )
 "#;
     let script = script.replace("PORT", &port.to_string()).replace("NAME", &name);
@@ -72,7 +72,8 @@ found(
         json!({"/inputs": ["attack.py"], "/workspace": [], "/taskforge": ["bin", "gate"],
             "/taskforge/gate": ["gate.sock"], "/taskforge/bin": ["taskforge"]})
     );
-    assert_eq!(found["environment"], json!(["OPENAI_API_KEY"]));
+    // What the SDKs want before they ask anything; no gate looks at it.
+    assert_eq!(found["environment"], json!({"OPENAI_API_KEY": "taskforge", "ANTHROPIC_API_KEY": "taskforge"}));
 }
 
 /// Two that run at once, and one that follows: each sees its own, and of the first what it left as its output.

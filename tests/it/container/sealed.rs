@@ -181,10 +181,12 @@ print(json.dumps({
     "devices": sorted(set(os.listdir("/dev")) - known),
     "sockets": [p for p in ["/var/run/docker.sock", "/run/docker.sock"] if os.path.exists(p)],
     "host": socket.gethostname(),
-    "env": sorted(k for k in os.environ if "KEY" in k or "TOKEN" in k or "SECRET" in k),
+    "env": {k: v for k, v in os.environ.items() if "KEY" in k or "TOKEN" in k or "SECRET" in k},
 }))"#,
     );
-    assert_eq!(seen, json!({"devices": [], "sockets": [], "host": "agent", "env": ["OPENAI_API_KEY"]}));
+    // The SDKs want a key before they ask anything; the gate looks at none.
+    let no_keys = json!({"OPENAI_API_KEY": "taskforge", "ANTHROPIC_API_KEY": "taskforge"});
+    assert_eq!(seen, json!({"devices": [], "sockets": [], "host": "agent", "env": no_keys}));
 }
 
 #[test]
