@@ -7,6 +7,7 @@ mod decision;
 mod diff;
 mod effect;
 mod error;
+pub mod policy;
 mod render;
 mod request;
 mod review;

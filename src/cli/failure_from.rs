@@ -118,6 +118,9 @@ impl From<engine::Error> for Failure {
             }
             Error::Refused { refusal, .. } => Self::new(refusal_kind(&refusal), message),
             Error::Stale { .. } => Self::new(Kind::Stale, message),
+            Error::RuledAnew { .. } => {
+                Self::new(Kind::Stale, message).hint("`taskforge inbox` shows it as it stands now")
+            }
             Error::DecidedBefore { .. } => Self::new(Kind::Conflict, message),
             Error::NotResolvedYet { .. } => Self::new(Kind::Refused, message).hint("`taskforge tick` resolves it"),
             Error::Unresolvable { .. } => Self::new(Kind::Refused, message),

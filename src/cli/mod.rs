@@ -28,6 +28,7 @@ mod llm;
 mod node;
 mod openclaw;
 mod output;
+mod policy;
 mod reference;
 mod repair;
 mod root;

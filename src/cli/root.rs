@@ -12,7 +12,8 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, kill, llm, node, openclaw, reference, repair, run, schedule, tick, unlock, workflow,
+    helper, image, inbox, init, kill, llm, node, openclaw, policy, reference, repair, run, schedule, tick, unlock,
+    workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -52,6 +53,8 @@ enum Command {
     Deny(deny::Deny),
     #[command(subcommand)]
     Capability(capability::Capability),
+    #[command(subcommand)]
+    Policy(policy::Policy),
     Kill(kill::Kill),
     Unlock(unlock::Unlock),
     #[command(subcommand)]
@@ -124,6 +127,7 @@ impl Root {
             Command::Approve(command) => command.run(&context),
             Command::Deny(command) => command.run(&context),
             Command::Capability(command) => command.run(&context),
+            Command::Policy(command) => command.run(&context),
             Command::Kill(command) => command.run(&context),
             Command::Unlock(command) => command.run(&context),
             Command::Audit(command) => command.run(&context),

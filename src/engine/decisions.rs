@@ -88,11 +88,16 @@ fn decided_before(registry: &Registry, text: &str) -> Option<Error> {
 /// When the run cannot be read, or nothing waits there any more.
 pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
     let store = Store::open(registry, &waiting.run)?;
-    let state = store.load()?;
+    let mut state = store.load()?;
+    if !images::is_ruled_the_same(&store, &state, &waiting.id)? {
+        state = store.load()?;
+    }
     if let Some(request) = state.request(&waiting.id) {
         let review = match (&request.resolution, &request.presented) {
             (Some(resolution), _) => images::review_of(&state, request, resolution)?,
-            (None, Some(presented)) => given::review_of(&state, request, presented.grants.clone()),
+            (None, Some(presented)) => {
+                given::review_of(&state, request, presented.grants.clone(), presented.policy.as_ref())
+            }
             (None, None) => return Err(Error::NotResolvedYet { id: waiting.id.clone() }),
         };
         return Ok(Shown::Capability(Box::new(review)));
@@ -120,7 +125,10 @@ pub fn decide_on(
 ) -> Result<Decided, Error> {
     let store = Store::open(registry, &waiting.run)?;
     // What a crash left of an earlier decision counts first.
-    take_files(&store, store.load()?)?;
+    let state = take_files(&store, store.load()?)?;
+    if !images::is_ruled_the_same(&store, &state, &waiting.id)? {
+        return Err(Error::RuledAnew { id: waiting.id.clone() });
+    }
     let by = operator();
     let file = Decision::new(
         waiting.id.clone(),
@@ -194,6 +202,8 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
         let parsed = Decision::parse(&bytes);
         let command = match &parsed {
             Ok(file) if file.request == id && file.run == *store.run() => {
+                // What the policies say is a part of what was decided on: a word on what they said before is stale.
+                images::is_ruled_the_same(store, &state, &id)?;
                 let verdict = match file.verdict {
                     FileVerdict::Approve => Verdict::Approve,
                     FileVerdict::Deny => Verdict::Deny,

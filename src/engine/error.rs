@@ -65,6 +65,8 @@ pub enum Error {
     GateSilent { name: String, log: String },
     #[error("the gate of run `{run}` has not taken note of the revocation yet; the next tick tells it again")]
     GateBehind { run: RunId },
+    #[error("what the policies say of request `{id}` has changed since it was shown")]
+    RuledAnew { id: RequestId },
     #[error("no request called `{0}` is granted")]
     NothingGranted(String),
     #[error("the key of provider `{provider}`: {reason}")]

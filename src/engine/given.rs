@@ -11,26 +11,37 @@ use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::Presented;
 use crate::run::id::{NodeId, RequestId, RunId};
+use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, RequestStatus, State};
 
 use super::actor::{TICK, operator};
 use super::error::Error;
 use super::store::Store;
-use super::{gate, policy, tick};
+use super::{gate, policy, rulings, tick};
 
 /// How long a gate may take to cut what was revoked.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Makes the review that a person will be shown.
 pub(crate) fn present(store: &Store<'_>, state: &State, request: &Request) -> Result<(), Error> {
+    let ruling = rulings::on(store.registry(), state, &request.capability, &[]);
+    if ruling.effect == Effect::Deny {
+        return forbid(store, state, request, ruling);
+    }
     let grants = state.given_with(request);
-    let review = review_of(state, request, grants.clone()).digest();
-    let presented = Presented { grants, review };
+    let review = review_of(state, request, grants.clone(), Some(&ruling)).digest();
+    let presented = Presented { grants, policy: Some(ruling), review };
     store.commit(TICK, Command::Present { id: request.id.clone(), presented }).map(drop)
 }
 
+/// Denies what a rule denies.
+pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling: Ruling) -> Result<(), Error> {
+    let digest = review_of(state, request, Vec::new(), Some(&ruling)).digest();
+    store.commit(TICK, Command::Forbid { id: request.id.clone(), ruling, digest }).map(drop)
+}
+
 /// What a person is shown of `request` beside `grants`: made from the journal alone.
-pub(crate) fn review_of(state: &State, request: &Request, grants: Vec<Capability>) -> Review {
+pub(crate) fn review_of(state: &State, request: &Request, grants: Vec<Capability>, ruling: Option<&Ruling>) -> Review {
     let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
     let asked = capability::Request {
         id: request.id.clone(),
@@ -39,7 +50,7 @@ pub(crate) fn review_of(state: &State, request: &Request, grants: Vec<Capability
         attempt: request.attempt,
         capability: request.capability.clone(),
     };
-    Review::of_gate(asked, by, request.reason.clone(), "ask (no rule)".to_owned(), grants)
+    Review::of_gate(asked, by, request.reason.clone(), rulings::view(ruling), grants)
 }
 
 /// Puts an approved request into force: journaled once the gate gives it, or at once if no agent runs.

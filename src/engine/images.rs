@@ -15,15 +15,16 @@ use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::Resolution;
 use crate::run::id::{Digest, RequestId};
-use crate::run::state::{Request, State};
+use crate::run::ruling::{Effect, Ruling};
+use crate::run::state::{Request, RequestStatus, State};
 
 use super::actor::TICK;
 use super::binary;
 use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
-use super::given;
 use super::store::Store;
+use super::{given, rulings};
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
@@ -58,11 +59,16 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     if request.capability.kind().is_of_gate() {
         return given::present(store, state, request);
     }
+    let registry = store.registry();
+    // What is denied whatever its version is not looked up first.
+    let ruling = rulings::on(registry, state, &request.capability, &[]);
+    if ruling.effect == Effect::Deny {
+        return given::forbid(store, state, request, ruling);
+    }
     let Some(base) = base_of(state, request) else {
         let reason = "the node that asks has no container".to_owned();
         return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop);
     };
-    let registry = store.registry();
     let config = registry.config()?;
     let reference = ImageRef::parse(&base).map_err(Error::ImageRef)?;
     let granted = state.granted(&base);
@@ -90,6 +96,10 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     let command = match resolved? {
         image::Resolution::Unresolvable(no) => Command::CannotResolve { id: id.clone(), reason: no.reason },
         image::Resolution::Lock(lock) => {
+            let ruling = ruling_on(registry, state, request, &lock, &approved);
+            if ruling.effect == Effect::Deny {
+                return given::forbid(store, state, request, ruling);
+            }
             let recipe = Recipe::new(reference.clone(), layers.clone(), lock.clone());
             let mut resolution = Resolution {
                 base,
@@ -98,6 +108,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
                 lock_digest: lock.digest(),
                 recipe: recipe.identity(),
                 upon: granted.map(|granted| granted.id.clone()),
+                policy: Some(ruling),
                 review: Digest::of(b""),
             };
             resolution.review = review_of(state, request, &resolution)?.digest();
@@ -106,6 +117,44 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     };
     store.commit(TICK, command)?;
     Ok(())
+}
+
+/// What the policies say of a request that was resolved to `lock`, upon `before`: of the package, and of all that comes
+/// with it.
+fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock, before: &Lock) -> Ruling {
+    let granted = lock.granted(&request.capability).unwrap_or_else(|| request.capability.clone());
+    rulings::on(registry, state, &granted, &lock.beyond(before))
+}
+
+/// Looks again at what the policies say of a request that waits. Whether what was shown of it still stands.
+pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId) -> Result<bool, Error> {
+    let Some(request) = state.request(id).filter(|request| request.status == RequestStatus::Pending) else {
+        return Ok(true);
+    };
+    let registry = store.registry();
+    let (then, now) = match (&request.resolution, &request.presented) {
+        (Some(resolution), _) => {
+            let lock: Lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
+            let upon = resolution.upon.as_ref().and_then(|id| state.request(id));
+            let before = upon.map_or_else(|| Ok(Lock::default()), lock_of)?;
+            (resolution.policy.as_ref(), ruling_on(registry, state, request, &lock, &before))
+        }
+        (None, Some(presented)) => (presented.policy.as_ref(), rulings::on(registry, state, &request.capability, &[])),
+        (None, None) => return Ok(true),
+    };
+    if !rulings::differs(then, &now) {
+        return Ok(true);
+    }
+    if now.effect == Effect::Deny {
+        given::forbid(store, state, request, now)?;
+    } else if let Some(resolution) = &request.resolution {
+        let mut resolution = Resolution { policy: Some(now), ..resolution.clone() };
+        resolution.review = review_of(state, request, &resolution)?.digest();
+        store.commit(TICK, Command::Resolve { id: id.clone(), resolution })?;
+    } else {
+        given::present(store, state, request)?;
+    }
+    Ok(false)
 }
 
 /// What a person is shown of a request: made from the journal alone, so that it can be shown again years later.
@@ -120,7 +169,7 @@ pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolutio
         attempt: request.attempt,
         capability: request.capability.clone(),
     };
-    let (view, granted) = ("ask (no rule)".to_owned(), granted_before(state, resolution));
+    let (view, granted) = (rulings::view(resolution.policy.as_ref()), granted_before(state, resolution));
     let recipe = recipe_of(resolution)?;
     Ok(Review::of_packages(asked, by, request.reason.clone(), view, &granted, &recipe, before.as_ref()))
 }

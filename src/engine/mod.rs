@@ -5,6 +5,7 @@
 mod actor;
 mod adopt;
 mod attempt_log;
+mod backtest;
 mod base;
 pub mod binary;
 mod collect;
@@ -36,6 +37,7 @@ mod project;
 #[cfg(test)]
 mod recorded;
 pub mod repair;
+mod rulings;
 mod seal;
 mod secrets;
 pub mod session;
@@ -45,6 +47,7 @@ mod tick;
 mod verify;
 
 pub use actor::operator;
+pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
 pub use control::control;
 pub use decisions::{Decided, Shown, decide_on, find_waiting, show};
@@ -60,6 +63,7 @@ pub use inbox::{Inbox, Waiting, inbox, waiting_of};
 pub use inspect::{Disk, DiskEnforcement, Inspection, inspect_attempt};
 pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock};
 pub use listing::{Listed, list};
+pub use rulings::{policies, policies_in};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
 pub use start::{Start, Started, check_start, find_workflow, start};
 pub use store::Store;

@@ -9,7 +9,8 @@ use crate::run::event::{DecisionRecord, Event, SkipReason};
 use crate::run::id::{Digest, RequestId, RunId};
 use crate::run::record::Record;
 use crate::run::review;
-use crate::run::state::State;
+use crate::run::ruling::Effect;
+use crate::run::state::{RequestStatus, State};
 use crate::run::status::{NodeKind, NodeStatus};
 
 use super::error::Error;
@@ -64,10 +65,11 @@ fn checkpoints(registry: &Registry, run: &RunId, given: &Given) -> Result<Checkp
     Ok((heads, problems, warnings))
 }
 
-/// The decisions that took effect, by the id of their file.
+/// The decisions of people that took effect, by the id of their file.
 pub(crate) fn decided(state: &State) -> Vec<(RequestId, &DecisionRecord)> {
     let of_requests =
         state.requests.iter().filter_map(|request| Some((request.id.clone(), request.decision.as_ref()?)));
+    let of_requests = of_requests.filter(|(_, decision)| !decision.is_by_rule());
     let of_nodes = state.pairs().filter_map(|(definition, node)| {
         let last = crate::run::state::Node { approvals: node.approvals.checked_sub(1)?, ..node.clone() };
         Some((review::approval_id(state, definition, &last), node.decision.as_ref()?))
@@ -85,6 +87,16 @@ pub(crate) fn decisions(registry: &Registry, state: &State, report: &mut audit::
             Some(bytes) if Digest::of(&bytes) == decision.file => {}
             Some(_) => report.problems.push(Problem::of(&name, 0, 0, "is not the decision that the journal names")),
             None => report.problems.push(Problem::of(&name, 0, 0, "is gone; the journal names its digest")),
+        }
+    }
+    for request in &state.requests {
+        let Some(decision) = request.decision.as_ref().filter(|decision| decision.is_by_rule()) else { continue };
+        let allowed = request.ruling().filter(|ruling| ruling.effect == Effect::Allow);
+        let explained =
+            allowed.is_some_and(|ruling| ruling.by() == decision.by) && request.review() == Some(&decision.digest);
+        if request.status != RequestStatus::Denied && !explained {
+            let what = format!("request {} was approved by {}, which did not allow it", request.id, decision.by);
+            report.problems.push(Problem::of("decisions", 0, 0, what));
         }
     }
     let undecided = state.pairs().filter(|(definition, node)| {

@@ -123,6 +123,14 @@ impl Lock {
         canonical::digest("taskforge-lock-v1", &self.content())
     }
 
+    /// What this lock installs that `before` does not, in just this version.
+    #[must_use]
+    pub fn beyond(&self, before: &Self) -> Vec<Capability> {
+        let pip = self.pip.iter().filter(|pin| !before.pip.contains(pin)).filter_map(PipPin::granted);
+        let apt = self.apt.iter().filter(|pin| !before.apt.contains(pin)).filter_map(AptPin::granted);
+        pip.chain(apt).collect()
+    }
+
     /// `capability` with the version that the lock gives it; `None` if the lock does not hold it.
     #[must_use]
     pub fn granted(&self, capability: &Capability) -> Option<Capability> {

@@ -21,6 +21,7 @@ pub mod json;
 pub mod kill;
 pub mod layout;
 pub mod lock;
+pub mod policies;
 pub mod project;
 pub mod queries;
 pub mod repaired;

@@ -289,6 +289,7 @@ impl Story {
             lock_digest: Digest::of(b"lock"),
             recipe: Digest::of(b"recipe"),
             upon: None,
+            policy: None,
             review: Digest::of(b"review"),
         };
         self.tell(700, "tick", Event::CapabilityResolved { id: request.clone(), resolution });

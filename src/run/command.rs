@@ -9,6 +9,7 @@ use super::definition::{Artifact, NodeDefinition, Sessions};
 use super::event::{AttemptPlan, DecisionRecord, Presented, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
+use super::ruling::Ruling;
 use super::status::NodeStatus;
 
 /// A command. Nothing in it has been checked against the run.
@@ -52,6 +53,13 @@ pub enum Command {
     Present {
         id: RequestId,
         presented: Presented,
+    },
+    /// A rule denies it.
+    Forbid {
+        id: RequestId,
+        ruling: Ruling,
+        /// Of what a person would have been shown.
+        digest: Digest,
     },
     /// The gate gives what was approved, or there is no agent to give it to.
     Given {

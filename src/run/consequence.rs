@@ -8,6 +8,7 @@ use super::definition::NodeDefinition;
 use super::event::{Event, FailureCode, ReadyReason, SkipReason, WaitingOn};
 use super::id::RequestId;
 use super::review;
+use super::ruling::Effect;
 use super::state::{RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
@@ -22,7 +23,8 @@ pub(crate) enum Depth {
 /// Whether anything follows from `state` that is not journaled yet.
 #[must_use]
 pub(crate) fn is_unsettled(state: &State) -> bool {
-    next(state, Depth::All).is_some()
+    // When it would have followed is all the same here.
+    next(state, Depth::All, DateTime::UNIX_EPOCH).is_some()
 }
 
 /// `events`, and behind them all that follows from the state they lead to.
@@ -36,7 +38,7 @@ pub(crate) fn settle(state: &State, mut events: Vec<Event>, depth: Depth, now: D
     }
     // Each consequence moves a node or the run forward, so that there are at most a few for each node.
     for _ in 0..after.nodes.len() * 8 + 8 {
-        let Some(event) = next(&after, depth) else { break };
+        let Some(event) = next(&after, depth, now) else { break };
         if after.apply(&event, now).is_err() {
             break;
         }
@@ -45,9 +47,12 @@ pub(crate) fn settle(state: &State, mut events: Vec<Event>, depth: Depth, now: D
     events
 }
 
-fn next(state: &State, depth: Depth) -> Option<Event> {
+fn next(state: &State, depth: Depth, now: DateTime<Utc>) -> Option<Event> {
     if state.status.is_terminal() {
         return None;
+    }
+    if let Some(event) = allowed(state, now) {
+        return Some(event);
     }
     state
         .pairs()
@@ -88,6 +93,17 @@ fn next(state: &State, depth: Depth) -> Option<Event> {
             _ => None,
         })
         .or_else(|| finish(state))
+}
+
+/// What a rule allows is approved as it is shown, unless what it was shown beside has changed: then it is shown anew
+/// first.
+fn allowed(state: &State, now: DateTime<Utc>) -> Option<Event> {
+    let pending = state.requests.iter().filter(|request| request.status == RequestStatus::Pending);
+    pending.filter(|request| state.is_shown_as_it_stands(request)).find_map(|request| {
+        let ruling = request.ruling().filter(|ruling| ruling.effect == Effect::Allow)?;
+        let decision = ruling.decision(request.review()?.clone(), now);
+        Some(Event::CapabilityApproved { id: request.id.clone(), decision })
+    })
 }
 
 fn promote(state: &State, definition: &NodeDefinition) -> Option<Event> {

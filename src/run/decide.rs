@@ -98,6 +98,12 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityPresented { id, presented }]),
             _ => Ok(Vec::new()),
         },
+        Command::Forbid { id, ruling, digest } => match request_status(state, &id)? {
+            RequestStatus::Requested | RequestStatus::Pending => {
+                Ok(vec![Event::CapabilityDenied { id, decision: ruling.decision(digest, now) }])
+            }
+            _ => Ok(Vec::new()),
+        },
         Command::Given { id } => Ok(match of_gate(state, &id)?.status {
             RequestStatus::Approved => vec![Event::CapabilityApplied { id, image: String::new() }],
             _ => Vec::new(),

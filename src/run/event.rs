@@ -12,6 +12,7 @@ use super::definition::{Artifact, Created, NodeDefinition, Sessions};
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing::Outgoing;
 use super::record::{Draft, Record};
+use super::ruling::Ruling;
 use super::status::NodeStatus;
 
 /// One event, by its name in the journal.
@@ -347,6 +348,9 @@ pub struct Resolution {
     pub recipe: Digest,
     /// The request whose lock this one builds upon; none if it is the first.
     pub upon: Option<RequestId>,
+    /// What the policies said of it; none where none were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Ruling>,
     /// The digest of what a person is shown.
     pub review: Digest,
 }
@@ -358,11 +362,15 @@ pub struct Resolution {
 pub struct Presented {
     /// All that the gate would give to this run afterwards, sorted.
     pub grants: Vec<Capability>,
+    /// What the policies said of it; none where none were asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Ruling>,
     /// The digest of what a person is shown.
     pub review: Digest,
 }
 
-/// A decision as it took effect. The file itself lies under `decisions/`.
+/// A decision as it took effect. A person's lies under `decisions/`; one by a rule is explained by the [`Ruling`] that
+/// the request was resolved with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -372,11 +380,19 @@ pub struct DecisionRecord {
     /// The digest of what was shown.
     pub digest: Digest,
     pub comment: String,
-    /// SHA-256 of the decision file.
+    /// SHA-256 of the decision file; by a rule, of the policies that held it.
     pub file: Digest,
     /// Whether a signature proves it.
     #[serde(default)]
     pub proven: bool,
+}
+
+impl DecisionRecord {
+    /// Whether a written rule decided, and no person: there is no file then.
+    #[must_use]
+    pub fn is_by_rule(&self) -> bool {
+        self.by.starts_with("policy:")
+    }
 }
 
 /// Why a record of ours is not an event this binary knows.

@@ -23,6 +23,7 @@ pub mod quantity;
 pub mod record;
 pub mod refusal;
 pub mod review;
+pub mod ruling;
 pub mod session;
 pub mod state;
 pub mod status;

@@ -289,15 +289,10 @@ fn resolutions(state: &State) -> Vec<Action> {
     state
         .requests
         .iter()
-        .filter(|request| match (request.status, &request.resolution) {
-            (RequestStatus::Requested, _) => true,
+        .filter(|request| match request.status {
+            RequestStatus::Requested => true,
             // What it builds upon has changed: what a person would decide on is not what would be built.
-            (RequestStatus::Pending, Some(resolution)) => {
-                resolution.upon.as_ref() != state.granted(&resolution.base).map(|granted| &granted.id)
-            }
-            (RequestStatus::Pending, None) => {
-                request.presented.as_ref().is_some_and(|presented| presented.grants != state.given_with(request))
-            }
+            RequestStatus::Pending => !state.is_shown_as_it_stands(request),
             _ => false,
         })
         .map(|request| Action::Resolve { id: request.id.clone() })

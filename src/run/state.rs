@@ -15,6 +15,7 @@ use super::event::{
 };
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing;
+use super::ruling::Ruling;
 use super::status::{NodeStatus, RunStatus};
 
 /// A run.
@@ -208,6 +209,16 @@ impl Request {
         let resolved = self.resolution.as_ref().map(|resolution| &resolution.review);
         resolved.or_else(|| self.presented.as_ref().map(|presented| &presented.review))
     }
+
+    /// What the policies said of it when it was shown.
+    #[must_use]
+    pub fn ruling(&self) -> Option<&Ruling> {
+        match (&self.resolution, &self.presented) {
+            (Some(resolution), _) => resolution.policy.as_ref(),
+            (None, Some(presented)) => presented.policy.as_ref(),
+            (None, None) => None,
+        }
+    }
 }
 
 impl State {
@@ -252,6 +263,18 @@ impl State {
             .filter_map(|id| self.request(id))
             .filter(|r| matches!(r.status, RequestStatus::Approved | RequestStatus::Applied))
             .find(|r| r.resolution.as_ref().is_some_and(|resolution| resolution.base == base))
+    }
+
+    /// Whether what is shown of `request` is still what a grant would lead to.
+    #[must_use]
+    pub fn is_shown_as_it_stands(&self, request: &Request) -> bool {
+        match (&request.resolution, &request.presented) {
+            (Some(resolution), _) => {
+                resolution.upon.as_ref() == self.granted(&resolution.base).map(|granted| &granted.id)
+            }
+            (None, Some(presented)) => presented.grants == self.given_with(request),
+            (None, None) => false,
+        }
     }
 
     /// The recipe that containers of `base` need; none when nothing is granted beyond the base image.

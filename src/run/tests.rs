@@ -21,7 +21,8 @@ use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
 use super::record::Record;
 use super::refusal::Refusal;
 use super::review;
-use super::state::{RequestStatus, State};
+use super::ruling::{Effect, Ruling};
+use super::state::{Request, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
 fn start() -> DateTime<Utc> {
@@ -195,6 +196,8 @@ struct World {
     starts: BTreeMap<String, u32>,
     policy_is_current: bool,
     gate_died: bool,
+    /// What the policies say of packages whose names begin with `p`, and of all hosts.
+    rules: Option<Effect>,
     over_disk: std::collections::BTreeSet<NodeId>,
 }
 
@@ -231,8 +234,14 @@ impl World {
             lock_digest: digest.clone(),
             recipe: digest.clone(),
             upon,
+            policy: None,
             review: Digest::of(format!("{digest}{id}").as_bytes()),
         }
+    }
+
+    fn ruling(&self, request: &Request) -> Option<Ruling> {
+        let effect = self.rules.filter(|_| !request.capability.to_string().starts_with("pip:s"))?;
+        Some(Ruling { effect, rule: Some("p.yaml:3".to_owned()), because: String::new(), policies: Digest::of(b"p") })
     }
 
     /// Performs one action and journals what it did.
@@ -243,10 +252,17 @@ impl World {
                 run.command(Command::Settle).unwrap();
             }
             Action::Wake { .. } | Action::Deliver { .. } => unreachable!("the model has no OpenClaw"),
+            Action::Resolve { id }
+                if self.ruling(run.state.request(&id).unwrap()).is_some_and(|ruling| ruling.effect == Effect::Deny) =>
+            {
+                let ruling = self.ruling(run.state.request(&id).unwrap()).unwrap();
+                run.command(Command::Forbid { id, ruling, digest: Digest::of(b"d") }).unwrap();
+            }
             Action::Resolve { id } if run.state.request(&id).unwrap().capability.kind().is_of_gate() => {
+                let policy = self.ruling(run.state.request(&id).unwrap());
                 let grants = run.state.given_with(run.state.request(&id).unwrap());
                 let review = Digest::of(format!("{id}{grants:?}").as_bytes());
-                run.command(Command::Present { id, presented: Presented { grants, review } }).unwrap();
+                run.command(Command::Present { id, presented: Presented { grants, policy, review } }).unwrap();
                 self.policy_is_current = false;
             }
             Action::Give { id } => {
@@ -254,7 +270,8 @@ impl World {
                 self.policy_is_current = false;
             }
             Action::Resolve { id } => {
-                let resolution = Self::resolution(run, &id);
+                let policy = self.ruling(run.state.request(&id).unwrap());
+                let resolution = Resolution { policy, ..Self::resolution(run, &id) };
                 run.command(Command::Resolve { id, resolution }).unwrap();
                 self.policy_is_current = false;
             }
@@ -536,6 +553,33 @@ fn what_was_revoked_is_gone_until_a_person_decides_again() {
 }
 
 #[test]
+fn what_a_rule_allows_or_denies_waits_for_nobody() {
+    for effect in Effect::ALL {
+        let (mut run, mut world) = (Journaled::demo(), World { rules: Some(effect), ..World::default() });
+        world.tick(&mut run);
+        let host = ask(&mut run, 1, "gather", "net:a.example:443");
+        let package = ask(&mut run, 2, "gather", "pip:pygal");
+        let later = ask(&mut run, 3, "gather", "pip:python-docx");
+        world.tick(&mut run);
+        let expected = match effect {
+            Effect::Allow => RequestStatus::Applied,
+            Effect::Ask => RequestStatus::Pending,
+            Effect::Deny => RequestStatus::Denied,
+        };
+        for id in [&host, &package, &later] {
+            let request = run.state.request(id).unwrap();
+            assert_eq!(request.status, expected, "{effect} {id}");
+            let by = request.decision.as_ref().map(|decision| decision.by.as_str());
+            assert_eq!(by, (effect != Effect::Ask).then_some("policy:p.yaml:3"));
+        }
+        assert_eq!(run.state.waiting_for_a_person().is_empty(), effect != Effect::Ask);
+        if effect != Effect::Ask {
+            assert!(matches!(run.decide(&host, Verdict::Approve), Err(Refusal::Decided { .. })));
+        }
+    }
+}
+
+#[test]
 fn exit_75_without_a_request_is_a_failure() {
     let (mut run, mut world) = (Journaled::demo(), World::default());
     world.tick(&mut run);
@@ -813,9 +857,12 @@ proptest! {
     /// Any commands in any order: each either refuses or gives events that apply; the state is the fold of the
     /// journal; after a tick there is nothing left to do; no container is started twice.
     #[test]
-    fn any_history_is_consistent(steps in proptest::collection::vec(step(), 0..60)) {
+    fn any_history_is_consistent(
+        steps in proptest::collection::vec(step(), 0..60),
+        rules in proptest::option::of(proptest::sample::select(Effect::ALL.to_vec())),
+    ) {
         let retry = Retry { limit: 2, backoff_ms: 1, max_backoff_ms: 1, on: Vec::new() };
-        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World::default());
+        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World { rules, ..World::default() });
         for (serial, step) in steps.into_iter().enumerate() {
             perform(&mut run, &mut world, step, serial as u64);
             if serial.is_multiple_of(8) {

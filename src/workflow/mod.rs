@@ -31,7 +31,7 @@ mod retry;
 mod schedule;
 mod template;
 mod text;
-mod tree;
+pub(crate) mod tree;
 mod wait;
 // The file is named after the type that it holds, as every other one here.
 #[allow(clippy::module_inception)]

@@ -8,9 +8,9 @@ use super::text::is_unsafe;
 
 /// A place in a file: line and column from 1, the column counted in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Spot {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Spot {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 /// One thing that is wrong, at its place.

@@ -24,13 +24,13 @@ const ALIASES: usize = 10_000;
 
 /// A value at its place. For an alias it is the place of the alias, not of what it stands for.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Yaml {
-    pub(super) value: Value,
-    pub(super) spot: Spot,
+pub(crate) struct Yaml {
+    pub(crate) value: Value,
+    pub(crate) spot: Spot,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Null,
     Boolean(bool),
     Number(Number),
@@ -41,15 +41,15 @@ pub(super) enum Value {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) spot: Spot,
-    pub(super) value: Yaml,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) spot: Spot,
+    pub(crate) value: Yaml,
 }
 
 impl Value {
     /// What a person would call it.
-    pub(super) fn noun(&self) -> &'static str {
+    pub(crate) fn noun(&self) -> &'static str {
         match self {
             Self::Null => "nothing",
             Self::Boolean(_) => "a boolean",
@@ -61,7 +61,7 @@ impl Value {
     }
 
     /// The same data without places; of duplicate keys the first counts.
-    pub(super) fn to_json(&self) -> serde_json::Value {
+    pub(crate) fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
             Self::Boolean(boolean) => (*boolean).into(),
@@ -80,7 +80,7 @@ impl Value {
 }
 
 /// Parses `yaml`, whose first line is line `lines_before + 1` of the file.
-pub(super) fn parse(yaml: &str, lines_before: usize) -> Result<Yaml, Problem> {
+pub(crate) fn parse(yaml: &str, lines_before: usize) -> Result<Yaml, Problem> {
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_depth: DEPTH,
@@ -146,7 +146,7 @@ fn refusal(error: &Error, lines_before: usize) -> Problem {
         Error::AliasReplayStackDepthExceeded { .. } => too_deep(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands for something that holds it".to_owned(),
         Error::UnknownAnchor { .. } => "an alias without an anchor of its name above it".to_owned(),
-        Error::MultipleDocuments { .. } => "the frontmatter holds more than one YAML document".to_owned(),
+        Error::MultipleDocuments { .. } => "the YAML holds more than one document".to_owned(),
         Error::UnsupportedTag { .. } => "a YAML tag that is not known here".to_owned(),
         other => match first_line(&other.to_string()) {
             // The scanner, which looks ahead, has a limit and words of its own for the same thing.
@@ -166,7 +166,7 @@ fn breached(breach: &BudgetBreach) -> String {
         BudgetBreach::ScalarBytes { .. } | BudgetBreach::RecordedAnchorBytes { .. } => {
             format!("the YAML, its aliases expanded, holds more than {} MiB of text", TEXT / 1024 / 1024)
         }
-        BudgetBreach::Documents { .. } => "the frontmatter holds more than one YAML document".to_owned(),
+        BudgetBreach::Documents { .. } => "the YAML holds more than one document".to_owned(),
         _ => format!("the YAML has more than {ALIASES} anchors, aliases or merges"),
     }
 }

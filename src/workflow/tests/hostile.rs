@@ -77,7 +77,7 @@ fn what_is_not_yaml_is_located() {
         ("---\na: *x\n---\n", "2:4 an alias without an anchor of its name above it"),
         ("---\na: &x [*x]\n---\n", "2:8 an alias stands for something that holds it"),
         ("---\na: 'x\n---\n", "3:1 this is not YAML: invalid indentation in multiline quoted scalar"),
-        ("---\na: 1\n...\nb: 2\n---\n", "3:1 the frontmatter holds more than one YAML document"),
+        ("---\na: 1\n...\nb: 2\n---\n", "3:1 the YAML holds more than one document"),
         ("---\n? [a]\n: b\n---\n", "2:3 this is not YAML: expected string scalar"),
         ("---\na: !!binary x\n---\n", "2:13 this is not YAML: invalid !!binary base64"),
         ("---\na: !x y\n---\n", "2:7 a YAML tag that is not known here"),

@@ -4,5 +4,6 @@
 mod clients;
 mod databases;
 mod decided;
+mod ruled;
 mod server;
 mod stage;

@@ -1,0 +1,262 @@
+#![allow(clippy::unwrap_used)]
+//! What the rules say.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn policies(files: &[(&str, &str)]) -> Policies {
+    Policies::parse(files.iter().map(|(name, text)| ((*name).to_owned(), text.as_bytes().to_vec())).collect())
+}
+
+fn one(rules: &str) -> Policies {
+    let policies = policies(&[("p.yaml", &format!("format: 1\nrules:\n{rules}"))]);
+    assert_eq!(policies.problems(), [], "{rules}");
+    policies
+}
+
+fn cap(text: &str) -> Capability {
+    Capability::parse(text).unwrap()
+}
+
+fn says(policies: &Policies, capability: &str) -> String {
+    policies.rule_on(&Asked::alone(&cap(capability), "nightly", None)).to_string()
+}
+
+#[test]
+fn without_a_rule_a_person_is_asked() {
+    assert_eq!(says(&Policies::parse(Vec::new()), "pip:pandas"), "ask (no rule)");
+    assert_eq!(says(&one("- {effect: allow, kind: apt, name: jq}"), "pip:jq"), "ask (no rule)");
+}
+
+#[test]
+fn the_strictest_rule_that_fits_decides_wherever_it_stands() {
+    let policies = policies(&[
+        ("b.yaml", "format: 1\nrules:\n- {effect: allow, kind: '*', name: '*', because: trusting}\n"),
+        (
+            "a.yaml",
+            "format: 1\nrules:\n- {effect: deny, kind: pip, name: evil-*, because: known to be bad}\n- {effect: ask, kind: pip, name: '*z'}\n",
+        ),
+    ]);
+    assert_eq!(says(&policies, "pip:evil-twin"), "deny by a.yaml:3: known to be bad");
+    assert_eq!(says(&policies, "pip:abcz"), "ask by a.yaml:4");
+    assert_eq!(says(&policies, "pip:evil-z"), "deny by a.yaml:3: known to be bad");
+    assert_eq!(says(&policies, "net:example.com:443"), "allow by b.yaml:3: trusting");
+}
+
+#[test]
+fn what_cannot_be_read_denies_everything_and_says_why() {
+    for (text, expected) in [
+        ("rules: []", "p.yaml:1: the first line says `format: 1`"),
+        ("format: 2\nrules: []", "p.yaml:1: the only format that is known is 1"),
+        ("format: 1", "p.yaml:1: `rules` is missing; without any it is `rules: []`"),
+        ("format: 1\nrules: []\nrule: []", "p.yaml:3: `rule` is not known here; there are format, rules"),
+        ("format: 1\nrules: {}", "p.yaml:2: `rules` is a list, not a map"),
+        (
+            "format: 1\nrules:\n- {effect: allow, kind: pip}",
+            "p.yaml:3: `name` is missing; for all of a kind it is `name: \"*\"`",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: allow, name: x}",
+            "p.yaml:3: `kind` is missing; for all of them it is `kind: \"*\"`",
+        ),
+        ("format: 1\nrules:\n- {kind: pip, name: x}", "p.yaml:3: `effect` is missing: allow, ask or deny"),
+        ("format: 1\nrules:\n- {effect: permit, kind: pip, name: x}", "p.yaml:3: `effect` is allow, ask or deny"),
+        ("format: 1\nrules:\n- {effect: deny, kind: gem, name: x}", "p.yaml:3: `gem` is no kind; there are apt, pip"),
+        ("format: 1\nrules:\n- {effect: deny, kind: pip, name: x, unless: y}", "p.yaml:3: `unless` is not known here"),
+        ("format: 1\nrules:\n- {effect: deny, kind: pip, name: x, name: y}", "p.yaml:3: `name` stands twice"),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: pip, name: []}",
+            "p.yaml:3: this has to be a text, or a list of texts",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: pip, name: \"a b\"}",
+            "p.yaml:3: this has to be a text, or a list of texts",
+        ),
+        ("format: 1\nrules:\n- {effect: allow, kind: pip, name: 'pandas==2'}", "p.yaml:3: `pandas==2` fits nothing"),
+        ("format: 1\nrules:\n- {effect: deny, kind: net, name: example.com}", "p.yaml:3: `example.com` fits nothing"),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: net, name: '*.example.com'}",
+            "p.yaml:3: `*.example.com` fits nothing: a `net` has a port",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: llm, name: 'gpt-4o,tokens=5'}",
+            "p.yaml:3: `gpt-4o,tokens=5` fits nothing",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: allow, kind: net, name: '*', version: '1'}",
+            "p.yaml:3: `version` is for `apt`, `pip` and `npm` alone",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*', atMost: {tokens: 5}}",
+            "p.yaml:3: `atMost` is for `llm` and `budget` alone",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: llm, name: '*', atMost: {tokens: 5}}",
+            "p.yaml:3: `atMost` is for `allow`",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: allow, kind: llm, name: '*', atMost: {tokens: -5}}",
+            "p.yaml:3: a ceiling is a number above zero",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: allow, kind: llm, name: '*', atMost: {minutes: 5}}",
+            "p.yaml:3: `atMost` knows",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: pip, name: x, because: \"a\\nb\"}",
+            "p.yaml:3: this has to be one line",
+        ),
+        ("format: 1\nrules:\n- effect: [", "p.yaml:"),
+        ("\u{fffe}", "p.yaml:"),
+    ] {
+        let policies =
+            policies(&[("p.yaml", text), ("q.yaml", "format: 1\nrules:\n- {effect: allow, kind: '*', name: '*'}\n")]);
+        let ruling = policies.rule_on(&Asked::alone(&cap("pip:pandas"), "nightly", None));
+        assert_eq!((ruling.effect, &ruling.rule), (Effect::Deny, &None), "{text}");
+        let expected = format!("the policies cannot be read: {expected}");
+        assert!(ruling.because.starts_with(&expected), "{text}\n{}\n{expected}", ruling.because);
+    }
+    let large = vec![b'#'; (1 << 20) + 1];
+    assert_eq!(Policies::parse(vec![("p.yaml".to_owned(), large)]).problems().len(), 1);
+    assert_eq!(Policies::parse(vec![("p.yaml".to_owned(), vec![0xff])]).problems().len(), 1);
+}
+
+#[test]
+fn a_package_is_known_by_its_name_however_it_is_written() {
+    let policies =
+        one("- {effect: allow, kind: pip, name: Typing_Extensions}\n- {effect: deny, kind: npm, name: '@evil/*'}");
+    assert_eq!(says(&policies, "pip:typing.extensions==4.1"), "allow by p.yaml:3");
+    assert_eq!(says(&policies, "npm:@evil/left-pad"), "deny by p.yaml:4");
+    assert_eq!(says(&policies, "npm:left-pad"), "ask (no rule)");
+}
+
+#[test]
+fn a_version_that_is_not_known_yet_is_allowed_by_no_rule_and_denied_by_each() {
+    let policies = one(
+        "- {effect: allow, kind: pip, name: a, version: 2.*}\n- {effect: deny, kind: pip, name: b, version: '1.*'}",
+    );
+    assert_eq!(says(&policies, "pip:a==2.1"), "allow by p.yaml:3");
+    assert_eq!(says(&policies, "pip:a==3.1"), "ask (no rule)");
+    assert_eq!(says(&policies, "pip:a"), "ask (no rule)");
+    assert_eq!(says(&policies, "pip:b"), "deny by p.yaml:4");
+    assert_eq!(says(&policies, "pip:b==2.0"), "ask (no rule)");
+}
+
+#[test]
+fn what_comes_along_can_be_denied_and_is_never_what_is_allowed() {
+    let policies = one("- {effect: allow, kind: pip, name: [a, c]}\n- {effect: deny, kind: pip, name: b}");
+    let (a, b, c, d) = (cap("pip:a"), cap("pip:b"), cap("pip:c"), cap("pip:d"));
+    let with = |capability: &Capability, brings: Vec<Capability>| {
+        policies.rule_on(&Asked { capability, brings: &brings, workflow: "w", role: None }).to_string()
+    };
+    assert_eq!(with(&a, vec![d.clone()]), "allow by p.yaml:3");
+    assert_eq!(with(&a, vec![d.clone(), b]), "deny by p.yaml:4");
+    assert_eq!(with(&d, vec![c]), "ask (no rule)");
+}
+
+#[test]
+fn models_are_allowed_if_all_that_the_glob_may_mean_is_and_denied_if_any_is() {
+    let policies = one(
+        "- {effect: allow, kind: llm, name: 'gemini-*', atMost: {tokens: 1000}}\n- {effect: deny, kind: llm, name: 'gemini-2-pro*'}",
+    );
+    assert_eq!(says(&policies, "llm:gemini-1,tokens=1000"), "allow by p.yaml:3");
+    assert_eq!(says(&policies, "llm:gemini-1,tokens=1001"), "ask (no rule)");
+    assert_eq!(says(&policies, "llm:gemini-1"), "ask (no rule)");
+    assert_eq!(says(&policies, "llm:gemini-*,tokens=10"), "deny by p.yaml:4");
+    assert_eq!(says(&policies, "llm:*"), "deny by p.yaml:4");
+    assert_eq!(says(&policies, "llm:gpt-*"), "ask (no rule)");
+    let budget = one("- {effect: allow, kind: budget, name: [tokens, money], atMost: {tokens: 1000, money: 2.5}}");
+    assert_eq!(says(&budget, "budget:tokens=1000"), "allow by p.yaml:3");
+    assert_eq!(says(&budget, "budget:money=2.5"), "allow by p.yaml:3");
+    assert_eq!(says(&budget, "budget:money=2.500001"), "ask (no rule)");
+    assert_eq!(says(&budget, "budget:requests=1"), "ask (no rule)");
+}
+
+#[test]
+fn a_rule_may_be_for_some_workflows_and_roles_alone() {
+    let policies = one("- {effect: allow, kind: net, name: 'a.com:*', workflow: night*, role: [reviewer, \"sec*\"]}");
+    let with = |workflow, role| policies.rule_on(&Asked::alone(&cap("net:a.com:443"), workflow, role)).effect;
+    assert_eq!(with("nightly", Some("reviewer")), Effect::Allow);
+    assert_eq!(with("nightly", Some("secretary")), Effect::Allow);
+    assert_eq!(with("nightly", Some("support")), Effect::Ask);
+    assert_eq!(with("nightly", None), Effect::Ask);
+    assert_eq!(with("daily", Some("reviewer")), Effect::Ask);
+}
+
+#[test]
+fn contradictions_repetitions_and_idle_rules_are_found() {
+    let policies = one(
+        "- {effect: allow, kind: pip, name: a}\n- {effect: deny, kind: pip, name: a}\n- {effect: allow, kind: pip, name: a}\n\
+         - {effect: deny, kind: apt, name: '*'}\n- {effect: allow, kind: apt, name: jq, workflow: w}\n",
+    );
+    let doubts: Vec<String> = policies.doubts().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        doubts,
+        [
+            "p.yaml:3: never decides: p.yaml:4 says deny to all of it",
+            "p.yaml:4: says deny where p.yaml:3 says allow; deny decides",
+            "p.yaml:5: says what p.yaml:3 says",
+            "p.yaml:7: never decides: p.yaml:6 says deny to all of it",
+        ]
+    );
+}
+
+#[test]
+fn expectations_are_met_or_named() {
+    let policies = one("- {effect: allow, kind: pip, name: a, workflow: nightly}");
+    let file = "format: 1\nexpect:\n- {capability: 'pip:a', workflow: nightly, effect: allow}\n- {capability: 'pip:a', effect: allow}\n";
+    let expected = Expectations::parse("t.yaml", file.as_bytes()).unwrap();
+    let missed = expected.missed(&policies);
+    assert_eq!(missed.len(), 1);
+    assert_eq!((missed[0].expected.line, missed[0].found.effect), (4, Effect::Ask));
+    let wrong = Expectations::parse("t.yaml", b"format: 1\nexpect:\n- {capability: 'pip:-r', effect: allow}\n- {}\n");
+    let wrong: Vec<String> = wrong.unwrap_err().iter().map(ToString::to_string).collect();
+    assert_eq!(wrong.len(), 2, "{wrong:?}");
+    assert!(
+        wrong[0].starts_with("t.yaml:3: ") && wrong[1].starts_with("t.yaml:4: `capability` is missing"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
+fn the_digest_is_of_names_and_contents_and_not_of_an_order() {
+    let (a, b) = (("a.yaml", "format: 1\nrules: []\n"), ("b.yaml", "format: 1\nrules: []\n# x\n"));
+    assert_eq!(policies(&[a, b]).digest(), policies(&[b, a]).digest());
+    assert_ne!(policies(&[a, b]).digest(), policies(&[a]).digest());
+    assert_ne!(policies(&[("a.yaml", b.1), ("b.yaml", a.1)]).digest(), policies(&[a, b]).digest());
+}
+
+fn any_rule() -> impl Strategy<Value = String> {
+    let effect = prop::sample::select(vec!["allow", "ask", "deny"]);
+    let kind = prop::sample::select(vec!["pip", "apt", "llm", "'*'"]);
+    let name = prop::sample::select(vec!["a", "b", "'a*'", "'*'", "[a, b]"]);
+    let workflow = prop::sample::select(vec!["", ", workflow: w", ", workflow: 'n*'"]);
+    (effect, kind, name, workflow).prop_map(|(effect, kind, name, workflow)| {
+        format!("- {{effect: {effect}, kind: {kind}, name: {name}{workflow}}}\n")
+    })
+}
+
+proptest! {
+    #[test]
+    fn a_further_rule_makes_nothing_laxer_but_what_had_none(
+        rules in prop::collection::vec(any_rule(), 0..6), more in any_rule(),
+        asked in prop::sample::select(vec!["pip:a", "pip:b", "apt:abc", "llm:a*"]),
+    ) {
+        let (before, all) = (rules.concat(), rules.concat() + &more);
+        let (before, after) = (format!("format: 1\nrules:\n{before}  []"), format!("format: 1\nrules:\n{all}"));
+        let before = if rules.is_empty() { "format: 1\nrules: []\n".to_owned() } else { before.trim_end_matches("  []").to_owned() };
+        let (before, after) = (policies(&[("p.yaml", &before)]), policies(&[("p.yaml", &after)]));
+        let capability = cap(asked);
+        let asked = Asked::alone(&capability, "nightly", None);
+        let (was, is) = (before.rule_on(&asked), after.rule_on(&asked));
+        prop_assert!(is.effect >= was.effect || was.rule.is_none(), "{was} {is}");
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let policies = Policies::parse(vec![("p.yaml".to_owned(), bytes)]);
+        let ruling = policies.rule_on(&Asked::alone(&cap("pip:a"), "w", None));
+        prop_assert!(ruling.effect != Effect::Allow);
+    }
+}

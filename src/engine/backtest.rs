@@ -1,0 +1,103 @@
+//! Proposed policies, asked about every request on record.
+
+use serde::Serialize;
+
+use crate::capability::policy::Policies;
+use crate::image::Lock;
+use crate::registry::{Registry, queries};
+use crate::run::capability::Capability;
+use crate::run::id::{RequestId, RunId};
+use crate::run::ruling::{Effect, Ruling};
+use crate::run::state::{Request, RequestStatus, State};
+
+use super::error::Error;
+use super::rulings;
+use super::store::Store;
+
+/// One request on record, with what the proposed policies say of it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Replayed {
+    pub id: RequestId,
+    pub run: RunId,
+    pub workflow: String,
+    /// With its exact version, where it was resolved to one.
+    pub capability: Capability,
+    pub status: RequestStatus,
+    /// What the policies of then said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub then: Option<Ruling>,
+    /// What was decided: `allow` or `deny`; none if nothing was yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decided: Option<Effect>,
+    /// Who decided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    #[serde(skip)]
+    by_person: bool,
+    pub proposed: Ruling,
+}
+
+impl Replayed {
+    /// Whether a person decided, and the proposed policies would have done the opposite.
+    #[must_use]
+    pub fn contradicts_a_person(&self) -> bool {
+        self.by_person && self.proposed.effect != Effect::Ask && self.decided != Some(self.proposed.effect)
+    }
+}
+
+/// All requests on record.
+#[derive(Debug, Clone)]
+pub struct Backtest {
+    pub requests: Vec<Replayed>,
+    /// Runs that could not be read, each with the reason.
+    pub unreadable: Vec<(RunId, String)>,
+}
+
+/// Replays the requests of `run`, or of all runs, against `proposed`.
+///
+/// # Errors
+/// When the runs cannot be listed, or the one that was named cannot be read.
+pub fn backtest(registry: &Registry, proposed: &Policies, run: Option<&RunId>) -> Result<Backtest, Error> {
+    let runs = match run {
+        Some(run) => vec![run.clone()],
+        None => queries::list_runs(registry)?,
+    };
+    let mut found = Backtest { requests: Vec::new(), unreadable: Vec::new() };
+    for name in runs {
+        match Store::open(registry, &name).and_then(|store| store.load()) {
+            Ok(state) => {
+                found.requests.extend(state.requests.iter().map(|request| replayed(&state, request, proposed)));
+            }
+            Err(error) if run.is_some() => return Err(error),
+            Err(error) => found.unreadable.push((name, error.to_string())),
+        }
+    }
+    Ok(found)
+}
+
+fn replayed(state: &State, request: &Request, proposed: &Policies) -> Replayed {
+    let lock = |request: &Request| {
+        let resolution = request.resolution.as_ref()?;
+        serde_json::from_value::<Lock>(resolution.lock.clone()).ok()
+    };
+    let resolved = lock(request);
+    let upon = request.resolution.as_ref().and_then(|resolution| resolution.upon.as_ref());
+    let before = upon.and_then(|id| state.request(id)).and_then(lock).unwrap_or_default();
+    let capability = resolved.as_ref().and_then(|lock| lock.granted(&request.capability));
+    let capability = capability.unwrap_or_else(|| request.capability.clone());
+    let brings = resolved.map(|lock| lock.beyond(&before)).unwrap_or_default();
+    let decided = request.decision.as_ref();
+    Replayed {
+        id: request.id.clone(),
+        run: state.run.clone(),
+        workflow: state.created.workflow_id.to_string(),
+        status: request.status,
+        then: request.ruling().cloned(),
+        decided: decided.map(|_| if request.status == RequestStatus::Denied { Effect::Deny } else { Effect::Allow }),
+        by_person: decided.is_some_and(|decision| !decision.is_by_rule()),
+        by: decided.map(|decision| decision.by.clone()),
+        proposed: rulings::on_by(proposed, state, &capability, &brings),
+        capability,
+    }
+}

@@ -1,0 +1,60 @@
+//! The written rules, applied: read when a request is shown, recorded with it, and looked at again before a person's
+//! word counts.
+
+use std::path::Path;
+
+use crate::capability::policy::{Asked, Policies, PolicyProblem};
+use crate::registry::{Registry, policies as files};
+use crate::run::capability::Capability;
+use crate::run::ruling::{Effect, Ruling};
+use crate::run::state::{Request, RequestStatus, State};
+
+/// The policies in force.
+#[must_use]
+pub fn policies(registry: &Registry) -> Policies {
+    policies_in(&registry.layout().policies())
+}
+
+/// The policies in `path`: those of a folder, or one file.
+#[must_use]
+pub fn policies_in(path: &Path) -> Policies {
+    let found = if path.is_file() { files::one(path).map(|file| vec![file]) } else { files::rules(path) };
+    match found {
+        Ok(found) => Policies::parse(found),
+        Err(error) => {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            Policies::unreadable(PolicyProblem::new(&name, 0, error.to_string()))
+        }
+    }
+}
+
+/// What the policies in force say of `capability`, which would bring `brings` along, for an agent of run `state`.
+pub(crate) fn on(registry: &Registry, state: &State, capability: &Capability, brings: &[Capability]) -> Ruling {
+    let ruling = on_by(&policies(registry), state, capability, brings);
+    // A person's word is later than any rule: what was taken back is not given again without another one.
+    let revoked = |request: &Request| request.status == RequestStatus::Revoked && request.capability == *capability;
+    if ruling.effect == Effect::Allow && state.requests.iter().any(revoked) {
+        let because = "it allows this, which was revoked in this run".to_owned();
+        return Ruling { effect: Effect::Ask, because, ..ruling };
+    }
+    ruling
+}
+
+/// What `policies` say of it, whatever became of it in the run.
+pub(crate) fn on_by(policies: &Policies, state: &State, capability: &Capability, brings: &[Capability]) -> Ruling {
+    policies.rule_on(&Asked { capability, brings, workflow: state.created.workflow_id.as_str(), role: None })
+}
+
+/// What a person is shown of a ruling; there is none where no policy was asked.
+pub(crate) fn view(ruling: Option<&Ruling>) -> String {
+    ruling.map_or_else(|| "ask (no rule)".to_owned(), ToString::to_string)
+}
+
+/// Whether `now` says something else than what was recorded `then`.
+pub(crate) fn differs(then: Option<&Ruling>, now: &Ruling) -> bool {
+    match then {
+        // Of a journal of before there were policies: it was asked.
+        None => now.effect != Effect::Ask || now.rule.is_some(),
+        Some(then) => then.effect != now.effect || then.rule != now.rule || then.because != now.because,
+    }
+}
