@@ -15,6 +15,7 @@ use std::hint::black_box;
 use serde_json::Value;
 
 use crate::capability::Decision;
+use crate::capability::policy::{Asked, Expectations, Policies};
 use crate::cli::json_argument;
 use crate::gate::{Hello, Policy, Records, read_hello};
 use crate::provider;
@@ -24,13 +25,14 @@ use crate::run::capability::Capability;
 use crate::run::foreign::{SeenRun, begin};
 use crate::run::id::{Digest, RunId};
 use crate::run::projection::{refs_json, service_json, state_json};
+use crate::run::ruling::Effect;
 use crate::workflow::Workflow;
 
 /// A reader: its name, which is that of its seeds and of its fuzz target, and what it does with the bytes.
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 12] = [
+pub const ENTRIES: [Entry; 13] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -41,6 +43,7 @@ pub const ENTRIES: [Entry; 12] = [
     ("hello", hello),
     ("capability", capability),
     ("policy", policy),
+    ("rules", rules),
     ("models", models),
     ("answers", answers),
 ];
@@ -117,6 +120,16 @@ pub fn decision(bytes: &[u8]) {
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     black_box(toml::from_str::<Config>(text).is_ok());
+}
+
+/// A file of `policies/`, rules and expected answers alike.
+pub fn rules(bytes: &[u8]) {
+    let policies = Policies::parse(vec![("p.yaml".to_owned(), bytes.to_vec())]);
+    if let Ok(capability) = Capability::parse("pip:pandas") {
+        let ruling = policies.rule_on(&Asked::alone(&capability, "w", None));
+        assert!(policies.problems().is_empty() || ruling.effect == Effect::Deny, "unreadable, and not shut");
+    }
+    black_box((policies.doubts(), Expectations::parse("p.test.yaml", bytes).is_ok()));
 }
 
 /// What a client sends into a tunnel that is to carry TLS.

@@ -9,9 +9,9 @@ use super::{ENTRIES, Entry};
 
 /// What a reader may need whatever it is given, and how much more for each byte of it.
 const BASE: usize = 4 << 20;
-/// YAML's aliases may repeat what stands before them, up to a budget that does not depend on the file's length.
-const ALIASES: usize = 48 << 20;
 const EACH: usize = 400;
+/// Aliases of YAML may repeat what stands before them, within a budget that goes by the file's length.
+const ALIASES: (usize, usize) = (6 << 20, 2000);
 /// Changed inputs a reader.
 const CHANGED: usize = 600;
 
@@ -33,7 +33,8 @@ fn give((name, read): Entry, bytes: &[u8], from: &str) {
     let mut fine = true;
     let used = peak(|| fine = catch_unwind(AssertUnwindSafe(|| read(bytes))).is_ok());
     assert!(fine, "{name} panicked on {from}:\n{}", shown());
-    let most = BASE + EACH * bytes.len() + if name == "workflow" { ALIASES } else { 0 };
+    let (base, each) = if matches!(name, "workflow" | "rules") { ALIASES } else { (BASE, EACH) };
+    let most = base + each * bytes.len();
     assert!(used <= most, "{name} needed {used} bytes for {} of {from}:\n{}", bytes.len(), shown());
 }
 

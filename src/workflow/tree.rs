@@ -18,6 +18,10 @@ use super::problem::{Problem, Spot};
 const DEPTH: usize = 32;
 /// Scalars, lists and maps, those included that aliases stand for.
 const NODES: usize = 200_000;
+/// What aliases may stand for in the smallest file, and how much more for each byte: thousands of nodes may well share
+/// one `container: *box`, but each of them is written down.
+const REPLAYED: usize = 10_000;
+const REPLAYED_EACH: usize = 4;
 /// Bytes of text, that included that aliases stand for: four times the largest file.
 const TEXT: usize = 4 * 1024 * 1024;
 const ALIASES: usize = 10_000;
@@ -81,6 +85,7 @@ impl Value {
 
 /// Parses `yaml`, whose first line is line `lines_before + 1` of the file.
 pub(crate) fn parse(yaml: &str, lines_before: usize) -> Result<Yaml, Problem> {
+    let replayed = (REPLAYED + REPLAYED_EACH * yaml.len()).min(NODES);
     let options = serde_yaml::options! {
         budget: serde_yaml::budget! {
             max_depth: DEPTH,
@@ -94,11 +99,11 @@ pub(crate) fn parse(yaml: &str, lines_before: usize) -> Result<Yaml, Problem> {
             max_recorded_anchor_bytes: TEXT,
             max_merge_keys: ALIASES,
             max_documents: 1,
-            // Thousands of nodes may well share one `container: *box`; what they expand to is bounded above.
+            // What they expand to is bounded below.
             enforce_alias_anchor_ratio: false,
         },
         alias_limits: serde_yaml::alias_limits! {
-            max_total_replayed_events: NODES,
+            max_total_replayed_events: replayed,
             max_replay_stack_depth: DEPTH,
         },
         // The only policy under which a visitor sees duplicate keys, and can report them all.
@@ -110,7 +115,8 @@ pub(crate) fn parse(yaml: &str, lines_before: usize) -> Result<Yaml, Problem> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    let mut root: Yaml = serde_yaml::from_str_with_options(yaml, options).map_err(|e| refusal(&e, lines_before))?;
+    let mut root: Yaml =
+        serde_yaml::from_str_with_options(yaml, options).map_err(|e| refusal(&e, lines_before, replayed))?;
     move_down(&mut root, lines_before);
     Ok(root)
 }
@@ -130,7 +136,7 @@ fn move_down(node: &mut Yaml, lines: usize) {
     }
 }
 
-fn refusal(error: &Error, lines_before: usize) -> Problem {
+fn refusal(error: &Error, lines_before: usize, replayed: usize) -> Problem {
     let error = error.without_snippet();
     let spot = error.location().map_or(Spot { line: lines_before + 1, column: 1 }, |location| {
         let (line, column) = (to_usize(location.line()), to_usize(location.column()));
@@ -142,7 +148,9 @@ fn refusal(error: &Error, lines_before: usize) -> Problem {
     }
     let message = match inner {
         Error::Budget { breach, .. } => breached(breach),
-        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayCounterOverflow { .. } => too_many_values(),
+        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayCounterOverflow { .. } => {
+            format!("the aliases stand for more than {replayed} values, which is too many for a file of this size")
+        }
         Error::AliasReplayStackDepthExceeded { .. } => too_deep(),
         Error::RecursiveReferencesRequireWeakTypes { .. } => "an alias stands for something that holds it".to_owned(),
         Error::UnknownAnchor { .. } => "an alias without an anchor of its name above it".to_owned(),
