@@ -204,33 +204,46 @@ ensure_python3() {
 # ---- what OpenTask's models are made with, for readers as strict as its own
 
 PYDANTIC_VERSION=2.13.4
-PYDANTIC_CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/taskforge-pydantic
 
-# ensure_pydantic: in an environment of its own, so that nothing of the machine's Python changes.
-ensure_pydantic() {
-    ensure_python3
-    [ ! -x "$PYDANTIC_CACHE/$PYDANTIC_VERSION/bin/python" ] || return 0
-    python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
-    mkdir -p "$PYDANTIC_CACHE"
-    (
-        flock 8
-        [ -x "$PYDANTIC_CACHE/$PYDANTIC_VERSION/bin/python" ] || install_pydantic "$PYDANTIC_CACHE/$PYDANTIC_VERSION"
-    ) 8>"$PYDANTIC_CACHE/lock"
+ensure_pydantic() { ensure_python_environment "taskforge-pydantic/$PYDANTIC_VERSION" "pydantic==$PYDANTIC_VERSION"; }
+
+# ---- what checks bills of materials by the standards' own rules
+
+SBOM_TOOLS_VERSION=cyclonedx-11.12.0-spdx-0.8.5
+
+ensure_sbom_tools() {
+    ensure_python_environment "taskforge-sbom/$SBOM_TOOLS_VERSION" \
+        'cyclonedx-python-lib[json-validation]==11.12.0' 'spdx-tools==0.8.5'
 }
 
-# install_pydantic FOLDER: made aside, then one rename.
-install_pydantic() {
-    local part=$1.part log
+# ensure_python_environment NAME PACKAGE...: below the cache, so that nothing of the machine's Python changes.
+ensure_python_environment() {
+    local folder=${XDG_CACHE_HOME:-$HOME/.cache}/$1
+    shift
+    ensure_python3
+    [ ! -x "$folder/bin/python" ] || return 0
+    python3 -c 'import ensurepip, venv' 2>/dev/null || apt_install python3-venv
+    mkdir -p "$(dirname "$folder")"
+    (
+        flock 8
+        [ -x "$folder/bin/python" ] || make_python_environment "$folder" "$@"
+    ) 8>"$(dirname "$folder")/lock"
+}
+
+# make_python_environment FOLDER PACKAGE...: made aside, then one rename.
+make_python_environment() {
+    local folder=$1 part=$1.part log
+    shift
     log=$(mktemp)
     rm -rf "$part"
-    if ! { python3 -m venv "$part" && "$part/bin/python" -m pip install -q --disable-pip-version-check \
-        "pydantic==$PYDANTIC_VERSION"; } >"$log" 2>&1; then
+    if ! { python3 -m venv "$part" && "$part/bin/python" -m pip install -q --disable-pip-version-check "$@"; } \
+        >"$log" 2>&1; then
         cat "$log" >&2
         rm -f "$log"
-        die "pip could not install pydantic==$PYDANTIC_VERSION" "try again, or set pip's index to one that has it"
+        die "pip could not install $*" "try again, or set pip's index to one that has it"
     fi
     rm -f "$log"
-    mv "$part" "$1"
+    mv "$part" "$folder"
 }
 
 # ---- programs that a schedule goes through

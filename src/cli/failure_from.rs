@@ -106,6 +106,7 @@ impl From<engine::Error> for Failure {
                 Self::new(Kind::NotFound, message).hint("`taskforge run show RUN` shows the attempts that there are")
             }
             Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),
+            Error::NoImage(_) => Self::new(Kind::NotFound, message).hint("`taskforge image list` shows those that do"),
             Error::NothingGranted(_) => {
                 Self::new(Kind::NotFound, message).hint("`taskforge capability list` shows what was asked for")
             }

@@ -67,6 +67,8 @@ pub enum Error {
     GateBehind { run: RunId },
     #[error("what the policies say of request `{id}` has changed since it was shown")]
     RuledAnew { id: RequestId },
+    #[error("no image `{0}` belongs to this registry")]
+    NoImage(String),
     #[error("no request called `{0}` is granted")]
     NothingGranted(String),
     #[error("the key of provider `{provider}`: {reason}")]

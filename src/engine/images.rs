@@ -1,13 +1,13 @@
 //! From a request to an image, as far as a run is concerned: resolving, the detached build, and what is there. What
 //! is built is the journal's lock and nothing else.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
 use crate::capability::{self, Review};
 use crate::container::ImageRef;
-use crate::image::{self, BuildOrder, Built, Limits, Lock, Recipe, ResolveOrder, Scope};
+use crate::image::{self, BuildOrder, Built, Installed, Limits, Lock, Recipe, ResolveOrder, Scope};
 use crate::registry::config::{Config, ExtraCa};
 use crate::registry::project::write_if_changed;
 use crate::registry::{Registry, StartPermit};
@@ -295,16 +295,44 @@ pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Buil
     if made.identity() != *recipe {
         return Err(Error::RecipeTemplate { recipe: recipe.clone() });
     }
+    with_order(registry, &made, &folder, run, |docker, order, guard| {
+        let engine = docker.engine()?;
+        // A large commit takes longer than the usual answer may.
+        let patient = engine.patient();
+        docker.wait(|_| image::run_build(&patient, order, &guard))
+    })
+}
+
+/// Asks an image that is there what it holds, and keeps the answer and the bills of materials in its folder.
+///
+/// # Errors
+/// When the Engine does not have it, or a container for the question cannot be started.
+pub fn read_image_back(registry: &Registry, made: &Recipe) -> Result<Installed, Error> {
+    let folder = registry.layout().image(&made.identity());
+    with_order(registry, made, &folder, "image", |docker, order, guard| {
+        let engine = docker.engine()?;
+        docker.wait(|_| image::read_installed(engine.docker(), order, &guard))
+    })
+}
+
+/// Does `work` with all that a build of `made` needs.
+fn with_order<T>(
+    registry: &Registry,
+    made: &Recipe,
+    folder: &Path,
+    run: &str,
+    work: impl FnOnce(&Docker, &BuildOrder<'_>, &dyn Fn() -> Result<StartPermit, image::Refusal>) -> Result<T, Error>,
+) -> Result<T, Error> {
     let config = registry.config()?;
-    let docker = Docker::default();
     let extra_ca = extra_ca(registry)?;
-    let scope = Scope { registry: registry.id()?, run: run.to_owned(), key: recipe.to_string() };
+    let identity = made.identity();
+    let scope = Scope { registry: registry.id()?, run: run.to_owned(), key: identity.to_string() };
     let limits = limits(config);
     let packages = registry.layout().local().join("packages");
-    let lock_file = registry.layout().image_lock(recipe);
+    let lock_file = registry.layout().image_lock(&identity);
     let order = BuildOrder {
-        recipe: &made,
-        folder: &folder,
+        recipe: made,
+        folder,
         packages: &packages,
         lock_file: &lock_file,
         ca: extra_ca.as_deref(),
@@ -315,10 +343,7 @@ pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Buil
     let guard = || -> Result<StartPermit, image::Refusal> {
         StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
     };
-    let engine = docker.engine()?;
-    // A large commit takes longer than the usual answer may.
-    let patient = engine.patient();
-    docker.wait(|_| image::run_build(&patient, &order, &guard))
+    work(&Docker::default(), &order, &guard)
 }
 
 /// Ends build processes: those that hold an image's lock.

@@ -15,9 +15,11 @@ use tokio::time::Instant;
 use super::error::{Error, Refusal};
 use super::fetch::{FetchOrder, Fetched, fetch};
 use super::folder;
+use super::installed::Installed;
 use super::limits::Limits;
 use super::recipe::Recipe;
 use super::sandbox::{Role, Scope, remove_leftovers, status};
+use super::sbom::Sbom;
 use super::{detached, store};
 use crate::container::ImageRef;
 use crate::run::id::Digest;
@@ -188,18 +190,58 @@ async fn build<G, E: Into<Refusal>>(
     let bench = install::Bench { docker, order, deadline, staged: &staged, base: &found };
     let installed = bench.install(guard, log).await;
     folder::remove_all(&staged)?;
-    let image = match installed {
-        Ok(image) => image,
+    let (image, held) = match installed {
+        Ok(installed) => installed,
         Err(e) => {
             clear_parts(docker, &identity).await?;
             return Err(e);
         }
     };
     folder::replace(&order.folder.join("packages.lock"), &recipe.lock().to_bytes())?;
+    keep(order, &held)?;
     let options = TagImageOptionsBuilder::default().repo("taskforge/agent").tag(identity.short()).build();
     docker.tag_image(&image, Some(options)).await.map_err(Error::engine("tagging the image"))?;
     let building = started.elapsed().saturating_sub(fetching);
     Ok(Built { tag: recipe.tag(), image, recipe: identity, cached: false, fetching, building })
+}
+
+/// What is installed in an image that is there: of one that another registry had built. Its folder has the file and both
+/// bills afterwards.
+///
+/// # Errors
+/// As of a build's reading back.
+pub async fn read_installed<G, E: Into<Refusal>>(
+    docker: &Docker,
+    order: &BuildOrder<'_>,
+    guard: &impl Fn() -> Result<G, E>,
+) -> Result<Installed, Error> {
+    let recipe = order.recipe;
+    let found = find(docker, recipe).await?.ok_or_else(|| Error::NoBase { image: recipe.tag() })?;
+    let base = inspect(docker, &found.image).await?.ok_or_else(|| Error::NoBase { image: recipe.tag() })?;
+    let deadline = Instant::now() + order.limits.wall;
+    let bench = install::Bench { docker, order, deadline, staged: order.folder, base: &base };
+    let held = bench.what_is_installed(guard, &found.image).await?;
+    keep(order, &held)?;
+    Ok(held)
+}
+
+fn keep(order: &BuildOrder<'_>, held: &Installed) -> Result<(), Error> {
+    held.write(order.folder)?;
+    for (name, bill) in sbom_files(order.recipe, held) {
+        folder::replace(&order.folder.join(name), &bill)?;
+    }
+    Ok(())
+}
+
+/// The two bills of materials, as the files of an image's folder.
+fn sbom_files(recipe: &Recipe, held: &Installed) -> [(&'static str, Vec<u8>); 2] {
+    let sbom = Sbom::new(recipe, Some(held));
+    let pretty = |bill: &serde_json::Value| {
+        let mut bytes = serde_json::to_vec_pretty(bill).unwrap_or_default();
+        bytes.push(b'\n');
+        bytes
+    };
+    [("sbom.cdx.json", pretty(&sbom.cyclonedx())), ("sbom.spdx.json", pretty(&sbom.spdx()))]
 }
 
 /// Removes what an unfinished build of this recipe left: images without a name that carry its label.

@@ -96,6 +96,19 @@ impl Lock {
         &self.apt
     }
 
+    /// How many packages it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pip.len() + self.apt.len()
+    }
+
+    /// All packages: the name behind its ecosystem (`pip:six`, `apt:jq:amd64`), version, digest of the file.
+    pub fn pins(&self) -> impl Iterator<Item = (String, &str, &Digest)> {
+        let apt = self.apt.iter().map(|a| (format!("apt:{}:{}", a.name, a.arch), a.version.as_str(), &a.sha256));
+        let pip = self.pip.iter().map(|p| (format!("pip:{}", p.name), p.version.as_str(), &p.sha256));
+        apt.chain(pip)
+    }
+
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pip.is_empty() && self.apt.is_empty()

@@ -1,11 +1,14 @@
 //! An image as data. Its identity is a digest of what it is made of, so that the same set, asked for by anyone, is
 //! built once.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::dockerfile::{self, Step};
 use super::error::Error;
+use super::folder;
 use super::lock::Lock;
 use crate::container::ImageRef;
 use crate::run::canonical;
@@ -50,6 +53,14 @@ impl Recipe {
             return Err(format(format!("format {} with template {} is not known", recipe.format, recipe.template)));
         }
         Ok(recipe)
+    }
+
+    /// Reads `recipe.json` in an image's folder.
+    ///
+    /// # Errors
+    /// [`Error::File`], and as [`Recipe::parse`].
+    pub fn read(images_folder: &Path) -> Result<Self, Error> {
+        Self::parse(&folder::read(&images_folder.join("recipe.json"), LIMIT as u64)?)
     }
 
     /// The contents of `recipe.json`.

@@ -60,6 +60,11 @@ pub(super) fn artifacts(lock: &Lock) -> impl Iterator<Item = Artifact<'_>> {
     apt.chain(pip)
 }
 
+/// The names of a lock's files in the store.
+pub fn stored_names(lock: &Lock) -> impl Iterator<Item = String> {
+    artifacts(lock).map(|artifact| format!("{}-{}", artifact.sha256, artifact.filename))
+}
+
 /// Lays the lock's files out as a build wants them, beside each other in `into`: `apt/…`, `pip/…` and
 /// `requirements.txt`. The files are links to the stored ones where the file system allows.
 ///

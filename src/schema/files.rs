@@ -7,7 +7,7 @@ use super::{Named, of};
 use crate::capability::Decision;
 use crate::container::logs::LogCursor;
 use crate::gate::{Policy, Status};
-use crate::image::{Lock, Recipe};
+use crate::image::{Installed, Lock, Recipe};
 use crate::provider::{Exchange, Header};
 use crate::registry::config::Config;
 use crate::registry::journal::heads::Projections;
@@ -66,6 +66,7 @@ pub(super) fn all() -> Vec<Named> {
         ("logs.cursor.json", of::<LogCursor>()),
         ("recipe.json", of::<Recipe>()),
         ("packages.lock", of::<Lock>()),
+        ("installed.json", of::<Installed>()),
         ("head", of::<HeadFile>()),
         ("kill-lock.json", of::<kill::Kill>()),
         ("tick.json", of::<Last>()),

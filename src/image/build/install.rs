@@ -9,10 +9,12 @@ use tokio::time::Instant;
 
 use super::super::dockerfile::{Ecosystem, PACKAGES, Step};
 use super::super::error::{Error, Refusal};
+use super::super::installed::Installed;
 use super::super::output::Bounded;
 use super::super::readback::{self, Versions};
 use super::super::sandbox::{Bind, Command, Role, Spec, with_sandbox};
 use super::{BuildOrder, LABEL, PART};
+use crate::run::time;
 
 pub(super) struct Bench<'a> {
     pub(super) docker: &'a Docker,
@@ -32,12 +34,12 @@ struct Before {
 }
 
 impl Bench<'_> {
-    /// Runs the steps and compares the result with the lock; the id of the image, which has no tag yet.
+    /// Runs the steps and compares the result with the lock; the id of the image, which has no tag yet, and what it holds.
     pub(super) async fn install<G, E: Into<Refusal>>(
         &self,
         guard: &impl Fn() -> Result<G, E>,
         log: &mut Bounded,
-    ) -> Result<String, Error> {
+    ) -> Result<(String, Installed), Error> {
         let steps = self.order.recipe.steps();
         let mut before = Before::default();
         let mut image = self.base.id.clone().unwrap_or_default();
@@ -45,9 +47,9 @@ impl Bench<'_> {
             let last = i + 1 == steps.len();
             image = self.step(guard, log, &image, step, last, &mut before).await?;
         }
-        self.read_back(guard, &image, &before).await?;
+        let installed = self.read_back(guard, &image, &before).await?;
         log.push(b"\ninstalled versions read back: equal to the lock\n");
-        Ok(image)
+        Ok((image, installed))
     }
 
     async fn step<G, E: Into<Refusal>>(
@@ -88,20 +90,21 @@ impl Bench<'_> {
         guard: &impl Fn() -> Result<G, E>,
         image: &str,
         before: &Before,
-    ) -> Result<(), Error> {
+    ) -> Result<Installed, Error> {
         let mut spec = self.spec(image, Role::Probe);
         spec.read_only = true;
         with_sandbox(self.docker, &spec, guard, async |sandbox| {
             let lock = self.order.recipe.lock();
             let mut found = Vec::new();
+            let (mut apt, mut pip) = (Versions::new(), Versions::new());
             if let Some(debs) = &before.debs {
-                let after = readback::debs(sandbox).await?;
-                found = readback::differences("Debian package", debs, &readback::wanted_debs(lock), &after);
+                apt = readback::debs(sandbox).await?;
+                found = readback::differences("Debian package", debs, &readback::wanted_debs(lock), &apt);
             }
             if let Some(wheels) = &before.wheels {
-                let after = readback::wheels(sandbox).await?;
+                pip = readback::wheels(sandbox).await?;
                 let wanted = readback::wanted_wheels(lock);
-                found.extend(readback::differences("Python package", wheels, &wanted, &after));
+                found.extend(readback::differences("Python package", wheels, &wanted, &pip));
             }
             if !found.is_empty() {
                 return Err(Error::ReadBack { differences: found });
@@ -109,7 +112,29 @@ impl Bench<'_> {
             let after = readback::setuid(sandbox).await?;
             let before = before.setuid.clone().unwrap_or_default();
             let new: Vec<String> = after.difference(&before).cloned().collect();
-            if new.is_empty() { Ok(()) } else { Err(Error::Setuid { files: new }) }
+            if !new.is_empty() {
+                return Err(Error::Setuid { files: new });
+            }
+            let at = time::isoformat(chrono::Utc::now());
+            Ok(Installed::new(self.order.recipe.identity(), at, apt, pip))
+        })
+        .await
+    }
+
+    /// What an image that is there holds: Debian's packages, and Python's if its recipe has any.
+    pub(super) async fn what_is_installed<G, E: Into<Refusal>>(
+        &self,
+        guard: &impl Fn() -> Result<G, E>,
+        image: &str,
+    ) -> Result<Installed, Error> {
+        let mut spec = self.spec(image, Role::Probe);
+        spec.read_only = true;
+        with_sandbox(self.docker, &spec, guard, async |sandbox| {
+            let recipe = self.order.recipe;
+            let apt = readback::debs(sandbox).await?;
+            let python = !recipe.lock().pip().is_empty();
+            let pip = if python { readback::wheels(sandbox).await? } else { Versions::new() };
+            Ok(Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip))
         })
         .await
     }

@@ -10,17 +10,12 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::model_server::repository;
+use crate::python::environment;
 use crate::scene::Scene;
 
 /// The Python that has what OpenTask's models are made with.
 fn python() -> Command {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
-    let cache = cache.unwrap_or_else(|| std::path::PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
-    let setup = fs::read_to_string(repository("tests/setup.sh")).unwrap();
-    let version = setup.lines().find_map(|line| line.strip_prefix("PYDANTIC_VERSION=")).unwrap();
-    let python = cache.join("taskforge-pydantic").join(version).join("bin/python");
-    assert!(python.is_file(), "{} is missing: run `bash tests/setup.sh ensure_pydantic`", python.display());
-    Command::new(python)
+    Command::new(environment("taskforge-pydantic", "PYDANTIC_VERSION", "ensure_pydantic").join("bin/python"))
 }
 
 fn script(name: &str) -> std::path::PathBuf {

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema by the name that it has before `.schema.json`.
-pub const NAMES: [&str; 23] = [
+pub const NAMES: [&str; 24] = [
     "capability.json",
     "control.jsonl",
     "decision.json",
@@ -16,6 +16,7 @@ pub const NAMES: [&str; 23] = [
     "exit.json",
     "head",
     "inbox-message.json",
+    "installed.json",
     "kill-lock.json",
     "logs.cursor.json",
     "packages.lock",
@@ -46,6 +47,7 @@ fn name_of(path: &str) -> Option<&'static str> {
         ["decisions", _] if ends(".json") && !file.contains(".rejected-") => "decision.json",
         ["images", _, "recipe.json"] => "recipe.json",
         ["images", _, "packages.lock"] => "packages.lock",
+        ["images", _, "installed.json"] => "installed.json",
         [".taskforge", "heads", _] | ["heads", _] => "head",
         [".taskforge", "kill", "lock.json"] => "kill-lock.json",
         [".taskforge", "tick.json"] => "tick.json",

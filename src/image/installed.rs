@@ -1,0 +1,60 @@
+//! `installed.json`: all that an image held when it was built, the base's own packages included, as the image itself
+//! said.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::Error;
+use super::folder;
+use super::readback::Versions;
+use crate::run::id::Digest;
+
+const NAME: &str = "installed.json";
+/// A base holds some hundred packages, and the largest images some ten thousand.
+const LIMIT: u64 = 8 << 20;
+
+/// What was read back from an image, beside which recipe and when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Installed {
+    format: u32,
+    pub recipe: Digest,
+    /// RFC 3339, UTC.
+    pub at: String,
+    /// Debian's packages as `name:arch`, with their versions.
+    pub apt: Versions,
+    /// Python's distributions, with their versions; empty if nothing was installed for Python.
+    pub pip: Versions,
+}
+
+impl Installed {
+    pub(super) fn new(recipe: Digest, at: String, apt: Versions, pip: Versions) -> Self {
+        Self { format: 1, recipe, at, apt, pip }
+    }
+
+    /// Reads the file in an image's folder; `None` if there is none: of an image that an earlier version built, or that
+    /// another registry had built.
+    ///
+    /// # Errors
+    /// [`Error::File`], [`Error::Format`].
+    pub fn read(images_folder: &Path) -> Result<Option<Self>, Error> {
+        let path = images_folder.join(NAME);
+        if !path.try_exists().map_err(Error::file("look for", &path))? {
+            return Ok(None);
+        }
+        let bytes = folder::read(&path, LIMIT)?;
+        let read: Self = serde_json::from_slice(&bytes).map_err(|error| Error::format(NAME, error.to_string()))?;
+        if read.format != 1 {
+            return Err(Error::format(NAME, format!("format {} is not known", read.format)));
+        }
+        Ok(Some(read))
+    }
+
+    pub(super) fn write(&self, images_folder: &Path) -> Result<(), Error> {
+        let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
+        bytes.push(b'\n');
+        folder::replace(&images_folder.join(NAME), &bytes)
+    }
+}

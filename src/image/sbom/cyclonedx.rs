@@ -1,0 +1,53 @@
+//! CycloneDX, as JSON: <https://cyclonedx.org/docs/1.6/json/>.
+
+use serde_json::{Value, json};
+
+use super::Sbom;
+use super::package::Package;
+
+/// The version of the format.
+pub const SPEC: &str = "1.6";
+
+pub(super) fn of(sbom: &Sbom<'_>) -> Value {
+    let identity = sbom.identity();
+    let tag = sbom.recipe.tag();
+    let mut metadata = json!({
+        "tools": {"components": [{
+            "type": "application", "name": env!("CARGO_PKG_NAME"), "version": env!("CARGO_PKG_VERSION"),
+        }]},
+        "component": {
+            "type": "container", "bom-ref": tag, "name": "taskforge/agent", "version": identity.short(),
+            "properties": [
+                {"name": "taskforge:recipe", "value": identity},
+                {"name": "taskforge:base", "value": sbom.recipe.from().to_string()},
+            ],
+        },
+    });
+    if let Some(at) = sbom.at {
+        metadata["timestamp"] = at.into();
+    }
+    let components: Vec<Value> = sbom.packages.iter().map(component).collect();
+    let needs: Vec<&str> = sbom.packages.iter().map(|package| package.purl.as_str()).collect();
+    json!({
+        "$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json",
+        "bomFormat": "CycloneDX", "specVersion": SPEC, "version": 1,
+        "serialNumber": format!("urn:uuid:{}", sbom.uuid()),
+        "metadata": metadata, "components": components,
+        "dependencies": [{"ref": tag, "dependsOn": needs}],
+    })
+}
+
+fn component(package: &Package) -> Value {
+    let layer = if package.of_base { "base" } else { "approved" };
+    let mut component = json!({
+        "type": "library", "bom-ref": package.purl, "name": package.name, "version": package.version,
+        "purl": package.purl, "properties": [{"name": "taskforge:layer", "value": layer}],
+    });
+    if let Some(sha256) = &package.sha256 {
+        component["hashes"] = json!([{"alg": "SHA-256", "content": sha256}]);
+    }
+    if let Some(url) = &package.url {
+        component["externalReferences"] = json!([{"type": "distribution", "url": url}]);
+    }
+    component
+}

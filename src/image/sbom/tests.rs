@@ -1,0 +1,71 @@
+#![allow(clippy::unwrap_used)]
+//! What the bills hold; that tools accept them is for the validators to say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::lock::tests::{apt, pip};
+use super::*;
+use crate::container::ImageRef;
+use crate::image::Lock;
+
+fn recipe() -> Recipe {
+    let lock = Lock::new(vec![pip("pygal", "3.1.0+cpu")], vec![apt("jq", "1:1.6-2~deb12u1")]).unwrap();
+    Recipe::new(ImageRef::parse("taskforge/base:default").unwrap(), vec![Digest::of(b"layer")], lock)
+}
+
+fn installed(recipe: &Recipe) -> Installed {
+    let apt =
+        BTreeMap::from([("libc6:amd64".to_owned(), "2.36".to_owned()), ("jq:amd64".to_owned(), "1.6".to_owned())]);
+    let pip = BTreeMap::from([("pip".to_owned(), "23.0".to_owned()), ("pygal".to_owned(), "3.1.0+cpu".to_owned())]);
+    Installed::new(recipe.identity(), "2026-11-02T03:04:05.678+00:00".to_owned(), apt, pip)
+}
+
+#[test]
+fn a_bill_holds_the_lock_with_digests_and_the_base_beside_it() {
+    let recipe = recipe();
+    let installed = installed(&recipe);
+    let bill = Sbom::new(&recipe, Some(&installed));
+    let purls: Vec<&str> = bill.packages.iter().map(|package| package.purl.as_str()).collect();
+    assert_eq!(
+        purls,
+        [
+            "pkg:deb/debian/jq@1%3A1.6-2~deb12u1?arch=amd64",
+            "pkg:pypi/pygal@3.1.0%2Bcpu",
+            "pkg:deb/debian/libc6@2.36?arch=amd64",
+            "pkg:pypi/pip@23.0",
+        ]
+    );
+    let digests: Vec<bool> = bill.packages.iter().map(|package| package.sha256.is_some()).collect();
+    assert_eq!(digests, [true, true, false, false]);
+}
+
+#[test]
+fn the_same_files_give_the_same_bill_and_others_another() {
+    let recipe = recipe();
+    let with = installed(&recipe);
+    assert_eq!(Sbom::new(&recipe, Some(&with)).cyclonedx(), Sbom::new(&recipe, Some(&with)).cyclonedx());
+    let other = Recipe::new(recipe.from().clone(), vec![Digest::of(b"other")], recipe.lock().clone());
+    assert_ne!(Sbom::new(&recipe, None).uuid(), Sbom::new(&other, None).uuid());
+    let uuid = Sbom::new(&recipe, None).uuid();
+    assert!(uuid.len() == 36 && &uuid[14..15] == "8" && &uuid[19..20] == "8", "{uuid}");
+}
+
+#[test]
+fn every_name_in_a_bill_leads_somewhere_and_to_one_thing() {
+    let recipe = recipe();
+    let installed = installed(&recipe);
+    let bill = Sbom::new(&recipe, Some(&installed));
+    let cyclonedx = bill.cyclonedx();
+    let known: BTreeSet<&str> =
+        cyclonedx["components"].as_array().unwrap().iter().map(|c| c["bom-ref"].as_str().unwrap()).collect();
+    let needs = cyclonedx["dependencies"][0]["dependsOn"].as_array().unwrap();
+    assert_eq!((known.len(), needs.len()), (4, 4));
+    assert!(needs.iter().all(|need| known.contains(need.as_str().unwrap())));
+    let spdx = bill.spdx();
+    let known: BTreeSet<&str> =
+        spdx["packages"].as_array().unwrap().iter().map(|p| p["SPDXID"].as_str().unwrap()).collect();
+    let relations = spdx["relationships"].as_array().unwrap();
+    assert_eq!((known.len(), relations.len()), (5, 5));
+    assert!(relations.iter().all(|r| known.contains(r["relatedSpdxElement"].as_str().unwrap())));
+    assert_eq!(spdx["creationInfo"]["created"], "2026-11-02T03:04:05Z");
+}

@@ -1,0 +1,54 @@
+//! The images that the Engine has, by the recipe they were made by, and taking one away.
+
+use std::collections::{BTreeMap, HashMap};
+
+use bollard::Docker;
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+
+use super::build::LABEL;
+use super::error::Error;
+use super::sandbox::status;
+use crate::run::id::Digest;
+
+/// An image that the Engine has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OnEngine {
+    /// `sha256:…`.
+    pub id: String,
+    /// Bytes, layers that it shares with others included.
+    pub size: u64,
+    /// Seconds since 1970.
+    pub created: i64,
+}
+
+/// All images that a recipe made and that have their tag.
+///
+/// # Errors
+/// [`Error::Engine`].
+pub async fn on_engine(docker: &Docker) -> Result<BTreeMap<Digest, OnEngine>, Error> {
+    let filters = HashMap::from([("label", vec![LABEL.to_owned()])]);
+    let options = ListImagesOptionsBuilder::default().filters(&filters).build();
+    let listed = docker.list_images(Some(options)).await.map_err(Error::engine("listing images"))?;
+    let found = listed.into_iter().filter_map(|image| {
+        let recipe = Digest::parse(image.labels.get(LABEL)?).ok()?;
+        let tag = format!("taskforge/agent:{}", recipe.short());
+        let size = u64::try_from(image.size).unwrap_or_default();
+        image.repo_tags.contains(&tag).then_some((recipe, OnEngine { id: image.id, size, created: image.created }))
+    });
+    Ok(found.collect())
+}
+
+/// Removes the image of `recipe`; `false` if a container still needs it.
+///
+/// # Errors
+/// [`Error::Engine`].
+pub async fn remove(docker: &Docker, recipe: &Digest) -> Result<bool, Error> {
+    let tag = format!("taskforge/agent:{}", recipe.short());
+    let options = RemoveImageOptionsBuilder::default().build();
+    match docker.remove_image(&tag, Some(options), None).await {
+        Ok(_) => Ok(true),
+        Err(error) if status(&error) == Some(404) => Ok(true),
+        Err(error) if status(&error) == Some(409) => Ok(false),
+        Err(error) => Err(Error::engine("removing an image")(error)),
+    }
+}

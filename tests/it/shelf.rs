@@ -1,0 +1,105 @@
+//! The images of a registry, looked at: what they hold, where, and what nobody needs any more.
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::docker_api;
+use crate::python::environment;
+use crate::scene::Scene;
+
+/// A run whose one node has `packages`, given by a rule.
+fn run_with(scene: &Scene, run: &str, packages: &[&str]) -> String {
+    std::fs::write(scene.path("policies/all.yaml"), "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n")
+        .unwrap();
+    let more = format!("command: [\"true\"]\ncapabilities: {}", json!(packages));
+    scene.commands(run, &[("work", &more, &[])]);
+    scene.start(run, run);
+    scene.tick_until(run, |shown| shown["status"] == "completed");
+    let events = scene.events(run, "capability.applied");
+    let image = events.last().unwrap()["data"]["image"].as_str().unwrap().to_owned();
+    let listed = scene.tf(&["image", "list", "--json"]).ok().json();
+    let listed = listed["images"].as_array().unwrap().iter().find(|listed| listed["id"] == image.as_str()).unwrap();
+    assert_eq!(listed["status"], "built");
+    listed["recipe"].as_str().unwrap().to_owned()
+}
+
+/// What the standards' own programs say of the bills.
+fn validate(scene: &Scene, image: &str) {
+    let tools = environment("taskforge-sbom", "SBOM_TOOLS_VERSION", "ensure_sbom_tools").join("bin");
+    scene.tf(&["image", "sbom", image]).ok().says("pkg:deb/debian/libc6@").says("pkg:pypi/six@1.17.0");
+    for (format, file) in [("cyclonedx", "sbom.cdx.json"), ("spdx", "sbom.spdx.json")] {
+        let printed = scene.tf(&["image", "sbom", image, "--format", format]).ok();
+        let path = format!("images/{}/{file}", &image[..12]);
+        let (printed, kept): (Value, Value) =
+            (serde_json::from_str(&printed.stdout).unwrap(), serde_json::from_str(&scene.read(&path)).unwrap());
+        assert_eq!(printed, kept, "{path}");
+    }
+    let strict = "import sys\nfrom cyclonedx.schema import SchemaVersion\nfrom cyclonedx.validation.json import JsonStrictValidator\n\
+                  found = JsonStrictValidator(SchemaVersion.V1_6).validate_str(open(sys.argv[1]).read())\nsys.exit(str(found) if found else 0)";
+    let cyclonedx = scene.path(&format!("images/{}/sbom.cdx.json", &image[..12]));
+    let spdx = scene.path(&format!("images/{}/sbom.spdx.json", &image[..12]));
+    let mut checks = [
+        Command::new(tools.join("python")).args(["-c", strict]).arg(&cyclonedx),
+        Command::new(tools.join("python")).args(["-m", "spdx_tools.spdx.clitools.pyspdxtools", "-i"]).arg(&spdx),
+    ]
+    .map(|check| check.output().unwrap());
+    for check in &mut checks {
+        let said = String::from_utf8_lossy(&check.stdout).into_owned() + &String::from_utf8_lossy(&check.stderr);
+        assert!(check.status.success(), "{said}");
+    }
+    // They would say no to what is not of their form.
+    let mut wrong: Value = serde_json::from_str(&std::fs::read_to_string(&cyclonedx).unwrap()).unwrap();
+    wrong["components"][0]["hashes"][0]["content"] = json!("no digest");
+    std::fs::write(scene.path("wrong.json"), wrong.to_string()).unwrap();
+    let wrong = Command::new(tools.join("python")).args(["-c", strict]).arg(scene.path("wrong.json")).output().unwrap();
+    assert!(!wrong.status.success());
+}
+
+#[test]
+fn images_are_listed_compared_found_billed_and_cleared() {
+    let scene = Scene::with_own_base();
+    scene.tf(&["image", "list"]).ok().says("No image was asked for.");
+    let one = run_with(&scene, "one", &["pip:six==1.16.0"]);
+    let two = run_with(&scene, "two", &["pip:six==1.17.0", "pip:idna==3.10"]);
+    let (short_one, short_two) = (&one[..12], &two[..12]);
+
+    let shown = scene.tf(&["image", "show", short_two]).ok();
+    shown.says(&format!("taskforge/agent:{short_two}  built")).says("  pip:idna 3.10  sha256 ").says("runs      two");
+    let diff = scene.tf(&["image", "diff", short_one, short_two]).ok();
+    diff.says("+ pip:idna 3.10\n~ pip:six 1.16.0 -> 1.17.0\n");
+    scene.tf(&["image", "diff", short_one, short_one]).ok().says("No difference.");
+    let found = scene.tf(&["image", "find", "six", "--version", "1.17.*"]).ok();
+    found.says(short_two).says("approved");
+    assert!(!found.stdout.contains(short_one));
+    scene.tf(&["image", "find", "left-pad"]).exits(3).complains("no image of this registry holds `left-pad`");
+    scene.tf(&["image", "show", "ffffffffffff"]).exits(3).complains("no image `ffffffffffff`");
+    validate(&scene, &two);
+    // The bill has what the base holds, also of an image that another registry had built.
+    for file in ["installed.json", "sbom.cdx.json", "sbom.spdx.json"] {
+        std::fs::remove_file(scene.path(&format!("images/{short_two}/{file}"))).unwrap();
+    }
+    let found = scene.tf(&["image", "find", "libc6"]).ok();
+    assert!(found.stdout.contains(short_one) && !found.stdout.contains(short_two), "{}", found.stdout);
+    validate(&scene, &two);
+    scene.tf(&["image", "find", "libc6"]).ok().says(short_two).says("base");
+
+    // What is needed by a run that goes on is kept; what is not is not.
+    let more = format!("command: [\"sleep\", \"1000\"]\ncapabilities: {}", json!(["pip:six==1.16.0"]));
+    scene.commands("busy", &[("work", &more, &[])]);
+    scene.start("busy", "busy");
+    scene.tick_until("busy", |shown| shown["nodes"][0]["status"] == "running");
+    let would = scene.tf(&["image", "gc", "--dry-run"]).ok();
+    would.says(&format!("would remove taskforge/agent:{short_two}"));
+    assert!(!would.stdout.contains(short_one) && docker_api::image(&format!("taskforge/agent:{short_two}")).is_some());
+    let removed = scene.tf(&["image", "gc"]).ok();
+    removed.says(&format!("removed taskforge/agent:{short_two}")).says("idna-3.10-py3-none-any.whl");
+    assert!(docker_api::image(&format!("taskforge/agent:{short_two}")).is_none());
+    assert!(docker_api::image(&format!("taskforge/agent:{short_one}")).is_some());
+    let stored: Vec<_> = std::fs::read_dir(scene.path(".taskforge/packages")).unwrap().flatten().collect();
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    // Its files say what it was.
+    scene.tf(&["image", "show", short_two]).ok().says("removed");
+    scene.tf(&["image", "gc"]).ok().says("0 images");
+    scene.tf(&["kill", "--reason", "done"]).ok();
+}
