@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
-use crate::registry::{Registry, queries};
+use crate::registry::Registry;
+use crate::registry::index::Ask;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
 
 use super::error::Error;
+use super::listing::{self, Listed};
 use super::store::Store;
 
 /// One thing that a person can decide.
@@ -79,8 +81,14 @@ pub struct Inbox {
 pub fn inbox(registry: &Registry) -> Result<Inbox, Error> {
     let mut waiting = Vec::new();
     let mut unreadable = Vec::new();
-    for run in queries::list_runs(registry)? {
-        match Store::open(registry, &run).and_then(|store| store.load()) {
+    for Listed { run, entry } in listing::list(registry, Ask::Shown)? {
+        // The index says where nothing waits; what waits, the run says itself.
+        let state = match entry {
+            Ok(entry) if entry.waiting == 0 => continue,
+            Ok(_) => Store::open(registry, &run).and_then(|store| store.load()),
+            Err(error) => Err(error),
+        };
+        match state {
             Ok(state) => waiting.extend(waiting_of(&state)),
             Err(error) => unreadable.push((run, error.to_string())),
         }
