@@ -295,7 +295,17 @@ pub fn run_build(registry: &Registry, recipe: &Digest, run: &str) -> Result<Buil
     if made.identity() != *recipe {
         return Err(Error::RecipeTemplate { recipe: recipe.clone() });
     }
-    with_order(registry, &made, &folder, run, |docker, order, guard| {
+    build_of(registry, &made, run)
+}
+
+/// Builds `made`, which no run asked for.
+pub(crate) fn build_here(registry: &Registry, made: &Recipe) -> Result<Built, Error> {
+    build_of(registry, made, "image")
+}
+
+fn build_of(registry: &Registry, made: &Recipe, run: &str) -> Result<Built, Error> {
+    let folder = registry.layout().image(&made.identity());
+    with_order(registry, made, &folder, run, |docker, order, guard| {
         let engine = docker.engine()?;
         // A large commit takes longer than the usual answer may.
         let patient = engine.patient();

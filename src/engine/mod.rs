@@ -36,6 +36,7 @@ mod policy;
 mod project;
 #[cfg(test)]
 mod recorded;
+mod refresh;
 pub mod repair;
 mod rulings;
 mod seal;
@@ -64,6 +65,7 @@ pub use inbox::{Inbox, Waiting, inbox, waiting_of};
 pub use inspect::{Disk, DiskEnforcement, Inspection, inspect_attempt};
 pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock};
 pub use listing::{Listed, list};
+pub use refresh::{Outdated, outdated, rebuild};
 pub use rulings::{policies, policies_in};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};

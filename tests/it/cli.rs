@@ -78,6 +78,7 @@ const COMMANDS: &[&str] = &[
     "image find",
     "image sbom",
     "image gc",
+    "image refresh",
     "container",
     "container inspect",
     "llm",

@@ -131,13 +131,18 @@ pub fn image(name: &str) -> Option<Value> {
 /// A base image like the real one, under a name and with a layer that no other test has: what is built upon it was not
 /// built before.
 pub fn own_base(name: &str) {
+    own_base_holding(name, name);
+}
+
+/// [`own_base`] with another layer for each `content`.
+pub fn own_base_holding(name: &str, content: &str) {
     let made = done("POST", "/containers/create", &json!({"Image": BASE, "Cmd": ["true"]}));
     let id = made["Id"].as_str().unwrap();
     let mut layer = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
-    header.set_size(name.len() as u64);
+    header.set_size(content.len() as u64);
     header.set_mode(0o644);
-    layer.append_data(&mut header, "etc/taskforge-test", name.as_bytes()).unwrap();
+    layer.append_data(&mut header, "etc/taskforge-test", content.as_bytes()).unwrap();
     let (status, _) =
         exchange("PUT", &format!("/containers/{id}/archive?path=/"), "application/x-tar", &layer.into_inner().unwrap());
     assert_eq!(status, 200);

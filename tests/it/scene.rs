@@ -49,6 +49,11 @@ impl Scene {
         scene
     }
 
+    /// The name of the base that is its own.
+    pub fn own_base(&self) -> &str {
+        self.base.as_deref().unwrap()
+    }
+
     /// The model becomes the scripted server's: one line of the settings.
     pub fn talks_to(&self, server: &ModelServer, more: &str) -> &Self {
         let served = format!("model = {{ name = \"scripted\", baseUrl = \"{}\"{more} }}", server.base_url());

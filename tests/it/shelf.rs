@@ -103,3 +103,26 @@ fn images_are_listed_compared_found_billed_and_cleared() {
     scene.tf(&["image", "gc"]).ok().says("0 images");
     scene.tf(&["kill", "--reason", "done"]).ok();
 }
+
+#[test]
+fn an_image_is_built_again_upon_a_base_that_has_changed() {
+    let scene = Scene::with_own_base();
+    let old = run_with(&scene, "one", &["pip:six==1.16.0"]);
+    scene.tf(&["image", "refresh"]).ok().says("Every image is upon its base as it is.");
+    docker_api::own_base_holding(scene.own_base(), "a newer base");
+    let short = &old[..12];
+    let would = scene.tf(&["image", "refresh", "--dry-run", "--json"]).ok().json();
+    let new = would["images"][0]["to"].as_str().unwrap().to_owned();
+    assert_eq!((&would["images"][0]["built"], docker_api::image(&new).is_some()), (&json!(false), false));
+    let done = scene.tf(&["image", "refresh", short]).ok();
+    done.says(&format!("taskforge/agent:{short} -> {new}\n~ base {}, made anew\n", scene.own_base()));
+    assert!(docker_api::image(&new).is_some());
+    scene.tf(&["image", "show", &new]).ok().says("  pip:six 1.16.0  sha256 ").says("runs      none");
+    scene.tf(&["image", "refresh"]).ok().says(&format!("taskforge/agent:{short} built already as {new}"));
+    // What was approved for a run is what it keeps; what is asked for now finds its image built.
+    scene.start("one", "again");
+    scene.tick_until("again", |shown| shown["status"] == "completed");
+    assert_eq!(scene.events("again", "image.building").len(), 0);
+    let applied = scene.events("again", "capability.applied");
+    assert_eq!(docker_api::image(&new).unwrap()["Id"], applied[0]["data"]["image"]);
+}

@@ -6,6 +6,7 @@ mod diff;
 mod find;
 mod gc;
 mod list;
+mod refresh;
 mod sbom;
 mod show;
 
@@ -27,6 +28,7 @@ pub(crate) enum Image {
     Find(find::Find),
     Sbom(sbom::Sbom),
     Gc(gc::Gc),
+    Refresh(refresh::Refresh),
     #[command(hide = true)]
     Build(build::Build),
 }
@@ -41,6 +43,7 @@ impl Image {
             Self::Find(find) => find.run(context),
             Self::Sbom(sbom) => sbom.run(context),
             Self::Gc(gc) => gc.run(context),
+            Self::Refresh(refresh) => refresh.run(context),
             Self::Build(build) => build.run(context),
         }?;
         Ok(ExitCode::SUCCESS)
