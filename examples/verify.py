@@ -206,9 +206,32 @@ def named_files(records):
         elif record.get("event") == "node.completed":
             artifacts = data.get("artifacts") or []
         files.update((artifact["path"], artifact["sha256"]) for artifact in artifacts)
-        if data.get("decision"):
+        # A rule's decision has no file: what it said stands beside the request.
+        if data.get("decision") and not str(data["decision"].get("by")).startswith("policy:"):
             decisions.add(data["decision"].get("file"))
     return files, decisions
+
+
+def continued(named, files):
+    """A body that goes on from others, and whether a part of it was taken away."""
+    pack, parts = files["gate/bodies/pack"], []
+    while named.get("continues"):
+        line, newline, _ = pack[named["pack"]:named["pack"] + 512].partition(b"\n")
+        link = parse(line) if newline else None
+        if link is None or link["from"].get("pack", -1) >= named["pack"]:
+            return b"", not line.strip(b"\0")
+        begin = named["pack"] + len(line) + 1
+        parts.append((link, pack[begin:begin + named["bytes"] - link["start"] - link["end"]]))
+        named = link["from"]
+    if "pack" in named:
+        body = pack[named["pack"]:named["pack"] + named["bytes"]]
+    else:
+        body = files.get(f"gate/bodies/{named['sha256']}")
+    if body is None or sha256(body) != named["sha256"]:
+        return b"", body is None or not body.strip(b"\0")
+    for link, between in reversed(parts):
+        body = body[:link["start"]] + between + body[len(body) - link["end"]:]
+    return body, False
 
 
 def traffic(data, run, files, find):
@@ -222,6 +245,13 @@ def traffic(data, run, files, find):
             continue
         named = record.get("body") or {}
         name, begin = named.get("sha256"), named.get("pack")
+        if named.get("continues"):
+            own, gone = files.get(f"gate/bodies/{name}"), False
+            if own is None and "gate/bodies/pack" in files:
+                own, gone = continued(named, files)
+            if not gone and own is not None and sha256(own) != name:
+                find.problem(f"gate/bodies/pack has another body at {begin} than gate/traffic.jsonl line {number} says")
+            continue
         if begin is not None and "gate/bodies/pack" in files:
             body = files["gate/bodies/pack"][begin:begin + named["bytes"]]
             # Zeros are a body that was taken away.

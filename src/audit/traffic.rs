@@ -8,6 +8,8 @@ use serde_json::Value;
 use super::chain::{Step, Steps};
 use super::digest_of;
 use super::report::{Problem, Report, Traffic};
+use crate::gate;
+use crate::gate::records::{Bodies, BodyRef};
 use crate::registry::beneath;
 use crate::registry::error::{Error, Result};
 use crate::registry::journal::chain::Chain;
@@ -78,12 +80,28 @@ fn check_body(body: &Value, bodies: &Path) -> Result<Option<String>> {
     if !bodies.is_dir() {
         return Ok(None);
     }
+    if body.get("continues") == Some(&Value::Bool(true)) {
+        return Ok(check_continued(body, bodies));
+    }
     if let Some(at) = body.get("pack").and_then(Value::as_u64) {
         return check_packed(&expected, at, body.get("bytes").and_then(Value::as_u64), bodies);
     }
     match digest_of(bodies, Path::new(expected.as_str()))? {
         Some(found) if found != expected => Ok(Some(format!("names body {}, which has changed", expected.short()))),
         _ => Ok(None),
+    }
+}
+
+/// A body that goes on from others is put together from all of them. One of which a part was taken away is missing, which
+/// is not wrong.
+fn check_continued(body: &Value, bodies: &Path) -> Option<String> {
+    let known: BodyRef = match serde_json::from_value(body.clone()) {
+        Ok(known) => known,
+        Err(error) => return Some(format!("names a body in a way that is not known: {error}")),
+    };
+    match bodies.parent().map(|gate| Bodies::of(gate).load(&known)) {
+        Some(Err(gate::Error::BodyMissing { .. })) | Some(Ok(_)) | None => None,
+        Some(Err(_)) => Some(format!("names body {}, which has changed", known.sha256.short())),
     }
 }
 

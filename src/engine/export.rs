@@ -33,7 +33,7 @@ those in this archive. It needs Python 3 and, for signatures, `openssl` 3.
   base64, `seq`, a blank line, signatures. `checkpoint.pub` has the public keys.
 - `workflow.lock.md`, `inputs/`, `nodes/`: `run.created` and `node.completed` name their SHA-256.
 - `decisions/<id>.json`: `capability.approved`, `capability.denied` and `node.completed` name their SHA-256.
-- `gate/traffic.jsonl`: the exchanges with models, chained alike from \"taskforge-traffic-v1\\n\"; `gate/bodies/` by SHA-256,\n  small ones in `gate/bodies/pack` from the byte that a record's `body.pack` names; zeros are a body that was taken away.
+- `gate/traffic.jsonl`: the exchanges with models, chained alike from \"taskforge-traffic-v1\\n\"; `gate/bodies/` by SHA-256,\n  small ones in `gate/bodies/pack` from the byte that a record's `body.pack` names; zeros are a body that was taken away.\n  Where `body.continues` is true, a line of JSON stands there: `from` names an earlier body, of which the first `start` and the last\n  `end` bytes are the beginning and the end of this one; what lies between follows the line.
 - `control.jsonl`: an operator's intents, for reading; nothing covers them.
 ";
 

@@ -16,7 +16,7 @@ use super::socket::Socket;
 use super::surface::{self, Session};
 
 /// How many connections one attempt has at once; more wait to be accepted.
-const MOST_CONNECTIONS: usize = 64;
+const MOST_CONNECTIONS: usize = 256;
 /// The most headers of a request, and their size in bytes.
 const MOST_HEADERS: usize = 100;
 const LARGEST_HEAD: usize = 32 * 1024;

@@ -57,6 +57,17 @@ pub fn redact(gate: &Path, run: &RunId, seqs: &[u64], by: &str, reason: &str) ->
         let entry = Entry { kind: Kind::Redacted, of: None, fields, body: None };
         runtime.block_on(recorder.record(entry)).map_err(Error::Record)?;
     }
+    // What goes on from what is taken away stays: it gets a file of its own first.
+    let store = recorder.bodies();
+    let others = traffic.records.iter().filter(|record| !same(record)).filter_map(Record::body);
+    for body in others.filter(|body| body.continues && store.behind(body).iter().any(|from| gone.contains(from))) {
+        match store.detach(&body) {
+            // Taken away before.
+            Err(Error::BodyMissing { .. }) => {}
+            detached => detached?,
+        }
+    }
+    store.sync().map_err(Error::io("sync", gate.join("bodies")))?;
     recorder.bodies().remove(&gone).map_err(Error::io("remove bodies in", gate.join("bodies")))?;
     Ok(Redacted { records, bytes: gone.iter().map(|body| body.bytes).sum() })
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use taskforge::gate::records::{Bodies, BodyRef};
 
 use crate::docker_api;
 use crate::model_server::{ModelServer, repository};
@@ -213,16 +214,11 @@ impl Scene {
     pub fn requests(&self, run: &str, node: &str) -> Vec<(u64, Vec<Value>)> {
         let records = self.read(&format!("runs/{run}/gate/traffic.jsonl"));
         let records = records.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let bodies = Bodies::of(&self.path(&format!("runs/{run}/gate")));
         let requests = records.filter(|record| record["kind"] == "llm.request" && record["node"] == node);
         let messages = requests.map(|record| {
-            let body: Value = match record["body"]["pack"].as_u64() {
-                None => self.json(&format!("runs/{run}/gate/bodies/{}", text(&record["body"]["sha256"]))),
-                Some(at) => {
-                    let pack = fs::read(self.path(&format!("runs/{run}/gate/bodies/pack"))).unwrap();
-                    let (at, size) = (at as usize, record["body"]["bytes"].as_u64().unwrap() as usize);
-                    serde_json::from_slice(&pack[at..at + size]).unwrap()
-                }
-            };
+            let known: BodyRef = serde_json::from_value(record["body"].clone()).unwrap();
+            let body: Value = serde_json::from_slice(&bodies.load(&known).unwrap()).unwrap();
             (record["attempt"].as_u64().unwrap(), body["messages"].as_array().unwrap().clone())
         });
         messages.collect()

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use super::continued::{self, Continuation, Link, MOST_LINK, MOST_LINKS, Part};
 use crate::gate::Error;
 use crate::gate::durable;
 use crate::run::id::Digest;
@@ -35,9 +36,19 @@ pub struct BodyRef {
     /// The body itself: only in records of before there was a pack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+    /// What lies in the pack is a line that names an earlier body, and the bytes that this one has beyond it: see
+    /// `docs/registry-format.md`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub continues: bool,
     /// More came than was kept.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub truncated: bool,
+}
+
+impl BodyRef {
+    const fn new(sha256: Digest, bytes: u64, truncated: bool) -> Self {
+        Self { sha256, bytes, pack: None, text: None, continues: false, truncated }
+    }
 }
 
 /// A body about to be recorded.
@@ -121,7 +132,7 @@ impl Bodies {
         match payload {
             Payload::Memory { bytes, truncated } => {
                 let (sha256, length) = (Digest::of(bytes), bytes.len() as u64);
-                let mut known = BodyRef { sha256, bytes: length, pack: None, text: None, truncated: *truncated };
+                let mut known = BodyRef::new(sha256, length, *truncated);
                 if bytes.len() <= MOST_PACKED {
                     known.pack = Some(base + pack.len() as u64);
                     pack.extend_from_slice(bytes);
@@ -137,7 +148,7 @@ impl Bodies {
             }
             Payload::Spilled { file, sha256, bytes, truncated } => {
                 let sha256 = sha256.clone();
-                let known = BodyRef { sha256, bytes: *bytes, pack: None, text: None, truncated: *truncated };
+                let known = BodyRef::new(sha256, *bytes, *truncated);
                 if self.holds(&known.sha256, *bytes)? {
                     return Ok((known, false));
                 }
@@ -145,6 +156,13 @@ impl Bodies {
                 Ok((known, true))
             }
         }
+    }
+
+    /// A body in memory as a continuation, put behind `pack`, which the caller writes to the pack at `base`.
+    pub(super) fn store_on(bytes: &[u8], continuation: &Continuation, pack: &mut Vec<u8>, base: u64) -> BodyRef {
+        let at = base + pack.len() as u64;
+        pack.extend_from_slice(&continuation.packed);
+        BodyRef { pack: Some(at), continues: true, ..BodyRef::new(Digest::of(bytes), bytes.len() as u64, false) }
     }
 
     /// Opens the pack for writing; it is made if it is missing.
@@ -163,18 +181,17 @@ impl Bodies {
         let pack = self.pack()?;
         let end = pack.metadata()?.len();
         for body in bodies {
-            match body.pack {
-                Some(at)
-                    if body.bytes <= MOST_PACKED as u64 && at.checked_add(body.bytes).is_some_and(|to| to <= end) =>
-                {
-                    let size = usize::try_from(body.bytes).unwrap_or(MOST_PACKED);
-                    pack.write_all_at(&vec![0; size], at)?;
-                }
-                Some(_) => {}
-                None => match std::fs::remove_file(self.folder.join(body.sha256.as_str())) {
+            if let Some((at, size)) = packed_range(&pack, body)?
+                && at.checked_add(size as u64).is_some_and(|to| to <= end)
+            {
+                pack.write_all_at(&vec![0; size], at)?;
+            }
+            // One that went on from another may have a file besides, from when that one was taken away.
+            if body.pack.is_none() || body.continues {
+                match std::fs::remove_file(self.folder.join(body.sha256.as_str())) {
                     Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
                     _ => {}
-                },
+                }
             }
         }
         pack.sync_all()?;
@@ -206,7 +223,10 @@ impl Bodies {
     /// # Errors
     /// When the body is gone (redacted), cannot be read, is larger than 64 MiB, or is not what its digest says.
     pub fn load(&self, body: &BodyRef) -> Result<Vec<u8>, Error> {
-        let missing = || Error::BodyMissing { path: self.folder.clone(), sha256: body.sha256.as_str().to_owned() };
+        if body.continues {
+            return self.load_continued(body);
+        }
+        let missing = || self.missing(body);
         let name = if body.pack.is_some() { PACK } else { body.sha256.as_str() };
         let path = self.folder.join(name);
         let open = || match durable::open(&path) {
@@ -238,4 +258,154 @@ impl Bodies {
         }
         Ok(bytes)
     }
+
+    fn missing(&self, body: &BodyRef) -> Error {
+        Error::BodyMissing { path: self.folder.clone(), sha256: body.sha256.as_str().to_owned() }
+    }
+
+    /// A body that goes on from others: put together from all of them, or read from the file that it got when one of
+    /// them was taken away.
+    fn load_continued(&self, body: &BodyRef) -> Result<Vec<u8>, Error> {
+        let path = self.folder.join(PACK);
+        let pack = match durable::open(&path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(self.missing(body)),
+            opened => opened.map_err(Error::io("read", &path))?,
+        };
+        let changed = match self.put_together(&pack, body) {
+            Ok(Some(bytes)) if Digest::of(&bytes) == body.sha256 => return Ok(bytes),
+            Ok(Some(_)) => true,
+            // Zeros in place of the line: it was taken away.
+            Ok(None) => !starts_with_zero(&pack, body),
+            Err(Error::BodyMissing { .. }) => false,
+            Err(other) => return Err(other),
+        };
+        // It may have a file of its own, from when something that it went on from was taken away.
+        match self.load(&BodyRef { pack: None, continues: false, ..body.clone() }) {
+            Err(Error::BodyMissing { .. }) if changed => {
+                let reason = "it is not what its digest says".to_owned();
+                Err(Error::Integrity { path, at: body.pack.unwrap_or_default(), reason })
+            }
+            loaded => loaded,
+        }
+    }
+
+    /// The bytes of `body` from the pack; `None` if a part of them is not there. They are to be held against the digest.
+    fn put_together(&self, pack: &File, body: &BodyRef) -> Result<Option<Vec<u8>>, Error> {
+        let Ok(size) = usize::try_from(body.bytes.min(LARGEST + 1)) else { return Ok(None) };
+        if size as u64 > LARGEST {
+            return Ok(None);
+        }
+        let mut whole = vec![0; size];
+        let mut parts = vec![Part { from: 0, length: body.bytes, into: 0 }];
+        let mut current = body.clone();
+        for _ in 0..=MOST_LINKS {
+            if !current.continues {
+                let bytes = match self.load(&current) {
+                    Err(error @ Error::BodyMissing { .. }) => return Err(error),
+                    Err(_) => return Ok(None),
+                    Ok(bytes) => bytes,
+                };
+                return Ok(copy(&bytes, &parts, &mut whole).then_some(whole));
+            }
+            let Some((link, at)) = link_of(pack, &current) else { return Ok(None) };
+            let (between, before) = continued::split(&link, current.bytes, &parts);
+            for part in between {
+                let Some(place) = place(&part, &mut whole) else { return Ok(None) };
+                if pack.read_exact_at(place, at + part.from).is_err() {
+                    return Ok(None);
+                }
+            }
+            if before.is_empty() {
+                return Ok(Some(whole));
+            }
+            (parts, current) = (before, link.from);
+        }
+        Ok(None)
+    }
+
+    /// Every body that `body` goes on from, the nearest first.
+    pub(crate) fn behind(&self, body: &BodyRef) -> Vec<BodyRef> {
+        let Ok(pack) = durable::open(&self.folder.join(PACK)) else { return Vec::new() };
+        let (mut found, mut current) = (Vec::new(), body.clone());
+        while current.continues
+            && found.len() <= MOST_LINKS
+            && let Some((link, _)) = link_of(&pack, &current)
+        {
+            found.push(link.from.clone());
+            current = link.from;
+        }
+        found
+    }
+
+    /// Gives a body that goes on from others a file of its own, so that these can be taken away. Its name is durable after
+    /// [`Self::sync`].
+    pub(crate) fn detach(&self, body: &BodyRef) -> Result<(), Error> {
+        let bytes = self.load(body)?;
+        let write = || -> io::Result<()> {
+            if self.holds(&body.sha256, body.bytes)? {
+                return Ok(());
+            }
+            let mut file = self.spill()?;
+            file.write(&bytes)?;
+            self.keep(&mut file, &body.sha256)
+        };
+        write().map_err(Error::io("write", self.folder.join(body.sha256.as_str())))
+    }
+}
+
+/// The line of a body that goes on, and where what stands behind it begins in the pack; `None` if there is no such line.
+fn link_of(pack: &File, body: &BodyRef) -> Option<(Link, u64)> {
+    let at = body.pack?;
+    let mut head = vec![0; MOST_LINK];
+    let mut read = 0;
+    while read < head.len() {
+        match pack.read_at(&mut head[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return None,
+        }
+    }
+    let end = head[..read].iter().position(|byte| *byte == b'\n')?;
+    let link: Link = serde_json::from_slice(&head[..end]).ok()?;
+    link.between(at, body.bytes)?;
+    Some((link, at + end as u64 + 1))
+}
+
+fn starts_with_zero(pack: &File, body: &BodyRef) -> bool {
+    let mut first = [1];
+    body.pack.is_some_and(|at| pack.read_exact_at(&mut first, at).is_ok()) && first == [0]
+}
+
+/// What `body` takes in the pack: from where, and how many bytes; `None` if it takes nothing, or is gone already.
+fn packed_range(pack: &File, body: &BodyRef) -> io::Result<Option<(u64, usize)>> {
+    let Some(at) = body.pack else { return Ok(None) };
+    if !body.continues {
+        return Ok(usize::try_from(body.bytes).ok().filter(|size| *size <= MOST_PACKED).map(|size| (at, size)));
+    }
+    let Some((link, behind)) = link_of(pack, body) else { return Ok(None) };
+    let between = link.between(at, body.bytes).unwrap_or(0);
+    usize::try_from(behind - at + between).map(|size| Some((at, size))).map_err(io::Error::other)
+}
+
+fn place<'a>(part: &Part, whole: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    let (from, length) = (usize::try_from(part.into).ok()?, usize::try_from(part.length).ok()?);
+    whole.get_mut(from..from.checked_add(length)?)
+}
+
+/// Copies `parts` of `bytes` to their places; `false` if one of them is not there.
+fn copy(bytes: &[u8], parts: &[Part], whole: &mut [u8]) -> bool {
+    parts.iter().all(|part| {
+        let range = || {
+            let (from, length) = (usize::try_from(part.from).ok()?, usize::try_from(part.length).ok()?);
+            bytes.get(from..from.checked_add(length)?)
+        };
+        match (range(), place(part, whole)) {
+            (Some(bytes), Some(place)) => {
+                place.copy_from_slice(bytes);
+                true
+            }
+            _ => false,
+        }
+    })
 }

@@ -8,6 +8,7 @@
 
 mod body;
 mod chain;
+mod continued;
 mod disk;
 mod index;
 mod kind;

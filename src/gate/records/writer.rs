@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use serde_json::{Map, json};
 use tokio::sync::oneshot;
 
+use super::body::Payload;
 use super::chain::Chain;
+use super::continued::Newest;
 use super::disk::Disk;
 use super::line::compose;
 use super::scan::{Torn, scan};
@@ -84,6 +87,7 @@ impl Recorder {
             pack_at: pack.metadata().map_err(Error::io("read", &path))?.len(),
             pack,
             bodies: bodies.clone(),
+            newest: Newest::default(),
             unsynced: false,
             index: Arc::new(Mutex::new(index)),
         };
@@ -164,6 +168,8 @@ struct Log {
     /// Small bodies, and where the next one goes: behind all that a record names.
     pack: File,
     pack_at: u64,
+    /// What the next request of a node may go on from: only what is on record.
+    newest: Newest,
     /// Names in the bodies folder may not be durable yet.
     unsynced: bool,
     index: Arc<Mutex<Index>>,
@@ -210,17 +216,29 @@ impl Log {
         let (mut named, mut pack) = (false, Vec::new());
         let mut bodies: Vec<std::io::Result<Option<BodyRef>>> = Vec::with_capacity(entries.len());
         let mut entries = entries;
+        let mut requests = Vec::new();
         for entry in &mut entries {
-            bodies.push(
-                entry.body.as_mut().map(|payload| self.bodies.store(payload, &mut pack, self.pack_at)).transpose().map(
-                    |stored| {
-                        stored.map(|(known, new)| {
-                            named |= new;
-                            known
-                        })
-                    },
-                ),
-            );
+            // What a request repeats of the one before it is not written again.
+            if let Some((node, bytes)) = request_of(entry) {
+                let goes_on = self.newest.goes_on(&node, &bytes);
+                if let Some(continuation) = goes_on {
+                    let known = Bodies::store_on(&bytes, &continuation, &mut pack, self.pack_at);
+                    bodies.push(Ok(Some(known.clone())));
+                    requests.push((node, known, bytes, Some(continuation)));
+                    continue;
+                }
+            }
+            let stored = entry.body.as_mut().map(|payload| self.bodies.store(payload, &mut pack, self.pack_at));
+            let stored = stored.transpose().map(|stored| {
+                stored.map(|(known, new)| {
+                    named |= new;
+                    known
+                })
+            });
+            if let (Ok(Some(known)), Some((node, bytes))) = (&stored, request_of(entry)) {
+                requests.push((node, known.clone(), bytes, None));
+            }
+            bodies.push(stored);
         }
         if !pack.is_empty() {
             self.pack.write_all_at(&pack, self.pack_at)?;
@@ -261,6 +279,9 @@ impl Log {
         self.voided = None;
         self.chain = chain;
         self.pack_at += pack.len() as u64;
+        for (node, known, bytes, through) in requests {
+            self.newest.hold(node, known, bytes, through.as_ref());
+        }
         let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().for_each(|record| index.learn(record));
         Ok(outcomes)
@@ -287,6 +308,15 @@ impl Log {
         }
         self.dirty = false;
         Ok(())
+    }
+}
+
+/// The node and the whole body of a request to a model.
+fn request_of(entry: &Entry) -> Option<(String, Bytes)> {
+    let (node, _) = entry.of.as_ref().filter(|_| entry.kind == Kind::LlmRequest)?;
+    match entry.body.as_ref()? {
+        Payload::Memory { bytes, truncated: false } => Some((node.clone(), bytes.clone())),
+        _ => None,
     }
 }
 

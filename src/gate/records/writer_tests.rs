@@ -307,3 +307,120 @@ proptest! {
         }
     }
 }
+
+/// A conversation as clients send it: each request is the one before with more in its middle.
+fn turn(messages: usize) -> Vec<u8> {
+    let said: Vec<String> = (0..messages)
+        .map(|n| format!("{{\"role\":\"user\",\"content\":\"{}\"}}", format!("word{n} ").repeat(120)))
+        .collect();
+    format!("{{\"model\":\"m\",\"messages\":[{}],\"tools\":[\"{}\"]}}", said.join(","), "tool ".repeat(500))
+        .into_bytes()
+}
+
+fn ask(recorder: &Recorder, body: Vec<u8>) {
+    let request = Entry { kind: Kind::LlmRequest, body: Some(Payload::whole(body.into())), ..entry("a:1") };
+    record(recorder, request).unwrap();
+}
+
+fn size_of(gate: &tempfile::TempDir) -> u64 {
+    let files = std::fs::read_dir(gate.path().join("bodies")).unwrap();
+    files.map(|file| file.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn a_conversation_takes_room_for_what_is_new() {
+    let gate = tempfile::tempdir().unwrap();
+    let recorder = open(&gate).unwrap();
+    let mut sizes = vec![0];
+    for messages in 1..=100 {
+        ask(&recorder, turn(messages));
+        sizes.push(size_of(&gate));
+    }
+    let grown = |from: usize, to: usize| sizes[to] - sizes[from];
+    assert!(grown(70, 100) < grown(10, 40) * 12 / 10, "{} {}", grown(70, 100), grown(10, 40));
+    for (n, found) in traffic(&gate).unwrap().records.iter().enumerate() {
+        let known = found.body().unwrap();
+        assert_eq!(recorder.bodies().load(&known).unwrap(), turn(n + 1));
+        assert_eq!(known.continues, n > 0);
+    }
+    // Another gate knows nothing of it, and begins anew.
+    close(recorder);
+    let recorder = open(&gate).unwrap();
+    ask(&recorder, turn(101));
+    ask(&recorder, turn(102));
+    let records = traffic(&gate).unwrap().records;
+    let known: Vec<BodyRef> = records[100..].iter().map(|record| record.body().unwrap()).collect();
+    assert_eq!((known[0].continues, known[1].continues), (false, true));
+    assert_eq!(recorder.bodies().load(&known[1]).unwrap(), turn(102));
+}
+
+#[test]
+fn no_chain_of_bodies_is_longer_than_a_reader_follows() {
+    let gate = tempfile::tempdir().unwrap();
+    let recorder = open(&gate).unwrap();
+    for messages in 1..=450 {
+        ask(&recorder, turn(messages.min(40) + messages % 2));
+    }
+    let records = traffic(&gate).unwrap().records;
+    let whole: Vec<usize> = (0..450).filter(|n| !records[*n].body().unwrap().continues).collect();
+    assert_eq!(whole, [0, 201, 402]);
+    for (n, found) in records.iter().enumerate() {
+        let messages = n + 1;
+        assert_eq!(recorder.bodies().load(&found.body().unwrap()).unwrap(), turn(messages.min(40) + messages % 2));
+    }
+}
+
+#[test]
+fn what_goes_on_from_a_body_that_is_taken_away_stays() {
+    let gate = tempfile::tempdir().unwrap();
+    let recorder = open(&gate).unwrap();
+    (1..=6).for_each(|messages| ask(&recorder, turn(messages)));
+    close(recorder);
+    for gone in [3, 1] {
+        crate::gate::redact(gate.path(), &run(), &[gone], "operator:ada", "a name").unwrap();
+    }
+    let records = traffic(&gate).unwrap().records;
+    let bodies = Bodies::of(gate.path());
+    for (n, record) in records[..6].iter().enumerate() {
+        let loaded = bodies.load(&record.body().unwrap());
+        match n + 1 {
+            1 | 3 => assert!(matches!(loaded, Err(Error::BodyMissing { .. })), "{loaded:?}"),
+            messages => assert_eq!(loaded.unwrap(), turn(messages), "{messages}"),
+        }
+    }
+}
+
+#[test]
+fn a_continuation_that_was_changed_is_not_given_out() {
+    let gate = tempfile::tempdir().unwrap();
+    let recorder = open(&gate).unwrap();
+    (1..=3).for_each(|messages| ask(&recorder, turn(messages)));
+    let known = traffic(&gate).unwrap().records[2].body().unwrap();
+    let pack = gate.path().join("bodies/pack");
+    let sound = std::fs::read(&pack).unwrap();
+    let from = usize::try_from(known.pack.unwrap()).unwrap();
+    let mut dice = 7_u64;
+    for place in from..sound.len() {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let mut changed = sound.clone();
+        changed[place] ^= 1 << (dice >> 61);
+        std::fs::write(&pack, &changed).unwrap();
+        match recorder.bodies().load(&known) {
+            Ok(bytes) => assert_eq!(bytes, turn(3), "byte {place}"),
+            Err(Error::Integrity { .. } | Error::BodyMissing { .. } | Error::TooLarge { .. }) => {}
+            Err(other) => panic!("{place}: {other}"),
+        }
+    }
+    // One that goes on from itself, or from what comes after it.
+    for at in [known.pack.unwrap(), known.pack.unwrap() + 1, u64::MAX] {
+        let text = String::from_utf8_lossy(&sound[from..]).into_owned();
+        let line = text.lines().next().unwrap();
+        let mut link: serde_json::Value = serde_json::from_str(line).unwrap();
+        link["from"]["pack"] = at.into();
+        let mut changed = sound[..from].to_vec();
+        changed.extend_from_slice(format!("{link}\n").as_bytes());
+        changed.extend_from_slice(&vec![b'x'; 10_000]);
+        std::fs::write(&pack, &changed).unwrap();
+        assert!(matches!(recorder.bodies().load(&known), Err(Error::Integrity { .. })), "{at}");
+    }
+}
