@@ -1,5 +1,7 @@
 //! What waits for a person, over all runs.
 
+use std::thread::{self, available_parallelism};
+
 use serde::Serialize;
 
 use crate::registry::Registry;
@@ -66,6 +68,9 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
     found
 }
 
+/// Below so many runs a second thread costs more than it saves.
+const MANY: usize = 64;
+
 /// What waits in a registry.
 #[derive(Debug, Clone)]
 pub struct Inbox {
@@ -79,19 +84,36 @@ pub struct Inbox {
 /// # Errors
 /// When the registry's runs cannot be listed.
 pub fn inbox(registry: &Registry) -> Result<Inbox, Error> {
-    let mut waiting = Vec::new();
-    let mut unreadable = Vec::new();
+    let (mut waiting, mut unreadable, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for Listed { run, entry } in listing::list(registry, Ask::Shown)? {
         // The index says where nothing waits; what waits, the run says itself.
-        let state = match entry {
-            Ok(entry) if entry.waiting == 0 => continue,
-            Ok(_) => Store::open(registry, &run).and_then(|store| store.load()),
-            Err(error) => Err(error),
-        };
-        match state {
-            Ok(state) => waiting.extend(waiting_of(&state)),
+        match entry {
+            Ok(entry) if entry.waiting == 0 => {}
+            Ok(_) => open.push(run),
             Err(error) => unreadable.push((run, error.to_string())),
         }
     }
+    for (run, found) in open.iter().zip(look(registry, &open)) {
+        match found {
+            Ok(found) => waiting.extend(found),
+            Err(error) => unreadable.push((run.clone(), error.to_string())),
+        }
+    }
     Ok(Inbox { waiting, unreadable })
+}
+
+/// What waits in each of `runs`; on several processors if they are many.
+fn look(registry: &Registry, runs: &[RunId]) -> Vec<Result<Vec<Waiting>, Error>> {
+    let one = |run: &RunId| Ok(waiting_of(&Store::open(registry, run)?.load()?));
+    let threads = if runs.len() < MANY { 1 } else { available_parallelism().map_or(1, |n| n.get().min(4)) };
+    thread::scope(|scope| {
+        let (first, rest) = runs.split_at(runs.len().div_ceil(threads));
+        let parts = rest.chunks(first.len().max(1));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
+        let mut found: Vec<_> = first.iter().map(one).collect();
+        for thread in threads {
+            found.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
+    })
 }
