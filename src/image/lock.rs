@@ -1,10 +1,13 @@
 //! The complete set of packages that an image has beyond its base, each with version and digest. Sorted, without
 //! repetition, and checked on the way in, so that later steps may use its texts as arguments and file names.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::npm_pin::NpmPin;
 use super::pins::{AptPin, PinError, PipPin};
 use crate::run::canonical;
 use crate::run::capability::Capability;
@@ -20,6 +23,7 @@ const LIMIT: usize = 8 << 20;
 pub struct Lock {
     pip: Vec<PipPin>,
     apt: Vec<AptPin>,
+    npm: Vec<NpmPin>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,6 +33,9 @@ struct Unchecked {
     format: u32,
     pip: Vec<PipPin>,
     apt: Vec<AptPin>,
+    // Absent from locks of before there was one, whose digests stay what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    npm: Vec<NpmPin>,
 }
 
 impl TryFrom<Unchecked> for Lock {
@@ -37,13 +44,13 @@ impl TryFrom<Unchecked> for Lock {
         if lock.format != 1 {
             return Err(PinError::new("", "lock format", &lock.format.to_string(), "1"));
         }
-        Self::new(lock.pip, lock.apt)
+        Self::new(lock.pip, lock.apt)?.with_npm(lock.npm)
     }
 }
 
 impl From<Lock> for Unchecked {
     fn from(lock: Lock) -> Self {
-        Self { format: 1, pip: lock.pip, apt: lock.apt }
+        Self { format: 1, pip: lock.pip, apt: lock.apt, npm: lock.npm }
     }
 }
 
@@ -64,7 +71,32 @@ impl Lock {
         if let Some(twice) = apt.windows(2).find(twice) {
             return Err(PinError::new(&twice[0].name, "name", &twice[0].name, "in the lock only once"));
         }
-        Ok(Self { pip, apt })
+        Ok(Self { pip, apt, npm: Vec::new() })
+    }
+
+    /// The same lock with these packages of npm instead of those it has.
+    ///
+    /// # Errors
+    /// [`PinError`] if a text does not fit its grammar, a place or a command stands twice, or one version of a package
+    /// has two digests.
+    pub fn with_npm(mut self, mut npm: Vec<NpmPin>) -> Result<Self, PinError> {
+        npm.iter().try_for_each(NpmPin::check)?;
+        npm.sort_unstable();
+        if let Some(twice) = npm.windows(2).find(|pair| pair[0].location == pair[1].location) {
+            let location = &twice[0].location;
+            return Err(PinError::new(&twice[0].name, "location", location, "in the lock only once"));
+        }
+        let (mut digests, mut commands) = (BTreeMap::new(), BTreeSet::new());
+        for pin in &npm {
+            if *digests.entry(pin.filename()).or_insert(&pin.sha512) != &pin.sha512 {
+                return Err(PinError::new(&pin.name, "digest", pin.sha512.as_str(), "the same everywhere"));
+            }
+            if let Some(twice) = pin.bin.keys().find(|command| !commands.insert((*command).clone())) {
+                return Err(PinError::new(&pin.name, "command", twice, "in the lock only once"));
+            }
+        }
+        self.npm = npm;
+        Ok(self)
     }
 
     /// Reads what [`Lock::to_bytes`] wrote.
@@ -110,8 +142,19 @@ impl Lock {
     }
 
     #[must_use]
+    pub fn npm(&self) -> &[NpmPin] {
+        &self.npm
+    }
+
+    #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pip.is_empty() && self.apt.is_empty()
+        self.pip.is_empty() && self.apt.is_empty() && self.npm.is_empty()
+    }
+
+    /// How many packages there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.pip.len() + self.apt.len() + self.npm.len()
     }
 
     /// What is installed, without where it came from: two mirrors that serve the same files give the same value.
@@ -123,11 +166,19 @@ impl Lock {
             json!({"name": a.name, "version": a.version, "arch": a.arch, "sha256": a.sha256, "size": a.size,
                    "filename": a.filename})
         };
-        json!({
+        let mut content = json!({
             "format": 1,
             "pip": self.pip.iter().map(pip).collect::<Vec<_>>(),
             "apt": self.apt.iter().map(apt).collect::<Vec<_>>(),
-        })
+        });
+        if !self.npm.is_empty() {
+            let npm = |n: &NpmPin| {
+                json!({"location": n.location, "name": n.name, "version": n.version, "sha512": n.sha512, "bin": n.bin,
+                       "bundles": n.bundles})
+            };
+            content["npm"] = self.npm.iter().map(npm).collect();
+        }
+        content
     }
 
     /// SHA-256 of [`Lock::content`].
@@ -150,6 +201,7 @@ impl Lock {
         match capability {
             Capability::Pip(package) => self.pip.iter().find(|p| p.name == package.name().as_str())?.granted(),
             Capability::Apt(package) => self.apt.iter().find(|a| a.name == package.name())?.granted(),
+            Capability::Npm(package) => self.npm.iter().find(|n| n.is_top(package.name()))?.granted(),
             _ => None,
         }
     }

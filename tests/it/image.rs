@@ -61,6 +61,7 @@ impl Place {
             capability: &capability,
             ca: self.ca.as_deref(),
             pip_index: index,
+            npm_registry: None,
             scope: &self.scope,
             limits: &self.limits,
         };

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::super::dockerfile::{Ecosystem, PACKAGES, Step};
 use super::super::error::{Error, Refusal};
 use super::super::installed::Installed;
+use super::super::npm;
 use super::super::output::Bounded;
 use super::super::readback::{self, Versions};
 use super::super::sandbox::{Bind, Command, Role, Spec, with_sandbox};
@@ -30,6 +31,7 @@ pub(super) struct Bench<'a> {
 struct Before {
     debs: Option<Versions>,
     wheels: Option<Versions>,
+    npm: Option<Versions>,
     setuid: Option<BTreeSet<String>>,
 }
 
@@ -72,6 +74,9 @@ impl Bench<'_> {
             if step.ecosystem == Ecosystem::Pip {
                 before.wheels = Some(readback::wheels(sandbox).await?);
             }
+            if step.ecosystem == Ecosystem::Npm {
+                before.npm = Some(readback::npm(sandbox).await?);
+            }
             log.push(format!("\n$ {}\n", step.argv.join(" ")).as_bytes());
             let command = Command { argv: &step.argv, env: step.env.clone(), keep: self.order.limits.log };
             let output = sandbox.run_into(command, log).await?;
@@ -105,6 +110,10 @@ impl Bench<'_> {
                 pip = readback::wheels(sandbox).await?;
                 let wanted = readback::wanted_wheels(lock);
                 found.extend(readback::differences("Python package", wheels, &wanted, &pip));
+            }
+            if let Some(packages) = &before.npm {
+                let after = npm::without_bundled(lock, readback::npm(sandbox).await?);
+                found.extend(readback::differences("npm package", packages, &npm::wanted(lock), &after));
             }
             if !found.is_empty() {
                 return Err(Error::ReadBack { differences: found });
