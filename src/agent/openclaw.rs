@@ -105,7 +105,7 @@ fn run(options: &OpenclawOptions, brief: &Brief, asked: &Path) -> Result<Ended, 
     let left = env::deadline()?.map_or(DAY, |deadline| (deadline - Utc::now()).num_seconds().max(1));
     let mut child = Command::new(node)
         .arg(program)
-        .args(["agent", "exec", "--json", "--auth-env-only", "--timeout", &left.to_string()])
+        .args(["agent", "exec", "--json", "--timeout", &left.to_string()])
         .args([Path::new("--message-file"), &prompt, Path::new("--config"), &config, Path::new("--cwd")])
         .arg(&options.workspace)
         .env("OPENCLAW_STATE_DIR", &state)

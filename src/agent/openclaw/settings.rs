@@ -50,7 +50,7 @@ pub(super) fn settings(model: &str, workspace: &Path) -> Value {
         "plugins": {"enabled": false},
         "channels": {},
         "browser": {"enabled": false},
-        "discovery": {"mdns": {"mode": "off"}, "wideArea": {"enabled": false}},
+        "discovery": {"mdns": {"mode": "off"}},
         "update": {"checkOnStart": false},
         "telemetry": {"enabled": false},
     })

@@ -89,7 +89,7 @@ pub(super) async fn resolve(
 ) -> Result<Resolution, Error> {
     let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     env.extend([setting("HOME", "/tmp"), setting("npm_config_update_notifier", "false")]);
-    env.extend([setting("npm_config_fetch_retries", "1"), setting("npm_config_prefix", "/tmp")]);
+    env.extend([setting("npm_config_fetch_retries", "1"), setting("npm_config_logs_max", "0")]);
     env.extend(order.pip_index.map(|url| setting("PIP_INDEX_URL", url)));
     env.extend(order.npm_registry.map(|url| setting("npm_config_registry", url)));
     let run = async |argv: &[String], keep: usize| sandbox.run(Command { argv, env: env.clone(), keep }).await;
