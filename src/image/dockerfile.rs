@@ -109,9 +109,11 @@ pub(super) fn requirements(lock: &Lock) -> String {
 
 pub(super) fn render(recipe: &Recipe) -> String {
     let lock = recipe.lock();
+    // The text is in the digest that a decision names: that of a lock without npm stays what it was.
+    let folders = if lock.npm().is_empty() { "packages/apt and packages/pip" } else { "packages/apt, pip and npm" };
     let mut text = format!(
         "# Made by taskforge from recipe.json; a change here changes nothing.\n\
-         # By hand: lay the files of packages.lock into packages/KIND, then\n\
+         # By hand: lay the files of packages.lock into {folders}, then\n\
          #   DOCKER_BUILDKIT=1 docker build --network none .\n\
          FROM {}\n",
         recipe.from()

@@ -16,10 +16,19 @@ const LOCATION: usize = 1024;
 
 /// SHA-512, 128 lower-case hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(try_from = "String", into = "String")]
-#[cfg_attr(test, schemars(transparent))]
-pub struct Sha512(#[cfg_attr(test, schemars(regex(pattern = "^[0-9a-f]{128}$")))] String);
+pub struct Sha512(String);
+
+#[cfg(test)]
+impl schemars::JsonSchema for Sha512 {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Sha512".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "string", "pattern": "^[0-9a-f]{128}$"})
+    }
+}
 
 impl Sha512 {
     /// Reads the digits.
