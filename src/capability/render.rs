@@ -70,12 +70,12 @@ fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
     for pin in lock.apt() {
         let old = before.and_then(|b| b.apt().iter().find(|o| o.name == pin.name && o.arch == pin.arch));
         let sum = format!("sha256:{}", pin.sha256);
-        rows.push((mark(old, pin), "apt", pin.name.as_str(), &pin.version, sum, host(pin.url.as_deref())));
+        rows.push((mark(old, pin), "apt", pin.name.clone(), &pin.version, sum, host(pin.url.as_deref())));
     }
     for pin in lock.pip() {
         let old = before.and_then(|b| b.pip().iter().find(|o| o.name == pin.name));
         let sum = format!("sha256:{}", pin.sha256);
-        rows.push((mark(old, pin), "pip", pin.name.as_str(), &pin.version, sum, host(pin.url.as_deref())));
+        rows.push((mark(old, pin), "pip", pin.name.clone(), &pin.version, sum, host(pin.url.as_deref())));
     }
     for pin in lock.npm() {
         let old = before.and_then(|b| b.npm().iter().find(|o| o.location == pin.location));
@@ -84,9 +84,9 @@ fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
     }
     if let Some(before) = before {
         let gone = before.apt().iter().filter(|o| !lock.apt().iter().any(|n| n.name == o.name && n.arch == o.arch));
-        removed.extend(gone.map(|o| ("apt", o.name.as_str(), &o.version)));
+        removed.extend(gone.map(|o| ("apt", o.name.clone(), &o.version)));
         let gone = before.pip().iter().filter(|o| !lock.pip().iter().any(|n| n.name == o.name));
-        removed.extend(gone.map(|o| ("pip", o.name.as_str(), &o.version)));
+        removed.extend(gone.map(|o| ("pip", o.name.clone(), &o.version)));
         let gone = before.npm().iter().filter(|o| !lock.npm().iter().any(|n| n.location == o.location));
         removed.extend(gone.map(|o| ("npm", place(o), &o.version)));
     }
@@ -100,9 +100,13 @@ fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
     }
 }
 
-/// `a/node_modules/b` where one package has its own `b`.
-fn place(pin: &NpmPin) -> &str {
-    pin.location.strip_prefix("node_modules/").unwrap_or(&pin.location)
+/// `a/node_modules/b` where one package has its own `b`; what lies there, if its name is another.
+fn place(pin: &NpmPin) -> String {
+    let place = pin.location.strip_prefix("node_modules/").unwrap_or(&pin.location);
+    match place.rsplit("node_modules/").next() == Some(pin.name.as_str()) {
+        true => place.to_owned(),
+        false => format!("{place} = {}", pin.name),
+    }
 }
 
 fn mark<T: PartialEq>(old: Option<&T>, new: &T) -> char {

@@ -83,6 +83,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
         ca: extra_ca.as_deref(),
         pip_index: config.packages.pip_index.as_deref(),
         npm_registry: config.packages.npm_registry.as_deref(),
+        node: &config.containers.openclaw.node,
         scope: &scope,
         limits: &limits,
     };

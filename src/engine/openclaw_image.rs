@@ -123,6 +123,7 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
             ca: ca.as_deref(),
             pip_index: config.packages.pip_index.as_deref(),
             npm_registry: config.packages.npm_registry.as_deref(),
+            node: &config.containers.openclaw.node,
             scope: &scope,
             limits: &limits,
         };

@@ -192,7 +192,11 @@ impl Lock {
     pub fn beyond(&self, before: &Self) -> Vec<Capability> {
         let pip = self.pip.iter().filter(|pin| !before.pip.contains(pin)).filter_map(PipPin::granted);
         let apt = self.apt.iter().filter(|pin| !before.apt.contains(pin)).filter_map(AptPin::granted);
-        pip.chain(apt).collect()
+        let npm = self.npm.iter().filter(|pin| !before.npm.contains(pin)).filter_map(NpmPin::granted);
+        let mut beyond: Vec<Capability> = pip.chain(apt).chain(npm).collect();
+        // One version of a package may lie at several places.
+        beyond.dedup();
+        beyond
     }
 
     /// `capability` with the version that the lock gives it; `None` if the lock does not hold it.

