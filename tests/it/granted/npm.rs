@@ -39,7 +39,9 @@ sys.exit(code)
     let resolved = scene.events(RUN, "capability.resolved");
     let lock = resolved[0]["data"]["resolution"]["lock"]["npm"].as_array().unwrap();
     assert_eq!(lock.len(), 3, "{lock:?}");
-    lock.iter().for_each(|pin| drop(shown.says(&format!("sha512:{}", text(&pin["sha512"])))));
+    for pin in lock {
+        shown.says(&format!("sha512:{}", text(&pin["sha512"])));
+    }
 
     scene.tf(&["approve", &id, "--digest", &digest]).ok();
     scene.drive(RUN, 0);

@@ -79,9 +79,9 @@ async fn what_npm_does_not_resolve_says_why() {
         assert_eq!(cause, Cause::DoesNotExist, "{reason}");
         assert!(reason.contains("npm error code E"), "{reason}");
     }
-    // An old package whose name no rule could name.
-    let (cause, reason) = why(place.resolve(&none, "npm:jsonparse-streamer").await);
-    assert_ne!(cause, Cause::Unreachable, "{reason}");
+    // It needs one whose name no rule could name.
+    let (cause, reason) = why(place.resolve(&none, "npm:conventional-commits-parser@3.2.4").await);
+    assert!(cause == Cause::Unsupported && reason.contains("JSONStream"), "{cause:?} {reason}");
     // One that is for other machines only.
     let (cause, reason) = why(place.resolve(&none, "npm:@esbuild/win32-x64@0.21.5").await);
     assert_eq!(cause, Cause::NoBinary, "{reason}");
