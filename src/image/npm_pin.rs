@@ -121,10 +121,16 @@ impl NpmPin {
         format!("{}-{}.tgz", self.name.trim_start_matches('@').replace('/', "+"), self.version)
     }
 
+    /// Where it lies, below the topmost `node_modules`.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        self.location.strip_prefix("node_modules/").unwrap_or(&self.location)
+    }
+
     /// Whether this is the `name` that an import from anywhere finds.
     #[must_use]
     pub fn is_top(&self, name: &str) -> bool {
-        self.location.strip_prefix("node_modules/") == Some(name)
+        self.place() == name
     }
 
     /// The package as a capability: `npm:name@version`, or without the version if it has build metadata.

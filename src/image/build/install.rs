@@ -101,7 +101,7 @@ impl Bench<'_> {
         with_sandbox(self.docker, &spec, guard, async |sandbox| {
             let lock = self.order.recipe.lock();
             let mut found = Vec::new();
-            let (mut apt, mut pip) = (Versions::new(), Versions::new());
+            let (mut apt, mut pip, mut all_npm) = (Versions::new(), Versions::new(), Versions::new());
             if let Some(debs) = &before.debs {
                 apt = readback::debs(sandbox).await?;
                 found = readback::differences("Debian package", debs, &readback::wanted_debs(lock), &apt);
@@ -112,7 +112,8 @@ impl Bench<'_> {
                 found.extend(readback::differences("Python package", wheels, &wanted, &pip));
             }
             if let Some(packages) = &before.npm {
-                let after = npm::without_bundled(lock, readback::npm(sandbox).await?);
+                all_npm = readback::npm(sandbox).await?;
+                let after = npm::without_bundled(lock, all_npm.clone());
                 found.extend(readback::differences("npm package", packages, &npm::wanted(lock), &after));
             }
             if !found.is_empty() {
@@ -125,7 +126,7 @@ impl Bench<'_> {
                 return Err(Error::Setuid { files: new });
             }
             let at = time::isoformat(chrono::Utc::now());
-            Ok(Installed::new(self.order.recipe.identity(), at, apt, pip))
+            Ok(Installed::new(self.order.recipe.identity(), at, apt, pip, all_npm))
         })
         .await
     }
@@ -143,7 +144,9 @@ impl Bench<'_> {
             let apt = readback::debs(sandbox).await?;
             let python = !recipe.lock().pip().is_empty();
             let pip = if python { readback::wheels(sandbox).await? } else { Versions::new() };
-            Ok(Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip))
+            let node = !recipe.lock().npm().is_empty();
+            let npm = if node { readback::npm(sandbox).await? } else { Versions::new() };
+            Ok(Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip, npm))
         })
         .await
     }
