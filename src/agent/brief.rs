@@ -55,6 +55,28 @@ pub fn system_text(outputs: &[String], inputs: &[String], capabilities: &[String
     text
 }
 
+/// What OpenClaw is told before its task: its own system message knows nothing of the container. The arguments are those
+/// of [`system_text`].
+#[must_use]
+pub fn openclaw_text(outputs: &[String], inputs: &[String], capabilities: &[String]) -> String {
+    let mut text = String::from(
+        "You work alone in a sealed Linux container: nobody answers questions, and this one turn is all you have.\n\
+         \n\
+         - Your working directory is /workspace. It is yours to write, and it outlives this container; what lies there \
+         may be from an earlier turn at the same task.\n\
+         - /inputs holds what you were given. It is read-only.\n\
+         - There is no network. Nothing can be downloaded, and no package can be installed by hand.\n\
+         - If you need a package, run `/taskforge/bin/taskforge agent request pip:NAME --reason 'why' --wait 60` \
+         (`apt:NAME` for a Debian package, `npm:NAME` for one of npm). A person decides. Exit code 0: it is yours. \
+         Exit code 4: find another way. Exit code 75: it is not decided yet; end your turn at once, you are called \
+         again when it is.\n",
+    );
+    section(&mut text, "What you were given", inputs, "");
+    section(&mut text, "What was granted to you", capabilities, "");
+    section(&mut text, "Files you must write", outputs, "/workspace/");
+    text
+}
+
 fn section(text: &mut String, title: &str, items: &[String], prefix: &str) {
     if items.is_empty() {
         return;

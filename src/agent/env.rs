@@ -18,6 +18,9 @@ pub const DEADLINE: &str = "TASKFORGE_DEADLINE";
 /// The folder the agent works in; `/workspace` when unset.
 pub const WORKSPACE: &str = "TASKFORGE_WORKSPACE";
 
+/// A file that `agent request` notes its requests in; unset means that nobody wants to know.
+pub const ASKED: &str = "TASKFORGE_ASKED";
+
 /// The path of the gate's unix socket, from [`GATE_SOCKET`].
 #[must_use]
 pub fn gate_socket() -> PathBuf {
@@ -26,6 +29,15 @@ pub fn gate_socket() -> PathBuf {
 
 pub(crate) fn workspace() -> PathBuf {
     path(WORKSPACE, "/workspace")
+}
+
+/// The agent's home; `/home/agent` when unset.
+pub(crate) fn home() -> PathBuf {
+    path("HOME", "/home/agent")
+}
+
+pub(crate) fn asked() -> Option<PathBuf> {
+    set(ASKED).map(PathBuf::from)
 }
 
 /// The address of [`GATE`]; only a loopback one is accepted, or the gate would be offered to a network.

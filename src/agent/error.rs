@@ -37,17 +37,30 @@ pub enum AgentError {
     /// What the model answered, several times, cannot be worked with.
     #[error("{0}")]
     Model(String),
+    /// The image is not one with OpenClaw.
+    #[error("there is no `{program}` in this image; `taskforge image openclaw` makes one that has it")]
+    NoOpenclaw { program: String },
+    #[error("OpenClaw's turn failed: {0}")]
+    Openclaw(String),
+    #[error("cannot write {}: {source}", path.display())]
+    Home { path: PathBuf, source: io::Error },
     #[error("{0}")]
     Usage(String),
 }
 
 impl AgentError {
+    pub(crate) fn home(path: &std::path::Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Home { path, source }
+    }
+
     /// The exit code that tells the host, or a script, which of these it was.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Refused(refusal) if refusal.ends_the_attempt() => exit::GATE_REFUSED,
             Self::Usage(_) => exit::USAGE,
+            Self::NoOpenclaw { .. } => exit::NOT_FOUND,
             Self::Spawn { source, .. } if source.kind() == io::ErrorKind::NotFound => exit::NOT_FOUND,
             Self::Spawn { .. } => exit::NOT_EXECUTABLE,
             _ => exit::FAILED,

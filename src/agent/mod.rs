@@ -1,5 +1,5 @@
 //! What runs inside an agent's container, from the same static binary as everything else: the shim that is PID 1
-//! ([`init`]), the built-in agent ([`run_loop`]) and the verbs any agent can call ([`request`], [`progress`],
+//! ([`init`]), the built-in agent ([`run_loop`]), OpenClaw's turn ([`openclaw()`]) and the verbs any agent can call ([`request`], [`progress`],
 //! [`result`]).
 //!
 //! This room talks to the gate's socket and to nothing else. It is a convenience and never a guard: nothing outside
@@ -22,6 +22,7 @@ mod gate_client;
 mod gate_watch;
 mod init;
 mod narration;
+mod openclaw;
 mod refusal;
 mod run_loop;
 mod tools;
@@ -30,6 +31,7 @@ mod verbs;
 
 pub use error::AgentError;
 pub use init::{InitOptions, init};
+pub use openclaw::{OpenclawOptions, openclaw};
 pub use run_loop::{LoopOptions, run_loop};
 pub use tools::Roots;
 pub use verbs::{progress, request, result};

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::diff::{Line, diff};
 use super::review::Review;
-use crate::image::Lock;
+use crate::image::{Lock, NpmPin};
 use crate::run::visible::{visible, visible_line};
 
 /// Longest line of an agent's reason, and most lines of it; the rest is counted.
@@ -64,31 +64,48 @@ fn quote(text: &mut String, words: &str) {
 }
 
 fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
-    let count = lock.pip().len() + lock.apt().len();
-    let _ = writeln!(text, "\nPackages of the image: {count} (+ new, ~ changed)");
+    let _ = writeln!(text, "\nPackages of the image: {} (+ new, ~ changed)", lock.len());
     let mut rows = Vec::new();
     let mut removed = Vec::new();
     for pin in lock.apt() {
         let old = before.and_then(|b| b.apt().iter().find(|o| o.name == pin.name && o.arch == pin.arch));
-        rows.push((mark(old, pin), "apt", &pin.name, &pin.version, &pin.sha256, host(pin.url.as_deref())));
+        let sum = format!("sha256:{}", pin.sha256);
+        rows.push((mark(old, pin), "apt", pin.name.clone(), &pin.version, sum, host(pin.url.as_deref())));
     }
     for pin in lock.pip() {
         let old = before.and_then(|b| b.pip().iter().find(|o| o.name == pin.name));
-        rows.push((mark(old, pin), "pip", &pin.name, &pin.version, &pin.sha256, host(pin.url.as_deref())));
+        let sum = format!("sha256:{}", pin.sha256);
+        rows.push((mark(old, pin), "pip", pin.name.clone(), &pin.version, sum, host(pin.url.as_deref())));
+    }
+    for pin in lock.npm() {
+        let old = before.and_then(|b| b.npm().iter().find(|o| o.location == pin.location));
+        let sum = format!("sha512:{}", pin.sha512.as_str());
+        rows.push((mark(old, pin), "npm", place(pin), &pin.version, sum, host(pin.url.as_deref())));
     }
     if let Some(before) = before {
         let gone = before.apt().iter().filter(|o| !lock.apt().iter().any(|n| n.name == o.name && n.arch == o.arch));
-        removed.extend(gone.map(|o| ("apt", &o.name, &o.version)));
+        removed.extend(gone.map(|o| ("apt", o.name.clone(), &o.version)));
         let gone = before.pip().iter().filter(|o| !lock.pip().iter().any(|n| n.name == o.name));
-        removed.extend(gone.map(|o| ("pip", &o.name, &o.version)));
+        removed.extend(gone.map(|o| ("pip", o.name.clone(), &o.version)));
+        let gone = before.npm().iter().filter(|o| !lock.npm().iter().any(|n| n.location == o.location));
+        removed.extend(gone.map(|o| ("npm", place(o), &o.version)));
     }
     let names = rows.iter().map(|r| r.2.len()).max().unwrap_or(0);
     let versions = rows.iter().map(|r| r.3.len()).max().unwrap_or(0);
-    for (mark, kind, name, version, sha256, host) in rows {
-        let _ = writeln!(text, "{mark} {kind} {name:names$}  {version:versions$}  sha256:{sha256}  {host}");
+    for (mark, kind, name, version, sum, host) in rows {
+        let _ = writeln!(text, "{mark} {kind} {name:names$}  {version:versions$}  {sum}  {host}");
     }
     for (kind, name, version) in removed {
         let _ = writeln!(text, "- {kind} {name}  {version}");
+    }
+}
+
+/// `a/node_modules/b` where one package has its own `b`; what lies there, if its name is another.
+fn place(pin: &NpmPin) -> String {
+    let place = pin.location.strip_prefix("node_modules/").unwrap_or(&pin.location);
+    match place.rsplit("node_modules/").next() == Some(pin.name.as_str()) {
+        true => place.to_owned(),
+        false => format!("{place} = {}", pin.name),
     }
 }
 

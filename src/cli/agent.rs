@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::agent::{self, AgentError, InitOptions, LoopOptions};
+use crate::agent::{self, AgentError, InitOptions, LoopOptions, OpenclawOptions};
 
 /// Inside an agent's container: the init process, the built-in agent, and what any agent can tell or ask the gate
 #[derive(Debug, Args)]
@@ -25,6 +25,8 @@ enum Verb {
     },
     /// Be the built-in agent: work on the node's prompt until it is done
     Loop,
+    /// Let the image's OpenClaw work on the node's prompt, one turn
+    Openclaw,
     /// Ask for a capability; exit 0 approved, 75 pending, 4 denied, 2 not a capability
     Request {
         /// Such as pip:pandas or apt:graphviz
@@ -56,6 +58,7 @@ impl AgentArgs {
                 Err(error) => refuse(&error),
             },
             Verb::Loop => agent::run_loop(&LoopOptions::from_env(), &mut io::stdout()),
+            Verb::Openclaw => agent::openclaw(&OpenclawOptions::from_env(), &mut io::stdout()),
             Verb::Request { capability, reason, wait } => {
                 agent::request(&socket(), &capability, &reason, Duration::from_secs(wait), &mut io::stdout())
             }

@@ -117,6 +117,10 @@ impl From<engine::Error> for Failure {
             Error::NoBaseImage(_) => {
                 Self::new(Kind::Unavailable, message).hint("`taskforge image base` makes the base image")
             }
+            Error::NoOpenclawImage(_) => Self::new(Kind::Unavailable, message),
+            Error::NoOpenclaw { .. } => Self::new(Kind::Unavailable, message).hint(
+                "`[containers.openclaw]` in taskforge.toml names the versions, `[packages]` where they come from",
+            ),
             Error::Refused { refusal, .. } => Self::new(refusal_kind(&refusal), message),
             Error::Stale { .. } => Self::new(Kind::Stale, message),
             Error::RuledAnew { .. } => {

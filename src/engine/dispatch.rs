@@ -125,7 +125,12 @@ fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Er
 fn image_of(docker: &Docker, state: &State, container: &ContainerDefinition) -> Result<String, Error> {
     match state.recipe_for(&container.image) {
         Some(recipe) => images::built(docker, recipe)?.ok_or_else(|| Error::ImageGone { recipe: recipe.clone() }),
-        None => images::base(docker, &container.image).map(|base| base.id),
+        None => match images::base(docker, &container.image) {
+            Err(Error::NoBaseImage(name)) if container.runtime == Runtime::Openclaw => {
+                Err(Error::NoOpenclawImage(name))
+            }
+            found => found.map(|base| base.id),
+        },
     }
 }
 
@@ -144,6 +149,7 @@ fn spec(
     let shim = "/taskforge/bin/taskforge";
     let argv: Vec<String> = match container.runtime {
         Runtime::Builtin => [shim, "agent", "init", "--", shim, "agent", "loop"].map(str::to_owned).into(),
+        Runtime::Openclaw => [shim, "agent", "init", "--", shim, "agent", "openclaw"].map(str::to_owned).into(),
         Runtime::Command => {
             [shim, "agent", "init", "--"].map(str::to_owned).into_iter().chain(container.command.clone()).collect()
         }

@@ -87,6 +87,10 @@ pub enum Error {
     Decision(#[from] crate::capability::DecisionError),
     #[error("there is no image `{0}` to run in")]
     NoBaseImage(String),
+    #[error("there is no image `{0}` to run OpenClaw in; `taskforge image openclaw` makes it")]
+    NoOpenclawImage(String),
+    #[error("`{package}` cannot be put into an image: {reason}")]
+    NoOpenclaw { package: String, reason: String },
     #[error("the recipe {} was made by another version, and this one would build something else", recipe.short())]
     RecipeTemplate { recipe: Digest },
     #[error("request {id} is not resolved yet")]
@@ -121,7 +125,7 @@ impl Error {
             }
             Self::Container(error) => error.is_of_the_container(),
             Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
-            Self::NoBaseImage(_) => true,
+            Self::NoBaseImage(_) | Self::NoOpenclawImage(_) => true,
             _ => false,
         }
     }

@@ -82,6 +82,8 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
         capability: &request.capability,
         ca: extra_ca.as_deref(),
         pip_index: config.packages.pip_index.as_deref(),
+        npm_registry: config.packages.npm_registry.as_deref(),
+        node: &config.containers.openclaw.node,
         scope: &scope,
         limits: &limits,
     };
@@ -383,12 +385,12 @@ fn end_builder(pid: u32) {
     }
 }
 
-fn limits(config: &Config) -> Limits {
+pub(super) fn limits(config: &Config) -> Limits {
     Limits { wall: config.packages.build_timeout, memory: config.packages.build_memory, ..Limits::default() }
 }
 
 /// The certificates for resolving and fetching, if this host has any of its own.
-fn extra_ca(registry: &Registry) -> Result<Option<PathBuf>, Error> {
+pub(super) fn extra_ca(registry: &Registry) -> Result<Option<PathBuf>, Error> {
     let setting = match &registry.config()?.packages.extra_ca {
         ExtraCa::Auto => image::ca::ExtraCa::Auto,
         ExtraCa::None => image::ca::ExtraCa::None,

@@ -162,6 +162,7 @@ fn attempt_policy(
         // What was granted is not part of it: the system message is the same in every attempt of a conversation,
         // and the agent reads the grant as the answer to its request.
         Runtime::Builtin => brief::system_text(&outputs, &inputs, &workflow_capabilities(container, &granted)),
+        Runtime::Openclaw => brief::openclaw_text(&outputs, &inputs, &granted),
         Runtime::Command => String::new(),
     };
     Ok(wire::Attempt {

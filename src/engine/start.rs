@@ -366,7 +366,7 @@ fn container_definition(
     let runtime = match container.runtime {
         workflow::Runtime::Builtin => Runtime::Builtin,
         workflow::Runtime::Command => Runtime::Command,
-        workflow::Runtime::Openclaw => return Err(usage("runtime `openclaw` is not built yet".to_owned())),
+        workflow::Runtime::Openclaw => Runtime::Openclaw,
     };
     if container.role.is_some() {
         return Err(usage("`role` is not acted upon yet".to_owned()));
@@ -377,10 +377,16 @@ fn container_definition(
         .or_else(|| workflow.defaults.model.clone())
         .or_else(|| config.llm.model.clone())
         .unwrap_or_default();
-    if runtime == Runtime::Builtin && model.is_empty() {
+    if runtime != Runtime::Command && model.is_empty() {
         return Err(usage("no model: set `llm.model` in taskforge.toml, or `container.model`".to_owned()));
     }
-    let name = container.image.as_ref().map_or(config.containers.image.as_str(), |image| image.as_str());
+    let openclaw = &config.containers.openclaw;
+    let made = openclaw.reference();
+    let name = match (&container.image, runtime) {
+        (Some(image), _) => image.as_str(),
+        (None, Runtime::Openclaw) => made.as_str(),
+        (None, Runtime::Builtin | Runtime::Command) => config.containers.image.as_str(),
+    };
     let image = match config.containers.images.get(name) {
         Some(reference) => reference.clone(),
         None if name.contains(['/', ':', '@']) => name.to_owned(),
@@ -403,7 +409,10 @@ fn container_definition(
         capabilities,
         resources: Resources {
             cpu_millis,
-            memory: own.memory.unwrap_or(defaults.memory),
+            memory: own.memory.unwrap_or(match runtime {
+                Runtime::Openclaw => openclaw.memory,
+                Runtime::Builtin | Runtime::Command => defaults.memory,
+            }),
             pids: own.pids.unwrap_or(defaults.pids),
             disk: own.disk.unwrap_or(defaults.disk),
             wall_ms: millis(own.wall.or(node.timeout).unwrap_or(defaults.wall)),

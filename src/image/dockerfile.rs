@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::lock::Lock;
+use super::npm;
 use super::recipe::Recipe;
 
 /// Where the fetched files are mounted, read-only. The folder exists in every distribution (FHS 3.12), so that the
@@ -15,6 +16,7 @@ pub(super) const PACKAGES: &str = "/mnt";
 pub enum Ecosystem {
     Apt,
     Pip,
+    Npm,
 }
 
 impl Ecosystem {
@@ -23,6 +25,7 @@ impl Ecosystem {
         match self {
             Self::Apt => "apt",
             Self::Pip => "pip",
+            Self::Npm => "npm",
         }
     }
 }
@@ -90,6 +93,9 @@ pub(super) fn steps(lock: &Lock) -> Vec<Step> {
             env: vec![("PIP_CONFIG_FILE".to_owned(), "/dev/null".to_owned())],
         });
     }
+    if !lock.npm().is_empty() {
+        steps.push(npm::step());
+    }
     steps
 }
 
@@ -103,9 +109,11 @@ pub(super) fn requirements(lock: &Lock) -> String {
 
 pub(super) fn render(recipe: &Recipe) -> String {
     let lock = recipe.lock();
+    // The text is in the digest that a decision names: that of a lock without npm stays what it was.
+    let folders = if lock.npm().is_empty() { "packages/apt and packages/pip" } else { "packages/apt, pip and npm" };
     let mut text = format!(
         "# Made by taskforge from recipe.json; a change here changes nothing.\n\
-         # By hand: lay the files of packages.lock into packages/apt and packages/pip, then\n\
+         # By hand: lay the files of packages.lock into {folders}, then\n\
          #   DOCKER_BUILDKIT=1 docker build --network none .\n\
          FROM {}\n",
         recipe.from()
@@ -121,6 +129,15 @@ pub(super) fn render(recipe: &Recipe) -> String {
             Ecosystem::Pip => {
                 text.push_str("#   packages/requirements.txt:\n");
                 for line in requirements(lock).lines() {
+                    let _ = writeln!(text, "#     {line}");
+                }
+            }
+            Ecosystem::Npm => {
+                for pin in lock.npm() {
+                    let _ = writeln!(text, "#   {} {} sha512:{}", pin.name, pin.version, pin.sha512.as_str());
+                }
+                text.push_str("#   packages/npm.txt:\n");
+                for line in npm::tree(lock).lines() {
                     let _ = writeln!(text, "#     {line}");
                 }
             }

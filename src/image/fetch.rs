@@ -13,7 +13,7 @@ use super::folder;
 use super::limits::Limits;
 use super::lock::Lock;
 use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, with_sandbox};
-use super::store::{Artifact, artifacts};
+use super::store::{Artifact, KINDS, artifacts};
 use crate::container::ImageRef;
 use crate::run::id::Digest;
 
@@ -79,7 +79,7 @@ async fn download<G, E: Into<Refusal>>(
     incoming: &Path,
 ) -> Result<(), Error> {
     folder::make_empty(incoming)?;
-    for kind in ["apt", "pip"] {
+    for kind in KINDS {
         folder::make_empty(&incoming.join(kind))?;
     }
     let wheels = order.lock.pip().iter().filter(|p| missing.iter().any(|m| m.kind == "pip" && m.name == p.name));
@@ -108,14 +108,14 @@ async fn download<G, E: Into<Refusal>>(
         if !wheels.is_empty() {
             fetch_wheels(sandbox, order, env).await?;
         }
-        fetch_debs(sandbox, order, missing).await
+        fetch_by_address(sandbox, order, missing).await
     })
     .await?;
 
     for artifact in missing {
-        let brought = incoming.join(artifact.kind).join(artifact.filename);
+        let brought = incoming.join(artifact.kind).join(&*artifact.filename);
         if !artifact.check(&brought)? {
-            return Err(Error::NotDelivered { filename: artifact.filename.to_owned() });
+            return Err(Error::NotDelivered { filename: artifact.filename.to_string() });
         }
         let stored = artifact.stored(order.packages);
         fs::File::open(&brought).and_then(|f| f.sync_all()).map_err(Error::file("sync", &brought))?;
@@ -154,20 +154,24 @@ async fn fetch_wheels(
 }
 
 /// apt's own downloader, which takes address, target and digest and needs no package lists, so that a lock stays
-/// fetchable after the lists have moved on.
-async fn fetch_debs(sandbox: &Sandbox<'_>, order: &FetchOrder<'_>, missing: &[Artifact<'_>]) -> Result<(), Error> {
+/// fetchable after the lists have moved on. npm's archives come the same way: no npm is needed to get a file.
+async fn fetch_by_address(
+    sandbox: &Sandbox<'_>,
+    order: &FetchOrder<'_>,
+    missing: &[Artifact<'_>],
+) -> Result<(), Error> {
     // An argument list has 2 MiB at most; a hundred files are some 40 KiB.
     const BATCH: usize = 100;
-    let debs: Vec<&Artifact<'_>> = missing.iter().filter(|m| m.kind == "apt").collect();
-    for batch in debs.chunks(BATCH) {
+    let files: Vec<&Artifact<'_>> = missing.iter().filter(|m| m.kind != "pip").collect();
+    for batch in files.chunks(BATCH) {
         let mut argv = vec!["/usr/lib/apt/apt-helper".to_owned()];
         argv.extend(apt_ca(order.ca));
         // The container has no privilege that apt could drop, and trying to is an error.
         argv.extend(["-o", "APT::Sandbox::User=root", "download-file"].map(str::to_owned));
-        for deb in batch {
-            let url = deb.url.ok_or_else(|| Error::NoAddress { name: deb.name.to_owned() })?;
-            let target = format!("{PACKAGES}/apt/{}", deb.filename);
-            argv.extend([url.to_owned(), target, format!("SHA256:{}", deb.sha256)]);
+        for file in batch {
+            let url = file.url.ok_or_else(|| Error::NoAddress { name: file.name.to_owned() })?;
+            let target = format!("{PACKAGES}/{}/{}", file.kind, file.filename);
+            argv.extend([url.to_owned(), target, file.sum.labelled()]);
         }
         sandbox.succeed(Command { argv: &argv, env: Vec::new(), keep: KEEP }).await?;
     }

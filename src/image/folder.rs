@@ -5,10 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use sha2::Digest as _;
-
 use super::error::Error;
-use crate::run::id::Digest;
 
 const NO_FOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
 const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
@@ -25,8 +22,8 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
-/// SHA-256 of a regular file that is not a symlink; `None` if there is nothing.
-pub(super) fn digest(path: &Path) -> Result<Option<Digest>, Error> {
+/// The digest of a regular file that is not a symlink, in lower-case hexadecimal; `None` if there is nothing.
+pub(super) fn digest<D: sha2::Digest>(path: &Path) -> Result<Option<String>, Error> {
     let error = || Error::file("read", path);
     // Without NONBLOCK, opening a pipe would wait for a writer.
     let mut file = match OpenOptions::new().read(true).custom_flags(NO_FOLLOW | NONBLOCK).open(path) {
@@ -37,12 +34,12 @@ pub(super) fn digest(path: &Path) -> Result<Option<Digest>, Error> {
     if !file.metadata().map_err(error())?.is_file() {
         return Err(error()(io::Error::other("it is not a regular file")));
     }
-    let mut hash = sha2::Sha256::new();
+    let mut hash = D::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
         let count = file.read(&mut buffer).map_err(error())?;
         if count == 0 {
-            return Ok(Some(Digest::from_bytes(&hash.finalize().into())));
+            return Ok(Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()));
         }
         hash.update(&buffer[..count]);
     }

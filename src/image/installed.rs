@@ -27,11 +27,25 @@ pub struct Installed {
     pub apt: Versions,
     /// Python's distributions, with their versions; empty if nothing was installed for Python.
     pub pip: Versions,
+    /// npm's packages by their places below `/`, each as `name@version`; empty if nothing of npm was installed.
+    #[serde(default, skip_serializing_if = "Versions::is_empty")]
+    pub npm: Versions,
 }
 
 impl Installed {
-    pub(super) fn new(recipe: Digest, at: String, apt: Versions, pip: Versions) -> Self {
-        Self { format: 1, recipe, at, apt, pip }
+    pub(super) fn new(recipe: Digest, at: String, apt: Versions, pip: Versions, npm: Versions) -> Self {
+        Self { format: 1, recipe, at, apt, pip, npm }
+    }
+
+    /// All packages, the base's among them: the name behind its ecosystem, as a lock has it, and the version.
+    pub fn all(&self) -> impl Iterator<Item = (String, &str)> {
+        let apt = self.apt.iter().map(|(name, version)| (format!("apt:{name}"), version.as_str()));
+        let pip = self.pip.iter().map(|(name, version)| (format!("pip:{name}"), version.as_str()));
+        let npm = self.npm.iter().filter_map(|(location, said)| {
+            let place = location.strip_prefix("node_modules/").unwrap_or(location);
+            Some((format!("npm:{place}"), said.rsplit_once('@')?.1))
+        });
+        apt.chain(pip).chain(npm)
     }
 
     /// Reads the file in an image's folder; `None` if there is none: of an image that an earlier version built, or that

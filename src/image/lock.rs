@@ -1,10 +1,13 @@
 //! The complete set of packages that an image has beyond its base, each with version and digest. Sorted, without
 //! repetition, and checked on the way in, so that later steps may use its texts as arguments and file names.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::Error;
+use super::npm_pin::NpmPin;
 use super::pins::{AptPin, PinError, PipPin};
 use crate::run::canonical;
 use crate::run::capability::Capability;
@@ -20,6 +23,7 @@ const LIMIT: usize = 8 << 20;
 pub struct Lock {
     pip: Vec<PipPin>,
     apt: Vec<AptPin>,
+    npm: Vec<NpmPin>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,6 +33,9 @@ struct Unchecked {
     format: u32,
     pip: Vec<PipPin>,
     apt: Vec<AptPin>,
+    // Absent from locks of before there was one, whose digests stay what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    npm: Vec<NpmPin>,
 }
 
 impl TryFrom<Unchecked> for Lock {
@@ -37,13 +44,13 @@ impl TryFrom<Unchecked> for Lock {
         if lock.format != 1 {
             return Err(PinError::new("", "lock format", &lock.format.to_string(), "1"));
         }
-        Self::new(lock.pip, lock.apt)
+        Self::new(lock.pip, lock.apt)?.with_npm(lock.npm)
     }
 }
 
 impl From<Lock> for Unchecked {
     fn from(lock: Lock) -> Self {
-        Self { format: 1, pip: lock.pip, apt: lock.apt }
+        Self { format: 1, pip: lock.pip, apt: lock.apt, npm: lock.npm }
     }
 }
 
@@ -64,7 +71,32 @@ impl Lock {
         if let Some(twice) = apt.windows(2).find(twice) {
             return Err(PinError::new(&twice[0].name, "name", &twice[0].name, "in the lock only once"));
         }
-        Ok(Self { pip, apt })
+        Ok(Self { pip, apt, npm: Vec::new() })
+    }
+
+    /// The same lock with these packages of npm instead of those it has.
+    ///
+    /// # Errors
+    /// [`PinError`] if a text does not fit its grammar, a place or a command stands twice, or one version of a package
+    /// has two digests.
+    pub fn with_npm(mut self, mut npm: Vec<NpmPin>) -> Result<Self, PinError> {
+        npm.iter().try_for_each(NpmPin::check)?;
+        npm.sort_unstable();
+        if let Some(twice) = npm.windows(2).find(|pair| pair[0].location == pair[1].location) {
+            let location = &twice[0].location;
+            return Err(PinError::new(&twice[0].name, "location", location, "in the lock only once"));
+        }
+        let (mut digests, mut commands) = (BTreeMap::new(), BTreeSet::new());
+        for pin in &npm {
+            if *digests.entry(pin.filename()).or_insert(&pin.sha512) != &pin.sha512 {
+                return Err(PinError::new(&pin.name, "digest", pin.sha512.as_str(), "the same everywhere"));
+            }
+            if let Some(twice) = pin.bin.keys().find(|command| !commands.insert((*command).clone())) {
+                return Err(PinError::new(&pin.name, "command", twice, "in the lock only once"));
+            }
+        }
+        self.npm = npm;
+        Ok(self)
     }
 
     /// Reads what [`Lock::to_bytes`] wrote.
@@ -99,19 +131,31 @@ impl Lock {
     /// How many packages it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.pip.len() + self.apt.len()
+        self.pip.len() + self.apt.len() + self.npm.len()
     }
 
-    /// All packages: the name behind its ecosystem (`pip:six`, `apt:jq:amd64`), version, digest of the file.
-    pub fn pins(&self) -> impl Iterator<Item = (String, &str, &Digest)> {
-        let apt = self.apt.iter().map(|a| (format!("apt:{}:{}", a.name, a.arch), a.version.as_str(), &a.sha256));
-        let pip = self.pip.iter().map(|p| (format!("pip:{}", p.name), p.version.as_str(), &p.sha256));
-        apt.chain(pip)
+    /// All packages: the name behind its ecosystem (`pip:six`, `apt:jq:amd64`, `npm:a`, or `npm:b/node_modules/a` where
+    /// another has its own), version, digest of the file (`sha256 …`; npm's is `sha512 …`).
+    pub fn pins(&self) -> impl Iterator<Item = (String, &str, String)> {
+        let sum = |digest: &Digest| format!("sha256 {digest}");
+        let apt =
+            self.apt.iter().map(move |a| (format!("apt:{}:{}", a.name, a.arch), a.version.as_str(), sum(&a.sha256)));
+        let pip = self.pip.iter().map(move |p| (format!("pip:{}", p.name), p.version.as_str(), sum(&p.sha256)));
+        let npm = self.npm.iter().map(|n| {
+            let sum = format!("sha512 {}", n.sha512.as_str());
+            (format!("npm:{}", n.place()), n.version.as_str(), sum)
+        });
+        apt.chain(pip).chain(npm)
+    }
+
+    #[must_use]
+    pub fn npm(&self) -> &[NpmPin] {
+        &self.npm
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pip.is_empty() && self.apt.is_empty()
+        self.pip.is_empty() && self.apt.is_empty() && self.npm.is_empty()
     }
 
     /// What is installed, without where it came from: two mirrors that serve the same files give the same value.
@@ -123,11 +167,19 @@ impl Lock {
             json!({"name": a.name, "version": a.version, "arch": a.arch, "sha256": a.sha256, "size": a.size,
                    "filename": a.filename})
         };
-        json!({
+        let mut content = json!({
             "format": 1,
             "pip": self.pip.iter().map(pip).collect::<Vec<_>>(),
             "apt": self.apt.iter().map(apt).collect::<Vec<_>>(),
-        })
+        });
+        if !self.npm.is_empty() {
+            let npm = |n: &NpmPin| {
+                json!({"location": n.location, "name": n.name, "version": n.version, "sha512": n.sha512, "bin": n.bin,
+                       "bundles": n.bundles})
+            };
+            content["npm"] = self.npm.iter().map(npm).collect();
+        }
+        content
     }
 
     /// SHA-256 of [`Lock::content`].
@@ -141,7 +193,11 @@ impl Lock {
     pub fn beyond(&self, before: &Self) -> Vec<Capability> {
         let pip = self.pip.iter().filter(|pin| !before.pip.contains(pin)).filter_map(PipPin::granted);
         let apt = self.apt.iter().filter(|pin| !before.apt.contains(pin)).filter_map(AptPin::granted);
-        pip.chain(apt).collect()
+        let npm = self.npm.iter().filter(|pin| !before.npm.contains(pin)).filter_map(NpmPin::granted);
+        let mut beyond: Vec<Capability> = pip.chain(apt).chain(npm).collect();
+        // One version of a package may lie at several places.
+        beyond.dedup();
+        beyond
     }
 
     /// `capability` with the version that the lock gives it; `None` if the lock does not hold it.
@@ -150,6 +206,7 @@ impl Lock {
         match capability {
             Capability::Pip(package) => self.pip.iter().find(|p| p.name == package.name().as_str())?.granted(),
             Capability::Apt(package) => self.apt.iter().find(|a| a.name == package.name())?.granted(),
+            Capability::Npm(package) => self.npm.iter().find(|n| n.is_top(package.name()))?.granted(),
             _ => None,
         }
     }

@@ -25,6 +25,18 @@ pub(in crate::image) fn apt(name: &str, version: &str) -> AptPin {
     }
 }
 
+pub(in crate::image) fn npm(name: &str, version: &str) -> NpmPin {
+    NpmPin {
+        location: format!("node_modules/{name}"),
+        name: name.to_owned(),
+        version: version.to_owned(),
+        sha512: super::super::npm_pin::Sha512::parse(&Digest::of(name.as_bytes()).as_str().repeat(2)).unwrap(),
+        bin: BTreeMap::new(),
+        bundles: false,
+        url: Some(format!("https://registry.example/{name}/-/a.tgz")),
+    }
+}
+
 #[test]
 fn order_and_address_do_not_change_the_identity() {
     let one = Lock::new(vec![pip("b", "1"), pip("a", "2")], vec![apt("jq", "1:1.6-2")]).unwrap();
@@ -113,4 +125,27 @@ proptest! {
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let _ = Lock::parse(&bytes);
     }
+}
+
+#[test]
+fn npm_has_one_package_at_a_place_and_one_archive_a_version() {
+    let lock = |pins: Vec<NpmPin>| Lock::default().with_npm(pins);
+    let nested = NpmPin { location: "node_modules/b/node_modules/a".to_owned(), ..npm("a", "1.0.0") };
+    let good = lock(vec![nested.clone(), npm("b", "1.0.0"), npm("a", "2.0.0")]).unwrap();
+    assert_eq!(Lock::parse(&good.to_bytes()).unwrap(), good);
+    let asked = Capability::parse("npm:a").unwrap();
+    assert_eq!(good.granted(&asked).unwrap().to_string(), "npm:a@2.0.0");
+    assert!(lock(vec![npm("a", "1.0.0"), npm("a", "2.0.0")]).is_err());
+    let other = NpmPin { sha512: npm("c", "1.0.0").sha512, ..npm("a", "1.0.0") };
+    assert!(lock(vec![nested, other]).is_err());
+    let command = |name: &str| NpmPin { bin: BTreeMap::from([("x".into(), "x.js".into())]), ..npm(name, "1.0.0") };
+    assert!(lock(vec![command("a"), command("b")]).is_err());
+}
+
+#[test]
+fn a_lock_without_npm_is_what_it_was_before_there_was_one() {
+    let lock = Lock::new(vec![pip("a", "1")], vec![]).unwrap();
+    assert!(!String::from_utf8(lock.to_bytes()).unwrap().contains("npm"));
+    assert!(lock.content().get("npm").is_none());
+    assert_ne!(lock.digest(), lock.with_npm(vec![npm("a", "1.0.0")]).unwrap().digest());
 }

@@ -129,12 +129,15 @@ fn starts_plain(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
-fn check_url(name: &str, url: Option<&str>) -> Result<(), PinError> {
+pub(super) fn check_url(name: &str, url: Option<&str>) -> Result<(), PinError> {
     let Some(url) = url else {
         return Ok(());
     };
     let web = url.starts_with("http://") || url.starts_with("https://");
-    if web && url.len() <= URL && url.bytes().all(|b| b.is_ascii_graphic() && !b"@'\"\\`<>?#".contains(&b)) {
+    // npm writes a scope's `@` into its paths; before the path it would end a user's name.
+    let anonymous = url.split('/').nth(2).is_some_and(|host| !host.contains('@'));
+    let graphic = url.bytes().all(|b| b.is_ascii_graphic() && !b"'\"\\`<>?#".contains(&b));
+    if web && anonymous && url.len() <= URL && graphic {
         return Ok(());
     }
     Err(PinError::new(name, "address", url, "an http or https address without credentials"))

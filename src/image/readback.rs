@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::error::Error;
 use super::lock::Lock;
+use super::npm;
 use super::sandbox::{Command, Sandbox};
 use crate::run::capability::{PipName, PythonVersion};
 
@@ -52,6 +53,11 @@ pub(super) async fn wheels(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
         serde_json::from_slice(&text).map_err(|e| Error::format("pip's answer", e.to_string()))?;
     let name = |name: String| PipName::parse(&name).map_or(name, |n| n.to_string());
     Ok(listed.into_iter().map(|l| (name(l.name), normal(&l.version))).collect())
+}
+
+/// npm's packages by their places, each as `name@version`.
+pub(super) async fn npm(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
+    npm::read_list(&lines(sandbox, &npm::list()).await?)
 }
 
 /// Files that run as their owner whoever starts them.

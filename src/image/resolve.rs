@@ -3,6 +3,7 @@
 //! that does not resolve cannot be approved; the reason is the tool's own.
 
 mod apt;
+mod npm;
 mod pip;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,10 @@ pub struct ResolveOrder<'a> {
     pub ca: Option<&'a Path>,
     /// `packages.pipIndex`; `None` means pip's own default.
     pub pip_index: Option<&'a str>,
+    /// `packages.npmRegistry`; `None` means npm's own default.
+    pub npm_registry: Option<&'a str>,
+    /// The version of Node that comes with a package of npm where there is none.
+    pub node: &'a str,
     pub scope: &'a Scope,
     pub limits: &'a Limits,
 }
@@ -85,7 +90,7 @@ pub async fn resolve<G, E: Into<Refusal>>(
     guard: &impl Fn() -> Result<G, E>,
 ) -> Result<Resolution, Error> {
     let kind = order.capability.kind();
-    if !matches!(order.capability, Capability::Pip(_) | Capability::Apt(_)) {
+    if !matches!(order.capability, Capability::Pip(_) | Capability::Apt(_) | Capability::Npm(_)) {
         return Ok(unresolvable(Cause::Unsupported, format!("`{kind}` packages cannot be installed yet")));
     }
     let (bind, env) = ca(order.ca);
@@ -103,6 +108,7 @@ pub async fn resolve<G, E: Into<Refusal>>(
     with_sandbox(docker, &spec, guard, async |sandbox| match order.capability {
         Capability::Pip(package) => pip::resolve(sandbox, order, package, env).await,
         Capability::Apt(package) => apt::resolve(sandbox, order, package, env).await,
+        Capability::Npm(package) => npm::resolve(sandbox, order, package, env).await,
         _ => Ok(unresolvable(Cause::Unsupported, format!("`{kind}` packages cannot be installed yet"))),
     })
     .await

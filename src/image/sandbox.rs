@@ -336,7 +336,8 @@ pub(super) fn ca(bundle: Option<&Path>) -> (Option<Bind>, Vec<(String, String)>)
     let Some(host) = bundle else {
         return (None, Vec::new());
     };
-    let env = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"].map(|name| (name.to_owned(), INSIDE.to_owned()));
+    let names = ["PIP_CERT", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"];
+    let env = names.map(|name| (name.to_owned(), INSIDE.to_owned()));
     let host = std::path::absolute(host).unwrap_or_else(|_| host.to_owned());
     (Some(Bind { host, inside: INSIDE, writable: false }), env.to_vec())
 }

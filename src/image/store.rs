@@ -1,6 +1,7 @@
 //! The fetched files, by digest: `packages/<sha256>-<filename>`. A file is hashed every time it is used; what does
 //! not match is refused and left for a person to look at, never silently replaced.
 
+use std::borrow::Cow;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,21 +9,56 @@ use super::dockerfile::requirements;
 use super::error::Error;
 use super::folder;
 use super::lock::Lock;
+use super::npm;
+use super::npm_pin::Sha512;
 use crate::run::id::Digest;
+
+/// The folders that a build finds its files in.
+pub(super) const KINDS: [&str; 3] = ["apt", "pip", "npm"];
+
+/// What a file is known by.
+#[derive(Clone, Copy)]
+pub(super) enum Sum<'a> {
+    Sha256(&'a Digest),
+    /// npm's registries give no other.
+    Sha512(&'a Sha512),
+}
 
 /// One file of a lock.
 pub(super) struct Artifact<'a> {
-    /// `apt` or `pip`: the folder it is laid into for a build.
+    /// The one of [`KINDS`] that it is laid into for a build.
     pub(super) kind: &'static str,
     pub(super) name: &'a str,
-    pub(super) filename: &'a str,
-    pub(super) sha256: &'a Digest,
+    pub(super) filename: Cow<'a, str>,
+    pub(super) sum: Sum<'a>,
     pub(super) url: Option<&'a str>,
 }
 
+impl Sum<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Sha256(digest) => digest.as_str(),
+            Self::Sha512(digest) => digest.as_str(),
+        }
+    }
+
+    /// As apt writes it: `SHA256:…`.
+    pub(super) fn labelled(&self) -> String {
+        match self {
+            Self::Sha256(digest) => format!("SHA256:{digest}"),
+            Self::Sha512(digest) => format!("SHA512:{}", digest.as_str()),
+        }
+    }
+}
+
 impl Artifact<'_> {
+    fn stored_name(&self) -> String {
+        // A SHA-512 as a whole would leave too little of a directory entry for the name; the check is of all of it.
+        format!("{}-{}", &self.sum.as_str()[..64], self.filename)
+    }
+
     pub(super) fn stored(&self, packages: &Path) -> PathBuf {
-        packages.join(format!("{}-{}", self.sha256, self.filename))
+        packages.join(self.stored_name())
     }
 
     /// Whether the file is there and is what the lock names.
@@ -30,64 +66,77 @@ impl Artifact<'_> {
     /// # Errors
     /// [`Error::Mismatch`] if it is there and is something else.
     pub(super) fn check(&self, path: &Path) -> Result<bool, Error> {
-        match folder::digest(path)? {
+        let found = match self.sum {
+            Sum::Sha256(_) => folder::digest::<sha2::Sha256>(path)?,
+            Sum::Sha512(_) => folder::digest::<sha2::Sha512>(path)?,
+        };
+        let expected = self.sum.as_str();
+        match found {
             None => Ok(false),
-            Some(found) if found == *self.sha256 => Ok(true),
-            Some(found) => Err(Error::Mismatch {
-                path: path.to_owned(),
-                expected: self.sha256.to_string(),
-                found: found.to_string(),
-            }),
+            Some(found) if found == expected => Ok(true),
+            Some(found) => Err(Error::Mismatch { path: path.to_owned(), expected: expected.to_owned(), found }),
         }
     }
 }
 
+/// The lock's files, each once.
 pub(super) fn artifacts(lock: &Lock) -> impl Iterator<Item = Artifact<'_>> {
     let apt = lock.apt().iter().map(|a| Artifact {
         kind: "apt",
         name: &a.name,
-        filename: &a.filename,
-        sha256: &a.sha256,
+        filename: Cow::Borrowed(&a.filename),
+        sum: Sum::Sha256(&a.sha256),
         url: a.url.as_deref(),
     });
     let pip = lock.pip().iter().map(|p| Artifact {
         kind: "pip",
         name: &p.name,
-        filename: &p.filename,
-        sha256: &p.sha256,
+        filename: Cow::Borrowed(&p.filename),
+        sum: Sum::Sha256(&p.sha256),
         url: p.url.as_deref(),
     });
-    apt.chain(pip)
+    let mut seen = std::collections::BTreeSet::new();
+    let npm = lock.npm().iter().filter(move |n| seen.insert(n.filename())).map(|n| Artifact {
+        kind: "npm",
+        name: &n.name,
+        filename: Cow::Owned(n.filename()),
+        sum: Sum::Sha512(&n.sha512),
+        url: n.url.as_deref(),
+    });
+    apt.chain(pip).chain(npm)
 }
 
 /// The names of a lock's files in the store.
 pub fn stored_names(lock: &Lock) -> impl Iterator<Item = String> {
-    artifacts(lock).map(|artifact| format!("{}-{}", artifact.sha256, artifact.filename))
+    artifacts(lock).map(|artifact| artifact.stored_name())
 }
 
-/// Lays the lock's files out as a build wants them, beside each other in `into`: `apt/…`, `pip/…` and
-/// `requirements.txt`. The files are links to the stored ones where the file system allows.
+/// Lays the lock's files out as a build wants them, beside each other in `into`: `apt/…`, `pip/…`, `npm/…`,
+/// `requirements.txt` and `npm.txt`. The files are links to the stored ones where the file system allows.
 ///
 /// # Errors
 /// [`Error::Mismatch`] if a stored file is not what the lock names, [`Error::NotDelivered`] if it is
 /// absent, [`Error::File`].
 pub fn stage(lock: &Lock, packages: &Path, into: &Path) -> Result<(), Error> {
     folder::make_empty(into)?;
-    for kind in ["apt", "pip"] {
+    for kind in KINDS {
         folder::make_empty(&into.join(kind))?;
     }
     for artifact in artifacts(lock) {
         let stored = artifact.stored(packages);
         if !artifact.check(&stored)? {
-            return Err(Error::NotDelivered { filename: artifact.filename.to_owned() });
+            return Err(Error::NotDelivered { filename: artifact.filename.into_owned() });
         }
-        let laid = into.join(artifact.kind).join(artifact.filename);
+        let laid = into.join(artifact.kind).join(&*artifact.filename);
         if fs::hard_link(&stored, &laid).is_err() {
             fs::copy(&stored, &laid).map_err(Error::file("copy", &stored))?;
         }
     }
-    let path = into.join("requirements.txt");
-    fs::write(&path, requirements(lock)).map_err(Error::file("write", &path))
+    for (name, text) in [("requirements.txt", requirements(lock)), ("npm.txt", npm::tree(lock))] {
+        let path = into.join(name);
+        fs::write(&path, text).map_err(Error::file("write", &path))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -179,6 +179,8 @@ pub struct ContainerDefinition {
 pub enum Runtime {
     Builtin,
     Command,
+    /// OpenClaw, one turn without its gateway.
+    Openclaw,
 }
 
 /// Hard limits of one container.

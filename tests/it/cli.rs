@@ -72,6 +72,7 @@ const COMMANDS: &[&str] = &[
     "audit export",
     "image",
     "image base",
+    "image openclaw",
     "image list",
     "image show",
     "image diff",

@@ -1,5 +1,7 @@
 //! Resolving, fetching and building against a real Engine and the package indexes that it reaches.
 
+mod npm;
+
 use std::convert::Infallible;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +32,7 @@ struct Place {
     ca: Option<PathBuf>,
     base: ImageRef,
     limits: Limits,
+    npm_registry: Option<String>,
 }
 
 impl Place {
@@ -46,7 +49,15 @@ impl Place {
         let scope = Scope { registry, run: "demo-1".to_owned(), key: name.to_owned() };
         let base = ImageRef::parse(BASE).unwrap();
         base_layers(&docker, &base).await.expect("make the base image: ./test does");
-        Self { docker, root, scope, ca, base, limits: Limits { wall: Duration::from_secs(240), ..Limits::default() } }
+        Self {
+            docker,
+            root,
+            scope,
+            ca,
+            base,
+            limits: Limits { wall: Duration::from_secs(240), ..Limits::default() },
+            npm_registry: None,
+        }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -61,6 +72,8 @@ impl Place {
             capability: &capability,
             ca: self.ca.as_deref(),
             pip_index: index,
+            npm_registry: self.npm_registry.as_deref(),
+            node: "24.21.0",
             scope: &self.scope,
             limits: &self.limits,
         };
@@ -274,7 +287,7 @@ async fn what_does_not_resolve_says_why() {
     let (cause, reason) = why(place.resolve_with(&none, "pip:six", Some("http://me:hunter2@127.0.0.1:9/")).await);
     assert_eq!(cause, Cause::Unreachable);
     assert!(reason.contains("Connection refused") && !reason.contains("hunter2"), "{reason}");
-    let (cause, _) = why(place.resolve(&none, "npm:left-pad").await);
+    let (cause, _) = why(place.resolve(&none, "tool:browser").await);
     assert_eq!(cause, Cause::Unsupported);
     assert_eq!(place.containers().await, 0);
 }

@@ -32,6 +32,7 @@ pub fn request(socket: &Path, capability: &str, reason: &str, wait: Duration, ou
             Standing::Approved(told) => (status(&told), told, exit::DONE),
             Standing::Refused(told) => (status(&told), told, exit::DENIED),
         };
+        super::asked::note(&id, code != exit::SUSPENDED);
         let mut printed = json!({"id": id, "capability": capability, "status": status});
         for (name, value) in told.as_object().into_iter().flatten() {
             printed[name] = value.clone();

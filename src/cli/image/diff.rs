@@ -95,11 +95,7 @@ impl Difference {
 /// What an image holds: names with their ecosystem, and versions.
 fn held(image: &Shelved, whole: bool) -> BTreeMap<String, String> {
     match &image.installed {
-        Some(installed) if whole => {
-            let apt = installed.apt.iter().map(|(name, version)| (format!("apt:{name}"), version.clone()));
-            let pip = installed.pip.iter().map(|(name, version)| (format!("pip:{name}"), version.clone()));
-            apt.chain(pip).collect()
-        }
+        Some(installed) if whole => installed.all().map(|(name, version)| (name, version.to_owned())).collect(),
         _ => image.recipe.lock().pins().map(|(name, version, _)| (name, version.to_owned())).collect(),
     }
 }

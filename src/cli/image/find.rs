@@ -49,9 +49,7 @@ impl Find {
             }
             let Some(installed) = &image.installed else { continue };
             let approved: Vec<String> = image.recipe.lock().pins().map(|(name, ..)| name).collect();
-            let apt = installed.apt.iter().map(|(name, version)| (format!("apt:{name}"), version));
-            let pip = installed.pip.iter().map(|(name, version)| (format!("pip:{name}"), version));
-            for (name, version) in apt.chain(pip).filter(|(name, version)| fits(name, version)) {
+            for (name, version) in installed.all().filter(|(name, version)| fits(name, version)) {
                 if !approved.contains(&name) {
                     add(name, version, "base");
                 }

@@ -6,6 +6,7 @@ mod diff;
 mod find;
 mod gc;
 mod list;
+mod openclaw;
 mod refresh;
 mod sbom;
 mod show;
@@ -22,6 +23,7 @@ use super::root::Context;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Image {
     Base(base::Base),
+    Openclaw(openclaw::Openclaw),
     List(list::List),
     Show(show::Show),
     Diff(diff::Diff),
@@ -37,6 +39,7 @@ impl Image {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Base(base) => base.run(context),
+            Self::Openclaw(openclaw) => openclaw.run(context),
             Self::List(list) => list.run(context),
             Self::Show(show) => show.run(context),
             Self::Diff(diff) => diff.run(context),

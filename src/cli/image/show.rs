@@ -38,7 +38,7 @@ impl Show {
                 let _ = writeln!(text, "engine    {}, {}", found.id, size(found.size));
             }
             if let Some(installed) = &image.installed {
-                let held = installed.apt.len() + installed.pip.len();
+                let held = installed.all().count();
                 let _ = writeln!(text, "built     {}, {held} packages with its base's", installed.at);
             }
             if let Some(failure) = &image.failure {
@@ -48,8 +48,8 @@ impl Show {
             let runs: Vec<String> = runs.iter().map(ToString::to_string).collect();
             let _ = writeln!(text, "runs      {}", if runs.is_empty() { "none".to_owned() } else { runs.join(", ") });
             text.push_str("\nApproved\n");
-            for (name, version, sha256) in image.recipe.lock().pins() {
-                let _ = writeln!(text, "  {name} {version}  sha256 {sha256}");
+            for (name, version, sum) in image.recipe.lock().pins() {
+                let _ = writeln!(text, "  {name} {version}  {sum}");
             }
             text
         })

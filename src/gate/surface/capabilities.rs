@@ -30,8 +30,8 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     input::nothing_else(&asked)?;
     let capability = check_capability(&capability).map_err(|rule| {
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule).hint(
-            "a package is asked for as pip:<name> or apt:<name>, with ==<version> or =<version> if it must be one; a way \
-             out as net:<host>:<port> or tcp:<host>:<port>; a model as llm:<name>",
+            "a package is asked for as pip:<name>, apt:<name> or npm:<name>, with ==<version>, =<version> or @<version> if it \
+             must be one; a way out as net:<host>:<port> or tcp:<host>:<port>; a model as llm:<name>",
         )
     })?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());

@@ -11,12 +11,13 @@ pub(super) fn check_capability(text: &str) -> Result<String, String> {
     match capability.kind() {
         CapabilityKind::Pip
         | CapabilityKind::Apt
+        | CapabilityKind::Npm
         | CapabilityKind::Net
         | CapabilityKind::Tcp
         | CapabilityKind::Llm
         | CapabilityKind::Budget => Ok(capability.to_string()),
         kind => Err(format!(
-            "nothing can grant a capability of the kind {kind} yet; apt, pip, net, tcp, llm and budget can be asked for"
+            "nothing can grant a capability of the kind {kind} yet; apt, pip, npm, net, tcp, llm and budget can be asked for"
         )),
     }
 }
@@ -28,14 +29,23 @@ mod tests {
     #[test]
     fn what_can_be_granted_in_canonical_form_and_nothing_else() {
         assert_eq!(check_capability("pip:Scikit_Learn").as_deref(), Ok("pip:scikit-learn"));
+        assert_eq!(check_capability("npm:@types/node@20.1.0").as_deref(), Ok("npm:@types/node@20.1.0"));
         assert_eq!(check_capability("apt:graphviz").as_deref(), Ok("apt:graphviz"));
         assert_eq!(check_capability("net:example.com:443").as_deref(), Ok("net:example.com:443"));
         assert_eq!(check_capability("tcp:[0:0::1]:5432").as_deref(), Ok("tcp:[::1]:5432"));
         assert_eq!(check_capability("budget:money=0.5").as_deref(), Ok("budget:money=0.5"));
         assert_eq!(check_capability("llm:gemini-*").as_deref(), Ok("llm:gemini-*"));
-        for text in
-            ["", "pip", "pip:a;b", "apt:../x", "net:example.com", "net:*.example.com:443", "secret:x@example.com"]
-        {
+        for text in [
+            "",
+            "pip",
+            "pip:a;b",
+            "npm:a@latest",
+            "npm:../a",
+            "apt:../x",
+            "net:example.com",
+            "net:*.example.com:443",
+            "secret:x@example.com",
+        ] {
             assert!(check_capability(text).is_err(), "{text}");
         }
     }

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::super::dockerfile::{Ecosystem, PACKAGES, Step};
 use super::super::error::{Error, Refusal};
 use super::super::installed::Installed;
+use super::super::npm;
 use super::super::output::Bounded;
 use super::super::readback::{self, Versions};
 use super::super::sandbox::{Bind, Command, Role, Spec, with_sandbox};
@@ -30,6 +31,7 @@ pub(super) struct Bench<'a> {
 struct Before {
     debs: Option<Versions>,
     wheels: Option<Versions>,
+    npm: Option<Versions>,
     setuid: Option<BTreeSet<String>>,
 }
 
@@ -72,6 +74,9 @@ impl Bench<'_> {
             if step.ecosystem == Ecosystem::Pip {
                 before.wheels = Some(readback::wheels(sandbox).await?);
             }
+            if step.ecosystem == Ecosystem::Npm {
+                before.npm = Some(readback::npm(sandbox).await?);
+            }
             log.push(format!("\n$ {}\n", step.argv.join(" ")).as_bytes());
             let command = Command { argv: &step.argv, env: step.env.clone(), keep: self.order.limits.log };
             let output = sandbox.run_into(command, log).await?;
@@ -96,7 +101,7 @@ impl Bench<'_> {
         with_sandbox(self.docker, &spec, guard, async |sandbox| {
             let lock = self.order.recipe.lock();
             let mut found = Vec::new();
-            let (mut apt, mut pip) = (Versions::new(), Versions::new());
+            let (mut apt, mut pip, mut all_npm) = (Versions::new(), Versions::new(), Versions::new());
             if let Some(debs) = &before.debs {
                 apt = readback::debs(sandbox).await?;
                 found = readback::differences("Debian package", debs, &readback::wanted_debs(lock), &apt);
@@ -105,6 +110,11 @@ impl Bench<'_> {
                 pip = readback::wheels(sandbox).await?;
                 let wanted = readback::wanted_wheels(lock);
                 found.extend(readback::differences("Python package", wheels, &wanted, &pip));
+            }
+            if let Some(packages) = &before.npm {
+                all_npm = readback::npm(sandbox).await?;
+                let after = npm::without_bundled(lock, all_npm.clone());
+                found.extend(readback::differences("npm package", packages, &npm::wanted(lock), &after));
             }
             if !found.is_empty() {
                 return Err(Error::ReadBack { differences: found });
@@ -116,7 +126,7 @@ impl Bench<'_> {
                 return Err(Error::Setuid { files: new });
             }
             let at = time::isoformat(chrono::Utc::now());
-            Ok(Installed::new(self.order.recipe.identity(), at, apt, pip))
+            Ok(Installed::new(self.order.recipe.identity(), at, apt, pip, all_npm))
         })
         .await
     }
@@ -134,7 +144,9 @@ impl Bench<'_> {
             let apt = readback::debs(sandbox).await?;
             let python = !recipe.lock().pip().is_empty();
             let pip = if python { readback::wheels(sandbox).await? } else { Versions::new() };
-            Ok(Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip))
+            let node = !recipe.lock().npm().is_empty();
+            let npm = if node { readback::npm(sandbox).await? } else { Versions::new() };
+            Ok(Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip, npm))
         })
         .await
     }

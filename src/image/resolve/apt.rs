@@ -66,6 +66,7 @@ pub(super) async fn resolve(
         return Ok(unresolvable(Cause::Conflict, reason));
     }
     let lock = Lock::new(order.approved.pip().to_vec(), pins);
+    let lock = lock.and_then(|lock| lock.with_npm(order.approved.npm().to_vec()));
     lock.map(Resolution::Lock).map_err(|e| Error::format("apt's answer", e.to_string()))
 }
 

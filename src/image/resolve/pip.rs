@@ -91,6 +91,7 @@ pub(super) async fn resolve(
     }
     let pins = keep_approved(order.approved, pins);
     let lock = Lock::new(pins, order.approved.apt().to_vec());
+    let lock = lock.and_then(|lock| lock.with_npm(order.approved.npm().to_vec()));
     lock.map(Resolution::Lock).map_err(|e| Error::format("pip's report", e.to_string()))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sbom;
-use super::package::Package;
+use super::package::{Package, Sum};
 
 /// The version of the format.
 pub const SPEC: &str = "1.6";
@@ -43,8 +43,12 @@ fn component(package: &Package) -> Value {
         "type": "library", "bom-ref": package.purl, "name": package.name, "version": package.version,
         "purl": package.purl, "properties": [{"name": "taskforge:layer", "value": layer}],
     });
-    if let Some(sha256) = &package.sha256 {
-        component["hashes"] = json!([{"alg": "SHA-256", "content": sha256}]);
+    if let Some(sum) = &package.sum {
+        let (algorithm, digits) = match sum {
+            Sum::Sha256(sum) => ("SHA-256", sum.as_str()),
+            Sum::Sha512(sum) => ("SHA-512", sum.as_str()),
+        };
+        component["hashes"] = json!([{"alg": algorithm, "content": digits}]);
     }
     if let Some(url) = &package.url {
         component["externalReferences"] = json!([{"type": "distribution", "url": url}]);

@@ -4,7 +4,15 @@ use std::collections::BTreeSet;
 
 use super::super::installed::Installed;
 use super::super::lock::Lock;
+use super::super::npm_pin::Sha512;
 use crate::run::id::Digest;
+
+/// The digest of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sum {
+    Sha256(Digest),
+    Sha512(Sha512),
+}
 
 /// A package as both formats tell it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,7 +22,7 @@ pub(super) struct Package {
     /// A package URL: type, name, version and what else tells it from others.
     pub(super) purl: String,
     /// Of the file that it was installed from; none of what the base held.
-    pub(super) sha256: Option<Digest>,
+    pub(super) sum: Option<Sum>,
     pub(super) url: Option<String>,
     /// Whether the base held it.
     pub(super) of_base: bool,
@@ -26,7 +34,7 @@ pub(super) fn all(lock: &Lock, installed: Option<&Installed>) -> Vec<Package> {
         name: pin.name.clone(),
         version: pin.version.clone(),
         purl: deb(&pin.name, &pin.version, &pin.arch),
-        sha256: Some(pin.sha256.clone()),
+        sum: Some(Sum::Sha256(pin.sha256.clone())),
         url: pin.url.clone(),
         of_base: false,
     });
@@ -34,18 +42,28 @@ pub(super) fn all(lock: &Lock, installed: Option<&Installed>) -> Vec<Package> {
         name: pin.name.clone(),
         version: pin.version.clone(),
         purl: pypi(&pin.name, &pin.version),
-        sha256: Some(pin.sha256.clone()),
+        sum: Some(Sum::Sha256(pin.sha256.clone())),
         url: pin.url.clone(),
         of_base: false,
     });
-    let mut all: Vec<Package> = apt.chain(pip).collect();
+    // What lies at several places is one package.
+    let mut seen = BTreeSet::new();
+    let npm = lock.npm().iter().filter(|pin| seen.insert((&pin.name, &pin.version))).map(|pin| Package {
+        name: pin.name.clone(),
+        version: pin.version.clone(),
+        purl: purl_of_npm(&pin.name, &pin.version),
+        sum: Some(Sum::Sha512(pin.sha512.clone())),
+        url: pin.url.clone(),
+        of_base: false,
+    });
+    let mut all: Vec<Package> = apt.chain(pip).chain(npm).collect();
     let Some(installed) = installed else { return all };
     let locked: BTreeSet<String> = lock.apt().iter().map(|pin| format!("{}:{}", pin.name, pin.arch)).collect();
     let base = |name: &str, version: &str, purl: String| Package {
         name: name.to_owned(),
         version: version.to_owned(),
         purl,
-        sha256: None,
+        sum: None,
         url: None,
         of_base: true,
     };
@@ -57,7 +75,20 @@ pub(super) fn all(lock: &Lock, installed: Option<&Installed>) -> Vec<Package> {
     for (name, version) in installed.pip.iter().filter(|(name, _)| !locked.contains(name.as_str())) {
         all.push(base(name, version, pypi(name, version)));
     }
+    // What the base brought, and what came within another package's archive.
+    let locked: BTreeSet<&str> = lock.npm().iter().map(|pin| pin.location.as_str()).collect();
+    let mut others = BTreeSet::new();
+    for (_, said) in installed.npm.iter().filter(|(place, _)| !locked.contains(place.as_str())) {
+        let Some((name, version)) = said.rsplit_once('@').filter(|_| others.insert(said)) else { continue };
+        all.push(base(name, version, purl_of_npm(name, version)));
+    }
     all
+}
+
+/// A scope is the name's space.
+fn purl_of_npm(name: &str, version: &str) -> String {
+    let path = name.split('/').map(encoded).collect::<Vec<_>>().join("/");
+    format!("pkg:npm/{path}@{}", encoded(version))
 }
 
 fn deb(name: &str, version: &str, arch: &str) -> String {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Sbom;
-use super::package::Package;
+use super::package::{Package, Sum};
 
 /// The version of the format.
 pub const SPEC: &str = "2.3";
@@ -49,8 +49,12 @@ fn package(id: &str, package: &Package) -> Value {
         }],
         "comment": if package.of_base { "of the base image" } else { "approved for this image" },
     });
-    if let Some(sha256) = &package.sha256 {
-        value["checksums"] = json!([{"algorithm": "SHA256", "checksumValue": sha256}]);
+    if let Some(sum) = &package.sum {
+        let (algorithm, digits) = match sum {
+            Sum::Sha256(sum) => ("SHA256", sum.as_str()),
+            Sum::Sha512(sum) => ("SHA512", sum.as_str()),
+        };
+        value["checksums"] = json!([{"algorithm": algorithm, "checksumValue": digits}]);
     }
     value
 }

@@ -17,7 +17,7 @@ fn installed(recipe: &Recipe) -> Installed {
     let apt =
         BTreeMap::from([("libc6:amd64".to_owned(), "2.36".to_owned()), ("jq:amd64".to_owned(), "1.6".to_owned())]);
     let pip = BTreeMap::from([("pip".to_owned(), "23.0".to_owned()), ("pygal".to_owned(), "3.1.0+cpu".to_owned())]);
-    Installed::new(recipe.identity(), "2026-11-02T03:04:05.678+00:00".to_owned(), apt, pip)
+    Installed::new(recipe.identity(), "2026-11-02T03:04:05.678+00:00".to_owned(), apt, pip, BTreeMap::new())
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn a_bill_holds_the_lock_with_digests_and_the_base_beside_it() {
             "pkg:pypi/pip@23.0",
         ]
     );
-    let digests: Vec<bool> = bill.packages.iter().map(|package| package.sha256.is_some()).collect();
+    let digests: Vec<bool> = bill.packages.iter().map(|package| package.sum.is_some()).collect();
     assert_eq!(digests, [true, true, false, false]);
 }
 
@@ -68,4 +68,26 @@ fn every_name_in_a_bill_leads_somewhere_and_to_one_thing() {
     assert_eq!((known.len(), relations.len()), (5, 5));
     assert!(relations.iter().all(|r| known.contains(r["relatedSpdxElement"].as_str().unwrap())));
     assert_eq!(spdx["creationInfo"]["created"], "2026-11-02T03:04:05Z");
+}
+
+#[test]
+fn a_package_of_npm_is_in_the_bill_once_with_its_sha512() {
+    let pin = crate::image::lock::tests::npm("@a/b", "1.0.0");
+    let twice = crate::image::NpmPin { location: "node_modules/c/node_modules/@a/b".to_owned(), ..pin.clone() };
+    let lock = Lock::default().with_npm(vec![pin.clone(), twice]).unwrap();
+    let recipe = Recipe::new(recipe().from().clone(), vec![Digest::of(b"base")], lock);
+    let bundled = [("node_modules/c/node_modules/d".to_owned(), "d@2.0.0".to_owned())];
+    let installed = Installed::new(
+        recipe.identity(),
+        "2026-11-02T03:04:05.678+00:00".to_owned(),
+        BTreeMap::new(),
+        BTreeMap::new(),
+        BTreeMap::from(bundled),
+    );
+    let bill = Sbom::new(&recipe, Some(&installed));
+    let purls: Vec<&str> = bill.packages.iter().map(|package| package.purl.as_str()).collect();
+    assert_eq!(purls, ["pkg:npm/%40a/b@1.0.0", "pkg:npm/d@2.0.0"]);
+    let sums = &bill.cyclonedx()["components"][0]["hashes"];
+    assert_eq!(sums, &serde_json::json!([{"alg": "SHA-512", "content": pin.sha512}]));
+    assert!(bill.spdx().to_string().contains(&format!("\"checksumValue\":\"{}\"", pin.sha512.as_str())));
 }

@@ -2,7 +2,7 @@
 
 use super::{Config, Provider, ProviderKind};
 use crate::registry::beneath;
-use crate::run::capability::{Endpoint, Host};
+use crate::run::capability::{Capability, Endpoint, Host};
 
 /// A key and what is wrong with it.
 type Wrong = (String, String);
@@ -58,6 +58,20 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     if let Some(index) = &config.packages.pip_index {
         require(is_http(index), "packages.pipIndex", || format!("{index:?} is not an http(s) address"))?;
     }
+    if let Some(registry) = &config.packages.npm_registry {
+        // npm takes credentials from files of its own only.
+        let good = is_http(registry) && !registry.contains('@');
+        require(good, "packages.npmRegistry", || {
+            format!("{registry:?} is not an http(s) address without credentials")
+        })?;
+    }
+    let openclaw = &containers.openclaw;
+    for (key, version) in [("version", &openclaw.version), ("node", &openclaw.node)] {
+        let exact = Capability::parse(&format!("npm:a@{version}")).is_ok();
+        let key = format!("containers.openclaw.{key}");
+        require(exact, &key, || format!("{version:?} is not an exact npm version, such as 1.2.3"))?;
+    }
+    require(openclaw.memory >= 6 << 20, "containers.openclaw.memory", || "is less than 6MiB".to_owned())?;
     for (name, addresses) in &config.gate.hosts {
         let named =
             Endpoint::parse(&format!("{name}:1")).is_ok_and(|endpoint| matches!(endpoint.host(), Host::Name(_)));

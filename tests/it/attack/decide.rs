@@ -74,7 +74,7 @@ fn hostile_names_are_refused_and_hostile_words_are_spelt_out() {
     let script = r#"
 names = ["", "pip:", "pip", "pip:requests; touch /pwned #", "pip:requests\nRUN id", "pip:--index-url=http://x", "pip:-r/etc/passwd",
          "pip:../../x", "pip:git+https://x/y", "pip:https://x/y.whl", "pip:x @ file:///etc/passwd", "pip:x[extra]>=1", "pip:a,b",
-         "pip:x==1.*", "apt:x;y", "apt:-o=APT::Update::Pre-Invoke::=id", "apt:../x.deb", "apt:x=1;id", "npm:x", "net:x", "net:*.x:443", "tcp:x:0", "llm:", "budget:tokens=0",
+         "pip:x==1.*", "apt:x;y", "apt:-o=APT::Update::Pre-Invoke::=id", "apt:../x.deb", "apt:x=1;id", "npm:X", "npm:x@latest", "npm:x@^1.0.0", "npm:../x", "npm:--prefix=/", "npm:x@npm:y", "npm:git+https://x/y", "net:x", "net:*.x:443", "tcp:x:0", "llm:", "budget:tokens=0",
          "mount:/:rw", "secret:x", "pip:\u202egnp", "pip:re\u0441uests", "pip:x\u0000y", "pip:\u001b[31mx", "PIP:x", " pip:x", "pip: x",
          "pip:" + "a" * 600, 7, None, ["pip:x"], {"pip": "x"}]
 answers = [gate("POST", "/taskforge/v1/capabilities", {"capability": name, "reason": "r"})[0] for name in names]

@@ -168,7 +168,7 @@ def send(kind, body, times):
             counts[kind][str(status)] += 1
 threads = [threading.Thread(target=send, args=("progress", lambda n: {"message": "m" * 4000}, 150)) for _ in range(8)]
 threads.append(threading.Thread(target=send, args=("result", lambda n: {"n": n, "x": "r" * 200000}, 30)))
-threads.append(threading.Thread(target=send, args=("capabilities", lambda n: {"capability": "npm:x%d" % n, "reason": "r"}, 100)))
+threads.append(threading.Thread(target=send, args=("capabilities", lambda n: {"capability": "port:%d" % (n + 1), "reason": "r"}, 100)))
 for t in threads: t.start()
 for t in threads: t.join()
 found(**counts)

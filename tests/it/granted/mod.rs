@@ -4,6 +4,7 @@
 mod clients;
 mod databases;
 mod decided;
+mod npm;
 mod ruled;
 mod server;
 mod stage;

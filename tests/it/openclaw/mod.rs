@@ -1,5 +1,6 @@
 //! The real OpenClaw: its package from npm, its gateway, and a scripted model in the place of a thinking one.
 
+mod contained;
 mod gateway;
 mod journey;
 mod messages;
