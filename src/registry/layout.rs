@@ -50,6 +50,8 @@ impl Layout {
         kill_finished => ".taskforge/kill/finished",
         /// The binaries that runs were started with, by their SHA-256.
         bin => ".taskforge/bin",
+        /// What models have taken of the budgets of a day, a file a day; shared by all gates.
+        spent => ".taskforge/spent",
         heads => ".taskforge/heads",
         index => ".taskforge/index",
         tmp => ".taskforge/tmp",

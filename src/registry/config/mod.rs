@@ -22,7 +22,7 @@ use super::error::{Error, Result};
 use super::layout::Layout;
 use crate::run::id::Digest;
 
-pub use self::llm::{Ceilings, Fallback, Llm, ModelRule, Price};
+pub use self::llm::{Budgets, Ceilings, Fallback, Llm, ModelRule, Price, Rate};
 
 /// The largest `taskforge.toml`, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -157,6 +157,33 @@ pub struct Gate {
     pub network: GateNetwork,
     /// Names that are not looked up, with their addresses; as in `/etc/hosts`, which a gate has not got.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub patience: Patience,
+}
+
+/// How long a gate waits for a slow client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Patience {
+    /// For the head of a request.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub head: Duration,
+    /// For its body.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub body: Duration,
+    /// For reading on, while something is there to be read.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub reading: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let half_a_minute = Duration::from_secs(30);
+        Self { head: half_a_minute, body: half_a_minute, reading: Duration::from_secs(120) }
+    }
 }
 
 /// How OpenClaw is reached, whose sessions do the nodes without a container.
