@@ -51,7 +51,8 @@ impl Refusal {
 
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);
-        self
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.with("retryAfterMs", millis)
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
