@@ -101,6 +101,8 @@ pub enum Error {
     Input { path: PathBuf, reason: String },
     #[error("there is no file `{0}` to give to the agents")]
     NoInput(PathBuf),
+    #[error("the workspace of node {node}: {reason}")]
+    Workspace { node: NodeId, reason: String },
     #[error("{0}")]
     Usage(String),
     #[error("{file} {what}")]
@@ -121,7 +123,7 @@ impl Error {
             }
             Self::Container(error) => error.is_of_the_container(),
             Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
-            Self::NoBaseImage(_) => true,
+            Self::NoBaseImage(_) | Self::Workspace { .. } => true,
             _ => false,
         }
     }

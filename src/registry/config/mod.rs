@@ -115,8 +115,23 @@ pub struct Containers {
     /// First and last uid for agents when the operator is root.
     pub uid_range: (u32, u32),
     pub resources: Resources,
+    pub workspace: Workspaces,
     /// Names for `container.image` and what they stand for.
     pub images: BTreeMap<String, String>,
+}
+
+/// What a workspace is, and so who keeps it within `resources.disk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Workspaces {
+    /// A folder of the run: its size is looked at.
+    #[default]
+    Folder,
+    /// A file system of a fixed size, which the kernel keeps; where that is not possible, no start.
+    Image,
+    /// An image where the machine can have one, else a folder.
+    Auto,
 }
 
 /// Limits of a container; a node may override each.
@@ -263,7 +278,14 @@ impl Default for Containers {
     fn default() -> Self {
         let image = "taskforge/base:default".to_owned();
         let images = BTreeMap::from([("default".to_owned(), image.clone())]);
-        Self { image, runtime: None, uid_range: (200_000, 265_535), resources: Resources::default(), images }
+        Self {
+            image,
+            runtime: None,
+            uid_range: (200_000, 265_535),
+            resources: Resources::default(),
+            workspace: Workspaces::default(),
+            images,
+        }
     }
 }
 
