@@ -32,12 +32,18 @@ pub(crate) async fn ask(
     let mut pause = backoff;
     let mut tries = 0;
     loop {
-        tries += 1;
+        // Counted below: waiting for one's turn is no try.
         let error = match attempt(gate, &body, conversation).await {
             Ok(message) => return Ok(message),
-            Err(error) if tries < TRIES && may_pass(&error) => error,
+            Err(AgentError::Refused(refusal)) if refusal.pause().is_some() => {
+                // The attempt's deadline bounds it.
+                tokio::time::sleep(refusal.pause().unwrap_or_default()).await;
+                continue;
+            }
+            Err(error) if tries + 1 < TRIES && may_pass(&error) => error,
             Err(error) => return Err(error),
         };
+        tries += 1;
         complain(&format_args!("{error}\n  trying again ({} of {TRIES})", tries + 1));
         tokio::time::sleep(pause).await;
         pause *= 4;

@@ -2,6 +2,7 @@
 //! the same shape, passed through, with members of their own.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -67,6 +68,16 @@ impl Refusal {
     pub(crate) fn may_pass(&self) -> bool {
         let ours = matches!(self.code.as_str(), "iterations_exhausted" | "budget_exhausted" | "replay_mismatch");
         !ours && !self.ends_the_attempt() && (self.status >= 500 || matches!(self.status, 408 | 429))
+    }
+}
+
+impl Refusal {
+    /// How long to wait for the gate's own limits on how fast and how much at once: they pass by themselves.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        let paced = matches!(self.code.as_str(), "rate_limit_exceeded" | "too_many_at_once");
+        let after = self.details.iter().find(|(name, _)| name == "retryAfterMs").filter(|_| paced);
+        // A minute is the widest window that a gate looks at.
+        after.and_then(|(_, millis)| millis.parse().ok()).map(|millis: u64| Duration::from_millis(millis.min(60_000)))
     }
 }
 
@@ -145,6 +156,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_gates_own_pace_says_how_long_to_wait() {
+        let pause = |code: &str, millis: &str| {
+            let body = format!(r#"{{"error":{{"code":"{code}","retryAfterMs":{millis}}}}}"#);
+            Refusal::read("x", 429, body.as_bytes()).pause().map(|pause| pause.as_millis())
+        };
+        assert_eq!(pause("rate_limit_exceeded", "1500"), Some(1500));
+        assert_eq!(pause("too_many_at_once", "99999999"), Some(60_000));
+        assert_eq!(pause("upstream_error", "1500"), None);
+        assert_eq!(pause("rate_limit_exceeded", "\"soon\""), None);
+    }
+
+    #[test]
     fn limits_do_not_pass_and_busy_upstreams_do() {
         let at =
             |status, code: &str| Refusal::read("x", status, format!(r#"{{"error":{{"code":"{code}"}}}}"#).as_bytes());
@@ -153,6 +176,7 @@ mod tests {
         assert!(!at(429, "iterations_exhausted").may_pass());
         assert!(!at(429, "budget_exhausted").may_pass());
         assert!(!at(400, "bad_request").may_pass());
+        assert!(at(429, "rate_limit_exceeded").may_pass() && at(504, "upstream_timeout").may_pass());
         assert!(at(423, "killed").ends_the_attempt());
         assert!(at(403, "closed").ends_the_attempt());
         assert!(!at(503, "starting").ends_the_attempt());

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use super::request::Request;
 use crate::run::address::{self, Special};
-use crate::run::capability::{Budget, BudgetUnit, Capability, Endpoint, Host, ModelUse};
+use crate::run::capability::{Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse};
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
 pub(super) fn of(request: &Request) -> Vec<String> {
@@ -25,12 +25,22 @@ pub(super) fn of(request: &Request) -> Vec<String> {
 
 fn ceiling(request: &Request, budget: Budget) -> Vec<String> {
     let what = match budget.unit() {
-        BudgetUnit::Requests => format!("make {} requests to models", budget.amount()),
-        BudgetUnit::Tokens => format!("take {} tokens from models, prompts and answers together", budget.amount()),
-        BudgetUnit::Money => format!("spend {} on models, by the price table", &budget.to_string()["money=".len()..]),
+        BudgetUnit::Requests => format!("make {} requests to models", budget.number()),
+        BudgetUnit::Tokens => format!("take {} tokens from models, prompts and answers together", budget.number()),
+        BudgetUnit::Money => format!("spend {} on models, by the price table", budget.number()),
+    };
+    let run = &request.run;
+    let whose = match budget.scope() {
+        BudgetScope::Run => format!("All nodes of run {run} together may {what}, counted from its start."),
+        BudgetScope::Agent => {
+            format!("Node {} of run {run} may {what}, over all its attempts.", request.node)
+        }
+        BudgetScope::Day => format!(
+            "All runs of the registry together may {what} within a day (UTC), as far as run {run} is concerned; the others keep their own ceiling."
+        ),
     };
     vec![
-        format!("All nodes of run {} together may {what}, counted from its start.", request.run),
+        whose,
         "It holds at once, until it is revoked or the run ends; a lower one than is in force changes nothing."
             .to_owned(),
     ]

@@ -64,11 +64,11 @@ fn text(found: &Inspection) -> String {
     let mut text = graded::settings(&found.container, found.plain.as_ref());
     text.push('\n');
     text.push_str(&graded::grade(&found.container));
-    let engine::DiskEnforcement::Soft = found.disk.enforced;
-    text.push_str(&format!(
-        "Disk of the workspace: {} bytes; of one file by the kernel, in all softly, by a look at each tick.\n",
-        found.disk.limit
-    ));
+    let kept = match found.disk.enforced {
+        engine::DiskEnforcement::Soft => "of one file by the kernel, in all softly, by a look at each tick",
+        engine::DiskEnforcement::Image => "in all by the kernel, which has an image of that size for it",
+    };
+    text.push_str(&format!("Disk of the workspace: {} bytes; {kept}.\n", found.disk.limit));
     match &found.plain {
         Some(plain) => text.push_str(&format!("A plain `docker run` of the same image: {} of 100.\n", plain.grade)),
         None => text.push_str("The kill switch is on: nothing is made to compare with.\n"),

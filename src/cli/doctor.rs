@@ -74,6 +74,11 @@ fn facts(engine: &Facts, found: &Grades) -> String {
         Some(runtime) => format!("{runtime} is configured and ABSENT: starts are refused"),
         None => format!("{}, the Engine's default", engine.default_runtime),
     };
+    let workspaces = match found.disk {
+        None => "no registry to look at",
+        Some(engine::DiskEnforcement::Soft) => "folders: their limits are soft, kept by a look at each tick",
+        Some(engine::DiskEnforcement::Image) => "images of a fixed size, kept by the kernel",
+    };
     let filters = [("seccomp", engine.seccomp), ("AppArmor", engine.apparmor), ("SELinux", engine.selinux)];
     let filters: Vec<&str> = filters.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
     let lines = [
@@ -84,6 +89,7 @@ fn facts(engine: &Facts, found: &Grades) -> String {
         ("runtimes", engine.runtimes.join(", ")),
         ("filters", filters.join(", ")),
         ("control groups", format!("version {}", engine.cgroup_version)),
+        ("workspaces", workspaces.to_owned()),
     ];
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:<15} {value}\n")).collect();
     text.push('\n');

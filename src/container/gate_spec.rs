@@ -30,6 +30,8 @@ pub struct GateContainer {
     pub gate_folder: PathBuf,
     /// The registry's kill folder: `/kill`.
     pub kill_folder: PathBuf,
+    /// What all gates of the registry count together: `/spent`.
+    pub spent_folder: PathBuf,
     /// The run's secrets, on a tmpfs: `/run/taskforge/secrets`.
     pub secrets: Option<PathBuf>,
     /// The certificates to trust: `/etc/ssl/certs/ca-certificates.crt`.
@@ -43,7 +45,11 @@ impl GateContainer {
 
     #[must_use]
     pub fn spec(self) -> ContainerSpec {
-        let mut mounts = vec![Mount::writable(self.gate_folder, "/gate"), Mount::read_only(self.kill_folder, "/kill")];
+        let mut mounts = vec![
+            Mount::writable(self.gate_folder, "/gate"),
+            Mount::read_only(self.kill_folder, "/kill"),
+            Mount::writable(self.spent_folder, "/spent"),
+        ];
         mounts.extend(self.secrets.map(|path| Mount::read_only(path, "/run/taskforge/secrets")));
         mounts.extend(self.ca_bundle.map(|path| Mount::read_only(path, "/etc/ssl/certs/ca-certificates.crt")));
         let mut argv = vec!["/taskforge".to_owned()];
@@ -52,7 +58,11 @@ impl GateContainer {
             name: gate_name(&self.registry, &self.run),
             image: self.image,
             argv,
-            env: vec![("TASKFORGE_RUN".to_owned(), self.run.to_string())],
+            env: vec![
+                ("TASKFORGE_RUN".to_owned(), self.run.to_string()),
+                // Not an argument: a run keeps the binary it began with, which may not know it.
+                ("TASKFORGE_SPENT".to_owned(), "/spent".to_owned()),
+            ],
             user: self.user,
             workdir: "/gate".to_owned(),
             mounts,

@@ -35,6 +35,9 @@ const FORBIDDEN_WHOLE: [&str; 12] =
 /// Where a host keeps the certificates it trusts; one file of these may be mounted read-only, for those that speak TLS.
 const CERTIFICATES: [&str; 2] = ["/etc/ssl/certs", "/etc/pki"];
 
+/// What of `.taskforge` a gate may write: the counts that all gates of the registry share.
+const SHARED_BY_GATES: &str = "spent";
+
 /// What of `.taskforge` a container may see: the kill folder and a pinned binary.
 const OPEN_IN_STATE: [&str; 2] = ["kill", "bin"];
 
@@ -73,7 +76,7 @@ impl Mount {
         if !certificates && !shared_memory && FORBIDDEN.iter().any(|path| overlaps(source, Path::new(path))) {
             return refuse("files of the system or of the Engine are never mounted");
         }
-        check_registry(source, registry_root, self.read_only)
+        check_registry(source, registry_root, self.read_only, role)
             .map_err(|reason| Refusal::Source { path: self.source.clone(), reason })
     }
 
@@ -113,7 +116,7 @@ pub(crate) fn check_target(target: &str) -> Result<(), Refusal> {
 
 /// The registry itself, what it contains of the host's own, and a run's folder with its journal are never mounted; the
 /// folders within a run are.
-fn check_registry(source: &Path, root: &Path, read_only: bool) -> Result<(), &'static str> {
+fn check_registry(source: &Path, root: &Path, read_only: bool, role: Role) -> Result<(), &'static str> {
     if root.starts_with(source) {
         return Err("the registry lies in it");
     }
@@ -131,6 +134,7 @@ fn check_registry(source: &Path, root: &Path, read_only: bool) -> Result<(), &'s
             }
         }
         [".taskforge", "tmp", _, ..] => Ok(()),
+        [".taskforge", SHARED_BY_GATES] if role == Role::Gate => Ok(()),
         [".taskforge", ..] => Err("the registry's own state is never mounted"),
         ["runs"] | ["runs", _] => Err("a run's journal lies in it"),
         _ => Ok(()),

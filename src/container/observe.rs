@@ -70,6 +70,15 @@ impl Engine {
         Ok(self.inspect_raw(name).await?.map(observed))
     }
 
+    /// The process of the container `name` that is the first inside, as the host counts; `None` if it does not run.
+    ///
+    /// # Errors
+    /// The Engine cannot be reached, or fails.
+    pub async fn pid(&self, name: &str) -> Result<Option<u32>, Error> {
+        let pid = self.inspect_raw(name).await?.and_then(|found| found.state).and_then(|state| state.pid);
+        Ok(pid.and_then(|pid| u32::try_from(pid).ok()).filter(|pid| *pid > 0))
+    }
+
     pub(crate) async fn inspect_raw(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Error> {
         if !is_addressable(name) {
             return Ok(None);

@@ -40,6 +40,7 @@ fn gate() -> ContainerSpec {
         network: Network::Host,
         runtime: None,
         gate_folder: "/srv/registry/runs/demo-1/gate".into(),
+        spent_folder: "/srv/registry/.taskforge/spent".into(),
         kill_folder: "/srv/registry/.taskforge/kill".into(),
         secrets: Some("/dev/shm/taskforge/demo-1".into()),
         ca_bundle: Some("/etc/ssl/certs/ca-certificates.crt".into()),

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::container::logs::{self, LogCursor};
 use crate::registry::{collect as outputs, project, to_opentask_json};
-use crate::run::command::{Command, How, Seen};
+use crate::run::command::{Command, EXIT_SUSPENDED, How, Seen};
 use crate::run::definition::Artifact;
 use crate::run::id::NodeId;
 use crate::run::state::State;
@@ -21,7 +21,7 @@ use super::dispatch::make_folder;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, ingest, policy};
+use super::{gate, ingest, policy, workspace};
 
 /// How much of a log is copied between two looks at the cursor, in bytes.
 const AT_ONCE: u64 = 4 << 20;
@@ -55,6 +55,19 @@ pub(crate) fn collect(
     if matches!(how, How::Exited { .. } | How::OverDisk { .. }) {
         copy_logs(store, docker, node, attempt, &live.plan.container)?;
     }
+    let open = match how {
+        How::Exited { .. } => Some(workspace::look_into(store, node)?),
+        _ => None,
+    };
+    // Whatever it says of the error that the kernel gave it: this is what was in its way.
+    let how = match (how, definition.container.as_ref()) {
+        (How::Exited { code, oom: false, timed_out: false }, Some(container))
+            if !matches!(code, 0 | EXIT_SUSPENDED) && open.as_ref().is_some_and(workspace::Open::is_full) =>
+        {
+            How::OverDisk { limit: container.resources.disk }
+        }
+        (how, _) => how,
+    };
     let said = match how {
         How::Exited { code, .. } if code != 0 => {
             last_words(&store.layout().attempt(node, attempt).join("stderr.log")).unwrap_or_default()
@@ -77,6 +90,7 @@ pub(crate) fn collect(
             }
         }
     }
+    drop(open);
     // What it said last is journaled before its end: the gate wrote that before it answered.
     ingest::take_inbox(store, store.load()?)?;
     let traffic = gate::traffic_head(store);

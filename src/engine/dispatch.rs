@@ -18,7 +18,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{binary, gate, images};
+use super::{binary, gate, images, workspace};
 
 /// How long a start waits for a kill that is under way to be over with its sweep; the start is then refused.
 pub(crate) const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -93,7 +93,10 @@ fn try_start(
     // From here until the Engine has started it, `kill` waits for us, or has come first and is seen here.
     let permit = StartPermit::acquire(store.registry(), START_PATIENCE)?;
     gate::ensure(store, docker, state, &permit)?;
+    let open = workspace::prepare(store, state, &definition.id, container.resources.disk)?;
     let started = docker.wait(|engine| engine.ensure_started(&spec, &permit))?;
+    workspace::prove(&open, docker, &spec.name, &definition.id)?;
+    drop(open);
     kill::refuse_if_killed(store.registry().layout())?;
     drop(permit);
     Ok(started.id)

@@ -105,6 +105,8 @@ pub enum Error {
     Input { path: PathBuf, reason: String },
     #[error("there is no file `{0}` to give to the agents")]
     NoInput(PathBuf),
+    #[error("the workspace of node {node}: {reason}")]
+    Workspace { node: NodeId, reason: String },
     #[error("{0}")]
     Usage(String),
     #[error("{file} {what}")]
@@ -125,7 +127,7 @@ impl Error {
             }
             Self::Container(error) => error.is_of_the_container(),
             Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
-            Self::NoBaseImage(_) | Self::NoOpenclawImage(_) => true,
+            Self::NoBaseImage(_) | Self::NoOpenclawImage(_) | Self::Workspace { .. } => true,
             _ => false,
         }
     }

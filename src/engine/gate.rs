@@ -1,5 +1,6 @@
 //! The run's gate, from the host's side: its folders, its policy, its container, and whether it has taken note.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::container::{self, GateContainer, GateImage, Network, gate_name};
@@ -20,6 +21,8 @@ use super::{binary, policy, secrets};
 
 /// How long a gate may take to start, or to read a policy.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How many days' counts are kept, for whoever wants to look.
+const KEPT_DAYS: i64 = 30;
 
 pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Error> {
     let layout = store.layout();
@@ -31,6 +34,22 @@ pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Er
         make_folder(&folder.join(name), 0o755, Some(gate))?;
     }
     copy_transcripts(store)
+}
+
+/// The folder of the days' counts, without those of days long gone. Gates may have a user each; who else is on this
+/// machine does not get into the folder around it.
+fn prepare_ledger(folder: &Path) -> Result<(), Error> {
+    make_folder(folder, 0o777, None)?;
+    let io = |source| Error::Io { action: "clean", path: folder.to_owned(), source };
+    let oldest = (chrono::Utc::now() - chrono::Duration::days(KEPT_DAYS)).date_naive();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let day = entry.file_name().to_str().and_then(|name| name.parse::<chrono::NaiveDate>().ok());
+        if day.is_some_and(|day| day < oldest) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
 }
 
 /// A replay provider's transcript goes to where the gate can read it.
@@ -157,6 +176,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
     let users = binary::users(state)?;
     let binary = binary::of(registry, state)?;
     let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
+    prepare_ledger(&registry.layout().spent())?;
     Ok(GateContainer {
         registry: state.created.registry.clone(),
         registry_root: registry.root().to_owned(),
@@ -173,6 +193,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         runtime: None,
         gate_folder: store.layout().gate(),
         kill_folder: registry.layout().kill(),
+        spent_folder: registry.layout().spent(),
         secrets: Some(secrets::publish(store, state)?),
         ca_bundle: super::images::ca_bundle(registry)?,
     }

@@ -8,7 +8,8 @@ use crate::registry::config::Containers;
 
 use super::docker::Docker;
 use super::error::Error;
-use super::inspect;
+use super::inspect::{self, DiskEnforcement};
+use super::workspace;
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -19,6 +20,8 @@ pub struct Grades {
     pub runtime: Option<String>,
     /// Whether the Engine has it. If not, every start of an agent fails.
     pub runtime_present: bool,
+    /// How the workspaces of new nodes are kept within their limits; absent without a registry.
+    pub disk: Option<DiskEnforcement>,
     /// Every container of the registry, in any state.
     pub containers: Vec<Graded>,
     /// A container of the base image without any setting, beside them; absent while the kill switch is on, or without
@@ -42,7 +45,14 @@ pub fn grades(registry: Option<&Registry>) -> Result<Grades, Error> {
     let docker = Docker::default();
     let engine = docker.wait(Engine::facts)?;
     let Some(registry) = registry else {
-        return Ok(Grades { engine, runtime: None, runtime_present: true, containers: Vec::new(), plain: None });
+        return Ok(Grades {
+            engine,
+            runtime: None,
+            runtime_present: true,
+            disk: None,
+            containers: Vec::new(),
+            plain: None,
+        });
     };
     let config: &Containers = &registry.config()?.containers;
     let runtime = config.runtime.clone();
@@ -61,5 +71,6 @@ pub fn grades(registry: Option<&Registry>) -> Result<Grades, Error> {
         Err(Error::Container(crate::container::Error::Engine { status: 404, .. })) => None,
         Err(error) => return Err(error),
     };
-    Ok(Grades { engine, runtime, runtime_present, containers, plain })
+    let disk = Some(workspace::enforcement(registry)?);
+    Ok(Grades { engine, runtime, runtime_present, disk, containers, plain })
 }

@@ -10,6 +10,7 @@ use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
+use super::workspace;
 
 /// An attempt's container, and what a plain `docker run` of its image would have been.
 #[derive(Debug, Clone, Serialize)]
@@ -37,9 +38,10 @@ pub struct Disk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskEnforcement {
-    /// Each tick looks, and ends an attempt that has more; until then it is on the disk. Neither a project quota nor a
-    /// loop image is used yet.
+    /// Each tick looks, and ends an attempt that has more; until then it is on the disk.
     Soft,
+    /// A file system of that size: the kernel writes no more.
+    Image,
 }
 
 /// Grades the container of attempt `number` of `node`, of its live one if no number is given.
@@ -68,7 +70,7 @@ pub fn inspect_attempt(
     let docker = Docker::default();
     let container = grade(registry, &docker, &attempt.plan.container)?.ok_or_else(nothing)?;
     let plain = plain(registry, &docker, &container.image)?;
-    let disk = Disk { limit, enforced: DiskEnforcement::Soft };
+    let disk = Disk { limit, enforced: workspace::enforcement_of(&store, node) };
     Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, disk, plain })
 }
 

@@ -48,6 +48,7 @@ mod start;
 mod store;
 mod tick;
 mod verify;
+mod workspace;
 
 pub use actor::operator;
 pub use backtest::{Backtest, Replayed, backtest};

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
-use crate::run::capability::{BudgetUnit, Capability, MILLION};
+use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::NodeId;
 use crate::run::state::{Attempt, Request, RequestStatus, State};
@@ -21,14 +21,17 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
     policy.hosts = config.gate.hosts.clone();
-    policy.ceilings = ceilings(state, &config.llm.budget);
+    let budget = &config.llm.budget;
+    policy.ceilings = ceilings(state, BudgetScope::Run, &budget.run(), None);
+    policy.day = ceilings(state, BudgetScope::Day, &budget.day, None);
+    policy.patience = patience(&config.gate.patience);
     policy.prices = config.llm.prices.iter().map(price).collect();
     policy.models = config.llm.models.iter().map(model_rule).collect();
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
         for (definition, attempt) in state.live_attempts() {
             if let Some(container) = &definition.container {
-                policy.attempts.push(attempt_policy(state, &workflow, definition, container, attempt)?);
+                policy.attempts.push(attempt_policy(config, state, &workflow, definition, container, attempt)?);
             }
         }
     }
@@ -68,12 +71,23 @@ fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
     }
 }
 
-/// The run's ceilings: those of the settings, raised to what was granted. A grant limits nothing that was free.
-fn ceilings(state: &State, budget: &config::Ceilings) -> wire::Ceilings {
+fn patience(patience: &config::Patience) -> wire::Patience {
+    wire::Patience {
+        head_ms: millis(patience.head),
+        body_ms: millis(patience.body),
+        reading_ms: millis(patience.reading),
+    }
+}
+
+/// The ceilings of a scope: those of the settings, raised to what was granted, to `node` where it is one node's. A grant
+/// limits nothing that was free.
+fn ceilings(state: &State, scope: BudgetScope, budget: &config::Ceilings, node: Option<&NodeId>) -> wire::Ceilings {
     let granted = |unit: BudgetUnit, ceiling: Option<u64>| {
         let granted = state.requests.iter().filter(|request| request.status.is_granted());
-        let amounts = granted.filter_map(|request| match request.capability {
-            Capability::Budget(budget) if budget.unit() == unit => Some(budget.amount()),
+        let own =
+            granted.filter(|request| node.is_none_or(|node| request.askers.iter().any(|(asker, _)| asker == node)));
+        let amounts = own.filter_map(|request| match request.capability {
+            Capability::Budget(budget) if (budget.scope(), budget.unit()) == (scope, unit) => Some(budget.amount()),
             _ => None,
         });
         Some(amounts.fold(ceiling?, u64::max))
@@ -143,6 +157,7 @@ pub(crate) fn prompt_of(workflow: &Workflow, state: &State, node: &NodeId) -> Re
 }
 
 fn attempt_policy(
+    config: &config::Config,
     state: &State,
     workflow: &Workflow,
     definition: &NodeDefinition,
@@ -175,8 +190,12 @@ fn attempt_policy(
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
+            concurrent: config.llm.rate.concurrent,
+            per_second: config.llm.rate.per_second,
+            per_minute: config.llm.rate.per_minute,
             ..wire::Limits::default()
         },
+        ceilings: ceilings(state, BudgetScope::Agent, &config.llm.budget.agent, Some(&definition.id)),
         brief: wire::Brief {
             system,
             prompt,
@@ -298,7 +317,29 @@ mod tests {
             state.requests.push(request);
         }
         let expected = wire::Ceilings { requests: None, tokens: Some(200), money: Some(100_000) };
-        assert_eq!(ceilings(&state, &budget), expected);
+        assert_eq!(ceilings(&state, BudgetScope::Run, &budget, None), expected);
+    }
+
+    #[test]
+    fn each_scope_has_grants_of_its_own_and_a_nodes_is_for_who_asked() {
+        let mut state = state();
+        let (node, other) = (NodeId::parse("gather").unwrap(), NodeId::parse("write").unwrap());
+        let budget = config::Ceilings { tokens: Some(100), ..config::Ceilings::default() };
+        for (capability, asker) in [
+            ("budget:tokens=200", &node),
+            ("budget:day,tokens=300", &node),
+            ("budget:agent,tokens=400", &node),
+            ("budget:agent,tokens=500", &other),
+        ] {
+            let mut request = asked(&state, capability, RequestStatus::Applied);
+            request.askers.push((asker.clone(), 1));
+            state.requests.push(request);
+        }
+        let tokens = |scope, node| ceilings(&state, scope, &budget, node).tokens;
+        assert_eq!(tokens(BudgetScope::Run, None), Some(200));
+        assert_eq!(tokens(BudgetScope::Day, None), Some(300));
+        assert_eq!(tokens(BudgetScope::Agent, Some(&node)), Some(400));
+        assert_eq!(tokens(BudgetScope::Agent, Some(&other)), Some(500));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing};
+use super::{collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace};
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
 /// what needs waiting for ends the tick long before this bound.
@@ -61,6 +61,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         let (actions, waits_for, unattended) = (Vec::new(), Vec::new(), Vec::new());
         return Ok(Ticked { run: run.clone(), busy: true, actions, status, waits_for, unattended });
     };
+    workspace::release_run(store);
     store.project(TICK)?;
     let mut done = Vec::new();
     let mut state = ingest::ingest(store, store.load()?)?;

@@ -16,8 +16,10 @@ use tokio::time::timeout;
 
 use super::refusal::Refusal;
 
-/// How long an agent may take to send a body, and how long it is listened to after that was refused.
+/// How long a body waits for room, and is listened to after it was refused.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The code of what did not come in time.
+pub(crate) const SLOW: &str = "slow_body";
 /// What is read and thrown away of a refused body, so that the sender gets to read the refusal, in bytes.
 const MOST_DISCARDED: usize = 128 << 20;
 /// Bodies up to this size need no room of their own, in bytes.
@@ -30,10 +32,11 @@ pub(crate) fn room() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(ROOM as usize))
 }
 
-/// Reads a body of at most `limit` bytes. The permit is the room that it takes; hold it while the bytes are held.
+/// Reads a body of at most `limit` bytes within `patience`. The permit is the room that it takes; hold it while the bytes are held.
 pub(crate) async fn read(
     request: Request<Incoming>,
     limit: u64,
+    patience: Duration,
     room: &Arc<Semaphore>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Refusal> {
     let (head, mut body) = request.into_parts();
@@ -46,7 +49,10 @@ pub(crate) async fn read(
         return Err(Refusal::too_large(limit));
     }
     let expected = announced.unwrap_or(limit);
-    let slow = |_| Refusal::new(StatusCode::REQUEST_TIMEOUT, "bad_request", "the body did not come in time");
+    let slow = |_| {
+        let message = format!("the body did not come within {} ms", patience.as_millis());
+        Refusal::new(StatusCode::REQUEST_TIMEOUT, SLOW, message)
+    };
     let permit = if expected <= SMALL {
         None
     } else {
@@ -68,7 +74,7 @@ pub(crate) async fn read(
         }
         Ok::<_, Refusal>(Some(bytes.freeze()))
     };
-    match timeout(PATIENCE, read).await.map_err(slow)?? {
+    match timeout(patience, read).await.map_err(slow)?? {
         Some(bytes) => Ok((bytes, permit)),
         None => {
             drop(permit);

@@ -1,66 +1,131 @@
-//! The run's ceilings: what its models may take in all, counted from the records, so that a restart forgets nothing. Who
-//! reaches one is refused, and a person is asked for more, in the name of the node that reached it.
+//! What models may take in all, by the run, by one node and by all runs within a day: counted from the records, so that a
+//! restart forgets nothing. Who reaches a ceiling is refused, and a person is asked for more, in the name of the node that
+//! reached it.
 //!
 //! Requests are counted before they are sent. What tokens and money a request takes is known from its answer: those
 //! under way when a ceiling is reached may go beyond it, by what they take.
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use hyper::StatusCode;
 
 use super::inbox::{Asker, Asking};
+use super::ledger::{DayTurn, Sums};
 use super::plan::Step;
 use super::policy::{Ceilings, Price, RequestStatus};
-use super::records::Spent;
+use super::records::{Index, Spent};
 use super::refusal::Refusal;
+use super::shared::Gate;
 use super::surface::Session;
 use crate::provider::glob_matches;
-use crate::run::capability::{Budget, BudgetUnit, Capability, MILLION};
+use crate::run::capability::{Budget, BudgetScope, BudgetUnit, Capability, MILLION};
 
 /// A ceiling that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Reached {
+    scope: BudgetScope,
     unit: BudgetUnit,
     spent: u64,
     ceiling: u64,
 }
 
-/// Whether the run may ask `model`, which is `steps` one after the other, once more.
+/// Whether `model`, which is `steps` one after the other, may be asked once more.
 ///
 /// # Errors
 /// The refusal, which names the request for more that a person can decide on.
 pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Result<(), Refusal> {
-    let rules = session.gate.rules();
+    let (rules, attempt) = (session.gate.rules(), session.attempt());
     let policy = &rules.policy;
-    if policy.ceilings.is_empty() {
+    let all = [&policy.ceilings, &attempt.ceilings, &policy.day];
+    if all.iter().all(|ceilings| ceilings.is_empty()) {
         return Ok(());
     }
-    if policy.ceilings.money.is_some() {
+    if all.iter().any(|ceilings| ceilings.money.is_some()) {
         let names = steps.iter().map(|step| step.target.model.as_deref().unwrap_or(model));
         if let Some(free) = names.into_iter().find(|name| price(&policy.prices, name).is_none()) {
-            let message = format!("the run has a budget in money, and the model `{free}` has no price");
+            let message = format!("there is a budget in money, and the model `{free}` has no price");
             return Err(Refusal::new(StatusCode::FORBIDDEN, "no_price", message)
                 .hint("an operator adds it to [[llm.prices]] in taskforge.toml")
                 .with("model", model));
         }
     }
-    let spent = session.gate.recorder.index(|index| index.spent().clone());
-    match reached(&policy.ceilings, &policy.prices, &spent) {
+    let (run, node) = session.gate.recorder.index(|index| {
+        (sums(&policy.prices, index.spent()), sums(&policy.prices, &index.spent_by(attempt.node.as_str())))
+    });
+    let mut first = reached(BudgetScope::Run, &policy.ceilings, run)
+        .or_else(|| reached(BudgetScope::Agent, &attempt.ceilings, node));
+    if first.is_none() && !policy.day.is_empty() {
+        let today = Utc::now().date_naive();
+        let total = session.gate.ledger.look(today, own(&session.gate, today)).await;
+        first = reached(BudgetScope::Day, &policy.day, total.map_err(|error| untold(&error, today))?);
+    }
+    match first {
         Some(reached) => Err(ask(session, reached).await),
         None => Ok(()),
     }
 }
 
+/// One more request of the day; nothing if no day has a budget.
+///
+/// # Errors
+/// As [`check`].
+pub(super) async fn take(session: &Session) -> Result<Option<DayTurn>, Refusal> {
+    let day = session.gate.rules().policy.day;
+    if day.is_empty() {
+        return Ok(None);
+    }
+    let today = Utc::now().date_naive();
+    let taken = session.gate.ledger.take(today, own(&session.gate, today), day.requests).await;
+    match (taken.map_err(|error| untold(&error, today))?, day.requests) {
+        (None, Some(ceiling)) => Err(no_more_requests(session, BudgetScope::Day, ceiling).await),
+        (turn, _) => Ok(turn),
+    }
+}
+
+/// Shows the other gates what the records say that this run has taken today.
+pub(super) fn publish(gate: &Gate) {
+    if gate.rules().policy.day.is_empty() {
+        return;
+    }
+    let today = Utc::now().date_naive();
+    gate.ledger.publish(today, own(gate, today));
+}
+
+/// What this run has taken on `date`, if that is the newest day of its records.
+pub(super) fn on(gate: &Gate, date: NaiveDate) -> Option<Sums> {
+    let rules = gate.rules();
+    gate.recorder.index(|index: &Index| index.spent_on(date).map(|spent| sums(&rules.policy.prices, spent)))
+}
+
+fn own(gate: &Gate, date: NaiveDate) -> Sums {
+    on(gate, date).unwrap_or_default()
+}
+
 /// The refusal of a request that is one too many.
-pub(super) async fn no_more_requests(session: &Session, ceiling: u64) -> Refusal {
-    ask(session, Reached { unit: BudgetUnit::Requests, spent: ceiling, ceiling }).await
+pub(super) async fn no_more_requests(session: &Session, scope: BudgetScope, ceiling: u64) -> Refusal {
+    ask(session, Reached { scope, unit: BudgetUnit::Requests, spent: ceiling, ceiling }).await
+}
+
+/// What cannot be counted is not asked.
+fn untold(error: &std::io::Error, today: NaiveDate) -> Refusal {
+    let message = format!("what the models of all runs have taken today cannot be told: {error}");
+    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "budget_unknown", message)
+        .hint(format!("an operator looks at .taskforge/spent/{today} in the registry"))
 }
 
 /// Asks a person for twice as much, and says so to the agent.
 async fn ask(session: &Session, reached: Reached) -> Refusal {
-    let Reached { unit, spent, ceiling } = reached;
-    let (spent, allowed) = (shown(unit, spent), shown(unit, ceiling));
-    let message = format!("the models of this run have taken {spent} of {allowed} {}", unit.as_str());
-    let refusal = Refusal::exhausted(message.clone());
-    let Some(budget) = Budget::new(unit, ceiling.saturating_mul(2)) else { return refusal };
+    let Reached { scope, unit, spent, ceiling } = reached;
+    let whose = match scope {
+        BudgetScope::Run => "the models of this run have taken",
+        BudgetScope::Agent => "this node has taken of models",
+        BudgetScope::Day => "the models of all runs have taken today",
+    };
+    let message = format!("{whose} {} of {} {}", shown(unit, spent), shown(unit, ceiling), unit.as_str());
+    let mut refusal = Refusal::exhausted(message.clone());
+    if scope == BudgetScope::Day {
+        refusal = refusal.retry_after(left_of_the_day(Utc::now()));
+    }
+    let Some(budget) = Budget::new(scope, unit, ceiling.saturating_mul(2)) else { return refusal };
     let capability = Capability::Budget(budget).to_string();
     let (attempt, rules) = (session.attempt(), session.gate.rules());
     let asker = Asker { attempt: &attempt, in_force: session.socket.in_force() };
@@ -80,17 +145,27 @@ async fn ask(session: &Session, reached: Reached) -> Refusal {
     }
 }
 
-fn reached(ceilings: &Ceilings, prices: &[Price], spent: &Spent) -> Option<Reached> {
-    let tokens = spent.models.values().map(|tokens| tokens.prompt.saturating_add(tokens.completion));
+/// How long it is until midnight (UTC).
+fn left_of_the_day(now: DateTime<Utc>) -> std::time::Duration {
+    let midnight = now.date_naive().succ_opt().map(|next| next.and_time(NaiveTime::MIN).and_utc());
+    midnight.and_then(|midnight| (midnight - now).to_std().ok()).unwrap_or_default()
+}
+
+fn reached(scope: BudgetScope, ceilings: &Ceilings, spent: Sums) -> Option<Reached> {
     let units = [
         (BudgetUnit::Requests, ceilings.requests, spent.requests),
-        (BudgetUnit::Tokens, ceilings.tokens, tokens.fold(0, u64::saturating_add)),
-        (BudgetUnit::Money, ceilings.money, money(prices, spent)),
+        (BudgetUnit::Tokens, ceilings.tokens, spent.tokens),
+        (BudgetUnit::Money, ceilings.money, spent.money),
     ];
     units.into_iter().find_map(|(unit, ceiling, spent)| {
         let ceiling = ceiling?;
-        (spent >= ceiling).then_some(Reached { unit, spent, ceiling })
+        (spent >= ceiling).then_some(Reached { scope, unit, spent, ceiling })
     })
+}
+
+fn sums(prices: &[Price], spent: &Spent) -> Sums {
+    let tokens = spent.models.values().map(|tokens| tokens.prompt.saturating_add(tokens.completion));
+    Sums { requests: spent.requests, tokens: tokens.fold(0, u64::saturating_add), money: money(prices, spent) }
 }
 
 fn price<'p>(prices: &'p [Price], model: &str) -> Option<&'p Price> {
@@ -110,10 +185,7 @@ fn money(prices: &[Price], spent: &Spent) -> u64 {
 }
 
 fn shown(unit: BudgetUnit, amount: u64) -> String {
-    match Budget::new(unit, amount) {
-        Some(budget) => budget.to_string().split_once('=').map(|(_, number)| number.to_owned()).unwrap_or_default(),
-        None => amount.to_string(),
-    }
+    Budget::new(BudgetScope::Run, unit, amount).map_or_else(|| amount.to_string(), Budget::number)
 }
 
 #[cfg(test)]
@@ -147,16 +219,23 @@ mod tests {
 
     #[test]
     fn a_ceiling_is_reached_when_it_is_spent_and_not_before() {
+        use BudgetScope::{Day, Run};
         let ceilings = Ceilings { requests: Some(3), tokens: Some(100), money: None };
-        assert_eq!(reached(&ceilings, &[], &spent(2, &[("m", 90, 0, 9)])), None);
-        let at = |unit, spent, ceiling| Some(Reached { unit, spent, ceiling });
-        assert_eq!(
-            reached(&ceilings, &[], &spent(2, &[("m", 90, 0, 9), ("n", 1, 0, 0)])),
-            at(BudgetUnit::Tokens, 100, 100)
-        );
-        assert_eq!(reached(&ceilings, &[], &spent(3, &[])), at(BudgetUnit::Requests, 3, 3));
+        let reached = |ceilings: &Ceilings, spent: Spent| reached(Run, ceilings, sums(&prices(), &spent));
+        assert_eq!(reached(&ceilings, spent(2, &[("m", 90, 0, 9)])), None);
+        let at = |unit, spent, ceiling| Some(Reached { scope: Run, unit, spent, ceiling });
+        assert_eq!(reached(&ceilings, spent(2, &[("m", 90, 0, 9), ("n", 1, 0, 0)])), at(BudgetUnit::Tokens, 100, 100));
+        assert_eq!(reached(&ceilings, spent(3, &[])), at(BudgetUnit::Requests, 3, 3));
         let money = Ceilings { money: Some(5), ..Ceilings::default() };
-        assert_eq!(reached(&money, &prices(), &spent(9, &[("small-1", 4, 0, 0)])), None);
-        assert_eq!(reached(&money, &prices(), &spent(9, &[("small-1", 1, 0, 1)])), at(BudgetUnit::Money, 5, 5));
+        assert_eq!(reached(&money, spent(9, &[("small-1", 4, 0, 0)])), None);
+        assert_eq!(reached(&money, spent(9, &[("small-1", 1, 0, 1)])), at(BudgetUnit::Money, 5, 5));
+        let day = super::reached(Day, &money, Sums { requests: 0, tokens: 0, money: 6 });
+        assert_eq!(day, Some(Reached { scope: Day, unit: BudgetUnit::Money, spent: 6, ceiling: 5 }));
+    }
+
+    #[test]
+    fn a_day_ends_at_midnight() {
+        let at = |text: &str| left_of_the_day(text.parse().unwrap_or_default()).as_secs();
+        assert_eq!((at("2026-11-27T23:59:50Z"), at("2026-12-31T00:00:00Z")), (10, 86_400));
     }
 }

@@ -11,6 +11,8 @@ use serde_json::Map;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::body::Body;
+use super::client::Manners;
+use super::ledger::DayTurn;
 use super::passage::{End, Passage};
 use super::plan::{Plan, Try};
 use super::policy::Attempt;
@@ -29,12 +31,15 @@ pub(super) type Reply = oneshot::Sender<Result<Response<Body>, Refusal>>;
 pub(crate) struct Exchange {
     pub(crate) gate: Arc<Gate>,
     pub(crate) socket: Arc<Socket>,
+    pub(crate) client: Arc<Manners>,
     pub(crate) attempt: Arc<Attempt>,
     /// The request for the grant that it is charged to.
     pub(crate) grant: Option<RequestId>,
     pub(crate) plan: Plan,
     pub(crate) first: Try,
     pub(crate) turn: Turn,
+    /// The same for the day, where days have a budget.
+    pub(crate) day: Option<DayTurn>,
     /// The room that the request's body takes.
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// One of as many as may be under way at once.
@@ -54,7 +59,7 @@ struct Place {
 impl Exchange {
     /// Does all of it. `reply` gets the answer's head, or why there is none.
     pub(crate) async fn run(self, mut reply: Reply) {
-        let Self { gate, socket, attempt, grant, mut plan, first, turn, room, seat: _seat } = self;
+        let Self { gate, socket, client, attempt, grant, mut plan, first, turn, mut day, room, seat: _seat } = self;
         let of = (attempt.node.as_str().to_owned(), attempt.attempt);
         let (mut turn, mut next) = (Some(turn), first);
         let mut place = Place { number: 1, first: None, grant };
@@ -71,6 +76,7 @@ impl Exchange {
             };
             if let Some(turn) = turn.take() {
                 turn.spend();
+                day.take().into_iter().for_each(DayTurn::spend);
             }
             if leave.is_none() {
                 // From here on a revocation waits for us.
@@ -78,7 +84,8 @@ impl Exchange {
             }
             let Try { step, prepared } = next;
             let wire = plan.request.wire;
-            let mut passage = Passage::new(gate.clone(), socket.clone(), of.clone(), seq, wire, step.provider.mask());
+            let between = (gate.clone(), socket.clone(), client.clone());
+            let mut passage = Passage::new(between, of.clone(), seq, wire, step.provider.mask());
             if reply.is_closed() {
                 let _ = passage.unsent().await;
                 return;

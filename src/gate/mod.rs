@@ -7,6 +7,7 @@
 mod allowance;
 mod body;
 mod budget;
+mod client;
 mod conversation;
 mod doors;
 mod durable;
@@ -15,7 +16,9 @@ mod error;
 mod exchange;
 mod inbox;
 mod kill;
+mod ledger;
 mod listener;
+mod pace;
 mod passage;
 mod plan;
 mod policy;
@@ -40,8 +43,8 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Policy,
-    PolicyError, Price, ProviderSpec, RequestStatus,
+    Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Patience,
+    Policy, PolicyError, Price, ProviderSpec, RequestStatus,
 };
 pub use redact::{Redacted, redact};
 pub use serve::{GateOptions, serve, serve_until};

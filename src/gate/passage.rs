@@ -15,6 +15,8 @@ use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::body::Body;
+use super::budget;
+use super::client::{Fault, Manners};
 use super::exchange::Reply;
 use super::records::{Entry, Kind, Sink};
 use super::refusal::Refusal;
@@ -53,6 +55,7 @@ pub(super) enum End {
 pub(super) struct Passage {
     gate: Arc<Gate>,
     socket: Arc<Socket>,
+    client: Arc<Manners>,
     of: (String, u32),
     request: u64,
     wire: Wire,
@@ -81,8 +84,7 @@ enum Read {
 
 impl Passage {
     pub(super) fn new(
-        gate: Arc<Gate>,
-        socket: Arc<Socket>,
+        (gate, socket, client): (Arc<Gate>, Arc<Socket>, Arc<Manners>),
         of: (String, u32),
         request: u64,
         wire: Wire,
@@ -92,6 +94,7 @@ impl Passage {
         Self {
             gate,
             socket,
+            client,
             of,
             request,
             wire,
@@ -350,7 +353,8 @@ impl Passage {
             fields.insert("code".into(), "upstream_error".into());
         }
         if matches!(end, End::Aborted) {
-            let reason = self.gate.check(&self.socket).err().map_or("client", |refusal| refusal.code());
+            let client = self.client.fault().map_or("client", Fault::as_str);
+            let reason = self.gate.check(&self.socket).err().map_or(client, |refusal| refusal.code());
             fields.insert("reason".into(), reason.into());
         }
         if !self.reached {
@@ -378,7 +382,10 @@ impl Passage {
             let _ = self.gate.recorder.record(Entry { kind: Kind::LlmError, of, fields, body: None }).await;
             return Err(reason);
         }
-        self.gate.recorder.record(Entry { kind, of, fields, body }).await.map(|_| ())
+        let recorded = self.gate.recorder.record(Entry { kind, of, fields, body }).await.map(|_| ());
+        // Before the agent has the end of its answer: what it asks next finds this one counted, at any gate.
+        budget::publish(&self.gate);
+        recorded
     }
 
     /// The facts of an answer that was not streamed.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::durable;
+use super::pace::MOST as MOST_IN_A_WINDOW;
 use crate::run::capability::Capability;
 use crate::run::id::{NodeId, RequestId, RunId};
 
@@ -54,9 +55,15 @@ pub struct Policy {
     /// What the models of the run may take in all.
     #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
     pub ceilings: Ceilings,
+    /// What the models of all runs of the registry may take within one day of UTC, as far as this run goes.
+    #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
+    pub day: Ceilings,
     /// What a million tokens cost; the first match counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<Price>,
+    /// How long a slow client is waited for.
+    #[serde(default, skip_serializing_if = "Patience::is_usual")]
+    pub patience: Patience,
     /// Names that are not looked up, with their addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
@@ -64,7 +71,32 @@ pub struct Policy {
     pub attempts: Vec<Attempt>,
 }
 
-/// Ceilings of a run; what is absent is not limited.
+/// How long a client may take, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Patience {
+    /// For the head of a request.
+    pub head_ms: u64,
+    /// For its body.
+    pub body_ms: u64,
+    /// For reading on, while something is there to be read.
+    pub reading_ms: u64,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head_ms: 30_000, body_ms: 30_000, reading_ms: 120_000 }
+    }
+}
+
+impl Patience {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Ceilings; what is absent is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -202,6 +234,9 @@ pub struct Attempt {
     pub grants: Vec<Grant>,
     #[serde(default)]
     pub limits: Limits,
+    /// What the node may take of models, over all its attempts.
+    #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
+    pub ceilings: Ceilings,
     #[serde(default)]
     pub brief: Brief,
     /// All capability requests of the node, with their present status.
@@ -233,11 +268,28 @@ pub struct Limits {
     pub capability_requests: u64,
     /// Kept by the host: the gate does not see the workspace.
     pub workspace_bytes: u64,
+    /// LLM requests that the attempt has under way at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent: Option<u32>,
+    /// LLM requests of the node within any second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<u32>,
+    /// LLM requests of the node within any minute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_minute: Option<u32>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { llm_requests: 30, body_bytes: 8 << 20, capability_requests: 20, workspace_bytes: 1 << 30 }
+        Self {
+            llm_requests: 30,
+            body_bytes: 8 << 20,
+            capability_requests: 20,
+            workspace_bytes: 1 << 30,
+            concurrent: None,
+            per_second: None,
+            per_minute: None,
+        }
     }
 }
 
@@ -281,8 +333,9 @@ impl Attempt {
     /// Whether it has what `request` asks for, if the gate gives that.
     #[must_use]
     pub fn gives(&self, request: &CapabilityRequest) -> bool {
-        // A ceiling is the run's.
-        if request.capability.starts_with("budget:") {
+        // A ceiling of the run, or of the day, is everybody's.
+        let budget = request.capability.strip_prefix("budget:");
+        if budget.is_some_and(|budget| !budget.starts_with("agent,")) {
             return request.status.is_granted();
         }
         self.grants.iter().any(|grant| grant.request == request.id)
@@ -353,7 +406,9 @@ impl Policy {
             providers: BTreeMap::new(),
             models: Vec::new(),
             ceilings: Ceilings::default(),
+            day: Ceilings::default(),
             prices: Vec::new(),
+            patience: Patience::default(),
             hosts: BTreeMap::new(),
             attempts: Vec::new(),
         }
@@ -440,6 +495,10 @@ impl Policy {
                     grant.capability
                 ));
             }
+            let rates = [attempt.limits.per_second, attempt.limits.per_minute];
+            if rates.into_iter().flatten().any(|rate| rate > MOST_IN_A_WINDOW) {
+                return refuse(format!("a rate of `{name}` is higher than {MOST_IN_A_WINDOW}"));
+            }
             if attempt.limits.body_bytes > LARGEST_BODY {
                 return refuse(format!("`limits.bodyBytes` of `{name}` is larger than {LARGEST_BODY}"));
             }
@@ -468,10 +527,13 @@ mod tests {
                 {"match":"*","provider":"ollama","model":"m","timeoutMs":1000,"maxTokens":9,"retries":2,
                     "fallback":[{"provider":"recorded","model":"r"}]}],
             "ceilings":{"requests":500,"tokens":2000000,"money":12500000},
+            "day":{"requests":9000},"patience":{"headMs":1000,"bodyMs":2000,"readingMs":3000},
             "prices":[{"match":"small-*","input":1000000,"output":4000000,"cached":100000}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
                 "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443"}],
-                "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824},
+                "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824,
+                    "concurrent":4,"perSecond":2,"perMinute":60},
+                "ceilings":{"tokens":5000},
                 "brief":{"system":"s","prompt":"p","model":"recorded","iterations":20,"outputs":["report.md"],"inputs":["/inputs/sales.csv"]},
                 "requests":[{"id":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"pip:pygal","status":"approved",
                     "answer":{"comment":"fine","by":"operator:ada","granted":["pip:pygal==3.0.5"]}}]}]})
@@ -499,6 +561,8 @@ mod tests {
             ("/attempts/0/grants/0/request", json!("../x")),
             ("/attempts/0/limits/bodyBytes", json!(1_u64 << 40)),
             ("/attempts/0/limits/llmRequests", json!(-1)),
+            ("/attempts/0/limits/perSecond", json!(100_001)),
+            ("/attempts/0/limits/perMinute", json!("many")),
             ("/attempts/0/requests/0/status", json!("maybe")),
             ("/attempts/0/requests/0/id", json!("../../x")),
             ("/providers/recorded/transcript", json!("../../etc/passwd")),
@@ -523,6 +587,9 @@ mod tests {
             "/models/0",
             "/models/1/fallback/0",
             "/ceilings",
+            "/day",
+            "/patience",
+            "/attempts/0/ceilings",
             "/prices/0",
             "/attempts/0",
             "/attempts/0/grants/0",
@@ -547,7 +614,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_panics(at in 0usize..1700, byte in any::<u8>(), cut in any::<bool>()) {
+        fn never_panics(at in 0usize..2000, byte in any::<u8>(), cut in any::<bool>()) {
             let mut bytes = example().to_string().into_bytes();
             let at = at.min(bytes.len() - 1);
             if cut { bytes.truncate(at) } else { bytes[at] = byte }

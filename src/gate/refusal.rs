@@ -1,11 +1,18 @@
 //! What an agent is told when it is refused: `{"error":{"code","message","hint",…}}` with the right HTTP status.
 
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use std::time::Duration;
+
+use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::body::Body;
+use super::pace::TooFast;
 use crate::provider::{ProviderError, Untranslatable};
+
+const TOO_FAST: &str = "rate_limit_exceeded";
+const TOO_MANY_AT_ONCE: &str = "too_many_at_once";
+const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// An answer of the gate's own that is not a success.
 #[derive(Debug)]
@@ -17,6 +24,8 @@ struct Words {
     code: &'static str,
     message: String,
     hint: Option<String>,
+    /// When it makes sense to ask again.
+    retry_after: Option<Duration>,
     more: Map<String, Value>,
     /// As Anthropic's errors are.
     typed: bool,
@@ -24,12 +33,26 @@ struct Words {
 
 impl Refusal {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self(Box::new(Words { status, code, message: message.into(), hint: None, more: Map::new(), typed: false }))
+        Self(Box::new(Words {
+            status,
+            code,
+            message: message.into(),
+            hint: None,
+            retry_after: None,
+            more: Map::new(),
+            typed: false,
+        }))
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
+    }
+
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        let millis = u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
+        self.with("retryAfterMs", millis)
     }
 
     pub(crate) fn with(mut self, key: &str, value: impl Into<Value>) -> Self {
@@ -70,6 +93,22 @@ impl Refusal {
         Self::new(StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", message)
     }
 
+    pub(crate) fn too_fast(TooFast { limit, within, wait }: TooFast) -> Self {
+        let message = format!("this node may make {limit} requests to models within a {within}");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, TOO_FAST, message)
+            .hint("ask again after what `Retry-After` says")
+            .with("limit", limit)
+            .retry_after(wait)
+    }
+
+    pub(crate) fn too_many_at_once(limit: usize) -> Self {
+        let message = format!("this attempt has {limit} requests to models under way");
+        Self::new(StatusCode::TOO_MANY_REQUESTS, TOO_MANY_AT_ONCE, message)
+            .hint("wait for one to end")
+            .with("limit", limit)
+            .retry_after(Duration::from_secs(1))
+    }
+
     /// What is not on record does not happen.
     pub(crate) fn record_failed(reason: &str) -> Self {
         let message = format!("the request cannot be recorded, so it was not sent: {reason}");
@@ -93,6 +132,8 @@ impl Refusal {
 
     pub(crate) fn response(self) -> Response<Body> {
         let words = *self.0;
+        // What is spent does not come back by waiting a little.
+        let passing = matches!(words.code, TOO_FAST | TOO_MANY_AT_ONCE);
         let mut error = Map::new();
         error.insert("code".into(), words.code.into());
         error.insert("message".into(), words.message.into());
@@ -100,11 +141,27 @@ impl Refusal {
             error.insert("hint".into(), hint.into());
         }
         error.extend(words.more);
-        if words.typed {
+        let mut response = if words.typed {
             error.insert("type".into(), words.code.into());
-            return reply(words.status, &json!({"type": "error", "error": error}));
+            reply(words.status, &json!({"type": "error", "error": error}))
+        } else {
+            if words.status == StatusCode::TOO_MANY_REQUESTS {
+                // As OpenAI's own are.
+                error.insert("type".into(), if passing { "requests" } else { "insufficient_quota" }.into());
+                error.insert("param".into(), Value::Null);
+            }
+            reply(words.status, &json!({ "error": error }))
+        };
+        if let Some(wait) = words.retry_after {
+            // Whole seconds, and never a moment too early.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
-        reply(words.status, &json!({ "error": error }))
+        if words.status == StatusCode::TOO_MANY_REQUESTS && !passing {
+            // OpenAI's and Anthropic's clients ask a few times more unless they are told not to.
+            response.headers_mut().insert(SHOULD_RETRY, HeaderValue::from_static("false"));
+        }
+        response
     }
 }
 
@@ -120,7 +177,7 @@ impl From<ProviderError> for Refusal {
                     .with("digest", asked)
                     .with("nearest", nearest)
             }
-            ProviderError::Silent { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_error", message),
+            ProviderError::Silent { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message),
             _ => Self::new(StatusCode::BAD_GATEWAY, "upstream_error", message),
         }
     }

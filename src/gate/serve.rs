@@ -10,6 +10,8 @@ use sha2::{Digest as _, Sha256};
 use super::doors::Doors;
 use super::egress::Lookups;
 use super::inbox::Asked;
+use super::ledger::Ledger;
+use super::pace::Pace;
 use super::policy::Policy;
 use super::records::{Recorder, RecorderOptions};
 use super::rules::Rules;
@@ -17,7 +19,7 @@ use super::shared::Gate;
 use super::status::Status;
 use super::turns::Turns;
 use super::watch::Watch;
-use super::{Error, body};
+use super::{Error, body, budget};
 use crate::provider::{self, Keys};
 use crate::run::id::Digest;
 
@@ -33,6 +35,8 @@ pub struct GateOptions {
     pub kill: PathBuf,
     /// The folder of `keys.json`.
     pub secrets: PathBuf,
+    /// Where all gates of the registry count what models take in a day.
+    pub spent: PathBuf,
     /// The PEM bundle of trusted roots.
     pub bundle: PathBuf,
     /// The first 12 digits of the binary's SHA-256, where the caller knows it; else it is computed.
@@ -40,11 +44,13 @@ pub struct GateOptions {
 }
 
 impl GateOptions {
-    /// Options with the usual bundle, or that of `SSL_CERT_FILE`.
+    /// Options with the usual bundle, or that of `SSL_CERT_FILE`, and the days' counts where `TASKFORGE_SPENT` says, or
+    /// else beside the kill folder.
     #[must_use]
     pub fn new(dir: PathBuf, kill: PathBuf, secrets: PathBuf) -> Self {
         let bundle = std::env::var_os("SSL_CERT_FILE").map_or_else(|| BUNDLE.into(), PathBuf::from);
-        Self { dir, kill, secrets, bundle, version: None }
+        let spent = std::env::var_os("TASKFORGE_SPENT").map_or_else(|| kill.with_file_name("spent"), PathBuf::from);
+        Self { dir, kill, secrets, spent, bundle, version: None }
     }
 }
 
@@ -114,27 +120,36 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     let recorder = Recorder::open(&RecorderOptions { gate: &options.dir, run: &run, disk: |file| Box::new(file) })?;
     let client = provider::client(&options.bundle)?;
     // Nothing is granted until the first look at the policy below.
+    let ledger = Ledger::new(&options.spent, &run);
     let nothing = Rules::new(Policy::new(&policy.registry, run), &options.dir, &Keys::default(), &client, None);
     let gate = Arc::new(Gate {
         kill: options.kill.clone(),
         rules: tokio::sync::watch::Sender::new(Arc::new(nothing)),
         turns: recorder.index(|index| Turns::new(index.llm_requests(), index.charged_requests())),
         asked: Asked::open(&options.dir)?,
+        ledger,
+        pace: Pace::default(),
         recorder,
         room: body::room(),
         lookups: Lookups::new(),
         parsing: tokio::sync::Mutex::default(),
     });
+    let counting = gate.clone();
     let mut doors = Doors::new(gate, options, client, status);
     loop {
         doors.look().await;
+        counting.ledger.settle(|date| budget::on(&counting, date)).await;
         tokio::select! {
             () = &mut stop => break,
             () = watch.changed() => {}
         }
     }
     // A disk that hangs must not keep a container from stopping.
-    let _ = tokio::time::timeout(Duration::from_secs(3), doors.close()).await;
+    let _ = tokio::time::timeout(Duration::from_secs(3), async {
+        doors.close().await;
+        counting.ledger.settle(|date| budget::on(&counting, date)).await;
+    })
+    .await;
     Ok(())
 }
 

@@ -8,6 +8,8 @@ use tokio::sync::{Semaphore, watch};
 use super::egress::Lookups;
 use super::inbox::Asked;
 use super::kill::killed;
+use super::ledger::Ledger;
+use super::pace::Pace;
 use super::records::Recorder;
 use super::refusal::Refusal;
 use super::rules::Rules;
@@ -21,6 +23,8 @@ pub(crate) struct Gate {
     pub(crate) recorder: Recorder,
     pub(crate) asked: Asked,
     pub(crate) turns: Arc<Turns>,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) pace: Pace,
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) lookups: Lookups,

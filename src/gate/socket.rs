@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ pub(crate) struct Socket {
     seats: Arc<Semaphore>,
     /// Who may ask a model at the same time.
     asking: Arc<Semaphore>,
+    /// How many connections were ended for what the client did.
+    faults: AtomicU32,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
     /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
@@ -38,7 +40,9 @@ pub(crate) struct Socket {
 /// How many connections to the outside one attempt has at once.
 const MOST_PASSAGES: usize = 64;
 /// How many requests to models one attempt has under way at once.
-pub(crate) const MOST_ASKED: usize = 128;
+const MOST_ASKED: usize = 128;
+/// How many of an attempt's faults stand in the records: a loop that misbehaves for ever must not fill the disk.
+const MOST_FAULTS: u32 = 1000;
 /// Where the shim offers the gate itself.
 const GATE_PORT: u16 = 4180;
 /// How long the shim may take to open a port.
@@ -47,9 +51,21 @@ const OPENING: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Socket {
-    /// A seat for one request to a model; none while [`MOST_ASKED`] are taken.
-    pub(crate) fn seat_at_models(&self) -> Option<OwnedSemaphorePermit> {
-        self.asking.clone().try_acquire_owned().ok()
+    /// A seat for one request to a model.
+    ///
+    /// # Errors
+    /// How many there are, while all of them are taken.
+    pub(crate) fn seat_at_models(&self) -> Result<OwnedSemaphorePermit, usize> {
+        let limit = self.attempt().limits.concurrent.map_or(MOST_ASKED, |limit| MOST_ASKED.min(limit as usize));
+        if MOST_ASKED - self.asking.available_permits() >= limit {
+            return Err(limit);
+        }
+        self.asking.clone().try_acquire_owned().map_err(|_| limit)
+    }
+
+    /// Whether one more fault of the client's goes on record.
+    pub(crate) fn may_record_a_fault(&self) -> bool {
+        self.faults.fetch_add(1, Ordering::Relaxed) < MOST_FAULTS
     }
 
     pub(crate) fn new(attempt: Attempt) -> Self {
@@ -62,6 +78,7 @@ impl Socket {
             upstreams: Arc::default(),
             seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
             asking: Arc::new(Semaphore::new(MOST_ASKED)),
+            faults: AtomicU32::new(0),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

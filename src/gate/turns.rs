@@ -25,7 +25,19 @@ pub(crate) struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
     Node,
+    /// The node's budget in requests.
+    Agent,
     Run,
+}
+
+/// How many requests there may be.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Most {
+    /// Of the node: its iterations.
+    pub(crate) node: u64,
+    /// Of the node, by its budget.
+    pub(crate) agent: Option<u64>,
+    pub(crate) run: Option<u64>,
 }
 
 impl Turns {
@@ -35,15 +47,18 @@ impl Turns {
         Arc::new(Self(Mutex::new(Made { run, by: nodes.into_iter().chain(grants).collect() })))
     }
 
-    /// One more request of `node`, unless it has made `limit`, or the run as many as `ceiling`.
-    pub(crate) fn take(self: &Arc<Self>, node: &str, limit: u64, ceiling: Option<u64>) -> Result<Turn, Full> {
+    /// One more request of `node`, unless it or the run has made as many as it may.
+    pub(crate) fn take(self: &Arc<Self>, node: &str, most: Most) -> Result<Turn, Full> {
         let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Made { run, by } = &mut *made;
         let own = by.entry(node.to_owned()).or_default();
-        if *own >= limit {
+        if *own >= most.node {
             return Err(Full::Node);
         }
-        if ceiling.is_some_and(|ceiling| *run >= ceiling) {
+        if most.agent.is_some_and(|ceiling| *own >= ceiling) {
+            return Err(Full::Agent);
+        }
+        if most.run.is_some_and(|ceiling| *run >= ceiling) {
             return Err(Full::Run);
         }
         (*own, *run) = (*own + 1, *run + 1);
@@ -93,27 +108,42 @@ impl Drop for Turn {
 mod tests {
     use super::*;
 
+    fn most(node: u64, run: Option<u64>) -> Most {
+        Most { node, agent: None, run }
+    }
+
+    #[test]
+    fn a_nodes_budget_is_a_limit_beside_its_iterations() {
+        let turns = Turns::new(HashMap::from([("a".to_owned(), 1)]), HashMap::new());
+        let most = Most { node: 3, agent: Some(2), run: None };
+        turns.take("a", most).into_iter().for_each(Turn::spend);
+        assert_eq!(turns.take("a", most).err(), Some(Full::Agent));
+        assert_eq!(turns.take("a", Most { node: 2, ..most }).err(), Some(Full::Node));
+        assert!(turns.take("b", most).is_ok());
+    }
+
     #[test]
     fn leave_is_bounded_twice_and_given_back() {
         let turns = Turns::new(HashMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]), HashMap::new());
-        let third = turns.take("a", 2, Some(3)).ok();
+        let third = turns.take("a", most(2, Some(3))).ok();
         assert!(third.is_some());
-        assert_eq!(turns.take("a", 2, Some(9)).err(), Some(Full::Node));
-        assert_eq!(turns.take("b", 2, Some(3)).err(), Some(Full::Run));
+        assert_eq!(turns.take("a", most(2, Some(9))).err(), Some(Full::Node));
+        assert_eq!(turns.take("b", most(2, Some(3))).err(), Some(Full::Run));
         drop(third);
-        turns.take("b", 2, Some(3)).into_iter().for_each(Turn::spend);
-        assert_eq!(turns.take("a", 2, Some(3)).err(), Some(Full::Run), "what was spent is not given back");
-        assert!(turns.take("a", 2, None).is_ok());
+        turns.take("b", most(2, Some(3))).into_iter().for_each(Turn::spend);
+        assert_eq!(turns.take("a", most(2, Some(3))).err(), Some(Full::Run), "what was spent is not given back");
+        assert!(turns.take("a", most(2, None)).is_ok());
     }
 
     #[test]
     fn a_grant_counts_with_the_request_or_not_at_all() {
         let turns = Turns::new(HashMap::new(), HashMap::from([("grant g".to_owned(), 1)]));
         assert!(turns.charge("grant g", 1).is_none());
-        let both = turns.take("a", 9, Some(1)).ok().zip(turns.charge("grant g", 2)).map(|(one, two)| one.and(two));
+        let both =
+            turns.take("a", most(9, Some(1))).ok().zip(turns.charge("grant g", 2)).map(|(one, two)| one.and(two));
         assert!(both.is_some() && turns.charge("grant g", 2).is_none());
-        assert_eq!(turns.take("a", 9, Some(1)).err(), Some(Full::Run));
+        assert_eq!(turns.take("a", most(9, Some(1))).err(), Some(Full::Run));
         drop(both);
-        assert!(turns.charge("grant g", 2).is_some() && turns.take("a", 9, Some(1)).is_ok());
+        assert!(turns.charge("grant g", 2).is_some() && turns.take("a", most(9, Some(1))).is_ok());
     }
 }

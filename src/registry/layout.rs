@@ -50,6 +50,10 @@ impl Layout {
         kill_finished => ".taskforge/kill/finished",
         /// The binaries that runs were started with, by their SHA-256.
         bin => ".taskforge/bin",
+        /// Workspaces that are images of a fixed size, by run.
+        workspaces => ".taskforge/workspaces",
+        /// What models have taken of the budgets of a day, a file a day; shared by all gates.
+        spent => ".taskforge/spent",
         heads => ".taskforge/heads",
         index => ".taskforge/index",
         tmp => ".taskforge/tmp",
@@ -79,6 +83,12 @@ impl Layout {
     #[must_use]
     pub fn drive_lock(&self, run: &RunId) -> PathBuf {
         self.locks().join(format!("drive-{run}"))
+    }
+
+    /// The image of a node's workspace, where that is one.
+    #[must_use]
+    pub fn workspace_image(&self, run: &RunId, node: &NodeId) -> PathBuf {
+        self.workspaces().join(run.as_str()).join(format!("{node}.ext4"))
     }
 
     /// The lock of a detached build; the build holds it, whoever started it.

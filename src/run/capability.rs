@@ -21,7 +21,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use budget::{Budget, BudgetUnit, MILLION};
+pub use budget::{Budget, BudgetScope, BudgetUnit, MILLION};
 pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
@@ -139,7 +139,7 @@ pub enum Capability {
     Secret(SecretUse),
     Action(ActionName),
     Llm(ModelUse),
-    /// What all models of the run may take.
+    /// What models may take: in the run, by one agent of it, in a day.
     Budget(Budget),
     /// A TCP port of an application, 1 to 65535.
     Port(u16),

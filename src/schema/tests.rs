@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::run::capability::{Capability, CapabilityKind};
 use crate::run::event;
 use crate::workflow::Workflow;
 
@@ -43,6 +44,16 @@ fn every_schema_is_one_and_refers_to_nothing_outside() {
         jsonschema::meta::validate(&schema).unwrap_or_else(|error| panic!("{name}: {error}"));
         jsonschema::draft202012::new(&schema).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+}
+
+#[test]
+fn every_kind_of_capability_fits_its_schema() {
+    let schema = schemars::schema_for!(Capability).to_value();
+    let valid = jsonschema::draft202012::new(&schema).unwrap();
+    for kind in CapabilityKind::ALL {
+        assert!(valid.is_valid(&json!(kind.example())), "{kind}");
+    }
+    assert!(!valid.is_valid(&json!("magic:x")));
 }
 
 #[test]

@@ -95,6 +95,9 @@ kinds! {
         tool_call_id: String,
         body: BodyRef,
     }
+    "client.dropped" => Dropped {
+        reason: String,
+    }
     "llm.redacted" => Redacted {
         records: Vec<u64>,
         by: String,

@@ -288,6 +288,20 @@ fn an_upstream_that_recovers_is_no_failure() {
 }
 
 #[test]
+fn a_gate_that_wants_it_slower_is_waited_for_however_often() {
+    let place = place();
+    let paced = || {
+        let mut error = error("rate_limit_exceeded", "this node may make 5 requests to models within a second");
+        error["error"]["retryAfterMs"] = 1.into();
+        (429, error)
+    };
+    place.gate.state().script.extend(std::iter::repeat_with(paced).take(9));
+    place.gate.state().script.push_back((200, calls(&[finish("1")])));
+    assert_eq!(place.run().0, 0);
+    assert_eq!(place.gate.state().chats.len(), 10);
+}
+
+#[test]
 fn limits_and_mismatches_are_final() {
     for (status, code) in [
         (429, "iterations_exhausted"),

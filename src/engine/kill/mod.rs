@@ -15,7 +15,7 @@ use crate::run::id::RunId;
 use super::actor::operator;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, images, secrets};
+use super::{gate, images, secrets, workspace};
 
 mod status;
 mod sweep;
@@ -102,6 +102,8 @@ fn finish(registry: &Registry, patience: Duration) -> Result<(Killed, Option<Kil
             return Ok((killed, None));
         }
     };
+    // Nobody starts: what is still mounted, somebody left who was ended.
+    workspace::release_all(registry.layout());
     if !engine_is_clean {
         return Ok((killed, Some(lock)));
     }

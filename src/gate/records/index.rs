@@ -3,6 +3,8 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use chrono::NaiveDate;
+
 use super::{Kind, Record, Tokens};
 use crate::gate::allowance;
 
@@ -19,6 +21,10 @@ pub(crate) struct Index {
     /// Connections that were let through.
     passages: HashMap<(String, u32), u64>,
     spent: Spent,
+    /// The same for each node, over its attempts.
+    by_node: HashMap<String, Spent>,
+    /// The same for the newest day (UTC) that a record names.
+    day: Day,
     /// What was charged to grants, by their requests' ids.
     charged: HashMap<String, Charged>,
     /// Requests to models without an outcome.
@@ -36,7 +42,14 @@ struct Asking {
     bytes: u64,
 }
 
-/// What the models of the run have taken.
+/// What was taken within one day.
+#[derive(Debug, Default)]
+struct Day {
+    date: NaiveDate,
+    spent: Spent,
+}
+
+/// What models have taken.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Spent {
     /// A request that is sent again counts once.
@@ -135,7 +148,7 @@ impl Index {
         let bytes = record.body().map_or(0, |body| body.bytes);
         if record.kind == Kind::LlmRequest {
             let first = u64::from(!record.fields.contains_key("retryOf"));
-            self.spent.requests += first;
+            self.each(record, |spent| spent.requests += first);
             let grant = record.text("grant").map(str::to_owned);
             if let Some(grant) = &grant {
                 self.charged.entry(grant.clone()).or_default().requests += first;
@@ -159,15 +172,41 @@ impl Index {
                 let charged = self.charged.entry(grant).or_default();
                 charged.tokens = charged.tokens.saturating_add(tokens.prompt).saturating_add(tokens.completion);
             }
-            let sum = self.spent.models.entry(asking.model).or_default();
-            sum.prompt = sum.prompt.saturating_add(tokens.prompt);
-            sum.cached = sum.cached.saturating_add(tokens.cached);
-            sum.completion = sum.completion.saturating_add(tokens.completion);
+            self.each(record, |spent| {
+                let sum = spent.models.entry(asking.model.clone()).or_default();
+                sum.prompt = sum.prompt.saturating_add(tokens.prompt);
+                sum.cached = sum.cached.saturating_add(tokens.cached);
+                sum.completion = sum.completion.saturating_add(tokens.completion);
+            });
         }
+    }
+
+    /// Adds to everybody whose taking `record` is.
+    fn each(&mut self, record: &Record, add: impl Fn(&mut Spent)) {
+        add(&mut self.spent);
+        if let Some(node) = &record.node {
+            add(self.by_node.entry(node.clone()).or_default());
+        }
+        let Some(date) = record.time.get(..10).and_then(|date| date.parse::<NaiveDate>().ok()) else { return };
+        if date > self.day.date {
+            self.day = Day { date, spent: Spent::default() };
+        }
+        // A clock that was set back does not open an old day again.
+        add(&mut self.day.spent);
     }
 
     pub(crate) fn spent(&self) -> &Spent {
         &self.spent
+    }
+
+    /// What one node has taken.
+    pub(crate) fn spent_by(&self, node: &str) -> Spent {
+        self.by_node.get(node).cloned().unwrap_or_default()
+    }
+
+    /// What was taken on `date`; nothing where that is not the newest day of the records.
+    pub(crate) fn spent_on(&self, date: NaiveDate) -> Option<&Spent> {
+        (self.day.date == date).then_some(&self.day.spent)
     }
 
     pub(crate) fn node(&self, name: &str) -> Node {

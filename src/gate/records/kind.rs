@@ -19,6 +19,8 @@ pub enum Kind {
     /// The end of what was allowed.
     EgressEnded,
     ToolResult,
+    /// A connection was ended for what the client did, or did not do in time.
+    ClientDropped,
     /// Bodies were taken away, by whom and why.
     Redacted,
     /// Bytes at the file's end that were never acknowledged and are spaces now.
@@ -37,6 +39,7 @@ impl Kind {
             Self::EgressAllowed => "egress.allowed",
             Self::EgressDenied => "egress.denied",
             Self::EgressEnded => "egress.ended",
+            Self::ClientDropped => "client.dropped",
             Self::ToolResult => "agent.tool_result",
             Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
@@ -55,6 +58,7 @@ impl Kind {
             Self::EgressDenied,
             Self::EgressEnded,
             Self::ToolResult,
+            Self::ClientDropped,
             Self::Redacted,
             Self::Voided,
         ];

@@ -1,9 +1,11 @@
 //! What agents ask of models: `POST /v1/chat/completions`, `/v1/messages`, `/v1/embeddings`, and `GET /v1/models`.
 
+use std::time::Instant;
+
 use hyper::body::Incoming;
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Session;
 use crate::gate::allowance::charge;
@@ -11,10 +13,11 @@ use crate::gate::body::{self, Body};
 use crate::gate::budget;
 use crate::gate::exchange::Exchange;
 use crate::gate::plan::{LARGE, Plan};
+use crate::gate::policy::Attempt;
 use crate::gate::refusal::{Refusal, reply};
-use crate::gate::socket::MOST_ASKED;
-use crate::gate::turns::Full;
+use crate::gate::turns::{Full, Most};
 use crate::provider::{Ask, Outgoing, Wire, forwardable_request};
+use crate::run::capability::BudgetScope;
 
 /// Sends a request on `wire` to whom the model table names, and passes the answer back.
 pub(super) async fn complete(
@@ -24,11 +27,15 @@ pub(super) async fn complete(
 ) -> Result<Response<Body>, Refusal> {
     let attempt = session.attempt();
     let headers = forwardable_request(request.headers().clone());
-    let seat = session.socket.seat_at_models().ok_or_else(|| {
-        let message = format!("this attempt has {MOST_ASKED} requests to models under way");
-        Refusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_at_once", message).hint("wait for one to end")
-    })?;
-    let (body, room) = body::read(request, attempt.limits.body_bytes, &session.gate.room).await?;
+    let seat = match admit(session, &attempt) {
+        Ok(seat) => seat,
+        Err(refusal) => {
+            body::ignore(request).await;
+            return Err(refusal);
+        }
+    };
+    let patience = session.body_patience();
+    let (body, room) = body::read(request, attempt.limits.body_bytes, patience, &session.gate.room).await?;
     let ask = if body.len() > LARGE {
         let body = body.clone();
         // As a tree a body takes several times its size: one of them at a time.
@@ -45,10 +52,16 @@ pub(super) async fn complete(
     let request = Outgoing { wire, headers, body, ask };
     let (plan, first) = Plan::new(session.gate.clone(), steps, request).await?;
     let limit = attempt.limits.llm_requests;
-    let ceiling = session.gate.rules().policy.ceilings.requests;
-    let turn = match session.gate.turns.take(attempt.node.as_str(), limit, ceiling) {
+    let run = session.gate.rules().policy.ceilings.requests;
+    let most = Most { node: limit, agent: attempt.ceilings.requests, run };
+    let turn = match session.gate.turns.take(attempt.node.as_str(), most) {
         Ok(turn) => turn,
-        Err(Full::Run) => return Err(budget::no_more_requests(session, ceiling.unwrap_or(0)).await),
+        Err(Full::Run) => {
+            return Err(budget::no_more_requests(session, BudgetScope::Run, most.run.unwrap_or(0)).await);
+        }
+        Err(Full::Agent) => {
+            return Err(budget::no_more_requests(session, BudgetScope::Agent, most.agent.unwrap_or(0)).await);
+        }
         Err(Full::Node) => {
             let message = format!("the node `{}` has made all of its {limit} LLM requests", attempt.node);
             return Err(
@@ -60,11 +73,21 @@ pub(super) async fn complete(
         Some(allowance) => (Some(allowance.grant), turn.and(allowance.turn)),
         None => (None, turn),
     };
+    let day = budget::take(session).await?;
     let (answer, answered) = oneshot::channel();
-    let (gate, socket) = (session.gate.clone(), session.socket.clone());
-    tokio::spawn(Exchange { gate, socket, attempt, grant, plan, first, turn, room, seat }.run(answer));
+    let (gate, socket, client) = (session.gate.clone(), session.socket.clone(), session.client.clone());
+    tokio::spawn(Exchange { gate, socket, client, attempt, grant, plan, first, turn, day, room, seat }.run(answer));
     // Dropping this future, when the client leaves or is cut off, is what tells the exchange to stop.
     answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
+}
+
+/// A seat for one more request, unless it comes too fast.
+fn admit(session: &Session, attempt: &Attempt) -> Result<OwnedSemaphorePermit, Refusal> {
+    let seat = session.socket.seat_at_models().map_err(Refusal::too_many_at_once)?;
+    let limits = &attempt.limits;
+    let pace = session.gate.pace.step(attempt.node.as_str(), Instant::now(), limits.per_second, limits.per_minute);
+    pace.map_err(Refusal::too_fast)?;
+    Ok(seat)
 }
 
 /// The models that this attempt may use, in a shape that OpenAI's and Anthropic's clients both read.

@@ -18,7 +18,7 @@ pub(super) async fn object(
     request: Request<Incoming>,
     limit: u64,
 ) -> Result<Map<String, Value>, Refusal> {
-    let (bytes, _room) = body::read(request, limit, &session.gate.room).await?;
+    let (bytes, _room) = body::read(request, limit, session.body_patience(), &session.gate.room).await?;
     check_complexity_within(&bytes, DEEPEST).map_err(|e| Refusal::bad_request(e.to_string()))?;
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(object),

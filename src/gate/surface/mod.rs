@@ -12,11 +12,13 @@ mod json;
 mod report;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 
 use super::body::{self, Body};
+use super::client::{Fault, Manners};
 use super::policy::Attempt;
 use super::refusal::Refusal;
 use super::shared::Gate;
@@ -31,16 +33,23 @@ const OWN_AUTHORITIES: [&str; 2] = ["127.0.0.1:4180", "localhost:4180"];
 pub(crate) struct Session {
     pub(crate) gate: Arc<Gate>,
     pub(crate) socket: Arc<Socket>,
+    pub(crate) client: Arc<Manners>,
 }
 
 impl Session {
     pub(super) fn attempt(&self) -> Arc<Attempt> {
         self.socket.attempt()
     }
+
+    /// How long the body of a request may take.
+    pub(super) fn body_patience(&self) -> Duration {
+        Duration::from_millis(self.gate.rules().policy.patience.body_ms)
+    }
 }
 
 /// Answers one request.
 pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Response<Body> {
+    let client = session.client.clone();
     let answered = match session.gate.check(&session.socket) {
         Ok(()) => route(&session, request).await,
         Err(refusal) => {
@@ -48,7 +57,12 @@ pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Resp
             Err(refusal)
         }
     };
-    answered.unwrap_or_else(Refusal::response)
+    answered.unwrap_or_else(|refusal| {
+        if refusal.code() == body::SLOW {
+            client.blame(Fault::SlowBody);
+        }
+        refusal.response()
+    })
 }
 
 async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {

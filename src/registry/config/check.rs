@@ -1,8 +1,13 @@
 //! What the types of `taskforge.toml` cannot say. Pure: files it names are looked at by those who use them.
 
-use super::{Config, Provider, ProviderKind};
+use super::{Ceilings, Config, Provider, ProviderKind};
 use crate::registry::beneath;
 use crate::run::capability::{Capability, Endpoint, Host};
+
+/// A gate remembers so many requests of a node.
+const MOST_IN_A_WINDOW: u32 = 100_000;
+/// A gate lets no more requests of an attempt be under way.
+const MOST_AT_ONCE: u32 = 128;
 
 /// A key and what is wrong with it.
 type Wrong = (String, String);
@@ -79,14 +84,24 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         require(!addresses.is_empty(), "gate.hosts", || format!("{name:?} has no address"))?;
     }
     let budget = &config.llm.budget;
-    let zero = || "is zero: nothing could ever be asked of a model".to_owned();
-    require(budget.requests != Some(0), "llm.budget.requests", zero)?;
-    require(budget.tokens != Some(0), "llm.budget.tokens", zero)?;
-    require(budget.money.is_none_or(|money| money.is_finite() && money > 0.0), "llm.budget.money", || {
-        "is not a number above zero".to_owned()
-    })?;
-    let priced = budget.money.is_none() || !config.llm.prices.is_empty();
-    require(priced, "llm.budget.money", || "limits nothing without [[llm.prices]]".to_owned())?;
+    for (table, ceilings) in [("budget", &budget.run()), ("budget.agent", &budget.agent), ("budget.day", &budget.day)] {
+        check_ceilings(ceilings, !config.llm.prices.is_empty())
+            .map_err(|(key, what)| (format!("llm.{table}.{key}"), what))?;
+    }
+    let rate = &config.llm.rate;
+    for (key, most, value) in [
+        ("perSecond", MOST_IN_A_WINDOW, rate.per_second),
+        ("perMinute", MOST_IN_A_WINDOW, rate.per_minute),
+        ("concurrent", MOST_AT_ONCE, rate.concurrent),
+    ] {
+        require(value.is_none_or(|value| (1..=most).contains(&value)), &format!("llm.rate.{key}"), || {
+            format!("is not a number from 1 to {most}")
+        })?;
+    }
+    let patience = &config.gate.patience;
+    for (key, span) in [("head", patience.head), ("body", patience.body), ("reading", patience.reading)] {
+        require(!span.is_zero(), &format!("gate.patience.{key}"), || "is zero".to_owned())?;
+    }
     require(config.limits.attempts >= 1, "limits.attempts", || "is zero".to_owned())?;
     require(config.limits.iterations >= 1, "limits.iterations", || "is zero".to_owned())?;
     if let Some(command) = &config.notify.command {
@@ -95,6 +110,16 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         })?;
     }
     Ok(())
+}
+
+fn check_ceilings(ceilings: &Ceilings, priced: bool) -> Result<(), Wrong> {
+    let zero = || "is zero: nothing could ever be asked of a model".to_owned();
+    require(ceilings.requests != Some(0), "requests", zero)?;
+    require(ceilings.tokens != Some(0), "tokens", zero)?;
+    require(ceilings.money.is_none_or(|money| money.is_finite() && money > 0.0), "money", || {
+        "is not a number above zero".to_owned()
+    })?;
+    require(ceilings.money.is_none() || priced, "money", || "limits nothing without [[llm.prices]]".to_owned())
 }
 
 fn check_provider(provider: &Provider) -> Result<(), Wrong> {

@@ -22,11 +22,50 @@ pub struct Llm {
     pub prices: Vec<Price>,
     /// What prices are in, for people.
     pub currency: String,
-    /// What the models of one run may take.
-    pub budget: Ceilings,
+    /// What models may take.
+    pub budget: Budgets,
+    /// How fast an agent may ask.
+    pub rate: Rate,
 }
 
-/// Ceilings of a run; what is unset is not limited.
+/// What the models of one run may take, and those of one node and of a day.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Budgets {
+    pub requests: Option<u64>,
+    /// Of prompts and answers together.
+    pub tokens: Option<u64>,
+    /// In the currency of the price table.
+    pub money: Option<f64>,
+    /// Of one node of a run, over its attempts.
+    pub agent: Ceilings,
+    /// Of all runs of the registry, within a day of UTC.
+    pub day: Ceilings,
+}
+
+impl Budgets {
+    /// Those of a run.
+    #[must_use]
+    pub const fn run(&self) -> Ceilings {
+        Ceilings { requests: self.requests, tokens: self.tokens, money: self.money }
+    }
+}
+
+/// How fast one node may ask models; what is unset is not limited.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Rate {
+    /// Requests within any second.
+    pub per_second: Option<u32>,
+    /// Requests within any minute.
+    pub per_minute: Option<u32>,
+    /// Requests under way at once; never more than 128.
+    pub concurrent: Option<u32>,
+}
+
+/// Ceilings; what is unset is not limited.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -41,7 +80,15 @@ pub struct Ceilings {
 impl Default for Llm {
     fn default() -> Self {
         let (providers, models, prices) = (BTreeMap::new(), Vec::new(), Vec::new());
-        Self { model: None, providers, models, prices, currency: dollars(), budget: Ceilings::default() }
+        Self {
+            model: None,
+            providers,
+            models,
+            prices,
+            currency: dollars(),
+            budget: Budgets::default(),
+            rate: Rate::default(),
+        }
     }
 }
 
@@ -127,7 +174,9 @@ struct Written {
     #[serde(default = "dollars")]
     currency: String,
     #[serde(default)]
-    budget: Ceilings,
+    budget: Budgets,
+    #[serde(default)]
+    rate: Rate,
 }
 
 fn dollars() -> String {
@@ -162,7 +211,7 @@ impl TryFrom<Written> for Llm {
     type Error = String;
 
     fn try_from(written: Written) -> Result<Self, String> {
-        let Written { model, mut providers, mut models, prices, currency, budget } = written;
+        let Written { model, mut providers, mut models, prices, currency, budget, rate } = written;
         let model = match model {
             None => None,
             Some(Model::Name(name)) => Some(name),
@@ -185,7 +234,7 @@ impl TryFrom<Written> for Llm {
                 Some(served.name)
             }
         };
-        Ok(Self { model, providers, models, prices, currency, budget })
+        Ok(Self { model, providers, models, prices, currency, budget, rate })
     }
 }
 

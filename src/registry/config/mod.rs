@@ -22,7 +22,7 @@ use super::error::{Error, Result};
 use super::layout::Layout;
 use crate::run::id::Digest;
 
-pub use self::llm::{Ceilings, Fallback, Llm, ModelRule, Price};
+pub use self::llm::{Budgets, Ceilings, Fallback, Llm, ModelRule, Price, Rate};
 
 /// The largest `taskforge.toml`, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -115,6 +115,7 @@ pub struct Containers {
     /// First and last uid for agents when the operator is root.
     pub uid_range: (u32, u32),
     pub resources: Resources,
+    pub workspace: Workspaces,
     /// Names for `container.image` and what they stand for.
     pub images: BTreeMap<String, String>,
     pub openclaw: OpenclawImage,
@@ -148,6 +149,20 @@ impl Default for OpenclawImage {
     fn default() -> Self {
         Self { version: "2026.9.6".to_owned(), node: "24.21.0".to_owned(), memory: 1536 << 20 }
     }
+}
+
+/// What a workspace is, and so who keeps it within `resources.disk`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Workspaces {
+    /// A folder of the run: its size is looked at.
+    #[default]
+    Folder,
+    /// A file system of a fixed size, which the kernel keeps; where that is not possible, no start.
+    Image,
+    /// An image where the machine can have one, else a folder.
+    Auto,
 }
 
 /// Limits of a container; a node may override each.
@@ -188,6 +203,33 @@ pub struct Gate {
     pub network: GateNetwork,
     /// Names that are not looked up, with their addresses; as in `/etc/hosts`, which a gate has not got.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    pub patience: Patience,
+}
+
+/// How long a gate waits for a slow client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Patience {
+    /// For the head of a request.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub head: Duration,
+    /// For its body.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub body: Duration,
+    /// For reading on, while something is there to be read.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub reading: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let half_a_minute = Duration::from_secs(30);
+        Self { head: half_a_minute, body: half_a_minute, reading: Duration::from_secs(120) }
+    }
 }
 
 /// How OpenClaw is reached, whose sessions do the nodes without a container.
@@ -274,6 +316,7 @@ impl Default for Containers {
             runtime: None,
             uid_range: (200_000, 265_535),
             resources: Resources::default(),
+            workspace: Workspaces::default(),
             images,
             openclaw: OpenclawImage::default(),
         }

@@ -1,4 +1,4 @@
-//! What the models of a run may take in all: a new ceiling, in requests, tokens or money.
+//! What models may take in all: a new ceiling of a run, of one agent in it, or of a day, in requests, tokens or money.
 
 use std::fmt;
 
@@ -25,9 +25,35 @@ impl BudgetUnit {
     }
 }
 
-/// A ceiling: `tokens=2000000`, `money=12.5`.
+/// Whose taking a ceiling counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum BudgetScope {
+    /// All nodes of the run together.
+    Run,
+    /// One node of the run, over all its attempts.
+    Agent,
+    /// All runs of the registry, within one day of UTC.
+    Day,
+}
+
+impl BudgetScope {
+    /// In the order in which they are looked at.
+    pub const ALL: [Self; 3] = [Self::Run, Self::Agent, Self::Day];
+
+    /// What stands before the unit.
+    const fn prefix(self) -> &'static str {
+        match self {
+            Self::Run => "",
+            Self::Agent => "agent,",
+            Self::Day => "day,",
+        }
+    }
+}
+
+/// A ceiling: `tokens=2000000`, `money=12.5`, `day,requests=500`, `agent,tokens=9`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Budget {
+    scope: BudgetScope,
     unit: BudgetUnit,
     amount: u64,
 }
@@ -36,17 +62,22 @@ pub struct Budget {
 pub const MILLION: u64 = 1_000_000;
 /// No ceiling is higher, in whatever it is counted: sums of many stay far from overflow.
 const HIGHEST: u64 = 1_000_000_000_000_000;
-const RULE: &str = "a budget is `requests=`, `tokens=` or `money=` and a number above zero without leading zeros; money \
-                    has at most six digits behind its point, of which the last is no zero";
+const RULE: &str = "a budget is `requests=`, `tokens=` or `money=` and a number above zero without leading zeros, after \
+                    `day,` or `agent,` if it is not the run's; money has at most six digits behind its point, of which \
+                    the last is no zero";
 
 impl Budget {
     /// A ceiling of `amount`, money in millionths; none of zero, or beyond what is ever meant.
     #[must_use]
-    pub fn new(unit: BudgetUnit, amount: u64) -> Option<Self> {
-        (1..=HIGHEST).contains(&amount).then_some(Self { unit, amount })
+    pub fn new(scope: BudgetScope, unit: BudgetUnit, amount: u64) -> Option<Self> {
+        (1..=HIGHEST).contains(&amount).then_some(Self { scope, unit, amount })
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+        let (scope, text) = [BudgetScope::Agent, BudgetScope::Day]
+            .into_iter()
+            .find_map(|scope| Some((scope, text.strip_prefix(scope.prefix())?)))
+            .unwrap_or((BudgetScope::Run, text));
         let (unit, number) = text.split_once('=').ok_or(RULE)?;
         let unit = BudgetUnit::ALL.into_iter().find(|known| known.as_str() == unit).ok_or(RULE)?;
         let amount = match (unit, number.split_once('.')) {
@@ -62,7 +93,12 @@ impl Budget {
             (_, None) => whole(number)?,
             (_, Some(_)) => return Err(RULE),
         };
-        Self::new(unit, amount).ok_or(RULE)
+        Self::new(scope, unit, amount).ok_or(RULE)
+    }
+
+    #[must_use]
+    pub const fn scope(self) -> BudgetScope {
+        self.scope
     }
 
     #[must_use]
@@ -75,6 +111,19 @@ impl Budget {
     pub const fn amount(self) -> u64 {
         self.amount
     }
+
+    /// The amount as people write it: money in units of the currency.
+    #[must_use]
+    pub fn number(self) -> String {
+        if self.unit != BudgetUnit::Money {
+            return self.amount.to_string();
+        }
+        let whole = self.amount / MILLION;
+        match self.amount % MILLION {
+            0 => whole.to_string(),
+            fraction => format!("{whole}.{}", format!("{fraction:06}").trim_end_matches('0')),
+        }
+    }
 }
 
 /// A number as it is written in one way only.
@@ -85,15 +134,7 @@ fn whole(text: &str) -> Result<u64, &'static str> {
 
 impl fmt::Display for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}=", self.unit.as_str())?;
-        if self.unit != BudgetUnit::Money {
-            return write!(f, "{}", self.amount);
-        }
-        write!(f, "{}", self.amount / MILLION)?;
-        match self.amount % MILLION {
-            0 => Ok(()),
-            fraction => write!(f, ".{}", format!("{fraction:06}").trim_end_matches('0')),
-        }
+        write!(f, "{}{}={}", self.scope.prefix(), self.unit.as_str(), self.number())
     }
 }
 
@@ -106,15 +147,19 @@ mod tests {
 
     #[test]
     fn one_spelling_a_ceiling() {
-        for (text, unit, amount) in [
-            ("requests=500", BudgetUnit::Requests, 500),
-            ("tokens=1", BudgetUnit::Tokens, 1),
-            ("money=12", BudgetUnit::Money, 12_000_000),
-            ("money=0.5", BudgetUnit::Money, 500_000),
-            ("money=3.000001", BudgetUnit::Money, 3_000_001),
+        use BudgetScope::{Agent, Day, Run};
+        for (text, scope, unit, amount) in [
+            ("requests=500", Run, BudgetUnit::Requests, 500),
+            ("tokens=1", Run, BudgetUnit::Tokens, 1),
+            ("money=12", Run, BudgetUnit::Money, 12_000_000),
+            ("money=0.5", Run, BudgetUnit::Money, 500_000),
+            ("money=3.000001", Run, BudgetUnit::Money, 3_000_001),
+            ("day,tokens=7", Day, BudgetUnit::Tokens, 7),
+            ("agent,money=0.5", Agent, BudgetUnit::Money, 500_000),
         ] {
             let budget = Budget::parse(text).unwrap();
-            assert_eq!((budget.unit(), budget.amount(), budget.to_string()), (unit, amount, text.to_owned()));
+            assert_eq!((budget.scope(), budget.unit(), budget.amount()), (scope, unit, amount));
+            assert_eq!(budget.to_string(), text);
         }
         for text in [
             "",
@@ -137,6 +182,11 @@ mod tests {
             "Tokens=1",
             "token=1",
             "tokens=1,money=2",
+            "day,agent,tokens=1",
+            "agent,day,tokens=1",
+            "run,tokens=1",
+            "Day,tokens=1",
+            ",tokens=1",
             "tokens=18446744073709551616",
             "money=18446744073709551615",
             "tokens=1000000000000001",
@@ -147,13 +197,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(unit in 0usize..3, amount in 1u64..=HIGHEST) {
-            let budget = Budget::new(BudgetUnit::ALL[unit], amount).unwrap();
+        fn what_is_written_reads_back(scope in 0usize..3, unit in 0usize..3, amount in 1u64..=HIGHEST) {
+            let budget = Budget::new(BudgetScope::ALL[scope], BudgetUnit::ALL[unit], amount).unwrap();
             prop_assert_eq!(Budget::parse(&budget.to_string()), Ok(budget));
         }
 
         #[test]
-        fn what_parses_has_one_spelling(text in "(requests|tokens|money)=[0-9.]{0,12}") {
+        fn what_parses_has_one_spelling(text in "(day,|agent,)?(requests|tokens|money)=[0-9.]{0,12}") {
             if let Ok(budget) = Budget::parse(&text) {
                 prop_assert_eq!(budget.to_string(), text);
             }

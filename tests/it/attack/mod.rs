@@ -2,6 +2,7 @@
 //! box, the gate, the host that takes in what they leave, and the person who reads it.
 
 mod decide;
+mod disk;
 mod escape;
 mod exhaust;
 mod grade;

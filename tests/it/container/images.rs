@@ -28,6 +28,8 @@ fn the_gates_image_holds_the_binary_and_runs() {
     let gate = bench.root().join("runs/run/gate");
     let kill = bench.root().join(".taskforge/kill");
     std::fs::create_dir_all(&kill).unwrap();
+    let spent = bench.root().join(".taskforge/spent");
+    std::fs::create_dir_all(&spent).unwrap();
     let users = Users::of_run(Operator::current(), &bench.registry, "run", (200_000, 265_535)).unwrap();
     for network in [Network::Host, Network::Bridge] {
         let spec = GateContainer {
@@ -41,6 +43,7 @@ fn the_gates_image_holds_the_binary_and_runs() {
             runtime: None,
             gate_folder: gate.clone(),
             kill_folder: kill.clone(),
+            spent_folder: spent.clone(),
             secrets: None,
             ca_bundle: None,
         }

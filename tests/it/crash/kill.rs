@@ -12,7 +12,7 @@ use super::proxy::{Proxy, Strike, When, Whose};
 use super::{Dice, World, completed, exhaustive, said, story};
 
 /// Nothing is there at this moment, and nothing comes, whoever ticks.
-fn stays_dead(world: &World, watch: Duration) {
+pub(super) fn stays_dead(world: &World, watch: Duration) {
     assert_eq!(world.containers_now(), Vec::<String>::new(), "after kill had returned");
     let begun = Instant::now();
     while begun.elapsed() < watch {
@@ -22,7 +22,7 @@ fn stays_dead(world: &World, watch: Duration) {
 }
 
 /// Lifts the switch and takes `run` to its end: no attempt has ended by anything but the kill.
-fn goes_on(world: &World, run: &str) {
+pub(super) fn goes_on(world: &World, run: &str) {
     world.ok(&["unlock", "--reason", "tested"]);
     world.let_go_anew(run);
     let mut state = world.settle(run);

@@ -14,6 +14,7 @@ mod kill;
 mod kill_protocol;
 mod proxy;
 mod races;
+mod reboot;
 mod workflows;
 
 use std::fs;

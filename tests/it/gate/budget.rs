@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use taskforge::gate::records::Kind;
-use taskforge::gate::{CapabilityRequest, Ceilings, Inbox, Price, RequestStatus};
-use taskforge::run::id::RequestId;
+use taskforge::gate::{Attempt, CapabilityRequest, Ceilings, Inbox, Price, RequestStatus};
+use taskforge::run::id::{RequestId, RunId};
 
 use super::http::{Answer, request};
 use super::upstream::Upstream;
@@ -140,4 +140,109 @@ fn what_was_counted_is_what_the_records_say() {
     }
     wait("both requests on record", || world.traffic().of(&Kind::LlmRequest).count() == 2);
     assert_eq!(world.say("hi").code(), "budget_exhausted", "what failed was asked all the same");
+}
+
+#[test]
+fn a_nodes_budget_is_its_own_over_attempts_and_leaves_the_others_alone() {
+    let upstream = upstream();
+    let mut world = world(&upstream, Ceilings::default());
+    for attempt in &mut world.policy.attempts {
+        attempt.ceilings = Ceilings { requests: Some(2), tokens: Some(7), money: None };
+    }
+    let mut world = world.start();
+    told(&world, 1);
+    let refused = error(&world.say("more"));
+    assert_eq!(refused["message"], "this node has taken of models 7 of 7 tokens");
+    assert_eq!(refused["capability"], "budget:agent,tokens=14");
+    assert_eq!(write_says(&world).status, 200);
+    // Its next attempt goes on where this one stopped.
+    world.policy.attempts.remove(0);
+    let next = world.attempt("c3", "gather", 2);
+    world.policy.attempts.push(Attempt { ceilings: tokens(7), ..next });
+    world.apply();
+    let again = request(&world.socket("c3"), "POST", "/v1/chat/completions", chat("hi").to_string().as_bytes());
+    assert_eq!(again.code(), "budget_exhausted");
+    world.policy.attempts[1].ceilings = tokens(14);
+    world.apply();
+    let again = request(&world.socket("c3"), "POST", "/v1/chat/completions", chat("hi").to_string().as_bytes());
+    assert_eq!(again.status, 200);
+}
+
+#[test]
+fn ten_gates_at_once_do_not_pass_the_days_requests_together() {
+    let upstream = upstream();
+    let folder = tempfile::tempdir().unwrap();
+    let ceiling = Ceilings { requests: Some(17), ..Ceilings::default() };
+    let worlds: Vec<World> = (0..10).map(|number| of_a_day(&upstream, &folder, number, ceiling).start()).collect();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let asking: Vec<_> = worlds
+            .iter()
+            .flat_map(|world| {
+                let ask = move |node: usize| if node == 0 { world.say("hi").status } else { write_says(world).status };
+                (0..4).map(move |number| scope.spawn(move || ask(number % 2)))
+            })
+            .collect();
+        asking.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let count = |status: u16| statuses.iter().filter(|known| **known == status).count();
+    assert_eq!((count(200), count(429)), (17, 23), "{statuses:?}");
+    assert_eq!(upstream.got().len(), 17);
+}
+
+#[test]
+fn what_one_gate_took_today_is_known_to_every_other_and_to_the_one_after_it() {
+    let upstream = upstream();
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = of_a_day(&upstream, &folder, 1, tokens(14)).start();
+    let mut second = of_a_day(&upstream, &folder, 2, tokens(14)).start();
+    told(&first, 1);
+    first.restart();
+    told(&second, 1);
+    for world in [&first, &second] {
+        let refused = world.say("more");
+        assert_eq!((refused.status, refused.code()), (429, "budget_exhausted".into()));
+        let error = error(&refused);
+        assert_eq!(error["message"], "the models of all runs have taken today 14 of 14 tokens");
+        assert_eq!(error["capability"], "budget:day,tokens=28");
+        assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() <= 86_400);
+        assert_eq!(refused.header("x-should-retry").as_deref(), Some("false"));
+    }
+    // More for one of them, which the others do not get.
+    second.policy.day = tokens(28);
+    second.apply();
+    told(&second, 2);
+    assert_eq!(first.say("more").code(), "budget_exhausted");
+    // A gate whose records know better than what stands there.
+    first.stop();
+    let day = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
+    std::fs::write(&day, b"").unwrap();
+    std::fs::remove_file(first.dir().join("status.json")).unwrap();
+    first.launch();
+    first.wait_in_force();
+    assert_eq!(first.say("one more").status, 200, "its own seven of fourteen are left of the day");
+    first.records(&Kind::LlmResponse, 2);
+    assert_eq!(first.say("more").code(), "budget_exhausted");
+}
+
+#[test]
+fn a_day_that_cannot_be_counted_is_a_day_without_models() {
+    let upstream = upstream();
+    let folder = tempfile::tempdir().unwrap();
+    let world = of_a_day(&upstream, &folder, 1, tokens(1000)).start();
+    let today = chrono::Utc::now().date_naive().to_string();
+    std::fs::write(folder.path().join(&today), [b'x'; 128]).unwrap();
+    let refused = world.say("hi");
+    assert_eq!((refused.status, refused.code()), (503, "budget_unknown".into()));
+    assert!(upstream.got().is_empty());
+    std::fs::write(folder.path().join(&today), b"").unwrap();
+    assert_eq!(world.say("hi").status, 200);
+}
+
+/// A gate of one of the registry's runs, whose day's budget is `day`.
+fn of_a_day(upstream: &Upstream, folder: &tempfile::TempDir, number: usize, day: Ceilings) -> World {
+    let mut world = world(upstream, Ceilings::default());
+    world.policy.run = RunId::parse(&format!("run-{number}")).unwrap();
+    world.policy.day = day;
+    world.spent = folder.path().to_owned();
+    world
 }

@@ -12,6 +12,7 @@ mod forwards;
 mod fuzzed;
 mod hostile;
 mod http;
+mod limits;
 mod matrix;
 mod messages;
 mod passing;

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use taskforge::gate::records::{Bodies, Kind, Record, Traffic, read};
 use taskforge::gate::{
-    Attempt, Brief, Endpoint, Error, GateOptions, Limits, ModelRule, Policy, ProviderSpec, Status, serve_until,
+    Attempt, Brief, Ceilings, Endpoint, Error, GateOptions, Limits, ModelRule, Policy, ProviderSpec, Status,
+    serve_until,
 };
 use taskforge::run::id::{NodeId, RunId};
 use tempfile::TempDir;
@@ -23,6 +24,8 @@ type Ending = JoinHandle<Result<(), Error>>;
 pub struct World {
     pub root: TempDir,
     pub policy: Policy,
+    /// Where gates that are of one registry count together.
+    pub spent: PathBuf,
     gate: Option<(oneshot::Sender<()>, Ending)>,
 }
 
@@ -30,7 +33,7 @@ impl World {
     /// Folders and a policy with one attempt of the node `gather`; `upstream` serves every model but `recorded`.
     pub fn new(upstream: &str) -> Self {
         let root = tempfile::tempdir().unwrap();
-        for folder in ["gate", "gate/sockets", "gate/replay", "kill", "secrets"] {
+        for folder in ["gate", "gate/sockets", "gate/replay", "kill", "secrets", "spent"] {
             std::fs::create_dir(root.path().join(folder)).unwrap();
         }
         std::fs::write(root.path().join("secrets/keys.json"), json!({ "up": KEY }).to_string()).unwrap();
@@ -41,7 +44,8 @@ impl World {
         for (pattern, provider) in [("recorded", "recorded"), ("*", "up")] {
             policy.models.push(ModelRule::new(pattern, provider));
         }
-        let mut world = Self { root, policy, gate: None };
+        let spent = root.path().join("spent");
+        let mut world = Self { root, policy, spent, gate: None };
         let attempt = world.attempt("a1", "gather", 1);
         world.policy.attempts.push(attempt);
         world
@@ -58,6 +62,7 @@ impl World {
             models: vec!["recorded".into(), "m*".into()],
             grants: Vec::new(),
             limits: Limits::default(),
+            ceilings: Ceilings::default(),
             brief: Brief { prompt: "do it".into(), model: "m".into(), ..Brief::default() },
             requests: Vec::new(),
         }
@@ -81,7 +86,8 @@ impl World {
     /// Starts a gate on the folder and does not wait for it.
     pub fn launch(&mut self) {
         let (stop, stopped) = oneshot::channel();
-        let options = Self::options(self.root.path());
+        let mut options = Self::options(self.root.path());
+        options.spent = self.spent.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(serve_until(options, async {

@@ -1,6 +1,7 @@
 //! Ways out that a person grants while the agent runs: a real gate and a real container, against servers of the test's
 //! own on loopback.
 
+mod budgets;
 mod clients;
 mod databases;
 mod decided;

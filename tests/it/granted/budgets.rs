@@ -1,0 +1,83 @@
+//! Budgets of a day and of a node, in the registry's settings, at real gates: counted over runs, asked for, and raised for
+//! who asked.
+
+use serde_json::Value;
+
+use super::stage::{RUN, complete, hear, said, stage, tick_until};
+use crate::scene::Scene;
+
+/// Asks a recording what it does not know: an answer of the provider's, and so a request that counts.
+const SCRIPT: &str = r#"
+import time
+def chat():
+    body = json.dumps({"model": "recorded", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    return get(urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", body, {"content-type": "application/json"}))
+said = [chat() for _ in range(3)]
+say(*said)
+if said[2] == "budget_exhausted":
+    while chat() == "budget_exhausted": time.sleep(0.05)
+say("more")
+"#;
+
+fn scene(settings: &str) -> Scene {
+    let scene = stage(SCRIPT);
+    scene.set("[llm.providers.recorded]", &format!("{settings}\n[llm.providers.recorded]"));
+    scene
+}
+
+/// The one thing that waits in `run`, once it does.
+fn asked(scene: &Scene, run: &str) -> Value {
+    tick_until(scene, "a request", || {
+        scene.tf(&["tick", run]).ok();
+        scene.waiting(run).first().cloned()
+    })
+}
+
+#[test]
+fn a_days_budget_is_for_all_runs_and_is_raised_for_the_one_that_asked() {
+    let scene = scene("[llm.budget.day]\nrequests = 2");
+    scene.start("granted", RUN);
+    assert_eq!(asked(&scene, RUN)["what"], "budget:day,requests=4");
+    assert_eq!(said(&scene), ["replay_mismatch replay_mismatch budget_exhausted"]);
+    // Another run, with a gate of its own, finds the day spent.
+    scene.start("granted", "r2");
+    assert_eq!(asked(&scene, "r2")["what"], "budget:day,requests=4");
+    let other = || std::fs::read_to_string(scene.path("runs/r2/nodes/work/workspace/said.txt")).unwrap();
+    assert_eq!(other(), "budget_exhausted budget_exhausted budget_exhausted\n");
+
+    let (id, _) = scene.the_one(RUN);
+    let shown = scene.tf(&["approve", &id, "--show"]).ok();
+    shown.says("All runs of the registry together may make 4 requests to models within a day (UTC)");
+    shown.says("the others keep their own ceiling");
+    scene.approve(RUN);
+    hear(&scene, "more");
+    complete(&scene);
+    scene.tf(&["tick", "r2"]).ok();
+    assert_eq!(scene.waiting("r2")[0]["what"], "budget:day,requests=4", "it is not had by the others");
+    assert!(!other().contains("more"));
+    scene.approve("r2");
+    scene.tick_until("r2", |shown| shown["status"] == "completed");
+    assert!(other().contains("more"));
+    let day = std::fs::read_dir(scene.path(".taskforge/spent")).unwrap().next().unwrap().unwrap();
+    assert_eq!(day.metadata().unwrap().len(), 2 * 128, "a row a run");
+    scene.is_sound(RUN);
+    scene.is_sound("r2");
+}
+
+#[test]
+fn a_nodes_budget_and_its_pace_come_from_the_settings() {
+    let scene = scene("[llm.budget.agent]\nrequests = 2\n[llm.rate]\nperMinute = 1000");
+    scene.start("granted", RUN);
+    assert_eq!(asked(&scene, RUN)["what"], "budget:agent,requests=4");
+    let (id, _) = scene.the_one(RUN);
+    scene.tf(&["approve", &id, "--show"]).ok().says("Node work of run r1 may make 4 requests to models");
+    scene.approve(RUN);
+    complete(&scene);
+    assert_eq!(said(&scene), ["replay_mismatch replay_mismatch budget_exhausted", "more"]);
+    scene.is_sound(RUN);
+
+    let paced = self::scene("[llm.rate]\nperMinute = 2");
+    paced.start("granted", RUN);
+    complete(&paced);
+    assert_eq!(said(&paced)[0], "replay_mismatch replay_mismatch rate_limit_exceeded");
+}
