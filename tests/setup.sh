@@ -191,6 +191,16 @@ ensure_base_image() {
     "$1" image base
 }
 
+# ensure_openclaw_image TASKFORGE: the image of nodes with `runtime: openclaw`, on top of the base image. A minute and a
+# half, once a machine; the registry that it is made from is nobody's.
+ensure_openclaw_image() {
+    local registry
+    registry=$(mktemp -d)
+    "$1" init "$registry/made" >/dev/null
+    "$1" --registry "$registry/made" image openclaw
+    rm -rf "$registry"
+}
+
 # ensure_namespaces: what the red team builds its network with.
 ensure_namespaces() {
     have ip || apt_install iproute2
