@@ -66,7 +66,7 @@ async fn a_package_of_npm_from_request_to_image() {
     let (cause, _) = why(place.resolve(&Lock::default(), "npm:esbuild@0.21.5").await);
     assert_eq!(cause, Cause::AlreadyThere);
     let (cause, reason) = why(place.resolve(&Lock::default(), "npm:esbuild@0.21.4").await);
-    assert!(cause == Cause::Conflict && reason.contains("esbuild@0.21.5"), "{cause:?} {reason}");
+    assert!(cause == Cause::Conflict && reason.contains("@0.21.5, and 0.21.4 is wanted"), "{cause:?} {reason}");
     assert_eq!(places(&place.lock(&Lock::default(), "npm:is-odd@3.0.1").await), new, "the base has Node");
 }
 
