@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Verifies a run that `taskforge audit export` wrote, without taskforge.
 
-    python3 verify.py [ARCHIVE.tar | FOLDER] [--checkpoint FILE]... [--keys FILE]
+    python3 verify.py [ARCHIVE.tar | FOLDER] [--checkpoint FILE]... [--keys FILE] [--allowed-signers FILE]
 
-Only Python's standard library; signatures are checked with `openssl` 3, and without it a signed checkpoint is a
-problem: nothing that was not checked counts. Exit code 0: nothing is wrong. 1: something is. 2: there is nothing to verify.
+Only Python's standard library; signatures are checked with `openssl` 3 and, those of decisions, with OpenSSH's `ssh-keygen`.
+Without them a signed checkpoint, or decision, is a problem: nothing that was not checked counts. Exit code 0: nothing is wrong. 1: something is. 2: there is nothing to verify.
 """
 
 import argparse
@@ -194,6 +194,39 @@ def checkpoint(name, note, run, keys, find):
     return size, digest
 
 
+def signatures(records, files, allowed, find):
+    """Whether each decision that took effect as a signed one still is: by OpenSSH itself, at the journal's time."""
+    by_digest = {sha256(data): path for path, data in files.items() if path.startswith("decisions/")}
+    for record in records:
+        decision = (record.get("data") or {}).get("decision") or {}
+        path = by_digest.get(decision.get("file"))
+        if not decision.get("proven") or path is None:
+            continue
+        signature = files.get(f"{path}.sig")
+        name = decision.get("by", "").partition(":")[2]
+        if signature is None:
+            find.problem(f"{path} has lost its signature")
+        elif allowed is None:
+            find.problem(f"{path}: the signature was NOT checked, because there is no allowed_signers")
+        elif not shutil.which("ssh-keygen"):
+            find.problem(f"{path}: the signature was NOT checked, because there is no ssh-keygen")
+        elif not signed(files[path], signature, allowed, name, record["timestamp"]):
+            find.problem(f"{path} is not signed by {name!r}")
+
+
+def signed(data, signature, allowed, name, timestamp):
+    """Whether ssh-keygen finds that `name` signed `data`, with a key that was good at `timestamp`."""
+    at = "".join(character for character in timestamp[:19] if character.isdigit()) + "Z"
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [os.path.join(folder, part) for part in ("signature", "allowed")]
+        for path, content in zip(paths, (signature, allowed)):
+            with open(path, "wb") as file:
+                file.write(content)
+        command = ["ssh-keygen", "-Y", "verify", "-n", "taskforge-decision", "-I", name, "-s", paths[0], "-f", paths[1]]
+        done = subprocess.run([*command, "-O", f"verify-time={at}"], input=data, capture_output=True, check=False)
+        return done.returncode == 0
+
+
 def named_files(records):
     """What events say of files: their digests by path, and those of decisions."""
     files, decisions = {}, set()
@@ -264,7 +297,7 @@ def traffic(data, run, files, find):
     return steps
 
 
-def verify(files, extra, trusted, find):
+def verify(files, extra, trusted, allowed, find):
     data = files["events.jsonl"]
     first = next((record for _, _, text in lines_of(data) if (record := parse(text)) and "seq" in record), {})
     run = first.get("runId")
@@ -296,10 +329,11 @@ def verify(files, extra, trusted, find):
         elif sha256(files[path]) != digest:
             find.problem(f"{path} is not what the journal says")
     for path in files:
-        if path.startswith("decisions/") and sha256(files[path]) not in decisions:
+        if path.startswith("decisions/") and not path.endswith(".sig") and sha256(files[path]) not in decisions:
             find.problem(f"{path} is not a decision that the journal names")
     for digest in decisions - {sha256(files[path]) for path in files if path.startswith("decisions/")}:
         find.note(f"the decision with SHA-256 {digest} is not here")
+    signatures(records, files, allowed if allowed is not None else files.get("allowed_signers"), find)
 
     heads = [((record.get("data") or {}).get("end") or {}).get("traffic") for record in records]
     heads = [head for head in heads if head]
@@ -319,19 +353,21 @@ def main():
     parser.add_argument("path", nargs="?", default=here, help="an archive or its unpacked folder [default: this one]")
     parser.add_argument("--checkpoint", action="append", default=[], metavar="FILE", help="kept elsewhere; repeatable")
     parser.add_argument("--keys", metavar="FILE", help="public keys from elsewhere, in place of checkpoint.pub")
+    parser.add_argument("--allowed-signers", metavar="FILE", help="who may sign decisions, from elsewhere")
     arguments = parser.parse_args()
     find = Findings()
     try:
         files = read_folder(arguments.path) if os.path.isdir(arguments.path) else read_archive(arguments.path)
         extra = [(path, open(path, "rb").read()) for path in arguments.checkpoint]
         trusted = open(arguments.keys, encoding="utf-8").read() if arguments.keys else None
+        allowed = open(arguments.allowed_signers, "rb").read() if arguments.allowed_signers else None
         if "events.jsonl" not in files:
             raise ValueError("there is no events.jsonl in it")
     except (OSError, ValueError, tarfile.TarError) as error:
         print(f"cannot be read: {error}", file=sys.stderr)
         return 2
     try:
-        run, lines, sealed = verify(files, extra, trusted, find)
+        run, lines, sealed = verify(files, extra, trusted, allowed, find)
     except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
         find.problem(f"something in it has a shape that taskforge does not write: {error!r}")
         run, lines, sealed = "?", 0, 0

@@ -211,6 +211,12 @@ ensure_python3() {
     have python3 || apt_install python3
 }
 
+# ensure_openssh: keys, signatures and agents of the real tools.
+ensure_openssh() {
+    { have ssh-keygen && have ssh-agent && have ssh-add; } || apt_install openssh-client
+    have git || apt_install git
+}
+
 # ---- what OpenTask's models are made with, for readers as strict as its own
 
 PYDANTIC_VERSION=2.13.4

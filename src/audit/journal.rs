@@ -47,6 +47,7 @@ pub(super) fn verify(run: &RunId, bytes: &[u8], kept: Option<&Head>, known: &[He
         head: Head { at: 0, digest: start.digest(), seq: 0 },
         proven: 0,
         checkpoints: 0,
+        signatures: 0,
         problems: Vec::new(),
         warnings: Vec::new(),
         traffic: None,

@@ -46,6 +46,8 @@ pub struct Report {
     pub proven: u64,
     /// Signed checkpoints that it was held against.
     pub checkpoints: u64,
+    /// Signed decisions whose signatures were checked.
+    pub signatures: u64,
     pub problems: Vec<Problem>,
     pub warnings: Vec<Problem>,
     #[serde(skip_serializing_if = "Option::is_none")]

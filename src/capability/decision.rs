@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use super::error::DecisionError;
 use super::review::Review;
+use crate::run::capability::Capability;
 use crate::run::id::{Digest, RequestId, RunId};
 
 /// Largest file, and longest comment and name, in bytes.
 const FILE: usize = 64 << 10;
 const COMMENT: usize = 16 << 10;
 const NAME: usize = 256;
+/// Most capabilities that one decision suggests.
+const ALTERNATIVES: usize = 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -19,6 +22,8 @@ const NAME: usize = 256;
 pub enum Verdict {
     Approve,
     Deny,
+    /// Ask for what stands in `instead`.
+    Suggest,
 }
 
 /// One decision, and there is only one a request.
@@ -27,9 +32,16 @@ pub enum Verdict {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Decision {
     format: u32,
+    /// The id of the registry; none in format 1, which no signature can be good for: it would be good in every registry.
+    /// Empty in a registry without `taskforge.toml`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registry: Option<String>,
     pub request: RequestId,
     pub run: RunId,
     pub verdict: Verdict,
+    /// What may be asked for instead: of a suggestion, and of nothing else.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<Capability>,
     /// The digest of the review that was shown.
     pub digest: Digest,
     /// For the agent to read; may be empty.
@@ -41,39 +53,25 @@ pub struct Decision {
 }
 
 impl Decision {
-    /// A decision on `review`.
+    /// A decision on what `digest` shows: a capability's review, or an approval node.
     ///
     /// # Errors
     /// [`DecisionError::Field`] if a text is too long or not of its form.
-    pub fn on(review: &Review, verdict: Verdict, comment: &str, by: &str, at: &str) -> Result<Self, DecisionError> {
-        let decision = Self {
-            format: 1,
-            request: review.request.id.clone(),
-            run: review.request.run.clone(),
-            verdict,
-            digest: review.digest(),
-            comment: comment.to_owned(),
-            by: by.to_owned(),
-            at: at.to_owned(),
-        };
-        decision.check().map(|()| decision)
-    }
-
-    /// A decision on something that is no capability review: an approval node, by the digest of what it showed.
-    ///
-    /// # Errors
-    /// [`DecisionError::Field`] if a text is too long or not of its form.
+    #[allow(clippy::too_many_arguments)] // the fields of the file, in its order
     pub fn new(
+        registry: &str,
         request: RequestId,
         run: RunId,
         verdict: Verdict,
+        instead: Vec<Capability>,
         digest: Digest,
         comment: &str,
         by: &str,
         at: &str,
     ) -> Result<Self, DecisionError> {
         let (comment, by, at) = (comment.to_owned(), by.to_owned(), at.to_owned());
-        let decision = Self { format: 1, request, run, verdict, digest, comment, by, at };
+        let registry = Some(registry.to_owned());
+        let decision = Self { format: 2, registry, request, run, verdict, instead, digest, comment, by, at };
         decision.check().map(|()| decision)
     }
 
@@ -115,12 +113,33 @@ impl Decision {
         review.check_digest(self.digest.as_str()).map(drop)
     }
 
+    /// The name in `by`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.by.split_once(':').map_or("", |(_, name)| name)
+    }
+
+    /// Whether it is of registry `registry`, as far as it says.
+    #[must_use]
+    pub fn is_of(&self, registry: &str) -> bool {
+        self.registry.as_deref().is_none_or(|own| own == registry)
+    }
+
     fn check(&self) -> Result<(), DecisionError> {
         let field = |field, text: &str, expected| {
             Err(DecisionError::Field { field, text: text.chars().take(80).collect(), expected })
         };
-        if self.format != 1 {
-            return Err(DecisionError::Format { reason: format!("format {} is not known", self.format) });
+        match (self.format, &self.registry) {
+            (1, None) => {}
+            (2, Some(registry)) if registry.len() <= NAME && !registry.contains(char::is_control) => {}
+            (1, Some(_)) => return Err(DecisionError::Format { reason: "format 1 names no registry".to_owned() }),
+            (2, _) => return Err(DecisionError::Format { reason: "format 2 names its registry".to_owned() }),
+            (format, _) => return Err(DecisionError::Format { reason: format!("format {format} is not known") }),
+        }
+        let wanted = if self.verdict == Verdict::Suggest { 1..=ALTERNATIVES } else { 0..=0 };
+        if !wanted.contains(&self.instead.len()) {
+            let reason = format!("{} alternatives do not go with its verdict", self.instead.len());
+            return Err(DecisionError::Format { reason });
         }
         if self.comment.len() > COMMENT || self.comment.contains('\0') {
             return field("comment", &self.comment, "a text of at most 16 KiB");

@@ -116,7 +116,23 @@ fn a_prefix_is_enough_and_another_digest_is_stale() {
 }
 
 fn decision() -> Decision {
-    Decision::on(&review("x"), Verdict::Approve, "go ahead", "operator:ada", "2026-11-20T11:46:18Z").unwrap()
+    decide("go ahead", "operator:ada").unwrap()
+}
+
+fn decide(comment: &str, by: &str) -> Result<Decision, DecisionError> {
+    let review = review("x");
+    let Request { id, run, .. } = review.request.clone();
+    Decision::new(
+        "registry",
+        id,
+        run,
+        Verdict::Approve,
+        Vec::new(),
+        review.digest(),
+        comment,
+        by,
+        "2026-11-20T11:46:18Z",
+    )
 }
 
 #[test]
@@ -140,9 +156,15 @@ fn a_decision_file_is_read_strictly() {
     };
     refused("\"approve\"", "\"Approve\"");
     refused("\"approve\"", "\"allow\"");
-    refused("\"format\": 1", "\"format\": 2");
-    refused("\"format\": 1", "\"format\": 1, \"extra\": 1");
-    refused("\"format\": 1", "\"format\": 1, \"verdict\": \"deny\"");
+    refused("\"approve\"", "\"suggest\"");
+    refused("\"approve\"", "\"approve\", \"instead\": [\"pip:six\"]");
+    refused("\"approve\"", "\"suggest\", \"instead\": [\"pip:six; id\"]");
+    refused("\"format\": 2", "\"format\": 3");
+    refused("\"format\": 2", "\"format\": 1");
+    refused("\"format\": 2", "\"format\": 2, \"extra\": 1");
+    refused("\"format\": 2", "\"format\": 2, \"verdict\": \"deny\"");
+    refused("  \"registry\": \"registry\",\n", "");
+    refused("\"registry\": \"registry\"", "\"registry\": \"a\\nb\"");
     refused("operator:ada", "agent:ada");
     refused("operator:ada", "operator:");
     refused("operator:ada", "operator:a\\nb");
@@ -151,7 +173,10 @@ fn a_decision_file_is_read_strictly() {
     refused("demo-1", "..");
     refused("go ahead", &"x".repeat(20_000));
     assert!(Decision::parse(&vec![b' '; 100_000]).is_err());
-    assert!(Decision::on(&review("x"), Verdict::Deny, "", "ada", "2026-11-20T11:46:18Z").is_err());
+    assert!(decide("", "ada").is_err());
+    // What an earlier version wrote is still read; it names no registry.
+    let old = text.replace("\"format\": 2", "\"format\": 1").replace("  \"registry\": \"registry\",\n", "");
+    assert!(Decision::parse(old.as_bytes()).unwrap().is_of("any") && !decision().is_of("any"));
 }
 
 proptest! {

@@ -25,6 +25,11 @@ pub(crate) struct Approve {
     /// A word for whoever asked, and for the record
     #[arg(long, default_value = "")]
     comment: String,
+    /// Write and sign the decision, and change no journal: for a clone of the registry that another machine drives
+    ///
+    /// Commit `decisions/` then; the machine that drives the run takes it up when it has pulled.
+    #[arg(long, conflicts_with = "show")]
+    write_only: bool,
     /// Only show
     #[arg(long, visible_alias = "dry-run", conflicts_with_all = ["digest", "comment"])]
     show: bool,
@@ -32,7 +37,14 @@ pub(crate) struct Approve {
 
 impl Approve {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
-        let answer = Answer { verdict: Verdict::Approve, digest: self.digest, comment: self.comment, show: self.show };
+        let answer = Answer {
+            verdict: Verdict::Approve,
+            instead: Vec::new(),
+            digest: self.digest,
+            comment: self.comment,
+            show: self.show,
+            write_only: self.write_only,
+        };
         decision::run(context, &self.ids, &answer)
     }
 }

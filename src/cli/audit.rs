@@ -36,6 +36,9 @@ pub(crate) enum Audit {
         /// A file with the public keys to go by, in place of the registry's `checkpoint.pub`
         #[arg(long, value_name = "FILE")]
         keys: Option<PathBuf>,
+        /// Who may sign decisions, as `allowed_signers` from elsewhere, in place of the registry's
+        #[arg(long, value_name = "FILE")]
+        allowed_signers: Option<PathBuf>,
     },
     /// Sign the journal's head: a checkpoint, to be kept elsewhere
     Seal { run: RunArg },
@@ -59,7 +62,9 @@ impl Audit {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Log { run, event } => log(context, &run, event.as_deref()),
-            Self::Verify { run, checkpoint, keys } => verify(context, run, &checkpoint, keys.as_deref()),
+            Self::Verify { run, checkpoint, keys, allowed_signers } => {
+                verify(context, run, &checkpoint, keys.as_deref(), allowed_signers.as_deref())
+            }
             Self::Seal { run } => checkpoint::seal(context, &run),
             Self::Checkpoint { run, all } => checkpoint::print(context, &run, all),
             Self::Export { run, output } => checkpoint::export(context, &run, &output),
@@ -75,8 +80,13 @@ fn summary(report: &audit::Report) -> String {
         1 => ", 1 checkpoint".to_owned(),
         many => format!(", {many} checkpoints"),
     };
+    let signatures = match report.signatures {
+        0 => String::new(),
+        1 => ", 1 signed decision".to_owned(),
+        many => format!(", {many} signed decisions"),
+    };
     format!(
-        "{}: {} lines, {} of ours, {} foreign{traffic}{checkpoints}; head {} at byte {}\n",
+        "{}: {} lines, {} of ours, {} foreign{traffic}{checkpoints}{signatures}; head {} at byte {}\n",
         report.run,
         report.lines,
         report.ours,
@@ -119,10 +129,11 @@ fn verify(
     run: Option<RunArg>,
     files: &[PathBuf],
     keys: Option<&Path>,
+    signers: Option<&Path>,
 ) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
     let run = run.map(|run| run.find(&registry)).transpose()?;
-    let given = checkpoint::given(files, run.as_ref(), keys)?;
+    let given = checkpoint::given(files, run.as_ref(), keys, signers)?;
     let runs = match run {
         Some(run) => vec![run],
         None => queries::list_runs(&registry)?,

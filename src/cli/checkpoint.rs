@@ -12,6 +12,8 @@ use crate::registry::checkpoints;
 use crate::run::id::RunId;
 
 use super::root::Context;
+use crate::signature::AllowedSigners;
+
 use super::run_arg::RunArg;
 use super::terminal::plain;
 
@@ -19,6 +21,7 @@ use super::terminal::plain;
 pub(crate) struct Notes {
     found: Vec<(String, String, Vec<u8>)>,
     keys: Vec<Vkey>,
+    allowed: Option<AllowedSigners>,
 }
 
 impl Notes {
@@ -31,13 +34,18 @@ impl Notes {
     pub(crate) fn of(&self, run: &RunId) -> Given {
         let ours = self.found.iter().filter(|(_, named, _)| named == run.as_str());
         let checkpoints = ours.map(|(file, _, bytes)| (file.clone(), bytes.clone())).collect();
-        Given { checkpoints, keys: self.keys.clone() }
+        Given { checkpoints, keys: self.keys.clone(), allowed: self.allowed.clone() }
     }
 }
 
 /// Reads the checkpoints that a person names. What is none, or one of another run than `run`, is a wrong argument;
 /// whether its signatures hold is found out with the run.
-pub(crate) fn given(files: &[PathBuf], run: Option<&RunId>, keys: Option<&Path>) -> Result<Notes, Failure> {
+pub(crate) fn given(
+    files: &[PathBuf],
+    run: Option<&RunId>,
+    keys: Option<&Path>,
+    signers: Option<&Path>,
+) -> Result<Notes, Failure> {
     let usage = |path: &Path, what: String| Failure::new(Kind::Usage, format!("{} {}", path.display(), plain(&what)));
     let mut found = Vec::new();
     for path in files {
@@ -59,7 +67,13 @@ pub(crate) fn given(files: &[PathBuf], run: Option<&RunId>, keys: Option<&Path>)
             return Err(usage(path, "holds no key".to_owned()));
         }
     }
-    Ok(Notes { found, keys: trusted })
+    let allowed = match signers {
+        Some(path) => Some(AllowedSigners::parse(&read(path, 1 << 20)?).map_err(|error| {
+            Failure::new(Kind::Usage, format!("{}: {}", path.display(), plain(&error.to_string())))
+        })?),
+        None => None,
+    };
+    Ok(Notes { found, keys: trusted, allowed })
 }
 
 fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use crate::engine::{self, Shown, Waiting};
+use crate::engine::{self, Hand, Shown, Waiting, Word};
 use crate::failure::{Failure, Kind};
+use crate::run::capability::Capability;
 use crate::run::command::Verdict;
 use crate::run::id::Digest;
 
@@ -15,9 +16,13 @@ use super::terminal;
 
 pub(crate) struct Answer {
     pub(crate) verdict: Verdict,
+    /// What may be asked for instead.
+    pub(crate) instead: Vec<Capability>,
     pub(crate) digest: Option<String>,
     pub(crate) comment: String,
     pub(crate) show: bool,
+    /// Only the file and its signature; no journal.
+    pub(crate) write_only: bool,
 }
 
 /// The least of a digest that a person has to name when nobody can be asked.
@@ -28,6 +33,7 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
     if answer.digest.is_some() && ids.len() > 1 {
         return Err(Failure::new(Kind::Usage, "`--digest` names what one request shows; decide the others apart"));
     }
+    let hand = Hand::new(&terminal::passphrase);
     let mut results = Vec::new();
     let mut text = String::new();
     for id in ids {
@@ -44,14 +50,34 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
             context.output.note("Nothing was decided.");
             return Ok(ExitCode::from(Kind::Refused.exit_code()));
         };
-        let decided = engine::decide_on(&registry, &waiting, answer.verdict, &digest, &comment)?;
+        let word = Word { verdict: answer.verdict, digest: &digest, comment: &comment, instead: &answer.instead };
+        if answer.write_only {
+            let decided = engine::decide_for_elsewhere(&registry, &waiting, &word, &hand)?;
+            let _ = writeln!(
+                text,
+                "Wrote decisions/{id}.json and its signature: {} {} ({}).",
+                decided.verdict,
+                waiting.what,
+                digest.short(),
+                id = decided.id
+            );
+            let _ = writeln!(
+                text,
+                "`git add decisions && git commit`; it counts where the run is driven, once it is there."
+            );
+            results.push(json!({"decision": decided, "tick": null}));
+            continue;
+        }
+        let decided = engine::decide_on(&registry, &waiting, &word, &hand)?;
         // The decision stands in the journal; that the run goes on at once is a courtesy that the next tick would do.
         let ticked = if crate::registry::kill::read(registry.layout())?.is_some() {
             None
         } else {
             Some(engine::tick(&registry, &decided.run))
         };
-        let _ = writeln!(text, "{} {} ({}).", capitalised(decided.verdict), waiting.what, digest.short());
+        let by = decided.key.as_ref().map(|key| format!(", signed by {} with {key}", &decided.by["operator:".len()..]));
+        let by = by.unwrap_or_default();
+        let _ = writeln!(text, "{} {} ({}{by}).", capitalised(decided.verdict), waiting.what, digest.short());
         match &ticked {
             Some(Ok(ticked)) => {
                 for action in &ticked.actions {
@@ -99,6 +125,7 @@ fn agree(
     let question = match answer.verdict {
         Verdict::Approve => "Approve exactly this? [y/N]",
         Verdict::Deny => "Deny this? [y/N]",
+        Verdict::Suggest => "Suggest the alternative instead of this? [y/N]",
     };
     let said = terminal::ask(question).map_err(|error| Failure::new(Kind::Failed, error.to_string()))?;
     let yes = matches!(said.to_lowercase().as_str(), "y" | "yes");

@@ -22,11 +22,21 @@ pub(crate) struct Deny {
     /// Why, and what to do instead
     #[arg(long, short = 'm')]
     comment: String,
+    /// Write and sign the decision, and change no journal: for a clone of the registry that another machine drives
+    #[arg(long)]
+    write_only: bool,
 }
 
 impl Deny {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
-        let answer = Answer { verdict: Verdict::Deny, digest: self.digest, comment: self.comment, show: false };
+        let answer = Answer {
+            verdict: Verdict::Deny,
+            instead: Vec::new(),
+            digest: self.digest,
+            comment: self.comment,
+            show: false,
+            write_only: self.write_only,
+        };
         decision::run(context, &self.ids, &answer)
     }
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::failure::{Failure, Kind};
 use crate::run::refusal::Refusal;
+use crate::signature::SignatureError;
 use crate::{container, engine, gate, openclaw, registry, schedule, workflow};
 
 /// A file that could not be used.
@@ -76,6 +77,34 @@ impl From<workflow::Error> for Failure {
     }
 }
 
+impl From<SignatureError> for Failure {
+    fn from(error: SignatureError) -> Self {
+        let message = error.to_string();
+        match error {
+            SignatureError::NoPassphrase { .. } => Self::new(Kind::Refused, message)
+                .hint("`ssh-add FILE` unlocks it in an ssh-agent, which then signs; or decide on a terminal"),
+            SignatureError::NoKey { .. } => Self::new(Kind::Refused, message)
+                .hint("`taskforge keys setup` finds or makes a key, and says who has to allow it"),
+            SignatureError::Agent(_) => Self::new(Kind::Unavailable, message)
+                .hint("`ssh-add -l` says whether it answers; SSH_AUTH_SOCK names its socket"),
+            SignatureError::KeyFile { .. } | SignatureError::Settings { .. } => {
+                Self::new(Kind::Usage, message).hint("`taskforge keys list` says which key is used, and from where")
+            }
+            SignatureError::Allowed { .. } => Self::new(Kind::Refused, message).hint(
+                "nobody can decide until the line is right: `ssh-keygen` says how it is written, under ALLOWED SIGNERS",
+            ),
+            SignatureError::Unknown { .. }
+            | SignatureError::Name { .. }
+            | SignatureError::NotForNamespace { .. }
+            | SignatureError::NotYet { .. }
+            | SignatureError::Expired { .. } => {
+                Self::new(Kind::Refused, message).hint("`taskforge keys list` says who may sign what")
+            }
+            _ => Self::new(Kind::Refused, message),
+        }
+    }
+}
+
 impl From<gate::Error> for Failure {
     fn from(error: gate::Error) -> Self {
         let message = error.to_string();
@@ -122,6 +151,15 @@ impl From<engine::Error> for Failure {
                 "`[containers.openclaw]` in taskforge.toml names the versions, `[packages]` where they come from",
             ),
             Error::Refused { refusal, .. } => Self::new(refusal_kind(&refusal), message),
+            Error::Signature(error) => error.into(),
+            Error::NoApprovers { .. } => Self::new(Kind::Refused, message)
+                .hint("`git log -- allowed_signers` says where it went; `taskforge keys setup` makes a new one"),
+            Error::NotSigned { .. } | Error::Unsigned(_) => Self::new(Kind::Refused, message)
+                .hint("`taskforge approve ID` signs; `taskforge keys list` says who may"),
+            Error::Unproven { ref run, .. } => {
+                let hint = format!("`taskforge audit verify {run}` says what else; `git log decisions` may say who");
+                Self::new(Kind::Integrity, message).hint(hint)
+            }
             Error::Stale { .. } => Self::new(Kind::Stale, message),
             Error::RuledAnew { .. } => {
                 Self::new(Kind::Stale, message).hint("`taskforge inbox` shows it as it stands now")

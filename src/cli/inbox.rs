@@ -30,10 +30,17 @@ impl Inbox {
             }
             None => engine::inbox(&registry)?,
         };
+        let proven = engine::are_configured(&registry)?;
+        for item in waiting.iter().filter(|item| proven && engine::lies_unsigned(&registry, &item.id)) {
+            let id = &item.id;
+            context
+                .output
+                .warn(&format!("warning: decisions/{id}.json is not signed and does not count: sign it, or remove it"));
+        }
         for (run, reason) in &unreadable {
             context.output.warn(&format!("warning: run {run} cannot be read: {reason}"));
         }
-        context.output.result(&json!({"waiting": waiting, "decisionsProven": false}), || {
+        context.output.result(&json!({"waiting": waiting, "decisionsProven": proven}), || {
             let mut table = Table::new(["ID", "RUN", "NODE", "WHAT", "BY", "WHY"]);
             for item in &waiting {
                 let (id, run, node) = (item.id.to_string(), item.run.to_string(), item.node.to_string());
@@ -42,7 +49,11 @@ impl Inbox {
             let mut text = table.or("Nothing waits for you.\n");
             if !waiting.is_empty() {
                 text.push_str("\n`taskforge approve ID` shows what it comes down to, and asks.\n");
-                text.push_str("Decisions are unproven: whoever runs as this user can make them.\n");
+                text.push_str(if proven {
+                    "Only decisions that an approver signed count: `taskforge keys list`.\n"
+                } else {
+                    "Decisions are unproven: whoever runs as this user can make them.\n"
+                });
             }
             text
         })?;

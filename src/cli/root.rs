@@ -12,8 +12,8 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, kill, llm, node, openclaw, policy, reference, repair, run, schedule, tick, unlock,
-    workflow,
+    helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, suggest,
+    tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -51,10 +51,13 @@ enum Command {
     Inbox(inbox::Inbox),
     Approve(approve::Approve),
     Deny(deny::Deny),
+    Suggest(suggest::Suggest),
     #[command(subcommand)]
     Capability(capability::Capability),
     #[command(subcommand)]
     Policy(policy::Policy),
+    #[command(subcommand)]
+    Keys(keys::Keys),
     Kill(kill::Kill),
     Unlock(unlock::Unlock),
     #[command(subcommand)]
@@ -126,8 +129,10 @@ impl Root {
             Command::Inbox(command) => command.run(&context),
             Command::Approve(command) => command.run(&context),
             Command::Deny(command) => command.run(&context),
+            Command::Suggest(command) => command.run(&context),
             Command::Capability(command) => command.run(&context),
             Command::Policy(command) => command.run(&context),
+            Command::Keys(command) => command.run(&context),
             Command::Kill(command) => command.run(&context),
             Command::Unlock(command) => command.run(&context),
             Command::Audit(command) => command.run(&context),

@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use crate::engine;
+use crate::engine::{self, Hand};
 use crate::failure::Failure;
 
 use super::root::Context;
+use super::terminal;
 
 /// Turn the kill switch off; runs that were stopped stay paused
+///
+/// Where approvers are configured, it takes the signature of one who may sign for `taskforge-unlock`.
 #[derive(Debug, Args)]
 pub(crate) struct Unlock {
     /// Why it is safe to go on
@@ -21,7 +24,7 @@ pub(crate) struct Unlock {
 impl Unlock {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let was = engine::unlock(&registry, &self.reason)?;
+        let was = engine::unlock(&registry, &self.reason, &Hand::new(&terminal::passphrase))?;
         let value = json!({"unlocked": true, "was": {"reason": was.reason, "by": was.by, "at": was.at}});
         context.output.result(&value, || {
             format!(

@@ -125,7 +125,11 @@ pub(crate) fn begin(store: &Store<'_>) -> Result<(Adoption, State), Error> {
     let seen = SeenRun::read(&state, &refs).map_err(foreign)?;
     let lock = read(&layout.workflow())?.unwrap_or_default();
     let registry = if store.registry().is_bare() { String::new() } else { store.registry().id()? };
-    let adoption = foreign::begin(&seen, registry, Digest::of(&lock)).map_err(foreign)?;
+    let mut adoption = foreign::begin(&seen, registry, Digest::of(&lock)).map_err(foreign)?;
+    let signed = super::approvers::are_configured(store.registry())?;
+    if let Some(created) = &mut adoption.created {
+        created.signed = signed;
+    }
     let created = adoption.created.clone().ok_or_else(|| foreign("it has no definition".to_owned()))?;
     let state = State::adopted(store.run().clone(), *created, &adoption, chrono::Utc::now())
         .map_err(|source| Error::Fold { run: store.run().clone(), source })?;

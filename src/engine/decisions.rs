@@ -1,11 +1,14 @@
 //! A person's decision: shown, made on exactly what was shown, written as a file, and applied. The same file, merged
 //! through git, counts the same.
 
-use chrono::Utc;
+use std::path::Path;
+
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::capability::{Decision, Review, Verdict as FileVerdict};
 use crate::registry::{self, Registry};
+use crate::run::capability::Capability;
 use crate::run::command::{Command, Verdict};
 use crate::run::decide::decide;
 use crate::run::event::DecisionRecord;
@@ -13,8 +16,10 @@ use crate::run::id::{Digest, RequestId};
 use crate::run::refusal::Refusal;
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
+use crate::signature::{self, AllowedSigners, Proof};
 
 use super::actor::operator;
+use super::approvers::{self, Hand, Unproven};
 use super::error::Error;
 use super::given;
 use super::images;
@@ -32,6 +37,17 @@ pub enum Shown {
     },
 }
 
+/// What a person says of something that waits.
+#[derive(Debug, Clone, Copy)]
+pub struct Word<'a> {
+    pub verdict: Verdict,
+    /// Of what was shown.
+    pub digest: &'a Digest,
+    pub comment: &'a str,
+    /// What may be asked for instead; of a suggestion only.
+    pub instead: &'a [Capability],
+}
+
 /// What became of a decision.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -43,6 +59,8 @@ pub struct Decided {
     pub digest: Digest,
     /// Whether a signature proves it.
     pub proven: bool,
+    /// The key that signed it, as `SHA256:…`.
+    pub key: Option<String>,
 }
 
 /// What waits under `text`: an id, the start of one that fits nothing else, or `run/node`.
@@ -116,41 +134,23 @@ pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
 ///
 /// # Errors
 /// [`Error::Stale`] when something else stands there now; [`Error::Refused`] when it was decided before.
-pub fn decide_on(
-    registry: &Registry,
-    waiting: &Waiting,
-    verdict: Verdict,
-    digest: &Digest,
-    comment: &str,
-) -> Result<Decided, Error> {
+pub fn decide_on(registry: &Registry, waiting: &Waiting, word: &Word<'_>, hand: &Hand<'_>) -> Result<Decided, Error> {
     let store = Store::open(registry, &waiting.run)?;
     // What a crash left of an earlier decision counts first.
     let state = take_files(&store, store.load()?)?;
     if !images::is_ruled_the_same(&store, &state, &waiting.id)? {
         return Err(Error::RuledAnew { id: waiting.id.clone() });
     }
-    let by = operator();
-    let file = Decision::new(
-        waiting.id.clone(),
-        waiting.run.clone(),
-        match verdict {
-            Verdict::Approve => FileVerdict::Approve,
-            Verdict::Deny => FileVerdict::Deny,
-        },
-        digest.clone(),
-        comment,
-        &by,
-        &crate::run::time::isoformat(Utc::now()),
-    )?;
-    let bytes = file.to_bytes();
-    let record = record(&file, &bytes);
-    let path = registry.layout().decision(&waiting.id);
+    let allowed = approvers::of_run(registry, &state)?;
+    let signed = sign(&state, waiting, word, allowed.as_ref(), hand)?;
+    let (by, path) = (signed.file.by.clone(), registry.layout().decision(&waiting.id));
+    let record = judge(&signed.file, &signed.bytes, signed.proof.as_ref());
     let committed = store.commit_with(&by, |state, now| {
-        let command = Command::Decide { id: waiting.id.clone(), verdict, decision: record.clone() };
+        let command = Command::Decide { id: waiting.id.clone(), verdict: word.verdict, decision: record.clone() };
         let events =
             decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
         // The file first: a crash before the journal leaves a decision that the next tick takes up.
-        registry::decisions::write(&path, &bytes)?;
+        write(state, &path, &signed, allowed.as_ref(), now)?;
         Ok(events)
     });
     match committed {
@@ -161,28 +161,151 @@ pub fn decide_on(
         }
         other => other?,
     };
-    Ok(Decided {
-        id: waiting.id.clone(),
-        run: waiting.run.clone(),
-        verdict: match verdict {
-            Verdict::Approve => "approved",
-            Verdict::Deny => "denied",
-        },
-        by,
-        digest: digest.clone(),
-        proven: false,
-    })
+    Ok(decided(waiting, word, &signed))
 }
 
-fn record(file: &Decision, bytes: &[u8]) -> DecisionRecord {
+/// Decides as [`decide_on`] does, and leaves it at the file and its signature: for a clone of the registry that another
+/// machine drives, which takes the decision up when it comes there.
+///
+/// # Errors
+/// As [`decide_on`]; [`Error::Usage`] where no approvers are configured, since only a signature travels.
+pub fn decide_for_elsewhere(
+    registry: &Registry,
+    waiting: &Waiting,
+    word: &Word<'_>,
+    hand: &Hand<'_>,
+) -> Result<Decided, Error> {
+    let state = Store::open(registry, &waiting.run)?.load()?;
+    let allowed = approvers::of_run(registry, &state)?;
+    if allowed.is_none() {
+        let why = "only a signed decision can be made for another machine, and no approvers are configured";
+        return Err(Error::Usage(why.to_owned()));
+    }
+    let signed = sign(&state, waiting, word, allowed.as_ref(), hand)?;
+    let record = judge(&signed.file, &signed.bytes, signed.proof.as_ref());
+    let command = Command::Decide { id: waiting.id.clone(), verdict: word.verdict, decision: record };
+    decide(&state, command, Utc::now()).map_err(|refusal| Error::Refused { run: waiting.run.clone(), refusal })?;
+    let path = registry.layout().decision(&waiting.id);
+    match write(&state, &path, &signed, allowed.as_ref(), Utc::now()) {
+        Err(Error::Registry(error)) if error.io_kind() == Some(std::io::ErrorKind::AlreadyExists) => {
+            Err(Error::DecidedBefore { id: waiting.id.clone() })
+        }
+        other => other.map(|()| decided(waiting, word, &signed)),
+    }
+}
+
+/// A decision as it will lie on disk.
+struct Signed {
+    file: Decision,
+    bytes: Vec<u8>,
+    /// Armoured, and whose it is.
+    proof: Option<(String, Proof)>,
+}
+
+/// Makes the decision's file, and signs it where approvers are configured.
+fn sign(
+    state: &State,
+    waiting: &Waiting,
+    word: &Word<'_>,
+    allowed: Option<&AllowedSigners>,
+    hand: &Hand<'_>,
+) -> Result<Signed, Error> {
+    let signer = allowed.map(|allowed| hand.signer(allowed, signature::DECISION)).transpose()?;
+    let by = signer.map_or_else(operator, |signer| format!("operator:{}", signer.name()));
+    let file = Decision::new(
+        &state.created.registry,
+        waiting.id.clone(),
+        waiting.run.clone(),
+        match word.verdict {
+            Verdict::Approve => FileVerdict::Approve,
+            Verdict::Deny => FileVerdict::Deny,
+            Verdict::Suggest => FileVerdict::Suggest,
+        },
+        word.instead.to_vec(),
+        word.digest.clone(),
+        word.comment,
+        &by,
+        &crate::run::time::isoformat(Utc::now()),
+    )?;
+    let bytes = file.to_bytes();
+    let proof = match (signer, allowed) {
+        (Some(signer), Some(allowed)) => {
+            let armoured = signer.sign(signature::DECISION, &bytes)?;
+            // As whoever reads it will see it: nothing is written that would not count.
+            let proof =
+                approvers::prove(allowed, &state.created.registry, &bytes, Some(armoured.as_bytes()), &[Utc::now()]);
+            Some((armoured, proof.map_err(|unproven| Error::Unsigned(unproven.to_string()))?))
+        }
+        _ => None,
+    };
+    Ok(Signed { file, bytes, proof })
+}
+
+/// Puts a decision into its place, which has to be free: but for one that does not count.
+fn write(
+    state: &State,
+    path: &Path,
+    signed: &Signed,
+    allowed: Option<&AllowedSigners>,
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let Some((armoured, _)) = &signed.proof else { return Ok(registry::decisions::write(path, &signed.bytes)?) };
+    if let (Some(allowed), Some(bytes)) = (allowed, registry::decisions::read(path)?) {
+        let signature = registry::decisions::read(&registry::decisions::signature(path))?;
+        if approvers::prove(allowed, &state.created.registry, &bytes, signature.as_deref(), &[now]).is_err() {
+            registry::decisions::set_aside(path)?;
+        } else {
+            let taken = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+            return Err(registry::Error::io("create", path)(taken).into());
+        }
+    }
+    registry::decisions::write_signature(path, armoured)?;
+    Ok(registry::decisions::write(path, &signed.bytes)?)
+}
+
+fn decided(waiting: &Waiting, word: &Word<'_>, signed: &Signed) -> Decided {
+    Decided {
+        id: waiting.id.clone(),
+        run: waiting.run.clone(),
+        verdict: match word.verdict {
+            Verdict::Approve => "approved",
+            Verdict::Deny => "denied",
+            Verdict::Suggest => "answered with an alternative",
+        },
+        by: signed.file.by.clone(),
+        digest: word.digest.clone(),
+        proven: signed.proof.is_some(),
+        key: signed.proof.as_ref().map(|(_, proof)| proof.key.clone()),
+    }
+}
+
+/// What the journal says of a decision.
+fn judge(file: &Decision, bytes: &[u8], proof: Option<&(String, Proof)>) -> DecisionRecord {
     DecisionRecord {
         by: file.by.clone(),
         at: file.at.clone(),
         digest: file.digest.clone(),
         comment: file.comment.clone(),
+        instead: file.instead.clone(),
         file: Digest::of(bytes),
-        proven: false,
+        proven: proof.is_some(),
+        key: proof.map(|(_, proof)| proof.key.clone()),
+        signature: proof.map(|(armoured, _)| Digest::of(armoured.as_bytes())),
     }
+}
+
+/// The signature beside the decision at `path`, if that proves it; an error is why it never will.
+fn proof_of(
+    store: &Store<'_>,
+    state: &State,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<Result<Option<(String, Proof)>, Unproven>, Error> {
+    let Some(allowed) = approvers::of_run(store.registry(), state)? else { return Ok(Ok(None)) };
+    let signature = registry::decisions::read(&registry::decisions::signature(path))?;
+    let proof = approvers::prove(&allowed, &state.created.registry, bytes, signature.as_deref(), &[Utc::now()]);
+    let armoured = || String::from_utf8_lossy(signature.as_deref().unwrap_or_default()).into_owned();
+    Ok(proof.map(|proof| Some((armoured(), proof))))
 }
 
 /// Takes up decision files for what waits: those that a crash left, and those that came through git.
@@ -200,15 +323,29 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
             }
         };
         let parsed = Decision::parse(&bytes);
+        let proof = match proof_of(store, &state, &path, &bytes)? {
+            Ok(proof) => proof,
+            // Nothing yet, and nothing wrong: its signature may be on its way, or a person about to make it.
+            Err(Unproven::Unsigned) if parsed.is_ok() => continue,
+            Err(unproven) => {
+                state = reject(store, &id, Some(&bytes), &unproven.to_string())?;
+                continue;
+            }
+        };
         let command = match &parsed {
+            Ok(file) if !file.is_of(&state.created.registry) => {
+                state = reject(store, &id, Some(&bytes), "it is of another registry")?;
+                continue;
+            }
             Ok(file) if file.request == id && file.run == *store.run() => {
                 // What the policies say is a part of what was decided on: a word on what they said before is stale.
                 images::is_ruled_the_same(store, &state, &id)?;
                 let verdict = match file.verdict {
                     FileVerdict::Approve => Verdict::Approve,
                     FileVerdict::Deny => Verdict::Deny,
+                    FileVerdict::Suggest => Verdict::Suggest,
                 };
-                Command::Decide { id: id.clone(), verdict, decision: record(file, &bytes) }
+                Command::Decide { id: id.clone(), verdict, decision: judge(file, &bytes, proof.as_ref()) }
             }
             Ok(_) => {
                 state = reject(store, &id, Some(&bytes), "it is for another request")?;
@@ -219,7 +356,8 @@ pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, E
                 continue;
             }
         };
-        state = match store.commit(&operator(), command) {
+        let by = parsed.as_ref().ok().filter(|_| proof.is_some()).map_or_else(operator, |file| file.by.clone());
+        state = match store.commit(&by, command) {
             // Not resolved yet, or to be resolved again: it may fit then. Decided since our look: the file is of that
             // very decision, whose process had written it and was about to journal it.
             Err(Error::Refused { refusal: Refusal::NotApprovable { .. } | Refusal::Decided { .. }, .. }) => {

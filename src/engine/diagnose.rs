@@ -6,7 +6,7 @@ use crate::container::{Engine, ImageRef, probe};
 use crate::registry::{Registry, kill};
 
 use super::repair::{self, Depth, Safety};
-use super::{Store, binary};
+use super::{Store, approvers, binary};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -142,8 +142,20 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
     if !registry.layout().kill_spare().exists() && !registry.layout().kill_file().exists() {
         found.push(note("kill spare", "not preallocated: a full disk could stop `kill`", "taskforge tick"));
     }
-    found.push(note("decisions", "unproven: whoever runs as this user can decide", ""));
+    found.push(decisions(registry));
     found
+}
+
+/// Whose decisions count.
+fn decisions(registry: &Registry) -> Diagnosis {
+    match approvers::approvers(registry) {
+        Ok(None) => note("decisions", "unproven: whoever runs as this user can decide", "taskforge keys setup"),
+        Ok(Some(allowed)) if allowed.entries().is_empty() => {
+            bad("decisions", "only signed ones count, and allowed_signers names nobody", "taskforge keys setup")
+        }
+        Ok(Some(allowed)) => good("decisions", format!("signed: {} key(s) may", allowed.entries().len())),
+        Err(error) => bad("decisions", error.to_string(), ""),
+    }
 }
 
 /// How many runs have something wrong with their files; `repair` says what.

@@ -85,6 +85,16 @@ pub enum Error {
     Base(#[from] crate::image::base::BaseError),
     #[error(transparent)]
     Decision(#[from] crate::capability::DecisionError),
+    #[error(transparent)]
+    Signature(#[from] crate::signature::SignatureError),
+    #[error("the decision was not made: {0}")]
+    Unsigned(String),
+    #[error("run `{run}`: only signed decisions count here, and this would be one without ({what})")]
+    NotSigned { run: RunId, what: String },
+    #[error("only signed decisions count here, and {path}, which says whose, is not there")]
+    NoApprovers { path: PathBuf },
+    #[error("run `{run}` is not driven on: {file} {what}, and only signed decisions count here")]
+    Unproven { run: RunId, file: String, what: String },
     #[error("there is no image `{0}` to run in")]
     NoBaseImage(String),
     #[error("there is no image `{0}` to run OpenClaw in; `taskforge image openclaw` makes it")]

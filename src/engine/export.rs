@@ -33,6 +33,8 @@ those in this archive. It needs Python 3 and, for signatures, `openssl` 3.
   base64, `seq`, a blank line, signatures. `checkpoint.pub` has the public keys.
 - `workflow.lock.md`, `inputs/`, `nodes/`: `run.created` and `node.completed` name their SHA-256.
 - `decisions/<id>.json`: `capability.approved`, `capability.denied` and `node.completed` name their SHA-256.
+  A signed one has its OpenSSH signature beside it, in `.json.sig`: `ssh-keygen -Y verify -f allowed_signers -n taskforge-decision
+  -I NAME -s X.json.sig < X.json`, with the name in its `by`. `--allowed-signers FILE` goes by another list than the archive's.
 - `gate/traffic.jsonl`: the exchanges with models, chained alike from \"taskforge-traffic-v1\\n\"; `gate/bodies/` by SHA-256,\n  small ones in `gate/bodies/pack` from the byte that a record's `body.pack` names; zeros are a body that was taken away.\n  Where `body.continues` is true, a line of JSON stands there: `from` names an earlier body, of which the first `start` and the last\n  `end` bytes are the beginning and the end of this one; what lies between follows the line.
 - `control.jsonl`: an operator's intents, for reading; nothing covers them.
 ";
@@ -131,7 +133,13 @@ fn entries(registry: &Registry, run: &RunId) -> Result<BTreeMap<String, Source>,
     }
     for (id, _) in verify::decided(&state) {
         let name = format!("decisions/{id}.json");
-        entries.insert(name.clone(), Source::File(registry.root().to_owned(), PathBuf::from(name)));
+        for name in [format!("{name}.sig"), name] {
+            entries.insert(name.clone(), Source::File(registry.root().to_owned(), PathBuf::from(name)));
+        }
+    }
+    let signers = super::approvers::path(registry)?;
+    if let (Some(folder), Some(name)) = (signers.parent(), signers.file_name()) {
+        entries.insert("allowed_signers".to_owned(), Source::File(folder.to_owned(), PathBuf::from(name)));
     }
     let keys = "checkpoint.pub".to_owned();
     entries.insert(keys.clone(), Source::File(registry.root().to_owned(), PathBuf::from(keys)));

@@ -116,8 +116,11 @@ pub(crate) fn take_controls(store: &Store<'_>, mut state: State) -> Result<(Stat
             _ => None,
         };
         state = match store.commit(&operator(), command) {
-            Err(Error::Refused { refusal, .. }) => {
-                let reason = refusal.to_string();
+            Err(error @ (Error::Refused { .. } | Error::NotSigned { .. })) => {
+                let reason = match error {
+                    Error::Refused { refusal, .. } => refusal.to_string(),
+                    other => other.to_string(),
+                };
                 rejected = Some(reason.clone());
                 store.commit(&operator(), reject(reason))?
             }

@@ -4,6 +4,7 @@
 
 mod actor;
 mod adopt;
+mod approvers;
 mod attempt_log;
 mod backtest;
 mod base;
@@ -27,6 +28,7 @@ mod ingest;
 mod inspect;
 #[cfg(test)]
 mod kept;
+mod keys;
 mod kill;
 mod listing;
 mod notify;
@@ -51,10 +53,11 @@ mod verify;
 mod workspace;
 
 pub use actor::operator;
+pub use approvers::{Hand, approvers, are_configured, lies_unsigned};
 pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
 pub use control::control;
-pub use decisions::{Decided, Shown, decide_on, find_waiting, show};
+pub use decisions::{Decided, Shown, Word, decide_for_elsewhere, decide_on, find_waiting, show};
 pub use diagnose::{Diagnosis, Grade, diagnose};
 pub use error::Error;
 pub use executors::waits_for;
@@ -65,6 +68,7 @@ pub use grades::{Grades, grades};
 pub use images::{read_image_back, run_build};
 pub use inbox::{Inbox, Waiting, inbox, waiting_of};
 pub use inspect::{Disk, DiskEnforcement, Inspection, inspect_attempt};
+pub use keys::{Listed as ListedKey, SetUp, Wanted, list_approvers, set_up};
 pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock};
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};

@@ -250,6 +250,7 @@ fn request(request: &Request) -> Option<wire::CapabilityRequest> {
         RequestStatus::Approved => wire::RequestStatus::Approved,
         RequestStatus::Applied => wire::RequestStatus::Applied,
         RequestStatus::Denied => wire::RequestStatus::Denied,
+        RequestStatus::Superseded => wire::RequestStatus::Superseded,
         RequestStatus::Failed => wire::RequestStatus::Failed,
         RequestStatus::Revoked => wire::RequestStatus::Revoked,
         RequestStatus::Unresolvable => wire::RequestStatus::Unresolvable,
@@ -263,6 +264,7 @@ fn request(request: &Request) -> Option<wire::CapabilityRequest> {
         comment: if request.status == RequestStatus::Revoked { problem } else { comment.or(problem) }
             .filter(|text| !text.is_empty()),
         by: request.decision.as_ref().map(|decision| decision.by.clone()),
+        alternative: request.decision.iter().flat_map(|decision| &decision.instead).map(ToString::to_string).collect(),
         granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
     });
     Some(wire::CapabilityRequest { id: request.id.clone(), capability: request.capability.to_string(), status, answer })

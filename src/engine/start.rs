@@ -285,6 +285,7 @@ fn created(
     Ok(Created {
         format: FORMAT,
         registry: id,
+        signed: super::approvers::are_configured(registry)?,
         workflow_id: workflow.id.clone(),
         title: workflow.title.clone(),
         workflow_path: label.to_owned(),

@@ -314,6 +314,7 @@ impl<'a> Store<'a> {
         if events.is_empty() {
             return Ok(Told { state, events: Vec::new() });
         }
+        super::approvers::require_signed(self.registry, &self.run, &state, &events)?;
         // What does not fold is never written: the state is tried on a copy first.
         let mut trial = state.clone();
         for event in &events {

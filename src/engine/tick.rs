@@ -16,7 +16,9 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace};
+use super::{
+    approvers, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace,
+};
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
 /// what needs waiting for ends the tick long before this bound.
@@ -65,6 +67,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     store.project(TICK)?;
     let mut done = Vec::new();
     let mut state = ingest::ingest(store, store.load()?)?;
+    approvers::require_proven(store, &state)?;
     let ran_before = running(&state);
     let mut known = None;
     for _ in 0..ROUNDS {
@@ -84,6 +87,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
             perform(store, docker, &state, action)?;
         }
         state = ingest::ingest(store, store.load()?)?;
+        approvers::require_proven(store, &state)?;
         // What has just been started takes its time: there is nothing to be found out about it now.
         if dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&state, node))) {
             break;

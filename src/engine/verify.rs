@@ -1,18 +1,23 @@
 //! `audit verify`: what the journal says has to lie on disk, handed to the room that checks it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+use chrono::{DateTime, Utc};
 
 use crate::audit::note::{NoteError, Vkey};
 use crate::audit::{self, Expected, Problem};
 use crate::registry::{Head, Registry, decisions as decision_files};
-use crate::run::event::{DecisionRecord, Event, SkipReason};
+use crate::run::event::{DecisionRecord, Event};
 use crate::run::id::{Digest, RequestId, RunId};
 use crate::run::record::Record;
 use crate::run::review;
 use crate::run::ruling::Effect;
 use crate::run::state::{RequestStatus, State};
-use crate::run::status::{NodeKind, NodeStatus};
+use crate::run::time::parse_time;
+use crate::signature::AllowedSigners;
 
+use super::approvers;
 use super::error::Error;
 use super::seal;
 use super::store::Store;
@@ -24,6 +29,8 @@ pub struct Given {
     pub checkpoints: Vec<(String, Vec<u8>)>,
     /// The only keys that count, from elsewhere too; those of the registry if there are none.
     pub keys: Vec<Vkey>,
+    /// Who may sign decisions, from elsewhere; as the registry says if there is nothing here.
+    pub allowed: Option<AllowedSigners>,
 }
 
 /// The heads that checkpoints name, and what is wrong with others of them, gravely or not.
@@ -78,7 +85,13 @@ pub(crate) fn decided(state: &State) -> Vec<(RequestId, &DecisionRecord)> {
 }
 
 /// Each decision's file has to be the one that took effect.
-pub(crate) fn decisions(registry: &Registry, state: &State, report: &mut audit::Report) -> Result<(), Error> {
+pub(crate) fn decisions(
+    registry: &Registry,
+    state: &State,
+    records: &[Record],
+    given: &Given,
+    report: &mut audit::Report,
+) -> Result<(), Error> {
     let mut any = false;
     for (id, decision) in decided(state) {
         any = true;
@@ -99,18 +112,75 @@ pub(crate) fn decisions(registry: &Registry, state: &State, report: &mut audit::
             report.problems.push(Problem::of("decisions", 0, 0, what));
         }
     }
-    let undecided = state.pairs().filter(|(definition, node)| {
-        let passed = matches!(node.status, NodeStatus::Completed | NodeStatus::Skipped) && node.decision.is_none();
-        definition.kind == NodeKind::Approval && passed && !matches!(node.skipped, Some(SkipReason::NeedFailed(_)))
-    });
-    for (definition, _) in undecided {
+    for definition in approvers::passed_by(state).filter(|_| !state.created.signed) {
         let what = format!("approval node {} went by without a decision: whoever did it is unproven", definition.id);
         report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
-    if any {
-        report.warnings.push(Problem::of("decisions", 0, 0, "are unproven: no signatures are configured"));
+    signatures(registry, state, records, given, report)?;
+    let unsigned = decided(state).iter().any(|(_, record)| !record.proven);
+    if any && unsigned && !state.created.signed {
+        let what = if approvers::are_configured(registry)? {
+            "were made before approvers were configured: those without a signature are unproven"
+        } else {
+            "are unproven: no signatures are configured"
+        };
+        report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
     Ok(())
+}
+
+/// Each signed decision is checked against who may sign, and whose key was good when it took effect by the journal's
+/// time.
+fn signatures(
+    registry: &Registry,
+    state: &State,
+    records: &[Record],
+    given: &Given,
+    report: &mut audit::Report,
+) -> Result<(), Error> {
+    let decided = decided(state);
+    if !state.created.signed && !decided.iter().any(|(_, record)| record.proven) {
+        return Ok(());
+    }
+    let allowed = match &given.allowed {
+        Some(allowed) => Ok(allowed.clone()),
+        None => approvers::of_run(registry, state).map(Option::unwrap_or_default),
+    };
+    let allowed = match allowed {
+        Ok(allowed) => allowed,
+        Err(Error::Registry(error)) => return Err(error.into()),
+        Err(error) => {
+            report.problems.push(Problem::of("allowed_signers", 0, 0, error.to_string()));
+            return Ok(());
+        }
+    };
+    let times = times_of(records);
+    for (file, what) in approvers::unproven(registry, state, &allowed, &times)? {
+        report.problems.push(Problem::of(&file, 0, 0, what));
+    }
+    report.signatures = decided.iter().filter(|(_, record)| record.proven).count() as u64;
+    Ok(())
+}
+
+/// When each decision took effect, by the digest of its file.
+fn times_of(records: &[Record]) -> BTreeMap<Digest, DateTime<Utc>> {
+    let mut times = BTreeMap::new();
+    for record in records {
+        let decision = match Event::from_record(record) {
+            Ok(
+                Event::CapabilityApproved { decision, .. }
+                | Event::CapabilityDenied { decision, .. }
+                | Event::CapabilitySuperseded { decision, .. },
+            ) => Some(decision),
+            Ok(Event::NodeCompleted { decision, .. }) => decision,
+            Ok(Event::NodeFailed { decision, .. }) => decision.map(|decision| *decision),
+            _ => None,
+        };
+        if let (Some(decision), Some(at)) = (decision, parse_time(&record.timestamp)) {
+            times.insert(decision.file, at);
+        }
+    }
+    times
 }
 
 /// What other programs changed and the journal refused: whoever made those changes takes them for done.
@@ -153,8 +223,9 @@ pub fn verify_against(registry: &Registry, run: &RunId, given: &Given) -> Result
     report.warnings.extend(warnings);
     match state {
         Ok(state) => {
-            decisions(registry, &state, &mut report)?;
-            refusals(&store.records()?, &mut report);
+            let records = store.records()?;
+            decisions(registry, &state, &records, given, &mut report)?;
+            refusals(&records, &mut report);
         }
         Err(error) if report.problems.is_empty() => {
             report.problems.push(Problem::of("events.jsonl", 0, 0, error.to_string()));

@@ -360,6 +360,8 @@ pub enum RequestStatus {
     Approved,
     Applied,
     Denied,
+    /// A person named what may be asked for instead.
+    Superseded,
     Failed,
     Unresolvable,
     Revoked,
@@ -369,7 +371,7 @@ impl RequestStatus {
     /// Whether the answer is a no that stands. What was taken back can be asked for again.
     #[must_use]
     pub const fn is_refused(self) -> bool {
-        matches!(self, Self::Denied | Self::Failed | Self::Unresolvable)
+        matches!(self, Self::Denied | Self::Superseded | Self::Failed | Self::Unresolvable)
     }
 
     /// Whether it was approved, and not taken back.
@@ -392,6 +394,9 @@ pub struct Answer {
     /// What is granted, with exact versions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<String>,
+    /// What may be asked for instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternative: Vec<String>,
 }
 
 impl Policy {

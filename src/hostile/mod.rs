@@ -26,13 +26,14 @@ use crate::run::foreign::{SeenRun, begin};
 use crate::run::id::{Digest, RunId};
 use crate::run::projection::{refs_json, service_json, state_json};
 use crate::run::ruling::Effect;
+use crate::signature::{AllowedSigners, DECISION};
 use crate::workflow::Workflow;
 
 /// A reader: its name, which is that of its seeds and of its fuzz target, and what it does with the bytes.
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 13] = [
+pub const ENTRIES: [Entry; 16] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -46,6 +47,9 @@ pub const ENTRIES: [Entry; 13] = [
     ("rules", rules),
     ("models", models),
     ("answers", answers),
+    ("signature", signature),
+    ("signers", signers),
+    ("agent", agent),
 ];
 
 /// A `*.task.md`.
@@ -114,6 +118,28 @@ pub fn decision(bytes: &[u8]) {
         let again = Decision::parse(&decision.to_bytes());
         assert!(again.is_ok_and(|again| again == decision), "a decision that does not read back");
     }
+}
+
+/// A `decisions/<id>.json.sig`, over a text that it is not for.
+pub fn signature(bytes: &[u8]) {
+    let signed = AllowedSigners::default().verify(DECISION, "ada", b"hello", bytes, &[]);
+    assert!(signed.is_err(), "nobody is allowed, and somebody signed");
+    black_box(signed.err().map(|error| error.to_string()));
+    black_box(crate::signature::check_any(bytes));
+}
+
+/// An `allowed_signers`.
+pub fn signers(bytes: &[u8]) {
+    if let Ok(allowed) = AllowedSigners::parse(bytes) {
+        for entry in allowed.entries() {
+            black_box((entry.is_of("ada@example.org"), entry.allows(DECISION), entry.name()));
+        }
+    }
+}
+
+/// What an ssh-agent answers.
+pub fn agent(bytes: &[u8]) {
+    black_box(crate::signature::agent_answers(bytes));
 }
 
 /// A `taskforge.toml`.

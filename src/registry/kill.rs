@@ -12,6 +12,7 @@ use super::disk;
 use super::error::{Error, Result};
 use super::layout::Layout;
 use super::project::{parent, write_durable};
+use crate::run::id::Digest;
 use crate::run::time::isoformat;
 
 /// What is preallocated, in bytes.
@@ -93,13 +94,36 @@ pub fn engage(layout: &Layout, reason: &str, by: &str, now: DateTime<Utc>) -> Re
     Ok(kill)
 }
 
-/// Puts on record who turned the switch off, and why: a line in `.taskforge/kill/history.jsonl`, on disk when it returns.
+/// Who turns the switch off, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lifting {
+    pub reason: String,
+    pub by: String,
+    /// RFC 3339.
+    pub at: String,
+    /// What was signed: JSON.
+    pub statement: String,
+    /// Armoured; none where nobody has to sign.
+    pub signature: Option<String>,
+}
+
+/// Puts on record who turned the switch off, and why: a line in `.taskforge/kill/history.jsonl`, and the statement with its
+/// signature beside that; on disk when it returns.
 ///
 /// # Errors
 /// Those of the file system.
-pub fn record_lift(layout: &Layout, kill: &Kill, reason: &str, by: &str, now: DateTime<Utc>) -> Result<()> {
+pub fn record_lift(layout: &Layout, kill: &Kill, lifting: &Lifting) -> Result<()> {
     let path = layout.kill().join("history.jsonl");
-    let entry = serde_json::json!({"killed": kill, "lifted": {"reason": reason, "by": by, "at": isoformat(now)}});
+    let Lifting { reason, by, at, statement, signature } = lifting;
+    let mut lifted = serde_json::json!({"reason": reason, "by": by, "at": at});
+    if let Some(signature) = signature {
+        let name = format!("unlock-{}.json", Digest::of(statement.as_bytes()).short());
+        let file = layout.kill().join(&name);
+        write_durable(&super::decisions::signature(&file), signature.as_bytes())?;
+        write_durable(&file, statement.as_bytes())?;
+        lifted["statement"] = serde_json::Value::String(name);
+    }
+    let entry = serde_json::json!({"killed": kill, "lifted": lifted});
     let line = format!("{entry}\n");
     if !path.exists() {
         match disk::create_new(&path, 0o644) {

@@ -77,6 +77,7 @@ impl Story {
         let created = Created {
             format: crate::run::definition::FORMAT,
             registry: "01M8D56NGPH4ZS5VVA02ZFG4SN".to_owned(),
+            signed: false,
             workflow_id: WorkflowId::parse("sales-report").unwrap(),
             title,
             workflow_path: "workflows/sales-report.task.md".to_owned(),
@@ -170,6 +171,9 @@ impl Story {
             comment: say("pygal is what we use everywhere."),
             file: Digest::of(b"file"),
             proven: false,
+            key: None,
+            instead: Vec::new(),
+            signature: None,
         }
     }
 
@@ -226,7 +230,12 @@ impl Story {
         story.tell(
             5,
             "tick",
-            Event::NodeFailed { node: id("extra"), code: FailureCode::Oom, detail: say("ran out of memory") },
+            Event::NodeFailed {
+                node: id("extra"),
+                code: FailureCode::Oom,
+                detail: say("ran out of memory"),
+                decision: None,
+            },
         );
         story.tell(5, "tick", Event::NodeSkipped { node: id("chart"), why: SkipReason::NeedFailed(id("extra")) });
         story.request(say);
@@ -341,7 +350,11 @@ fn an_approval_waits_and_is_denied() {
     assert!(page.contains(&format!("taskforge approve {approval}</code>")) && page.contains(shown.as_str()), "{page}");
     assert!(page.contains("waits for a decision") && !page.contains("by a person"));
     let detail = "denied by operator:ada: too early".to_owned();
-    story.tell(5, "operator:ada", Event::NodeFailed { node: id("a"), code: FailureCode::Denied, detail });
+    story.tell(
+        5,
+        "operator:ada",
+        Event::NodeFailed { node: id("a"), code: FailureCode::Denied, detail, decision: None },
+    );
     let page = super::html(&story.report());
     assert!(page.contains("badge r-denied") && page.contains("too early") && page.contains("1 by a person"), "{page}");
     assert!(super::markdown(&story.report()).contains("| denied |"));
@@ -420,7 +433,7 @@ fn runs_that_ended_otherwise() {
     failed.tell(
         5,
         "openclaw:s",
-        Event::NodeFailed { node: id("a"), code: FailureCode::Session, detail: "no luck".to_owned() },
+        Event::NodeFailed { node: id("a"), code: FailureCode::Session, detail: "no luck".to_owned(), decision: None },
     );
     failed.tell(5, "tick", Event::RunFailed { failed: vec![id("a")] });
     let page = super::html(&failed.report());

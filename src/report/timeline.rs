@@ -191,7 +191,7 @@ fn foreign(record: &Record) -> Option<Event> {
         "node.started" => Event::NodeStarted { node, attempt: 0, container_id: String::new() },
         "node.waiting" => Event::NodeWaiting { node, on: WaitingOn::Session },
         "node.completed" => Event::NodeCompleted { node, artifacts: Vec::new(), decision: None },
-        "node.failed" => Event::NodeFailed { node, code: FailureCode::Session, detail: String::new() },
+        "node.failed" => Event::NodeFailed { node, code: FailureCode::Session, detail: String::new(), decision: None },
         "node.skipped" => Event::NodeSkipped { node, why: SkipReason::Session },
         _ => return None,
     })

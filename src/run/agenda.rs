@@ -47,7 +47,7 @@ pub fn doer(state: &State, definition: &NodeDefinition) -> Doer {
         NodeKind::SessionTurn | NodeKind::Summary => Doer::Session,
         NodeKind::Subagent => Doer::Subagent,
         NodeKind::Wait => Doer::Engine,
-        NodeKind::Approval if state.is_bare() => Doer::Driver,
+        NodeKind::Approval if !state.needs_decisions() => Doer::Driver,
         NodeKind::Approval => Doer::Person,
     }
 }

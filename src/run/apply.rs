@@ -211,6 +211,7 @@ impl State {
             | Event::CapabilityUnresolvable { .. }
             | Event::CapabilityApproved { .. }
             | Event::CapabilityDenied { .. }
+            | Event::CapabilitySuperseded { .. }
             | Event::CapabilityApplied { .. }
             | Event::CapabilityFailed { .. }
             | Event::CapabilityRevoked { .. } => self.apply_capability(event, at)?,
@@ -277,6 +278,7 @@ impl State {
                 let node = self.step(event, node, NodeStatus::Waiting, at)?;
                 if matches!(on, WaitingOn::Approval(_)) {
                     node.approvals += 1;
+                    node.decision = None;
                 }
                 node.waiting_on = Some(on.clone());
             }
@@ -285,9 +287,10 @@ impl State {
                 node.artifacts.clone_from(artifacts);
                 node.decision.clone_from(decision);
             }
-            Event::NodeFailed { node, code, detail } => {
+            Event::NodeFailed { node, code, detail, decision } => {
                 let node = self.step(event, node, NodeStatus::Failed, at)?;
                 node.failure = Some((*code, detail.clone()));
+                node.decision = decision.as_deref().cloned();
             }
             Event::NodeSkipped { node, why } => {
                 let node = self.step(event, node, NodeStatus::Skipped, at)?;
@@ -373,6 +376,9 @@ impl State {
             Event::CapabilityDenied { id, decision } => {
                 self.request_step(event, id, RequestStatus::Denied)?.decision = Some(decision.clone());
             }
+            Event::CapabilitySuperseded { id, decision } => {
+                self.request_step(event, id, RequestStatus::Superseded)?.decision = Some(decision.clone());
+            }
             Event::CapabilityApplied { id, image } => {
                 let image = Some(image.clone()).filter(|image| !image.is_empty());
                 self.request_step(event, id, RequestStatus::Applied)?.image = image;
@@ -435,17 +441,17 @@ impl State {
     }
 
     fn request_step(&mut self, event: &Event, id: &RequestId, next: RequestStatus) -> Result<&mut Request, ApplyError> {
-        use RequestStatus::{Applied, Approved, Denied, Failed, Pending, Requested, Revoked, Unresolvable};
+        use RequestStatus::{Applied, Approved, Denied, Failed, Pending, Requested, Revoked, Superseded, Unresolvable};
         let Some(from) = self.request(id).map(|request| request.status) else {
             return Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() });
         };
         let legal = match from {
-            Requested => matches!(next, Pending | Unresolvable | Denied),
+            Requested => matches!(next, Pending | Unresolvable | Denied | Superseded),
             // Resolved anew when the set it builds upon has changed.
-            Pending => matches!(next, Pending | Unresolvable | Approved | Denied),
+            Pending => matches!(next, Pending | Unresolvable | Approved | Denied | Superseded),
             Approved => matches!(next, Applied | Failed | Revoked),
             Applied => matches!(next, Revoked),
-            Unresolvable | Denied | Failed | Revoked => false,
+            Unresolvable | Denied | Superseded | Failed | Revoked => false,
         };
         if !legal {
             let why = format!("request {id} cannot go from {} to {}", from.as_str(), next.as_str());

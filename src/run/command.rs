@@ -243,6 +243,8 @@ impl Control {
 pub enum Verdict {
     Approve,
     Deny,
+    /// Ask for what the decision names instead.
+    Suggest,
 }
 
 /// What was seen of an attempt's end.

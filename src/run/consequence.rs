@@ -135,14 +135,14 @@ fn answered(state: &State, definition: &NodeDefinition, ids: &[RequestId]) -> Ev
         let asked = &request.capability;
         if request.status == RequestStatus::Failed {
             let detail = format!("{asked} was approved and could not be built: {}", request.problem);
-            return Event::NodeFailed { node, code: FailureCode::Build, detail };
+            return Event::NodeFailed { node, code: FailureCode::Build, detail, decision: None };
         }
         let declared = request.askers.iter().any(|(asker, attempt)| *asker == node && *attempt == 0);
         if declared && request.status != RequestStatus::Applied {
             let words =
                 request.decision.as_ref().map_or(request.problem.as_str(), |decision| decision.comment.as_str());
             let detail = format!("{asked}, which the workflow declares, is {}: {words}", request.status.as_str());
-            return Event::NodeFailed { node, code: FailureCode::Denied, detail };
+            return Event::NodeFailed { node, code: FailureCode::Denied, detail, decision: None };
         }
     }
     Event::NodeReady { node, why: ReadyReason::Answered, not_before: None }

@@ -236,11 +236,13 @@ fn decision_on(
             return Err(Refusal::Stale { id, given: decision.digest, now });
         }
         return Ok(vec![match verdict {
+            Verdict::Suggest => return Err(Refusal::NothingInstead(node_id)),
             Verdict::Approve => Event::NodeCompleted { node: node_id, artifacts: Vec::new(), decision: Some(decision) },
             Verdict::Deny => Event::NodeFailed {
                 node: node_id,
                 code: FailureCode::Denied,
                 detail: format!("denied by {}: {}", decision.by, decision.comment),
+                decision: Some(Box::new(decision)),
             },
         }]);
     }
@@ -252,8 +254,10 @@ fn decision_on(
         status => return Err(Refusal::Decided { id, status: status.as_str() }),
     }
     alive(state)?;
-    if verdict == Verdict::Deny {
-        return Ok(vec![Event::CapabilityDenied { id, decision }]);
+    match verdict {
+        Verdict::Deny => return Ok(vec![Event::CapabilityDenied { id, decision }]),
+        Verdict::Suggest => return Ok(vec![Event::CapabilitySuperseded { id, decision }]),
+        Verdict::Approve => {}
     }
     if let Some(presented) = request.presented.as_ref().filter(|_| request.status == RequestStatus::Pending) {
         if presented.grants != state.given_with(request) {
@@ -329,14 +333,17 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             if before as u64 + 1 > u64::from(state.created.limits.suspensions) {
                 let limit = state.created.limits.suspensions;
                 let detail = format!("it was suspended more than {limit} times");
-                Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Suspended, detail })
+                Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Suspended, detail, decision: None })
             } else {
                 Some(Event::NodeWaiting { node: id.clone(), on: WaitingOn::Requests(asked) })
             }
         }
-        Outcome::Cancelled => {
-            Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Cancelled, detail: detail.clone() })
-        }
+        Outcome::Cancelled => Some(Event::NodeFailed {
+            node: id.clone(),
+            code: FailureCode::Cancelled,
+            detail: detail.clone(),
+            decision: None,
+        }),
         Outcome::Lost if may_try_again(state, node) => {
             Some(Event::NodeReady { node: id.clone(), why: ReadyReason::Lost, not_before: None })
         }
@@ -344,7 +351,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             Some(at) if may_try_again(state, node) => {
                 Event::NodeReady { node: id.clone(), why: ReadyReason::Retry, not_before: Some(at) }
             }
-            _ => Event::NodeFailed { node: id.clone(), code: failure_code(outcome), detail },
+            _ => Event::NodeFailed { node: id.clone(), code: failure_code(outcome), detail, decision: None },
         }),
     };
     events.extend(next);
@@ -438,7 +445,7 @@ fn control_events(state: &State, id: Option<&str>, control: &Control) -> Result<
         Control::Skip { node } => {
             alive(state)?;
             let (definition, found) = find(state, node)?;
-            if definition.kind == NodeKind::Approval && !state.is_bare() {
+            if definition.kind == NodeKind::Approval && state.needs_decisions() {
                 return Err(Refusal::NeedsDecision(node.clone()));
             }
             if found.status.is_terminal() || found.live().is_some() {

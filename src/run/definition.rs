@@ -18,6 +18,9 @@ pub struct Created {
     pub format: u32,
     /// The registry's id, as `taskforge.toml` has it; empty in a registry without one.
     pub registry: String,
+    /// Only decisions that an approver signed count in this run, whatever becomes of the settings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
     pub workflow_id: WorkflowId,
     pub title: String,
     /// Where the definition came from, relative to the registry, for people.

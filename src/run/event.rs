@@ -72,7 +72,14 @@ pub enum Event {
     #[serde(rename = "node.completed")]
     NodeCompleted { node: NodeId, artifacts: Vec<Artifact>, decision: Option<DecisionRecord> },
     #[serde(rename = "node.failed")]
-    NodeFailed { node: NodeId, code: FailureCode, detail: String },
+    NodeFailed {
+        node: NodeId,
+        code: FailureCode,
+        detail: String,
+        /// The decision that denied an approval node.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        decision: Option<Box<DecisionRecord>>,
+    },
     #[serde(rename = "node.skipped")]
     NodeSkipped { node: NodeId, why: SkipReason },
     /// The structured result an agent gave: through the gate (`inbox`), or a session with its `report`.
@@ -120,6 +127,9 @@ pub enum Event {
     CapabilityApproved { id: RequestId, decision: DecisionRecord },
     #[serde(rename = "capability.denied")]
     CapabilityDenied { id: RequestId, decision: DecisionRecord },
+    /// A person named what may be asked for instead.
+    #[serde(rename = "capability.superseded")]
+    CapabilitySuperseded { id: RequestId, decision: DecisionRecord },
     #[serde(rename = "capability.applied")]
     CapabilityApplied {
         id: RequestId,
@@ -380,11 +390,20 @@ pub struct DecisionRecord {
     /// The digest of what was shown.
     pub digest: Digest,
     pub comment: String,
+    /// What may be asked for instead, where that is what was decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<Capability>,
     /// SHA-256 of the decision file; by a rule, of the policies that held it.
     pub file: Digest,
     /// Whether a signature proves it.
     #[serde(default)]
     pub proven: bool,
+    /// The key that signed it, as `SHA256:…`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// SHA-256 of the signature file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<Digest>,
 }
 
 impl DecisionRecord {
@@ -434,6 +453,7 @@ pub fn is_known(name: &str) -> bool {
         "capability.unresolvable",
         "capability.approved",
         "capability.denied",
+        "capability.superseded",
         "capability.applied",
         "capability.failed",
         "capability.revoked",
@@ -635,6 +655,10 @@ impl Event {
             Self::CapabilityUnresolvable { id, reason } => format!("Request {id} cannot be resolved: {reason}"),
             Self::CapabilityApproved { id, decision } => format!("Request {id} was approved by {}.", decision.by),
             Self::CapabilityDenied { id, decision } => format!("Request {id} was denied by {}.", decision.by),
+            Self::CapabilitySuperseded { id, decision } => {
+                let instead: Vec<String> = decision.instead.iter().map(ToString::to_string).collect();
+                format!("For request {id}, {} suggests {} instead.", decision.by, instead.join(", "))
+            }
             Self::CapabilityApplied { id, image } if image.is_empty() => format!("Request {id} is in force."),
             Self::CapabilityApplied { id, image } => format!("Request {id} is in force: image {image}."),
             Self::CapabilityFailed { id, reason } => format!("Request {id} could not be applied: {reason}"),

@@ -18,6 +18,8 @@ pub enum Refusal {
     NodeIs { node: NodeId, status: &'static str, wanted: &'static str },
     #[error("node {0} is an approval: it takes a decision, nothing else completes or skips it")]
     NeedsDecision(NodeId),
+    #[error("node {0} is an approval: it is approved or denied, and nothing stands for it")]
+    NothingInstead(NodeId),
     #[error("node {0} has a container: the engine does it, and `taskforge tick` takes it on")]
     HasContainer(NodeId),
     #[error("illegal transition for node {node}: {from} -> {to}")]

@@ -73,6 +73,9 @@ impl Ruling {
             at: time::isoformat(now),
             digest: review,
             comment: self.because.clone(),
+            instead: Vec::new(),
+            key: None,
+            signature: None,
             file: self.policies.clone(),
             proven: false,
         }

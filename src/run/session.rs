@@ -40,7 +40,7 @@ pub(crate) fn transition(state: &State, id: &NodeId, to: NodeStatus, detail: Str
         NodeStatus::Running => Event::NodeStarted { node: node_id, attempt: 0, container_id: String::new() },
         NodeStatus::Waiting => Event::NodeWaiting { node: node_id, on: waiting_on(state, definition) },
         NodeStatus::Completed => Event::NodeCompleted { node: node_id, artifacts: Vec::new(), decision: None },
-        NodeStatus::Failed => Event::NodeFailed { node: node_id, code: FailureCode::Session, detail },
+        NodeStatus::Failed => Event::NodeFailed { node: node_id, code: FailureCode::Session, detail, decision: None },
         NodeStatus::Skipped => Event::NodeSkipped { node: node_id, why: SkipReason::Session },
     });
     if to == NodeStatus::Ready {
@@ -95,7 +95,7 @@ pub(crate) fn may_move(state: &State, definition: &NodeDefinition) -> Result<(),
     if definition.container.is_some() {
         return Err(Refusal::HasContainer(definition.id.clone()));
     }
-    if definition.kind == NodeKind::Approval && !state.is_bare() {
+    if definition.kind == NodeKind::Approval && state.needs_decisions() {
         return Err(Refusal::NeedsDecision(definition.id.clone()));
     }
     Ok(())
@@ -213,7 +213,7 @@ pub(crate) fn check_needs(state: &State, id: &NodeId, needs: &[NodeId]) -> Resul
     }
     let is_approval =
         |node: &&NodeId| state.node(node).is_some_and(|(definition, _)| definition.kind == NodeKind::Approval);
-    if !state.is_bare()
+    if state.needs_decisions()
         && let Some(lost) = before.difference(&after).find(is_approval)
     {
         return Err(Refusal::DropsApproval { node: id.clone(), approval: lost.clone() });

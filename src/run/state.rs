@@ -168,6 +168,8 @@ pub enum RequestStatus {
     Unresolvable,
     Approved,
     Denied,
+    /// A person named what may be asked for instead.
+    Superseded,
     Applied,
     Failed,
     /// Granted once, and taken back.
@@ -178,7 +180,10 @@ impl RequestStatus {
     /// Whether the asking agent has its answer.
     #[must_use]
     pub const fn is_answered(self) -> bool {
-        matches!(self, Self::Unresolvable | Self::Denied | Self::Applied | Self::Failed | Self::Revoked)
+        matches!(
+            self,
+            Self::Unresolvable | Self::Denied | Self::Superseded | Self::Applied | Self::Failed | Self::Revoked
+        )
     }
 
     #[must_use]
@@ -189,6 +194,7 @@ impl RequestStatus {
             Self::Unresolvable => "unresolvable",
             Self::Approved => "approved",
             Self::Denied => "denied",
+            Self::Superseded => "superseded",
             Self::Applied => "applied",
             Self::Failed => "failed",
             Self::Revoked => "revoked",
@@ -226,6 +232,13 @@ impl State {
     #[must_use]
     pub fn is_bare(&self) -> bool {
         self.created.registry.is_empty()
+    }
+
+    /// Whether approval nodes take a person's decision; in OpenTask's own registry without approvers whoever drives the run
+    /// passes them.
+    #[must_use]
+    pub fn needs_decisions(&self) -> bool {
+        !self.is_bare() || self.created.signed
     }
 
     /// The definition and the state of node `id`.

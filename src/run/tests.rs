@@ -61,6 +61,7 @@ fn created(nodes: Vec<NodeDefinition>) -> Created {
     Created {
         format: super::definition::FORMAT,
         registry: "r".to_owned(),
+        signed: false,
         workflow_id: WorkflowId::parse("w").unwrap(),
         title: "W".to_owned(),
         workflow_path: "workflows/w.task.md".to_owned(),
@@ -169,6 +170,9 @@ impl Journaled {
             comment: "fine".to_owned(),
             file: Digest::of(b"f"),
             proven: false,
+            key: None,
+            instead: Vec::new(),
+            signature: None,
         }
     }
 

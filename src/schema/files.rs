@@ -72,9 +72,11 @@ pub(super) fn all() -> Vec<Named> {
         ("tick.json", of::<Last>()),
         ("replay.jsonl", of::<Replay>()),
     ];
-    for (_, schema) in &mut all {
+    for (name, schema) in &mut all {
         if schema["properties"]["format"]["type"] == "integer" {
-            schema["properties"]["format"] = json!({"const": 1, "description": "The format's version."});
+            let versions = if *name == "decision.json" { json!({"enum": [1, 2]}) } else { json!({"const": 1}) };
+            schema["properties"]["format"] = versions;
+            schema["properties"]["format"]["description"] = json!("The format's version.");
         }
     }
     all

@@ -37,4 +37,5 @@ mod schedule;
 mod schemas;
 mod sessions;
 mod shelf;
+mod signed;
 mod starters;

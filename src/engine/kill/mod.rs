@@ -13,10 +13,12 @@ use crate::run::command::Command;
 use crate::run::id::RunId;
 
 use super::actor::operator;
+use super::approvers::Hand;
 use super::error::Error;
 use super::store::Store;
 use super::{gate, images, secrets, workspace};
 
+mod lift;
 mod status;
 mod sweep;
 
@@ -136,14 +138,20 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
 /// Turns the switch off. Runs that were ended stay paused until each is resumed.
 ///
 /// # Errors
-/// When the switch is off, or what the kill began cannot be finished first.
-pub fn unlock(registry: &Registry, reason: &str) -> Result<Kill, Error> {
+/// When the switch is off, or what the kill began cannot be finished first; where approvers are configured, when nobody
+/// who may lift it signs.
+pub fn unlock(registry: &Registry, reason: &str, hand: &Hand<'_>) -> Result<Kill, Error> {
     let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
+    let lifting = lift::sign(registry, &killing, reason, hand)?;
     let (finished, _lock) = finish(registry, PATIENCE)?;
     if let Some(first) = finished.unfinished.first() {
         return Err(Error::KillUnfinished(first.clone()));
     }
-    switch::record_lift(registry.layout(), &killing, reason, &operator(), Utc::now())?;
+    if switch::read(registry.layout())?.as_ref() != Some(&killing) {
+        // What was signed for is another kill than the one that is on.
+        return Err(Error::NotKilled);
+    }
+    switch::record_lift(registry.layout(), &killing, &lifting)?;
     switch::lift(registry.layout())?;
     Ok(killing)
 }

@@ -102,7 +102,7 @@ fn problems(
     };
     let mut report = audit::verify(registry, run, &expected)?;
     if let (Ok(Some(state)), Depth::Whole) = (&state, depth) {
-        verify::decisions(registry, state, &mut report)?;
+        verify::decisions(registry, state, &store.records()?, &verify::Given::default(), &mut report)?;
     }
     let mut found: Vec<Finding> = report.problems.iter().map(|problem| grave(run, problem)).collect();
     if let Err(error) = state

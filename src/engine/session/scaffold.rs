@@ -14,11 +14,11 @@ use crate::run::id::{Digest, RunId, WorkflowId};
 use crate::run::projection::WorkingMemory;
 use crate::run::state::State;
 
-use super::super::actor;
 use super::super::error::Error;
 use super::super::listing;
 use super::super::project;
 use super::super::store::{Store, Told};
+use super::super::{actor, approvers};
 
 /// A run to be made.
 #[derive(Debug, Clone)]
@@ -61,6 +61,7 @@ pub fn scaffold(registry: &Registry, wanted: Scaffold) -> Result<Told, Error> {
     let created = Created {
         format: FORMAT,
         registry: if bare { String::new() } else { registry.id()? },
+        signed: approvers::are_configured(registry)?,
         workflow_id: wanted.workflow_id,
         title: wanted.title,
         workflow_path: wanted.workflow_path,

@@ -38,6 +38,8 @@ pub struct Config {
     #[serde(default)]
     pub approvals: Approvals,
     #[serde(default)]
+    pub decisions: Decisions,
+    #[serde(default)]
     pub llm: Llm,
     #[serde(default)]
     pub containers: Containers,
@@ -64,6 +66,28 @@ pub enum Approvals {
     /// Whoever calls, as in OpenTask: the rule of a registry without `taskforge.toml`, never of one with.
     #[serde(skip)]
     Unproven,
+}
+
+/// Whose decisions count.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Decisions {
+    pub signatures: Signatures,
+    /// Who may sign: relative to the registry, or absolute.
+    pub allowed_signers: PathBuf,
+}
+
+/// Whether a decision has to be signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Signatures {
+    /// Where the file of who may sign is there.
+    #[default]
+    Auto,
+    /// Always: without the file nobody can decide.
+    Required,
 }
 
 /// One LLM upstream.
@@ -307,6 +331,12 @@ fn five_minutes() -> Duration {
     Duration::from_secs(300)
 }
 
+impl Default for Decisions {
+    fn default() -> Self {
+        Self { signatures: Signatures::Auto, allowed_signers: PathBuf::from("allowed_signers") }
+    }
+}
+
 impl Default for Containers {
     fn default() -> Self {
         let image = "taskforge/base:default".to_owned();
@@ -369,6 +399,7 @@ impl Config {
             format: 1,
             id: bare_id(layout),
             approvals: Approvals::Unproven,
+            decisions: Decisions::default(),
             llm: Llm::default(),
             containers: Containers::default(),
             gate: Gate::default(),

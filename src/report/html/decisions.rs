@@ -107,7 +107,12 @@ fn one(html: &mut Html, request: &Request) {
             }
         }
         if let Some(record) = &request.decision {
-            decision(html, record, if request.status == RequestStatus::Denied { "denied" } else { "approved" });
+            let word = match request.status {
+                RequestStatus::Denied => "denied",
+                RequestStatus::Superseded => "superseded",
+                _ => "approved",
+            };
+            decision(html, record, word);
         }
         if let Some(image) = &request.image {
             fact(html, "Image", |html| html.leaf("code", &[("class", &"digest")], image));

@@ -26,6 +26,7 @@ pub fn begin(seen: &SeenRun, registry: String, workflow: Digest) -> Result<Adopt
     let created = Created {
         format: FORMAT,
         registry,
+        signed: false,
         workflow_id,
         title: seen.title.clone(),
         workflow_path: "workflow.lock.md".to_owned(),

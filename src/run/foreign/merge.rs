@@ -87,7 +87,7 @@ impl Merge<'_> {
         self.adoption.added.push(node.definition.clone());
         let status = (node.status != NodeStatus::Pending).then_some(node);
         // In a registry with approvals it begins where every node begins.
-        let status = status.filter(|node| self.ours.is_bare() && reaches(NodeStatus::Pending, node.status));
+        let status = status.filter(|node| !self.ours.needs_decisions() && reaches(NodeStatus::Pending, node.status));
         self.adoption.nodes.push(AdoptedNode {
             node: id.clone(),
             status: status.map(adopted),

@@ -59,6 +59,7 @@ fn begin_state(registry: &str) -> State {
     let created = Created {
         format: 1,
         registry: registry.to_owned(),
+        signed: false,
         workflow_id: WorkflowId::parse("w").unwrap(),
         title: "W".to_owned(),
         workflow_path: "workflows/w.task.md".to_owned(),

@@ -1,5 +1,7 @@
 //! Asked, granted, used, revoked: while one attempt runs.
 
+use crate::signed::{DECISION, allow, make_key, public, ssh_keygen_verifies};
+
 use super::server::Server;
 use super::stage::{RUN, complete, hear, records, said, stage, stage_with, start, tick_until, wait_for_request};
 
@@ -87,6 +89,47 @@ fn a_denied_way_stays_closed() {
     assert_eq!(said[1], "capability_required");
     assert!(said[2].starts_with("4 "), "asking again is answered the same: {said:?}");
     assert!(server.seen().is_empty());
+}
+
+#[test]
+fn a_signed_suggestion_reaches_the_agent_which_asks_for_that() {
+    let server = Server::start();
+    let host = server.host();
+    let scene = stage(&format!(
+        "say(*ask(\"net:elsewhere.example:443\"))\nsay(*ask(\"net:{host}\"))\nsay(get(\"http://{host}/\"))"
+    ));
+    let key = make_key(&scene.outside("home/.ssh/id_ed25519"), "ed25519", &[]);
+    allow(&scene, &format!("ada {}", public(&key)));
+    start(&scene);
+    let (first, digest) = scene.the_one(RUN);
+    let suggest =
+        |instead: &str| scene.tf(&["suggest", &first, instead, "--digest", &digest, "-m", "that host has the same"]);
+    suggest("net:nonsense").exits(2);
+    suggest(&format!("net:{host}")).ok().says("Answered with an alternative net:elsewhere.example:443");
+    ssh_keygen_verifies(&scene, "ada", DECISION, &scene.path(&format!("decisions/{first}.json")));
+    suggest(&format!("net:{host}")).exits(7).complains("was decided already");
+    wait_for_request(&scene);
+    let (second, _) = scene.the_one(RUN);
+    assert_ne!(first, second);
+    scene.approve(RUN);
+    complete(&scene);
+    let said = said(&scene);
+    assert!(said[0].starts_with("4 ") && said[0].contains("'status': 'superseded'"), "{said:?}");
+    assert!(
+        said[0].contains(&format!("'alternative': ['net:{host}']")) && said[0].contains("has the same"),
+        "{said:?}"
+    );
+    assert!(said[1].contains("'status': 'approved'"), "{said:?}");
+    assert_eq!(said[2], "hello");
+    let listed = scene.tf(&["capability", "list", "--json"]).ok().json();
+    assert_eq!(listed["requests"][0]["status"], "superseded");
+    scene.tf(&["audit", "verify", RUN]).ok().says("2 signed decisions");
+    scene.is_sound(RUN);
+    // What one has said of a request is what its file says: another alternative is another's word.
+    let file = format!("decisions/{first}.json");
+    let text = scene.read(&file).replace(&format!("net:{host}"), "net:evil.example:443");
+    scene.write(&file, text);
+    scene.tf(&["audit", "verify", RUN]).exits(8).says("does not fit what it lies beside");
 }
 
 #[test]
