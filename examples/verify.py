@@ -210,11 +210,11 @@ def signatures(records, files, allowed, find):
             find.problem(f"{path}: the signature was NOT checked, because there is no allowed_signers")
         elif not shutil.which("ssh-keygen"):
             find.problem(f"{path}: the signature was NOT checked, because there is no ssh-keygen")
-        elif not signed(files[path], signature, allowed, name, record["timestamp"]):
+        elif not worded(files[path], signature, allowed, name, record["timestamp"]):
             find.problem(f"{path} is not signed by {name!r}")
 
 
-def signed(data, signature, allowed, name, timestamp):
+def worded(data, signature, allowed, name, timestamp):
     """Whether ssh-keygen finds that `name` signed `data`, with a key that was good at `timestamp`."""
     at = "".join(character for character in timestamp[:19] if character.isdigit()) + "Z"
     with tempfile.TemporaryDirectory() as folder:

@@ -137,7 +137,7 @@ fn line_of(name: &str, key: &ssh_key::PublicKey) -> Result<String, SignatureErro
     let mut key = key.clone();
     key.set_comment("");
     let text = key.to_openssh().map_err(|error| SignatureError::Format(error.to_string()))?;
-    Ok(format!("{name} namespaces=\"{DECISION},{UNLOCK}\" {}", text.trim()))
+    Ok(format!("{name} namespaces=\"{DECISION},{UNLOCK},taskforge-policy@*\" {}", text.trim()))
 }
 
 /// The key that was named; else the one in the settings, the agent's first, or the first of the usual files.

@@ -73,7 +73,7 @@ pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, ki
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};
-pub use rulings::{policies, policies_in};
+pub use rulings::{SignedPolicy, policies, policies_in, sign_policies};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};
 pub use start::{Start, Started, check_start, find_workflow, start};

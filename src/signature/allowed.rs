@@ -83,6 +83,29 @@ impl AllowedSigners {
         Ok(Proof { name: name.to_owned(), key: fingerprint(signature.public_key()) })
     }
 
+    /// As [`verify`](Self::verify), by whoever it is: the name is that of the line, as it stands there.
+    ///
+    /// # Errors
+    /// What the nearest line lacks.
+    pub fn verify_any(
+        &self,
+        namespace: &str,
+        message: &[u8],
+        signature: &[u8],
+        at: &[DateTime<Utc>],
+    ) -> Result<Proof, SignatureError> {
+        let key = armor::read(signature)?.public_key().clone();
+        let mut lacks = SignatureError::Unknown { key: fingerprint(&key) };
+        for entry in self.entries.iter().filter(|entry| entry.key == key) {
+            let name = entry.principals.split(',').next().unwrap_or_default();
+            match self.verify(namespace, name, message, signature, at) {
+                Err(error) => lacks = error,
+                proven => return proven,
+            }
+        }
+        Err(lacks)
+    }
+
     /// The line by which `key` signs as `name` for `namespace` at each of the times.
     ///
     /// # Errors

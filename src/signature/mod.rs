@@ -43,3 +43,9 @@ pub(crate) fn agent_answers(bytes: &[u8]) -> (bool, bool) {
 pub const DECISION: &str = "taskforge-decision";
 /// What lifting the kill switch is signed as.
 pub const UNLOCK: &str = "taskforge-unlock";
+
+/// What a file of rules is signed as: it counts in the registry with this id alone.
+#[must_use]
+pub fn policy(registry: &str) -> String {
+    format!("taskforge-policy@{registry}")
+}

@@ -63,6 +63,7 @@ const COMMANDS: &[&str] = &[
     "policy explain",
     "policy test",
     "policy backtest",
+    "policy sign",
     "keys",
     "keys setup",
     "keys list",

@@ -79,6 +79,18 @@ impl Policies {
         Self { rules: Vec::new(), problems: vec![problem], digest }
     }
 
+    /// These policies with files that nothing vouches for: `reason` says so of a file. What it allows is asked about then;
+    /// what it denies stays denied.
+    #[must_use]
+    pub fn holding_back(mut self, reason: impl Fn(&str) -> Option<String>) -> Self {
+        for rule in self.rules.iter_mut().filter(|rule| rule.effect == Effect::Allow) {
+            if let Some(reason) = reason(&rule.place.file) {
+                (rule.effect, rule.because) = (Effect::Ask, format!("it would allow this, but {reason}"));
+            }
+        }
+        self
+    }
+
     /// SHA-256 over the names and contents of all files.
     #[must_use]
     pub const fn digest(&self) -> &Digest {

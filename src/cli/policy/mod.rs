@@ -3,6 +3,7 @@
 mod backtest;
 mod check;
 mod explain;
+mod sign;
 mod test;
 
 use std::path::PathBuf;
@@ -24,6 +25,7 @@ pub(crate) enum Policy {
     Explain(explain::Explain),
     Test(test::Test),
     Backtest(backtest::Backtest),
+    Sign(sign::Sign),
 }
 
 impl Policy {
@@ -33,6 +35,7 @@ impl Policy {
             Self::Explain(explain) => explain.run(context),
             Self::Test(test) => test.run(context),
             Self::Backtest(backtest) => backtest.run(context),
+            Self::Sign(sign) => sign.run(context),
         }
     }
 }

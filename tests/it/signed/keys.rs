@@ -34,7 +34,9 @@ fn from_nothing_to_a_signed_decision() {
         let all = [&["keys", "setup", "--name", "grace", "--no-passphrase"], more].concat();
         scene.tf(&all).env("HOME", &home).ok()
     };
-    grace(&[]).says("names others").says("grace namespaces=\"taskforge-decision,taskforge-unlock\" ssh-ed25519 ");
+    grace(&[])
+        .says("names others")
+        .says("grace namespaces=\"taskforge-decision,taskforge-unlock,taskforge-policy@*\" ssh-ed25519 ");
     assert_eq!(scene.read("allowed_signers"), before);
     grace(&["--add"]).says("Allowed");
     assert_eq!(scene.read("allowed_signers").lines().count(), before.lines().count() + 1);
