@@ -67,17 +67,17 @@ fn tcp(endpoint: &Endpoint) -> Vec<String> {
 }
 
 fn llm(models: &ModelUse) -> Vec<String> {
-    let budget = match (models.requests(), models.tokens()) {
-        (None, None) => "Beyond the node's own limit on requests there is none.".to_owned(),
-        (Some(requests), None) => format!("Up to {requests} requests, over all attempts."),
-        (None, Some(tokens)) => {
-            format!("Up to {tokens} tokens, over all attempts; what is under way then is finished.")
-        }
-        (Some(requests), Some(tokens)) => {
-            format!(
-                "Up to {requests} requests and {tokens} tokens, over all attempts; what is under way then is finished."
-            )
-        }
+    let money = models.money().and_then(|money| Budget::new(BudgetScope::Run, BudgetUnit::Money, money));
+    let parts = [
+        models.requests().map(|requests| format!("{requests} requests")),
+        models.tokens().map(|tokens| format!("{tokens} tokens")),
+        money.map(|money| format!("{} of money by the price table", money.number())),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let later = if models.tokens().is_some() || money.is_some() { "; what is under way then is finished" } else { "" };
+    let budget = match parts.is_empty() {
+        true => "Beyond the node's own limit on requests there is none.".to_owned(),
+        false => format!("Up to {}, over all attempts{later}.", parts.join(" and ")),
     };
     vec![format!("It may ask every model whose name fits {}.", models.glob()), budget]
 }

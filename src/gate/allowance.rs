@@ -1,5 +1,6 @@
 //! By whose leave a model is asked: the node's own, or a grant's, whose budget is then charged.
 
+use super::budget::{Prices, no_price};
 use super::policy::Attempt;
 use super::refusal::Refusal;
 use super::shared::Gate;
@@ -23,7 +24,12 @@ pub(crate) fn key(grant: &str) -> String {
 ///
 /// # Errors
 /// When every grant that covers the model is used up. Whether one covers it at all is for the rules to say.
-pub(crate) fn charge(gate: &Gate, attempt: &Attempt, model: &str) -> Result<Option<Allowance>, Refusal> {
+pub(crate) fn charge(
+    gate: &Gate,
+    attempt: &Attempt,
+    model: &str,
+    prices: &Prices<'_>,
+) -> Result<Option<Allowance>, Refusal> {
     if attempt.models.iter().any(|glob| glob_matches(glob, model)) {
         return Ok(None);
     }
@@ -32,15 +38,23 @@ pub(crate) fn charge(gate: &Gate, attempt: &Attempt, model: &str) -> Result<Opti
         _ => None,
     });
     for (grant, models) in covering {
-        let spent = gate.recorder.index(|index| index.tokens(grant.as_str()));
-        if models.tokens().is_some_and(|limit| spent >= limit) {
+        let spent = gate.recorder.index(|index| prices.sums(&index.charged(grant.as_str())));
+        let over = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
+        if over(models.tokens(), spent.tokens) || over(models.money(), spent.money) {
             continue;
+        }
+        if models.money().is_some()
+            && let Some(free) = prices.without_price()
+        {
+            return Err(no_price(free, model));
         }
         if let Some(turn) = gate.turns.charge(&key(grant.as_str()), models.requests().unwrap_or(u64::MAX)) {
             return Ok(Some(Allowance { grant: grant.clone(), turn }));
         }
     }
     Err(Refusal::exhausted(format!("what was granted of the model `{model}` is used up"))
-        .hint("a larger budget is a capability of its own: llm:<model>,requests=<number>,tokens=<number>")
+        .hint(
+            "a larger budget is a capability of its own: llm:<model>,requests=<number>,tokens=<number>,money=<amount>",
+        )
         .with("model", model))
 }

@@ -11,7 +11,7 @@ use hyper::StatusCode;
 use super::inbox::{Asker, Asking};
 use super::ledger::{DayTurn, Sums};
 use super::plan::Step;
-use super::policy::{Ceilings, Price, RequestStatus};
+use super::policy::{Ceilings, Policy, Price, RequestStatus};
 use super::records::{Index, Spent};
 use super::refusal::Refusal;
 use super::shared::Gate;
@@ -40,12 +40,8 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
         return Ok(());
     }
     if all.iter().any(|ceilings| ceilings.money.is_some()) {
-        let names = steps.iter().map(|step| step.target.model.as_deref().unwrap_or(model));
-        if let Some(free) = names.into_iter().find(|name| price(&policy.prices, name).is_none()) {
-            let message = format!("there is a budget in money, and the model `{free}` has no price");
-            return Err(Refusal::new(StatusCode::FORBIDDEN, "no_price", message)
-                .hint("an operator adds it to [[llm.prices]] in taskforge.toml")
-                .with("model", model));
+        if let Some(free) = Prices::of(policy, model, steps).without_price() {
+            return Err(no_price(free, model));
         }
     }
     let (run, node) = session.gate.recorder.index(|index| {
@@ -128,7 +124,7 @@ async fn ask(session: &Session, reached: Reached) -> Refusal {
     let Some(budget) = Budget::new(scope, unit, ceiling.saturating_mul(2)) else { return refusal };
     let capability = Capability::Budget(budget).to_string();
     let (attempt, rules) = (session.attempt(), session.gate.rules());
-    let asker = Asker { attempt: &attempt, in_force: session.socket.in_force() };
+    let asker = Asker { attempt: &attempt, is_gate: true, in_force: session.socket.in_force() };
     let refusal = refusal.with("capability", capability.as_str());
     match session.gate.asked.ask(&rules, &asker, &capability, &message).await {
         Ok(Asking::Pending(id)) => refusal
@@ -149,6 +145,37 @@ async fn ask(session: &Session, reached: Reached) -> Refusal {
 fn left_of_the_day(now: DateTime<Utc>) -> std::time::Duration {
     let midnight = now.date_naive().succ_opt().map(|next| next.and_time(NaiveTime::MIN).and_utc());
     midnight.and_then(|midnight| (midnight - now).to_std().ok()).unwrap_or_default()
+}
+
+/// What models cost, and which of them a request may come to.
+pub(crate) struct Prices<'p> {
+    table: &'p [Price],
+    names: Vec<String>,
+}
+
+impl<'p> Prices<'p> {
+    /// Those of a request for `model` that is served by `steps`.
+    pub(crate) fn of(policy: &'p Policy, model: &str, steps: &[Step]) -> Self {
+        let names = steps.iter().map(|step| step.target.model.as_deref().unwrap_or(model).to_owned()).collect();
+        Self { table: &policy.prices, names }
+    }
+
+    /// The first model without a price.
+    pub(crate) fn without_price(&self) -> Option<&str> {
+        self.names.iter().map(String::as_str).find(|name| price(self.table, name).is_none())
+    }
+
+    pub(crate) fn sums(&self, spent: &Spent) -> Sums {
+        sums(self.table, spent)
+    }
+}
+
+/// What has no price is not asked where money is counted.
+pub(crate) fn no_price(free: &str, model: &str) -> Refusal {
+    let message = format!("there is a budget in money, and the model `{free}` has no price");
+    Refusal::new(StatusCode::FORBIDDEN, "no_price", message)
+        .hint("an operator adds it to [[llm.prices]] in taskforge.toml")
+        .with("model", model)
 }
 
 fn reached(scope: BudgetScope, ceilings: &Ceilings, spent: Sums) -> Option<Reached> {

@@ -85,7 +85,7 @@ impl Exchange {
             let Try { step, prepared } = next;
             let wire = plan.request.wire;
             let between = (gate.clone(), socket.clone(), client.clone());
-            let mut passage = Passage::new(between, of.clone(), seq, wire, step.provider.mask());
+            let mut passage = Passage::new(between, of.clone(), (seq, place.grant.clone()), wire, step.provider.mask());
             if reply.is_closed() {
                 let _ = passage.unsent().await;
                 return;

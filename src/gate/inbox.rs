@@ -113,6 +113,8 @@ fn read(path: PathBuf) -> Result<Message, Error> {
 /// Who asks: an attempt as the policy has it, and the requests that its container was made with.
 pub(crate) struct Asker<'a> {
     pub(crate) attempt: &'a Attempt,
+    /// Whether the gate asks for it: that is no part of what the agent may ask for.
+    pub(crate) is_gate: bool,
     pub(crate) in_force: &'a HashSet<RequestId>,
 }
 
@@ -203,7 +205,7 @@ impl Asked {
         {
             return Ok(Asking::Pending(id.clone()));
         }
-        if same.is_none() && self.is_exhausted(rules, asker, &state) {
+        if same.is_none() && !asker.is_gate && self.is_exhausted(rules, asker, &state) {
             return Ok(Asking::Exhausted);
         }
         let mut body = Map::new();

@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use super::shared::Gate;
 use super::socket::Socket;
 use crate::provider::{Answer, Events, Mask, Outcome, ProviderError, Wire};
+use crate::run::id::RequestId;
 
 /// A plain answer up to this size is passed on only when all of it is there, in bytes: then a broken one can still
 /// become an error with a status.
@@ -58,6 +59,7 @@ pub(super) struct Passage {
     client: Arc<Manners>,
     of: (String, u32),
     request: u64,
+    grant: Option<RequestId>,
     wire: Wire,
     /// Something may have left for the upstream.
     reached: bool,
@@ -86,7 +88,7 @@ impl Passage {
     pub(super) fn new(
         (gate, socket, client): (Arc<Gate>, Arc<Socket>, Arc<Manners>),
         of: (String, u32),
-        request: u64,
+        (request, grant): (u64, Option<RequestId>),
         wire: Wire,
         mask: Mask,
     ) -> Self {
@@ -97,6 +99,7 @@ impl Passage {
             client,
             of,
             request,
+            grant,
             wire,
             reached: true,
             mask,
@@ -337,6 +340,12 @@ impl Passage {
         self.close(end).await
     }
 
+    /// Whether what granted this was taken back.
+    fn is_revoked(&self) -> bool {
+        let attempt = self.socket.attempt();
+        self.grant.as_ref().is_some_and(|grant| !attempt.grants.iter().any(|held| held.request == *grant))
+    }
+
     async fn close(&mut self, end: End) -> Result<(), String> {
         let mut fields = Map::new();
         fields.insert("request".into(), self.request.into());
@@ -354,7 +363,8 @@ impl Passage {
         }
         if matches!(end, End::Aborted) {
             let client = self.client.fault().map_or("client", Fault::as_str);
-            let reason = self.gate.check(&self.socket).err().map_or(client, |refusal| refusal.code());
+            let over = self.gate.check(&self.socket).err().map(|refusal| refusal.code());
+            let reason = over.or_else(|| self.is_revoked().then_some("revoked")).unwrap_or(client);
             fields.insert("reason".into(), reason.into());
         }
         if !self.reached {

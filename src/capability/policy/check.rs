@@ -19,9 +19,6 @@ impl Reader<'_> {
         if !rule.at_most.is_empty() && !rule.kinds.iter().all(counted) {
             self.wrong::<()>(line, "`atMost` is for `llm` and `budget` alone");
         }
-        if rule.at_most.money.is_some() && rule.kinds.contains(&CapabilityKind::Llm) {
-            self.wrong::<()>(line, "a grant of `llm` has no money in it; `atMost: {money: …}` is for `budget`");
-        }
         if !rule.at_most.is_empty() && rule.effect != Effect::Allow {
             self.wrong::<()>(
                 line,

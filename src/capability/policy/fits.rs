@@ -61,7 +61,9 @@ impl Rule {
         };
         match capability {
             Capability::Llm(models) => {
-                within(self.at_most.requests, models.requests()) && within(self.at_most.tokens, models.tokens())
+                within(self.at_most.requests, models.requests())
+                    && within(self.at_most.tokens, models.tokens())
+                    && within(self.at_most.money, models.money())
             }
             Capability::Budget(budget) => {
                 let ceiling = match budget.unit() {
@@ -76,7 +78,7 @@ impl Rule {
     }
 }
 
-/// What a rule's `name` is compared with: the package without its version, the models without their budget, and of all
+/// What a rule's `name` is compared with: the package without its version, the models without their budget, what a budget is of and counted in, and of all
 /// other kinds what stands behind the kind.
 pub(super) fn name_of(capability: &Capability) -> String {
     match capability {
@@ -84,7 +86,7 @@ pub(super) fn name_of(capability: &Capability) -> String {
         Capability::Pip(package) => package.name().as_str().to_owned(),
         Capability::Npm(package) => package.name().to_owned(),
         Capability::Llm(models) => models.glob().as_str().to_owned(),
-        Capability::Budget(budget) => budget.unit().as_str().to_owned(),
+        Capability::Budget(budget) => format!("{}{}", budget.scope().prefix(), budget.unit().as_str()),
         Capability::Tool(tool) => tool.to_string(),
         Capability::Net(endpoint) | Capability::Tcp(endpoint) => endpoint.to_string(),
         Capability::Mount(mount) => mount.to_string(),

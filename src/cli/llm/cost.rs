@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::select::Exchange;
-use crate::gate::records::{Kind, Tokens};
+use crate::gate::records::{Kind, Taken, Tokens};
 use crate::provider::glob_matches;
 use crate::registry::config::{Llm, Price};
 
@@ -30,7 +30,9 @@ pub(super) struct Sum {
     pub(super) completion_tokens: u64,
     /// In the currency of the price table, without what is in `unpriced`.
     pub(super) cost: f64,
-    /// Answers with tokens of models without a price, and answers that named no tokens.
+    /// Requests of which nobody said what they took: a quarter of their bytes counts, as it does for budgets.
+    pub(super) estimated: u64,
+    /// Requests that took tokens of models without a price.
     pub(super) unpriced: u64,
 }
 
@@ -44,12 +46,12 @@ impl Sum {
             Some(Kind::LlmAborted) => self.aborted += 1,
             _ => self.unclosed += 1,
         }
-        let Some(end) = exchange.end.filter(|end| end.kind == Kind::LlmResponse) else { return };
-        let Some(usage) = end.fields.get("usage").filter(|usage| usage.is_object()) else {
-            self.unpriced += 1;
+        let Some(end) = exchange.end else { return };
+        let Taken { tokens, estimated } = Taken::of(exchange.request.body().map_or(0, |body| body.bytes), end);
+        if tokens == Tokens::default() {
             return;
-        };
-        let tokens = Tokens::of(usage);
+        }
+        self.estimated += u64::from(estimated);
         self.prompt_tokens = self.prompt_tokens.saturating_add(tokens.prompt);
         self.cached_tokens = self.cached_tokens.saturating_add(tokens.cached);
         self.completion_tokens = self.completion_tokens.saturating_add(tokens.completion);
@@ -67,11 +69,15 @@ impl Sum {
 
     /// The cost for people: what has no price is said, never left out.
     pub(super) fn money(&self, currency: &str) -> String {
-        match (self.unpriced, self.answered) {
-            (0, _) => format!("{:.6} {currency}", self.cost),
-            (unpriced, answered) if unpriced == answered => "?".to_owned(),
-            (unpriced, _) => format!("{:.6} {currency} + {unpriced} unpriced", self.cost),
+        let mut text = match self.unpriced {
+            0 => format!("{:.6} {currency}", self.cost),
+            _ if self.cost <= 0.0 => "?".to_owned(),
+            unpriced => format!("{:.6} {currency} + {unpriced} unpriced", self.cost),
+        };
+        if self.estimated > 0 && text != "?" {
+            text.push_str(&format!(" ({} estimated)", self.estimated));
         }
+        text
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -123,7 +123,13 @@ impl Bodies {
         let path = self.folder.join(format!(".tmp-{}", ulid::Ulid::generate()));
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))?);
-        Ok(Spilled { file, path: Some(path) })
+        let spilled = Spilled { file, path: Some(path) };
+        // Root writes here when it takes something away; the gate has to read what is left.
+        if rustix::process::geteuid().is_root() {
+            let folder = std::fs::metadata(&self.folder)?;
+            std::os::unix::fs::fchown(&spilled.file, Some(folder.uid()), Some(folder.gid()))?;
+        }
+        Ok(spilled)
     }
 
     /// Makes a body's bytes durable; its name is durable after [`Self::sync`], which `true` asks for. A small one is put

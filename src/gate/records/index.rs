@@ -5,11 +5,9 @@ use std::collections::{HashMap, VecDeque};
 
 use chrono::NaiveDate;
 
-use super::{Kind, Record, Tokens};
+use super::{Kind, Record, Taken, Tokens};
 use crate::gate::allowance;
 
-/// What a token is taken to be where a provider does not count, in bytes.
-const BYTES_A_TOKEN: u64 = 4;
 /// How many refusals of an attempt are remembered.
 const DENIALS: usize = 256;
 
@@ -26,7 +24,7 @@ pub(crate) struct Index {
     /// The same for the newest day (UTC) that a record names.
     day: Day,
     /// What was charged to grants, by their requests' ids.
-    charged: HashMap<String, Charged>,
+    charged: HashMap<String, Spent>,
     /// Requests to models without an outcome.
     asking: HashMap<u64, Asking>,
 }
@@ -56,13 +54,6 @@ pub(crate) struct Spent {
     pub(crate) requests: u64,
     /// By model, as answers have said.
     pub(crate) models: HashMap<String, Tokens>,
-}
-
-/// What was charged to a grant.
-#[derive(Debug, Default, Clone, Copy)]
-struct Charged {
-    requests: u64,
-    tokens: u64,
 }
 
 /// The refusals of one attempt: the newest of them, and how many there were.
@@ -96,6 +87,15 @@ pub(crate) struct Denial {
     pub(crate) verdict: String,
     /// What would have had to be granted.
     pub(crate) capability: Option<String>,
+}
+
+impl Spent {
+    fn take(&mut self, model: &str, tokens: Tokens) {
+        let sum = self.models.entry(model.to_owned()).or_default();
+        sum.prompt = sum.prompt.saturating_add(tokens.prompt);
+        sum.cached = sum.cached.saturating_add(tokens.cached);
+        sum.completion = sum.completion.saturating_add(tokens.completion);
+    }
 }
 
 impl Index {
@@ -158,26 +158,11 @@ impl Index {
         } else if record.kind.is_outcome()
             && let Some(asking) = record.request().and_then(|seq| self.asking.remove(&seq))
         {
-            let said = record.fields.get("usage").filter(|usage| usage.is_object()).map(Tokens::of);
-            let tokens = match (said, &record.kind) {
-                (Some(tokens), _) => tokens,
-                // What failed took nothing that anybody would say.
-                (None, Kind::LlmError) => Tokens::default(),
-                (None, _) => {
-                    let (prompt, completion) = (asking.bytes / BYTES_A_TOKEN, bytes / BYTES_A_TOKEN);
-                    Tokens { prompt, completion, cached: 0 }
-                }
-            };
+            let Taken { tokens, .. } = Taken::of(asking.bytes, record);
             if let Some(grant) = asking.grant {
-                let charged = self.charged.entry(grant).or_default();
-                charged.tokens = charged.tokens.saturating_add(tokens.prompt).saturating_add(tokens.completion);
+                self.charged.entry(grant).or_default().take(&asking.model, tokens);
             }
-            self.each(record, |spent| {
-                let sum = spent.models.entry(asking.model.clone()).or_default();
-                sum.prompt = sum.prompt.saturating_add(tokens.prompt);
-                sum.cached = sum.cached.saturating_add(tokens.cached);
-                sum.completion = sum.completion.saturating_add(tokens.completion);
-            });
+            self.each(record, |spent| spent.take(&asking.model, tokens));
         }
     }
 
@@ -222,9 +207,9 @@ impl Index {
         self.charged.iter().map(|(grant, charged)| (allowance::key(grant), charged.requests)).collect()
     }
 
-    /// How many tokens were charged to the grant of a request.
-    pub(crate) fn tokens(&self, grant: &str) -> u64 {
-        self.charged.get(grant).map_or(0, |charged| charged.tokens)
+    /// What was charged to the grant of a request.
+    pub(crate) fn charged(&self, grant: &str) -> Spent {
+        self.charged.get(grant).cloned().unwrap_or_default()
     }
 
     /// How often the attempt was refused.

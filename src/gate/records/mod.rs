@@ -24,7 +24,7 @@ pub use body::{Bodies, BodyRef};
 pub use kind::Kind;
 pub use reader::{Traffic, read};
 pub use record::Record;
-pub use usage::{Tokens, Usage};
+pub use usage::{Taken, Tokens, Usage};
 
 pub(crate) use body::Payload;
 pub(crate) use index::{Denial, Index, Node, Spent};

@@ -424,3 +424,19 @@ fn a_continuation_that_was_changed_is_not_given_out() {
         assert!(matches!(recorder.bodies().load(&known), Err(Error::Integrity { .. })), "{at}");
     }
 }
+
+/// Root takes something away, and the gate, which is somebody else, has to read what is left.
+#[test]
+fn what_root_writes_belongs_to_the_gate() {
+    assert!(rustix::process::geteuid().is_root(), "run this as root: it gives a folder to another user");
+    let gate = tempfile::tempdir().unwrap();
+    let recorder = open(&gate).unwrap();
+    (1..=2).for_each(|messages| ask(&recorder, turn(messages)));
+    close(recorder);
+    std::os::unix::fs::chown(gate.path().join("bodies"), Some(12_345), Some(23_456)).unwrap();
+    crate::gate::redact(gate.path(), &run(), &[1], "operator:ada", "a name").unwrap();
+    let kept = traffic(&gate).unwrap().records[1].body().unwrap();
+    let file = std::fs::metadata(gate.path().join("bodies").join(kept.sha256.as_str())).unwrap();
+    let owner = |file: &std::fs::Metadata| std::os::unix::fs::MetadataExt::uid(file);
+    assert_eq!((owner(&file), std::os::unix::fs::MetadataExt::gid(&file)), (12_345, 23_456));
+}

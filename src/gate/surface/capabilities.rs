@@ -35,7 +35,7 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
         )
     })?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());
-    let asker = Asker { attempt: &attempt, in_force: session.socket.in_force() };
+    let asker = Asker { attempt: &attempt, is_gate: false, in_force: session.socket.in_force() };
     let asking = session.gate.asked.ask(&rules, &asker, &capability, &reason).await;
     match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),

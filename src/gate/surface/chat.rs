@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Session;
 use crate::gate::allowance::charge;
 use crate::gate::body::{self, Body};
-use crate::gate::budget;
+use crate::gate::budget::{self, Prices};
 use crate::gate::exchange::Exchange;
 use crate::gate::plan::{LARGE, Plan};
 use crate::gate::policy::Attempt;
@@ -48,6 +48,8 @@ pub(super) async fn complete(
     let ask = ask.map_err(|e| Refusal::bad_request(e.to_string()))?;
     let steps = session.gate.rules().route(&attempt, &ask.model)?;
     budget::check(session, &ask.model, &steps).await?;
+    let rules = session.gate.rules();
+    let prices = Prices::of(&rules.policy, &ask.model, &steps);
     // What cannot be said to the provider is refused before it counts.
     let request = Outgoing { wire, headers, body, ask };
     let (plan, first) = Plan::new(session.gate.clone(), steps, request).await?;
@@ -69,7 +71,7 @@ pub(super) async fn complete(
             );
         }
     };
-    let (grant, turn) = match charge(&session.gate, &attempt, &plan.request.ask.model)? {
+    let (grant, turn) = match charge(&session.gate, &attempt, &plan.request.ask.model, &prices)? {
         Some(allowance) => (Some(allowance.grant), turn.and(allowance.turn)),
         None => (None, turn),
     };

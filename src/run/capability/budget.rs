@@ -41,7 +41,8 @@ impl BudgetScope {
     pub const ALL: [Self; 3] = [Self::Run, Self::Agent, Self::Day];
 
     /// What stands before the unit.
-    const fn prefix(self) -> &'static str {
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
         match self {
             Self::Run => "",
             Self::Agent => "agent,",

@@ -45,6 +45,7 @@ fn versions_match_without_trailing_zeros() {
 fn budgets_of_models_have_one_order() {
     assert_eq!(canonical("llm:gemini-*,tokens=200000,requests=50"), "llm:gemini-*,requests=50,tokens=200000");
     assert_eq!(canonical("llm:a/b:c,tokens=1"), "llm:a/b:c,tokens=1");
+    assert_eq!(canonical("llm:big-*,money=2.5,requests=50"), "llm:big-*,requests=50,money=2.5");
 }
 
 #[test]
@@ -179,12 +180,14 @@ fn refuses_what_does_not_fit() {
         "llm:a,requests",
         "llm:a,requests=",
         "llm:a,requests=0",
+        "llm:a,money=0",
+        "llm:a,money=2.50",
+        "llm:a,money=1,money=2",
         "llm:a,requests=01",
         "llm:a,requests=-1",
         "llm:a,requests=1e3",
         "llm:a,requests=1000000000000",
         "llm:a,requests=1,requests=2",
-        "llm:a,money=3",
         "llm:a,b",
         "port:0",
         "port:70000",

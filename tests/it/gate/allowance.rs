@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use taskforge::gate::Grant;
 use taskforge::gate::records::Kind;
+use taskforge::gate::{Grant, Price};
 use taskforge::run::capability::Capability;
 use taskforge::run::id::RequestId;
 
 use super::http::{Answer, request};
 use super::upstream::Upstream;
-use super::world::{World, completion};
+use super::world::{World, completion, wait};
 
 const FIRST: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4V";
 const SECOND: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4W";
@@ -118,4 +118,62 @@ fn models_are_listed_while_they_are_granted() {
     world.apply();
     assert!(!names(&world).contains(&"big-1".to_owned()));
     assert_eq!(ask(&world, "big-1").code(), "model_not_granted");
+}
+
+#[test]
+fn money_is_counted_by_the_price_table_for_each_grant() {
+    let price = Price { pattern: "big-*".into(), input: 1_000_000, output: 4_000_000, cached: 1_000_000 };
+    let (upstream, mut world) = granting(seven(), &[grant(FIRST, "llm:*,money=0.00003")]);
+    world.policy.prices = vec![price];
+    world.apply();
+    // 19 millionths each: 38 after two, and 30 are what may be spent.
+    assert_eq!([ask(&world, "big-1").status, ask(&world, "big-1").status], [200, 200]);
+    let refused = ask(&world, "big-1");
+    assert_eq!((refused.status, refused.code().as_str()), (429, "budget_exhausted"));
+    world.restart();
+    assert_eq!(ask(&world, "big-1").status, 429, "a restart forgets nothing");
+    // What has no price is not asked where money is counted.
+    world.policy.attempts[0].grants = vec![grant(SECOND, "llm:*,money=1")];
+    world.apply();
+    let free = ask(&world, "free-1");
+    assert_eq!((free.status, free.code().as_str()), (403, "no_price"));
+    assert_eq!(upstream.got().len(), 2);
+}
+
+#[test]
+fn an_answer_that_breaks_off_took_what_came() {
+    let upstream = Upstream::start(|_, wire| {
+        wire.stream_head();
+        wire.chunk(format!("data: {{\"choices\":[{{\"delta\":{{\"content\":\"{}\"}}}}]}}\n\n", "word ".repeat(100)));
+        wire.shut();
+    });
+    let mut world = World::new(&upstream.base());
+    world.policy.attempts[0].grants = vec![grant(FIRST, "llm:big-*,tokens=100")];
+    let world = world.start();
+    let body = json!({"model": "big-1", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+    let _ = world.chat(&body);
+    world.records(&Kind::LlmError, 1);
+    let refused = world.chat(&body);
+    assert_eq!((refused.status, refused.code().as_str()), (429, "budget_exhausted"));
+}
+
+#[test]
+fn a_revocation_in_mid_stream_is_the_reason_on_record() {
+    let upstream = Upstream::start(|_, wire| {
+        wire.stream_head();
+        wire.chunk("data: {\"choices\":[{\"delta\":{\"content\":\"a\"}}]}\n\n");
+        wire.wait_until_cut();
+    });
+    let mut world = World::new(&upstream.base());
+    world.policy.attempts[0].grants = vec![grant(FIRST, "llm:big-*")];
+    let mut world = world.start();
+    let body = json!({"model": "big-1", "stream": true, "messages": [{"role": "user", "content": "hi"}]}).to_string();
+    let socket = world.socket("a1");
+    let asking = std::thread::spawn(move || request(&socket, "POST", "/v1/chat/completions", body.as_bytes()).status);
+    world.records(&Kind::LlmRequest, 1);
+    wait("the upstream", || upstream.got().len() == 1);
+    world.policy.attempts[0].grants.clear();
+    world.apply();
+    let _ = asking.join();
+    assert_eq!(world.records(&Kind::LlmAborted, 1)[0].text("reason"), Some("revoked"));
 }

@@ -214,6 +214,7 @@ fn what_one_gate_took_today_is_known_to_every_other_and_to_the_one_after_it() {
     assert_eq!(first.say("more").code(), "budget_exhausted");
     // A gate whose records know better than what stands there.
     first.stop();
+    second.stop();
     let day = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&day, b"").unwrap();
     std::fs::remove_file(first.dir().join("status.json")).unwrap();
@@ -245,4 +246,22 @@ fn of_a_day(upstream: &Upstream, folder: &tempfile::TempDir, number: usize, day:
     world.policy.day = day;
     world.spent = folder.path().to_owned();
     world
+}
+
+#[test]
+fn an_agent_that_has_asked_for_all_it_may_does_not_keep_the_gate_from_asking() {
+    let upstream = upstream();
+    let mut world = world(&upstream, Ceilings { requests: Some(1), ..Ceilings::default() });
+    world.policy.attempts[0].limits.capability_requests = 2;
+    let world = world.start();
+    for n in 0..3 {
+        let asked = world
+            .post("/taskforge/v1/capabilities", &serde_json::json!({"capability": format!("pip:a{n}"), "reason": "x"}));
+        assert_eq!(asked.status, if n < 2 { 202 } else { 429 });
+    }
+    assert_eq!(world.say("hi").status, 200);
+    let refused = world.say("more");
+    assert_eq!((refused.status, refused.code()), (429, "budget_exhausted".into()));
+    assert_eq!(error(&refused)["status"], "pending");
+    assert!(asked(&world).contains(&("gather".to_owned(), "budget:requests=2".to_owned())), "{:?}", asked(&world));
 }
