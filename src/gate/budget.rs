@@ -39,10 +39,10 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     if all.iter().all(|ceilings| ceilings.is_empty()) {
         return Ok(());
     }
-    if all.iter().any(|ceilings| ceilings.money.is_some()) {
-        if let Some(free) = Prices::of(policy, model, steps).without_price() {
-            return Err(no_price(free, model));
-        }
+    if all.iter().any(|ceilings| ceilings.money.is_some())
+        && let Some(free) = Prices::of(policy, model, steps).without_price()
+    {
+        return Err(no_price(free, model));
     }
     let (run, node) = session.gate.recorder.index(|index| {
         (sums(&policy.prices, index.spent()), sums(&policy.prices, &index.spent_by(attempt.node.as_str())))
