@@ -46,7 +46,7 @@ pub fn tick_until<T>(scene: &Scene, what: &str, mut there: impl FnMut() -> Optio
         if let Some(found) = there() {
             return found;
         }
-        assert!(begun.elapsed() < Duration::from_secs(120), "waited in vain for {what}: {:#}", scene.show(RUN));
+        assert!(begun.elapsed() < Duration::from_secs(300), "waited in vain for {what}: {:#}", scene.show(RUN));
         scene.tf(&["tick", RUN]).ok();
         std::thread::sleep(Duration::from_millis(20));
     }
