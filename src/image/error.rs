@@ -23,8 +23,10 @@ pub enum Error {
     Step { command: String, exit: i64, words: String },
     #[error("`{command}` was not done within {limit:?}; `packages.buildTimeout` sets the limit")]
     Timeout { command: String, limit: Duration },
-    #[error("`{command}` wrote more than {limit} bytes")]
-    TooMuchOutput { command: String, limit: usize },
+    #[error("`{command}` printed more than {limit} bytes")]
+    TooMuchOutput { command: String, limit: u64 },
+    #[error("`{command}` filled the disk with more than {limit} bytes; `packages.buildDisk` sets the limit")]
+    TooMuchDisk { command: String, limit: u64 },
     #[error("`{path}` is not the file that the lock names: expected SHA-256 {expected}, found {found}; remove it and try again", path = path.display())]
     Mismatch { path: PathBuf, expected: String, found: String },
     #[error("package file `{filename}` was not delivered by the index")]
