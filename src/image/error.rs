@@ -62,6 +62,13 @@ impl Error {
         move |source| Self::File { doing, path, source }
     }
 
+    /// Whether the Engine no longer knows a container, or a command in it, that it had made for us: it was started anew
+    /// meanwhile, or somebody removed it.
+    pub(super) const fn is_loss(&self) -> bool {
+        let Self::Engine { source, .. } = self else { return false };
+        matches!(source, bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. })
+    }
+
     /// Whether trying again later, with nothing changed, can succeed: somebody else is building, the kill switch is
     /// on, or the Engine did not answer. What is not passing is a failure of the build and is recorded as one.
     #[must_use]
