@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md promises: pairs of floor and ours, interleaved, as a Markdown table.
 
-    python3 benches/run.py [--pairs N] [--only NAME] [--skip-build] [--write docs/performance.md]
+    python3 benches/run.py [--pairs N] [--only NAME] [--images] [--skip-build] [--write docs/performance.md]
 
 The two of a pair run one after the other in random order, so that a slow moment of the machine hits both; the ratio is
 the median of the pairs' ratios. A pair's time runs from before the process is spawned until it has ended.
@@ -294,7 +294,7 @@ def build():
         subprocess.run(["rustc", *options, "-o", FLOORS / source.stem, source], cwd=REPOSITORY, check=True)
 
 
-def table(chosen, pairs, many, gate):
+def table(chosen, pairs, many, gate, images):
     order = random.Random(1)
     lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
@@ -306,6 +306,10 @@ def table(chosen, pairs, many, gate):
         import scale  # noqa: E402
 
         lines += scale.rows()
+    if images:
+        import images as image_benches  # noqa: E402
+
+        lines += image_benches.rows(pairs)
     megabytes = BINARY.stat().st_size / 1e6
     lines.append("| the release binary, MB | | | %.1f | | 25 | %s |" % (megabytes, "yes" if megabytes < 25 else "**no**"))
     if gate:
@@ -329,12 +333,14 @@ def main():
     arguments.add_argument("--only", action="append", choices=list(benches()))
     arguments.add_argument("--many", action="store_true", help="also with --only: ten thousand runs")
     arguments.add_argument("--gate", action="store_true", help="also with --only: what the gate adds to a request")
+    arguments.add_argument("--images", action="store_true", help="also with --only: builds of images, and approvals")
     arguments.add_argument("--skip-build", action="store_true")
     arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
     given = arguments.parse_args()
     if not given.skip_build:
         build()
-    text = table(given.only or list(benches()), given.pairs, given.many or not given.only, given.gate or not given.only)
+    text = table(given.only or list(benches()), given.pairs, given.many or not given.only, given.gate or not given.only,
+                 given.images or not given.only)
     print(text)
     if given.write:
         write(given.write, text)

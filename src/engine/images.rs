@@ -386,7 +386,13 @@ fn end_builder(pid: u32) {
 }
 
 pub(super) fn limits(config: &Config) -> Limits {
-    Limits { wall: config.packages.build_timeout, memory: config.packages.build_memory, ..Limits::default() }
+    let packages = &config.packages;
+    Limits {
+        wall: packages.build_timeout,
+        memory: packages.build_memory,
+        disk: packages.build_disk,
+        ..Limits::default()
+    }
 }
 
 /// The certificates for resolving and fetching, if this host has any of its own.

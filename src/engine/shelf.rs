@@ -124,6 +124,9 @@ pub struct Cleared {
     pub images: Vec<(Digest, u64)>,
     /// Images that a container still needs.
     pub in_use: Vec<Digest>,
+    /// Images that have another name as well: without ours they would be there all the same, and nobody would know of
+    /// what they were made.
+    pub named: Vec<(Digest, Vec<String>)>,
     /// Fetched files, with their bytes.
     pub files: Vec<(String, u64)>,
 }
@@ -147,6 +150,10 @@ pub fn clear_images(registry: &Registry, dry: bool) -> Result<Cleared, Error> {
     let there = images_on_engine()?;
     for image in &unneeded {
         let Some(found) = there.get(&image.identity) else { continue };
+        if !found.other_names.is_empty() {
+            cleared.named.push((image.identity.clone(), found.other_names.clone()));
+            continue;
+        }
         let engine = docker.engine()?;
         if dry || docker.wait(|_| image::remove_image(engine.docker(), &image.identity))? {
             cleared.images.push((image.identity.clone(), found.size));
@@ -154,7 +161,8 @@ pub fn clear_images(registry: &Registry, dry: bool) -> Result<Cleared, Error> {
             cleared.in_use.push(image.identity.clone());
         }
     }
-    let kept = shelf.images.iter().filter(|image| needed.contains(&image.identity));
+    let named = |image: &Shelved| cleared.named.iter().any(|(identity, _)| *identity == image.identity);
+    let kept = shelf.images.iter().filter(|image| needed.contains(&image.identity) || named(image));
     let kept: BTreeSet<String> = kept.flat_map(|image| image::stored_names(image.recipe.lock())).collect();
     let packages = registry.layout().local().join("packages");
     for entry in std::fs::read_dir(&packages).into_iter().flatten().flatten() {

@@ -134,7 +134,12 @@ async fn locked<G, E: Into<Refusal>>(
     folder::replace(&order.folder.join("recipe.json"), &order.recipe.to_bytes())?;
     folder::replace(&order.folder.join("Dockerfile"), order.recipe.dockerfile().as_bytes())?;
     let mut log = super::output::Bounded::new(order.limits.log);
-    let result = build(docker, order, guard, &mut log).await;
+    let mut result = build(docker, order, guard, &mut log).await;
+    if result.as_ref().is_err_and(Error::is_loss) && guard().is_ok() {
+        // Once, so that whoever keeps removing containers does not keep us building.
+        log.push(b"\nthe Engine has lost the container: beginning again\n");
+        result = build(docker, order, guard, &mut log).await;
+    }
     if let Err(e) = &result {
         log.push(format!("\nfailed: {e}\n").as_bytes());
     }

@@ -23,8 +23,10 @@ pub enum Error {
     Step { command: String, exit: i64, words: String },
     #[error("`{command}` was not done within {limit:?}; `packages.buildTimeout` sets the limit")]
     Timeout { command: String, limit: Duration },
-    #[error("`{command}` wrote more than {limit} bytes")]
-    TooMuchOutput { command: String, limit: usize },
+    #[error("`{command}` printed more than {limit} bytes")]
+    TooMuchOutput { command: String, limit: u64 },
+    #[error("`{command}` filled the disk with more than {limit} bytes; `packages.buildDisk` sets the limit")]
+    TooMuchDisk { command: String, limit: u64 },
     #[error("`{path}` is not the file that the lock names: expected SHA-256 {expected}, found {found}; remove it and try again", path = path.display())]
     Mismatch { path: PathBuf, expected: String, found: String },
     #[error("package file `{filename}` was not delivered by the index")]
@@ -58,6 +60,13 @@ impl Error {
     pub(crate) fn file(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { doing, path, source }
+    }
+
+    /// Whether the Engine no longer knows a container, or a command in it, that it had made for us: it was started anew
+    /// meanwhile, or somebody removed it.
+    pub(super) const fn is_loss(&self) -> bool {
+        let Self::Engine { source, .. } = self else { return false };
+        matches!(source, bollard::errors::Error::DockerResponseServerError { status_code: 404 | 409, .. })
     }
 
     /// Whether trying again later, with nothing changed, can succeed: somebody else is building, the kill switch is

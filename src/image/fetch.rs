@@ -12,6 +12,7 @@ use super::error::{Error, Refusal};
 use super::folder;
 use super::limits::Limits;
 use super::lock::Lock;
+use super::pip_index;
 use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, with_sandbox};
 use super::store::{Artifact, KINDS, artifacts};
 use crate::container::ImageRef;
@@ -148,7 +149,7 @@ async fn fetch_wheels(
         &format!("--requirement={PACKAGES}/requirements.txt"),
     ];
     env.push(("HOME".to_owned(), "/tmp".to_owned()));
-    env.extend(order.pip_index.map(|url| ("PIP_INDEX_URL".to_owned(), url.to_owned())));
+    env.extend(pip_index::variables(order.pip_index));
     let argv: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
     sandbox.succeed(Command { argv: &argv, env, keep: KEEP }).await.map(drop)
 }

@@ -90,6 +90,17 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     absent_is_fine(fs::remove_file(path)).map_err(Error::file("remove", path))
 }
 
+/// Bytes of the files in `folder`, as far as they can be counted while somebody writes there; links are not followed.
+pub(super) fn size(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let sizes = entries.map(|entry| match entry.metadata() {
+        Ok(facts) if facts.is_dir() => size(&entry.path()),
+        Ok(facts) => facts.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
 fn absent_is_fine(result: io::Result<()>) -> io::Result<()> {
     match result {
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

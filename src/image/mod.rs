@@ -21,6 +21,7 @@ mod npm;
 mod npm_pin;
 mod output;
 mod pins;
+mod pip_index;
 mod readback;
 mod recipe;
 mod resolve;

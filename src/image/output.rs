@@ -58,7 +58,17 @@ impl Output {
     pub(super) fn words(&self) -> String {
         let text = self.stderr.text();
         let text = if text.trim().is_empty() { self.stdout.text() } else { text };
-        words(&text)
+        let words = words(&text);
+        match self.exit {
+            // A shell's way of saying which signal ended a program, and the Engine's: 9 is what the kernel sends to
+            // whoever has too much memory.
+            137 => {
+                let why = "it was ended by the kernel, most likely for using more memory than `packages.buildMemory`";
+                if words.is_empty() { why.to_owned() } else { format!("{words}; {why}") }
+            }
+            exit if words.is_empty() => format!("it said nothing and ended with exit code {exit}"),
+            _ => words,
+        }
     }
 }
 
@@ -73,6 +83,10 @@ pub(super) fn words(text: &str) -> String {
         .collect();
     let chosen = if marked.is_empty() { &lines[lines.len().saturating_sub(10)..] } else { &marked[..] };
     let mut words = chosen.join("; ");
+    // pip marks the head of a Python traceback, and says what it is about in the last line.
+    if let Some(last) = lines.last().filter(|_| words.ends_with("Exception:")) {
+        words = format!("{words} {last}");
+    }
     if let Some((end, _)) = words.char_indices().nth(LIMIT) {
         words.truncate(end);
         words.push('…');
@@ -89,6 +103,7 @@ mod tests {
     fn words_are_the_marked_lines() {
         assert_eq!(words("Reading…\nE: Unable to locate package x\n"), "Unable to locate package x");
         assert_eq!(words("a\n\nb\n"), "a; b");
+        assert_eq!(words("ERROR: Exception:\nTraceback\n  x\nOSError: full\n"), "Exception: OSError: full");
         assert_eq!(words(""), "");
         assert!(words(&"ä".repeat(5000)).chars().count() == 2001);
     }

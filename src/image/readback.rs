@@ -24,7 +24,7 @@ struct Listed {
 async fn lines(sandbox: &Sandbox<'_>, argv: &[&str]) -> Result<Vec<u8>, Error> {
     let argv: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
     let output = sandbox.succeed(Command { argv: &argv, env: Vec::new(), keep: KEEP }).await?;
-    output.stdout.whole().ok_or_else(|| Error::TooMuchOutput { command: argv.join(" "), limit: KEEP })
+    output.stdout.whole().ok_or_else(|| Error::TooMuchOutput { command: argv.join(" "), limit: KEEP as u64 })
 }
 
 /// Debian's packages as `name:arch`, and their versions with every state but "installed" spelt out.

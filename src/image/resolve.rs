@@ -21,6 +21,7 @@ use super::output::Output;
 use super::sandbox::{Role, Scope, Spec, ca, with_sandbox};
 use crate::container::ImageRef;
 use crate::run::capability::Capability;
+use crate::run::visible::visible_line;
 
 /// What is to be resolved, and where.
 #[derive(Debug, Clone, Copy)]
@@ -105,13 +106,27 @@ pub async fn resolve<G, E: Into<Refusal>>(
         read_only: false,
         binds: bind.into_iter().collect(),
     };
-    with_sandbox(docker, &spec, guard, async |sandbox| match order.capability {
+    let resolved = with_sandbox(docker, &spec, guard, async |sandbox| match order.capability {
         Capability::Pip(package) => pip::resolve(sandbox, order, package, env).await,
         Capability::Apt(package) => apt::resolve(sandbox, order, package, env).await,
         Capability::Npm(package) => npm::resolve(sandbox, order, package, env).await,
         _ => Ok(unresolvable(Cause::Unsupported, format!("`{kind}` packages cannot be installed yet"))),
     })
-    .await
+    .await;
+    match resolved {
+        Err(error) => answered(error),
+        resolved => resolved,
+    }
+}
+
+/// What an index did to us is the answer to the request; asked again by every tick, it would do the same to each.
+fn answered(error: Error) -> Result<Resolution, Error> {
+    let cause = match &error {
+        Error::Timeout { .. } => Cause::Unreachable,
+        Error::TooMuchOutput { .. } | Error::TooMuchDisk { .. } | Error::Format { .. } => Cause::Other,
+        _ => return Err(error),
+    };
+    Ok(unresolvable(cause, visible_line(&error.to_string(), 2000)))
 }
 
 /// A failed command as an answer.

@@ -15,13 +15,15 @@ use bollard::models::{
     ContainerConfig, ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType, ResourcesUlimits,
 };
 use bollard::query_parameters::{
-    CommitContainerOptionsBuilder, CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder,
+    CommitContainerOptionsBuilder, CreateContainerOptionsBuilder, InspectContainerOptionsBuilder,
+    RemoveContainerOptionsBuilder,
 };
 use futures_util::StreamExt as _;
 use sha2::Digest as _;
 use tokio::time::Instant;
 
 use super::error::{Error, Refusal};
+use super::folder;
 use super::limits::Limits;
 use super::output::{Bounded, Output};
 use crate::run::id::Digest;
@@ -159,7 +161,9 @@ pub(super) struct Sandbox<'a> {
     docker: &'a Docker,
     id: String,
     deadline: Instant,
-    wall: Duration,
+    limits: &'a Limits,
+    /// Folders of the host that it may write to.
+    writable: Vec<PathBuf>,
 }
 
 /// Starts a container, lets `work` use it, and removes it. `guard` is asked right before the start, and what it
@@ -173,7 +177,8 @@ pub(super) async fn with_sandbox<T, G, E: Into<Refusal>>(
     let name = spec.scope.name(spec.role);
     let permit = guard().map_err(|e| Error::NotPermitted { source: e.into() })?;
     let id = create(docker, spec, &name).await?;
-    let sandbox = Sandbox { docker, id, deadline: spec.deadline, wall: spec.limits.wall };
+    let writable = spec.binds.iter().filter(|bind| bind.writable).map(|bind| bind.host.clone()).collect();
+    let sandbox = Sandbox { docker, id, deadline: spec.deadline, limits: spec.limits, writable };
     let started = docker.start_container(&sandbox.id, None).await.map_err(Error::engine(format!("starting `{name}`")));
     drop(permit);
     let result = match started {
@@ -250,9 +255,29 @@ impl Sandbox<'_> {
     pub(super) async fn run_into(&self, command: Command<'_>, transcript: &mut Bounded) -> Result<Output, Error> {
         let shown = command_line(command.argv);
         let work = self.execute(command, &shown, transcript);
-        match tokio::time::timeout_at(self.deadline, work).await {
-            Ok(result) => result,
-            Err(_) => Err(Error::Timeout { command: shown, limit: self.wall }),
+        tokio::select! {
+            result = tokio::time::timeout_at(self.deadline, work) => match result {
+                Ok(result) => result,
+                Err(_) => Err(Error::Timeout { command: shown, limit: self.limits.wall }),
+            },
+            () = self.until_full() => Err(Error::TooMuchDisk { command: shown, limit: self.limits.disk }),
+        }
+    }
+
+    /// Comes back when the container has written more than it may. The Engine's storage knows no quotas on most disks, so
+    /// that its layer is measured; a container that is done sooner than that is not asked about.
+    async fn until_full(&self) {
+        const LOOK: Duration = Duration::from_secs(1);
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let options = InspectContainerOptionsBuilder::default().size(true).build();
+            // One that cannot be asked has ended, or its work fails for the same reason.
+            let asked = self.docker.inspect_container(&self.id, Some(options)).await;
+            let layer = asked.ok().and_then(|found| found.size_rw).unwrap_or_default();
+            let folders: u64 = self.writable.iter().map(|folder| folder::size(folder)).sum();
+            if u64::try_from(layer).unwrap_or_default() + folders > self.limits.disk {
+                return;
+            }
         }
     }
 
@@ -270,8 +295,13 @@ impl Sandbox<'_> {
         let bounded = || Bounded::new(command.keep);
         let mut output = Output { exit: -1, stdout: bounded(), stderr: bounded() };
         if let StartExecResults::Attached { output: mut stream, .. } = started {
+            let mut printed = 0_u64;
             while let Some(chunk) = stream.next().await {
                 let chunk = chunk.map_err(engine())?;
+                printed += chunk.as_ref().len() as u64;
+                if printed > self.limits.output {
+                    return Err(Error::TooMuchOutput { command: shown.to_owned(), limit: self.limits.output });
+                }
                 transcript.push(chunk.as_ref());
                 match chunk {
                     LogOutput::StdErr { message } => output.stderr.push(&message),
@@ -315,7 +345,7 @@ impl Sandbox<'_> {
         let commit = self.docker.commit_container(options, config);
         let committed = tokio::time::timeout_at(self.deadline, commit)
             .await
-            .map_err(|_| Error::Timeout { command: "docker commit".to_owned(), limit: self.wall })?;
+            .map_err(|_| Error::Timeout { command: "docker commit".to_owned(), limit: self.limits.wall })?;
         Ok(committed.map_err(Error::engine("committing a layer"))?.id)
     }
 }

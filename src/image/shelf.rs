@@ -19,6 +19,8 @@ pub struct OnEngine {
     pub size: u64,
     /// Seconds since 1970.
     pub created: i64,
+    /// What else it is called: names that somebody, or `taskforge image openclaw`, gave it.
+    pub other_names: Vec<String>,
 }
 
 /// All images that a recipe made and that have their tag.
@@ -33,7 +35,9 @@ pub async fn on_engine(docker: &Docker) -> Result<BTreeMap<Digest, OnEngine>, Er
         let recipe = Digest::parse(image.labels.get(LABEL)?).ok()?;
         let tag = format!("taskforge/agent:{}", recipe.short());
         let size = u64::try_from(image.size).unwrap_or_default();
-        image.repo_tags.contains(&tag).then_some((recipe, OnEngine { id: image.id, size, created: image.created }))
+        let (own, other_names): (Vec<String>, Vec<String>) = image.repo_tags.into_iter().partition(|name| *name == tag);
+        let found = OnEngine { id: image.id, size, created: image.created, other_names };
+        (!own.is_empty()).then_some((recipe, found))
     });
     Ok(found.collect())
 }

@@ -123,6 +123,12 @@ pub fn remove_image(image: &str) {
     let _ = call("DELETE", &format!("/images/{image}?force=1"), &Value::Null);
 }
 
+/// Another name for an image.
+pub fn name_image(image: &str, name: &str) {
+    let (repository, tag) = name.rsplit_once(':').unwrap();
+    done("POST", &format!("/images/{image}/tag?repo={repository}&tag={tag}"), &Value::Null);
+}
+
 pub fn image(name: &str) -> Option<Value> {
     let (status, answer) = call("GET", &format!("/images/{name}/json"), &Value::Null);
     (status == 200).then_some(answer)

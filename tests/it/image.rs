@@ -1,6 +1,9 @@
 //! Resolving, fetching and building against a real Engine and the package indexes that it reaches.
 
+mod hostile;
+pub mod index;
 mod npm;
+mod scripts;
 
 use std::convert::Infallible;
 use std::fs;
@@ -118,12 +121,16 @@ impl Place {
     }
 
     async fn fetch(&self, lock: &Lock) -> Result<(), Error> {
+        self.fetch_from(lock, None).await
+    }
+
+    async fn fetch_from(&self, lock: &Lock, pip_index: Option<&str>) -> Result<(), Error> {
         let order = FetchOrder {
             base: &self.base,
             lock,
             packages: &self.path("packages"),
             ca: self.ca.as_deref(),
-            pip_index: None,
+            pip_index,
             scope: &self.scope,
             limits: &self.limits,
         };
@@ -341,7 +348,8 @@ async fn both_ecosystems_and_what_was_approved_before() {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_file_that_is_not_the_locks_is_refused() {
-    let place = Place::new("tampered").await;
+    let mut place = Place::new("tampered").await;
+    place.own_base(&["touch", "/etc/own-tampered"]).await;
     let lock = place.lock(&Lock::default(), "pip:six==1.16.0").await;
     place.fetch(&lock).await.unwrap();
     let pin = &lock.pip()[0];
@@ -442,7 +450,8 @@ chmod 755 /usr/local/bin/python3"#;
 
 #[tokio::test(flavor = "current_thread")]
 async fn nothing_starts_without_a_permit_and_one_process_builds() {
-    let place = Place::new("permit").await;
+    let mut place = Place::new("permit").await;
+    place.own_base(&["touch", "/etc/own-permit"]).await;
     let lock = place.lock(&Lock::default(), "pip:six==1.16.0").await;
     let recipe = place.recipe(&lock).await;
     let (images, packages, lock_file) = (place.path("images"), place.path("packages"), place.path("lock"));

@@ -84,6 +84,15 @@ fn images_are_listed_compared_found_billed_and_cleared() {
     validate(&scene, &two);
     scene.tf(&["image", "find", "libc6"]).ok().says(short_two).says("base");
 
+    // What has another name would not be gone.
+    let second = format!("taskforge/test-second:{}", scene.id().to_lowercase());
+    docker_api::name_image(&format!("taskforge/agent:{short_two}"), &second);
+    let kept = scene.tf(&["image", "gc"]).ok();
+    kept.says(&format!("kept taskforge/agent:{short_two}: it is {second}, too")).says("1 images");
+    assert!(docker_api::image(&format!("taskforge/agent:{short_two}")).is_some());
+    docker_api::remove_image(&second);
+    run_with(&scene, "three", &["pip:six==1.16.0"]);
+
     // What is needed by a run that goes on is kept; what is not is not.
     let more = format!("command: [\"sleep\", \"1000\"]\ncapabilities: {}", json!(["pip:six==1.16.0"]));
     scene.commands("busy", &[("work", &more, &[])]);

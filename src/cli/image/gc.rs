@@ -13,7 +13,7 @@ use crate::failure::Failure;
 
 /// Remove images, and the files fetched for them, that no run needs which goes on
 ///
-/// Their recipes, locks and bills of materials stay. A run that is retried has its image built again.
+/// Their recipes, locks and bills of materials stay. An image that has another name as well is kept: remove that name first. A run that is retried has its image built again.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
     /// Only say what would be removed
@@ -31,6 +31,7 @@ impl Gc {
             "dryRun": self.dry_run,
             "images": cleared.images.iter().map(|(recipe, bytes)| json!({"recipe": recipe, "size": bytes})).collect::<Vec<_>>(),
             "inUse": cleared.in_use,
+            "named": cleared.named.iter().map(|(recipe, names)| json!({"recipe": recipe, "names": names})).collect::<Vec<_>>(),
             "files": cleared.files.iter().map(|(name, bytes)| json!({"name": name, "size": bytes})).collect::<Vec<_>>(),
         });
         context.output.result(&value, || {
@@ -41,6 +42,10 @@ impl Gc {
             }
             for recipe in &cleared.in_use {
                 let _ = writeln!(text, "kept taskforge/agent:{}: a container needs it", recipe.short());
+            }
+            for (recipe, names) in &cleared.named {
+                let names = plain(&names.join(", "));
+                let _ = writeln!(text, "kept taskforge/agent:{}: it is {names}, too", recipe.short());
             }
             for (name, bytes) in &cleared.files {
                 let _ = writeln!(text, "{done} {}  {}", plain(name), size(*bytes));

@@ -55,7 +55,7 @@ pub(super) async fn resolve(
     }
     let lines = output.stdout.whole();
     let lines =
-        lines.ok_or(Error::TooMuchOutput { command: "apt-get install --print-uris".to_owned(), limit: KEEP })?;
+        lines.ok_or(Error::TooMuchOutput { command: "apt-get install --print-uris".to_owned(), limit: KEEP as u64 })?;
     let pins = read_uris(&String::from_utf8_lossy(&lines))?;
     if !pins.iter().any(|pin| pin.name == package.name()) {
         let reason = format!("`{}` is already in the base image; nothing needs to be granted", package.name());

@@ -9,6 +9,7 @@ use super::super::error::Error;
 use super::super::npm_pin::{NpmPin, Sha512, is_name};
 use super::super::output::Output;
 use super::super::pins::shown_url;
+use super::super::pip_index;
 use super::super::readback;
 use super::super::sandbox::{Command, Sandbox};
 use super::{Cause, Resolution, ResolveOrder, refused, unresolvable};
@@ -92,7 +93,7 @@ pub(super) async fn resolve(
     let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     env.extend([setting("HOME", "/tmp"), setting("npm_config_update_notifier", "false")]);
     env.extend([setting("npm_config_fetch_retries", "1"), setting("npm_config_logs_max", "0")]);
-    env.extend(order.pip_index.map(|url| setting("PIP_INDEX_URL", url)));
+    env.extend(pip_index::variables(order.pip_index));
     env.extend(order.npm_registry.map(|url| setting("npm_config_registry", url)));
     let run = async |argv: &[String], keep: usize| sandbox.run(Command { argv, env: env.clone(), keep }).await;
 

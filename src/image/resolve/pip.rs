@@ -8,6 +8,7 @@ use super::super::error::Error;
 use super::super::lock::Lock;
 use super::super::output::Output;
 use super::super::pins::{PipPin, shown_url};
+use super::super::pip_index;
 use super::super::sandbox::{Command, Sandbox};
 use super::{Cause, Resolution, ResolveOrder, refused, unresolvable};
 use crate::run::capability::{PipName, PipPackage, PythonVersion};
@@ -74,17 +75,18 @@ pub(super) async fn resolve(
     mut env: Vec<(String, String)>,
 ) -> Result<Resolution, Error> {
     env.push(("HOME".to_owned(), "/tmp".to_owned()));
-    env.extend(order.pip_index.map(|url| ("PIP_INDEX_URL".to_owned(), url.to_owned())));
+    env.extend(pip_index::variables(order.pip_index));
     let mut argv: Vec<String> = DRY_RUN.map(str::to_owned).to_vec();
     argv.push("--".to_owned());
     argv.extend(order.approved.pip().iter().map(|pin| format!("{}=={}", pin.name, pin.version)));
     argv.push(package.to_string());
     let output = sandbox.run(Command { argv: &argv, env: env.clone(), keep: REPORT }).await?;
     if output.exit != 0 {
-        return explain(sandbox, order, env, &output).await;
+        return explain(sandbox, order, &argv, env, &output).await;
     }
     let report = output.stdout.whole();
-    let report = report.ok_or(Error::TooMuchOutput { command: "pip install --dry-run".to_owned(), limit: REPORT })?;
+    let report =
+        report.ok_or(Error::TooMuchOutput { command: "pip install --dry-run".to_owned(), limit: REPORT as u64 })?;
     let pins = read_report(&report)?;
     if !pins.iter().any(|pin| pin.name == package.name().as_str()) {
         return Err(Error::format("pip's report", format!("it does not hold `{}`", package.name())));
@@ -134,6 +136,7 @@ fn keep_approved(approved: &Lock, pins: Vec<PipPin>) -> Vec<PipPin> {
 async fn explain(
     sandbox: &Sandbox<'_>,
     order: &ResolveOrder<'_>,
+    tried: &[String],
     env: Vec<(String, String)>,
     output: &Output,
 ) -> Result<Resolution, Error> {
@@ -148,16 +151,28 @@ async fn explain(
         return Ok(unreachable(&text, order));
     }
     let (name, version) = requirement;
-    let argv = ["python3", "-I", "-m", "pip", "index", "versions", "--disable-pip-version-check", "--no-input", "--"];
+    // Only so loud does pip say that a page could not be had.
+    let argv =
+        ["python3", "-I", "-m", "pip", "index", "versions", "-vv", "--disable-pip-version-check", "--no-input", "--"];
     let mut argv: Vec<String> = argv.map(str::to_owned).to_vec();
     argv.push(name.to_string());
-    let known = sandbox.run(Command { argv: &argv, env, keep: WORDS }).await?;
+    let known = sandbox.run(Command { argv: &argv, env: env.clone(), keep: WORDS }).await?;
+    if let Some(why) = unanswered(&known) {
+        return Ok(unreachable(&format!("WARNING: {why}"), order));
+    }
     let versions = known_versions(&known.stdout.text());
     let wanted = version.as_deref().and_then(|v| PythonVersion::parse(v).ok());
     let offered = versions.iter().any(|text| {
         wanted.as_ref().is_none_or(|wanted| PythonVersion::parse(text).is_ok_and(|version| version.matches(wanted)))
     });
     if known.exit == 0 && offered {
+        // Of a file whose name and content differ, pip tells only who lets it talk.
+        let argv: Vec<String> = tried.iter().filter(|word| *word != "--quiet").cloned().collect();
+        let told = sandbox.run(Command { argv: &argv, env, keep: WORDS }).await?.stdout.text();
+        if let Some(discarded) = told.lines().find(|line| line.trim_start().starts_with("Discarding ")) {
+            let why: String = discarded.trim().chars().take(600).collect();
+            return Ok(unresolvable(Cause::Other, format!("what the index offers is not what it says it is: {why}")));
+        }
         let which = version.map_or_else(|| format!("`{name}`"), |v| format!("`{name}=={v}`"));
         return Ok(unresolvable(
             Cause::NoBinary,
@@ -169,6 +184,13 @@ async fn explain(
         ));
     }
     Ok(refused(Cause::DoesNotExist, output))
+}
+
+/// What pip says of a page that it could not have, other than that there is none.
+fn unanswered(output: &Output) -> Option<String> {
+    let text = output.stdout.text() + "\n" + &output.stderr.text();
+    let mut lines = text.lines().map(str::trim);
+    lines.find(|l| l.starts_with("Could not fetch URL ") && !l.contains(": 404 ")).map(str::to_owned)
 }
 
 fn unreachable(text: &str, order: &ResolveOrder<'_>) -> Resolution {

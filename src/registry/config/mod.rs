@@ -305,6 +305,10 @@ pub struct Packages {
     #[serde(deserialize_with = "units::size")]
     #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
     pub build_memory: u64,
+    /// Bytes that each container of a build may write.
+    #[serde(deserialize_with = "units::size")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
+    pub build_disk: u64,
 }
 
 /// Bounds of a node over all its attempts.
@@ -362,7 +366,8 @@ impl Default for Resources {
 impl Default for Packages {
     fn default() -> Self {
         let build_timeout = Duration::from_secs(15 * 60);
-        Self { extra_ca: ExtraCa::Auto, pip_index: None, npm_registry: None, build_timeout, build_memory: 2 << 30 }
+        let (build_memory, build_disk) = (2 << 30, 8 << 30);
+        Self { extra_ca: ExtraCa::Auto, pip_index: None, npm_registry: None, build_timeout, build_memory, build_disk }
     }
 }
 

@@ -61,6 +61,7 @@ extraCa = "/etc/ssl/extra.pem"
 pipIndex = "https://index.example/simple"
 buildTimeout = "15m"
 buildMemory = "2GiB"
+buildDisk = "8GiB"
 [limits]
 attempts = 5
 suspensions = 20

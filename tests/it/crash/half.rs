@@ -21,6 +21,10 @@ pub enum Verdict {
     HoldAnswer,
     /// As an Engine that has broken down half-way.
     Refuse,
+    /// As an Engine that was started anew, and knows nothing of what ran before.
+    Forgotten,
+    /// As an Engine that has ended: the request is heard, and the connection breaks.
+    Cut,
     /// Neither an answer nor an end of the connection.
     Silence,
 }
@@ -105,6 +109,12 @@ fn serve(mut client: &UnixStream, engine: &Path, shared: &(Mutex<Book>, Condvar)
             let head = "HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\nConnection: close";
             return write!(client, "{head}\r\nContent-Length: {length}\r\n\r\n{body}");
         }
+        Verdict::Forgotten => {
+            let body = r#"{"message":"No such exec instance"}"#;
+            let head = "HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nConnection: close";
+            return write!(client, "{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        }
+        Verdict::Cut => return Ok(()),
         // Until the client gives up.
         Verdict::Silence => return io::copy(&mut client, &mut io::sink()).map(drop),
         Verdict::HoldRequest => wait(shared),

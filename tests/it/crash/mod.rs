@@ -7,6 +7,7 @@
 mod dice;
 mod disk;
 mod docker;
+mod engine_gone;
 mod events;
 mod flips;
 mod half;

@@ -5,6 +5,7 @@ mod budgets;
 mod clients;
 mod databases;
 mod decided;
+mod index;
 mod npm;
 mod ruled;
 mod server;
