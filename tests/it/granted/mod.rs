@@ -5,6 +5,7 @@ mod budgets;
 mod clients;
 mod databases;
 mod decided;
+mod mounts;
 mod npm;
 mod ruled;
 mod server;
