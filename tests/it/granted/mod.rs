@@ -10,3 +10,4 @@ mod npm;
 mod ruled;
 mod server;
 mod stage;
+mod tools;

@@ -91,7 +91,7 @@ if len(open("/workspace/said.txt").readlines()) < 6:
     let plan = &scene.events(RUN, "node.dispatching")[1]["data"]["plan"]["mounts"][0];
     assert_eq!((&plan["request"], &plan["readOnly"]), (&json!(id), &json!(true)));
     let inspected = scene.tf(&["container", "inspect", &format!("{RUN}/work"), "--json"]).ok().json();
-    assert_eq!(inspected["container"]["grade"], 100, "{inspected:#}");
+    assert_eq!(inspected["grade"], 100, "{inspected:#}");
     assert_eq!(scene.events(RUN, "image.building").len(), 0);
 
     let revoked = scene.tf(&["capability", "revoke", &id, "--reason", "that is enough"]).ok();
@@ -252,13 +252,13 @@ fn a_folder_that_was_swapped_after_the_decision_is_not_mounted() {
     scene.drive(RUN, 11);
     let (id, digest) = scene.the_one(RUN);
     // The run stands still, so that nothing starts between the word and the swap.
-    scene.tf(&["run", "pause", RUN, "--reason", "look"]).ok();
+    scene.tf(&["control", "pause", RUN]).ok();
     scene.tf(&["approve", &id, "--digest", &digest]).ok();
     let sets = data.join("sets");
     let elsewhere = scene.outside("elsewhere");
     fs::rename(&sets, &elsewhere).unwrap();
     symlink(&elsewhere, &sets).unwrap();
-    scene.tf(&["run", "resume", RUN]).ok();
+    scene.tf(&["control", "resume", RUN]).ok();
     scene.drive(RUN, 1);
     let shown = scene.show(RUN);
     let last = ends(&shown, "work").pop().unwrap();

@@ -57,10 +57,7 @@ fn an_unknown_tool_is_refused_with_those_there_are() {
     let scene = with_tool("code, answer = ask(\"tool:browser\")\nsay(code, answer.get(\"comment\"), *there())");
     scene.start("granted", RUN);
     complete(&scene);
-    assert_eq!(
-        said(&scene),
-        ["4 taskforge.toml defines no tool `browser`; there are: other, query False False"]
-    );
+    assert_eq!(said(&scene), ["4 taskforge.toml defines no tool `browser`; there are: other, query False False"]);
     assert_eq!(scene.events(RUN, "capability.resolved").len(), 0);
     scene.is_sound(RUN);
 }
