@@ -247,7 +247,7 @@ impl Drop for Bound {
 
 #[test]
 fn a_folder_that_was_swapped_after_the_decision_is_not_mounted() {
-    let (scene, data) = with_data(|sets| format!("sys.exit(ask(\"mount:{sets}:rw\", 0)[0])"));
+    let (scene, data) = with_data(|sets| format!("say(1)\nsys.exit(ask(\"mount:{sets}:rw\", 0)[0])"));
     scene.start("granted", RUN);
     scene.drive(RUN, 11);
     let (id, digest) = scene.the_one(RUN);

@@ -100,7 +100,7 @@ fn a_tool_of_no_packages_or_of_nonsense_is_an_error_of_the_settings() {
         let scene = Scene::new();
         let settings = scene.read("taskforge.toml");
         scene.write("taskforge.toml", format!("{settings}\n{tool}"));
-        scene.tf(&["run", "list"]).exits(2).complains(complaint);
+        scene.tf(&["run", "start", "sales-report"]).exits(2).complains(complaint);
         scene.write("taskforge.toml", settings);
     }
 }
