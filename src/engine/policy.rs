@@ -252,7 +252,7 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
     {
         // As far as this attempt is concerned it waits, and there is no use in waiting for it.
         let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
-        let answer = Some(wire::Answer { comment, by: None, granted: Vec::new(), alternative: None });
+        let answer = Some(wire::Answer { comment, by: None, granted: Vec::new(), alternative: Vec::new() });
         let status = wire::RequestStatus::Pending;
         return Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer });
     }
