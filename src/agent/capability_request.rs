@@ -18,8 +18,11 @@ pub(crate) async fn poll(gate: &GateClient, request: &str, until: Instant) -> Re
         let seconds = left.as_millis().div_ceil(1000).min(30);
         let wait = if seconds == 0 { String::new() } else { format!("?wait={seconds}s") };
         let reply = gate.get(&format!("/taskforge/v1/capabilities/{request}{wait}")).await?;
-        let now = standing(&reply.json()?).map_err(|why| reply.unexpected(why))?;
-        if now != Standing::Pending || Instant::now() >= until {
+        let body = reply.json()?;
+        let now = standing(&body).map_err(|why| reply.unexpected(why))?;
+        // One that is granted for the next attempt is waited for in vain.
+        let next = body.get("answer").is_some_and(|answer| !answer.is_null());
+        if now != Standing::Pending || next || Instant::now() >= until {
             return Ok(now);
         }
         // A gate that does not wait is not asked in a tight circle.

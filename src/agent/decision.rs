@@ -40,8 +40,10 @@ pub(crate) fn standing(reply: &Value) -> Result<Standing, String> {
             }
         }
     }
-    if let Some(listen) = reply.get("listen").and_then(Value::as_str) {
-        told.insert("listen".into(), listen.into());
+    for name in ["listen", "path"] {
+        if let Some(place) = reply.get(name).and_then(Value::as_str) {
+            told.insert(name.into(), place.into());
+        }
     }
     let approved = matches!(status, "approved" | "applied");
     Ok(if approved { Standing::Approved(told.into()) } else { Standing::Refused(told.into()) })

@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::request::Request;
 use crate::run::address::{self, Special};
-use crate::run::capability::{Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse};
+use crate::run::capability::{Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse, MountMode};
+use crate::run::folder::Folder;
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
 pub(super) fn of(request: &Request) -> Vec<String> {
@@ -21,6 +22,44 @@ pub(super) fn of(request: &Request) -> Vec<String> {
     effect.insert(0, format!("For node {node} of run {}, at once, until it is revoked or the run ends.", request.run));
     effect.push(who.to_owned());
     effect
+}
+
+/// What a tool stands for; nothing for what is a package itself.
+#[must_use]
+pub fn of_tool(capability: &Capability, members: &[Capability]) -> Vec<String> {
+    if members.is_empty() {
+        return Vec::new();
+    }
+    let names: Vec<String> = members.iter().map(ToString::to_string).collect();
+    vec![format!("{capability} stands for {}: with all they need, in the image of the next attempt.", names.join(", "))]
+}
+
+/// The effect of granting `request` for `folder`, to an agent that runs as `uid`.
+pub(super) fn of_folder(request: &Request, folder: &Folder, uid: Option<u32>) -> Vec<String> {
+    let Capability::Mount(mount) = &request.capability else { return Vec::new() };
+    let Folder { path, device, inode, owner, permissions } = folder;
+    let may = match mount.mode() {
+        MountMode::ReadOnly => "It may read everything there; the kernel refuses every write.",
+        MountMode::ReadWrite => {
+            "It may read, change and delete everything there, and fill the disk: nothing limits or records it."
+        }
+    };
+    let who = uid.map_or_else(|| "your own user".to_owned(), |uid| format!("user {uid}"));
+    vec![
+        format!(
+            "For node {} of run {}, in its next attempt, until it is revoked or the run ends.",
+            request.node, request.run
+        ),
+        format!("The folder {path} of this machine is at {} in its container.", mount.target()),
+        may.to_owned(),
+        format!(
+            "It is inode {inode} on device {device}, of {owner} with mode {permissions}; another one in its place is not mounted."
+        ),
+        format!("The agent is {who} there: what that user may not read or write, it may not."),
+        "What is mounted below it stays away. To revoke it ends the attempt that has it; what it wrote stays."
+            .to_owned(),
+        "It holds for this node, and for every other node of this run that asks for the same.".to_owned(),
+    ]
 }
 
 fn ceiling(request: &Request, budget: Budget) -> Vec<String> {

@@ -15,6 +15,7 @@ mod review;
 mod tests;
 
 pub use decision::{Decision, Verdict};
+pub use effect::of_tool as effect_of_tool;
 pub use error::DecisionError;
 pub use request::Request;
 pub use review::Review;

@@ -9,6 +9,7 @@ use super::request::Request;
 use crate::image::{Lock, Recipe};
 use crate::run::canonical;
 use crate::run::capability::Capability;
+use crate::run::folder::Folder;
 use crate::run::id::Digest;
 
 /// Fewer digits could be met by chance among the requests of a day.
@@ -30,7 +31,7 @@ pub struct Review {
     pub policy_view: String,
     /// What would be in force for the run afterwards, versions resolved.
     pub grants: Vec<Capability>,
-    /// What the gate would do for the run's agents, one sentence a line; empty if the request changes an image.
+    /// What a grant does, one sentence a line; empty if the request changes an image.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub effect: Vec<String>,
     /// The packages of the image afterwards; `None` if the request changes no image.
@@ -78,16 +79,21 @@ impl Review {
         }
     }
 
-    /// The review of a request for what the gate gives. `grants` is all that it would give to the run afterwards.
+    /// The review of a request for what is given without another image. `grants` is all that would be given to the run
+    /// afterwards; `folder` is the one that is meant, with the uid that the agent runs as, if that is known.
     #[must_use]
-    pub fn of_gate(
+    pub fn of_given(
         request: Request,
         requested_by: String,
         reason: String,
         policy_view: String,
         grants: Vec<Capability>,
+        folder: Option<(&Folder, Option<u32>)>,
     ) -> Self {
-        let effect = effect::of(&request);
+        let effect = match folder {
+            Some((folder, uid)) => effect::of_folder(&request, folder, uid),
+            None => effect::of(&request),
+        };
         Self {
             format: 1,
             request,

@@ -198,7 +198,7 @@ fn gate_review(capability: &str, reason: &str) -> Review {
     let capability = Capability::parse(capability).unwrap();
     let asked = Request { capability: capability.clone(), ..request() };
     let grants = vec![Capability::parse("net:a.example:443").unwrap(), capability];
-    Review::of_gate(asked, "agent:analyse".to_owned(), reason.to_owned(), "ask (no rule)".to_owned(), grants)
+    Review::of_given(asked, "agent:analyse".to_owned(), reason.to_owned(), "ask (no rule)".to_owned(), grants, None)
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use crate::engine;
+use crate::engine::{self, Revoked};
 use crate::failure::Failure;
 
 use super::root::Context;
@@ -28,9 +28,10 @@ pub(crate) struct List {
     run: Option<RunArg>,
 }
 
-/// Take back what the gate gives: its connections are cut before this returns
+/// Take back what was granted: it is cut off before this returns
 ///
-/// It concerns `net:`, `tcp:` and `llm:`; a package is part of an image, and ends with the run. The agent may ask again,
+/// It concerns what the gate gives, whose connections are cut, and `mount:`, where the attempt that has the folder is ended
+/// and tried again without it; a package is part of an image, and ends with the run. The agent may ask again,
 /// and a person decides again.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
@@ -76,6 +77,11 @@ impl Revoke {
         let registry = context.registry()?;
         let revoked = engine::revoke(&registry, &self.request, &self.reason)?;
         context.output.result(&revoked, || {
+            if !revoked.ended.is_empty() {
+                let ended = revoked.ended.join(", ");
+                let Revoked { capability, run, .. } = &revoked;
+                return format!("Revoked {capability} of run {run}: attempt {ended} had it and was ended; it is tried again without it.\n");
+            }
             let what = if revoked.cut { "the gate has cut its connections" } else { "no agent runs that had it" };
             format!("Revoked {} of run {}: {what}.\n", revoked.capability, revoked.run)
         })?;

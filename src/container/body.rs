@@ -159,6 +159,7 @@ fn bind(mount: &Mount) -> BindMount {
         read_only: Some(mount.read_only),
         bind_options: Some(MountBindOptions {
             propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            non_recursive: mount.alone.then_some(true),
             ..MountBindOptions::default()
         }),
         ..BindMount::default()

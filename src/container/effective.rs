@@ -27,6 +27,8 @@ pub struct Expected {
     pub registry_root: PathBuf,
     /// Nor is anything that the Engine's socket lies in.
     pub socket: PathBuf,
+    /// Folders that the attempt was granted.
+    pub granted: Vec<Mount>,
 }
 
 /// One row of the box.
@@ -48,6 +50,7 @@ impl Engine {
         name: &str,
         runtime: Option<&str>,
         registry_root: &Path,
+        granted: &[Mount],
     ) -> Result<Option<Graded>, Error> {
         let Some(found) = self.inspect_raw(name).await? else { return Ok(None) };
         // Only agents are given the configured runtime.
@@ -56,7 +59,12 @@ impl Engine {
             Some(runtime) => runtime.to_owned(),
             None => self.facts().await?.default_runtime,
         };
-        let expected = Expected { runtime, registry_root: registry_root.to_owned(), socket: self.socket().to_owned() };
+        let expected = Expected {
+            runtime,
+            registry_root: registry_root.to_owned(),
+            socket: self.socket().to_owned(),
+            granted: granted.to_vec(),
+        };
         Ok(Some(graded_container(&found, &expected)))
     }
 }
@@ -230,30 +238,43 @@ fn mounts(role: Role, found: &[MountPoint], expected: &Expected) -> Vec<Row> {
     let of_type = |wanted: &'static str| found.iter().filter(move |mount| mount.typ.as_deref() == Some(wanted));
     let volumes: Vec<String> = of_type("volume").filter_map(|mount| mount.destination.clone()).collect();
     rows.push(row("volumes of the image", "", volumes.join(" ")));
-    let writable: Vec<String> =
-        of_type("bind").filter(|mount| mount.rw == Some(true)).filter_map(|mount| mount.destination.clone()).collect();
-    let ok = writable.iter().all(|target| match target.as_str() {
+    let binds: Vec<Mount> = of_type("bind").map(as_mount).collect();
+    let is_granted = |mount: &Mount| {
+        let same = |granted: &&Mount| granted.source == mount.source && granted.target == mount.target;
+        expected.granted.iter().find(same).is_some_and(|granted| mount.read_only || !granted.read_only)
+    };
+    let writable: Vec<&str> =
+        binds.iter().filter(|mount| !mount.read_only).map(|mount| mount.target.as_str()).collect();
+    let own = |target: &str| match target {
         "/workspace" | "/gate" | "/out" => true,
         // What all gates of a registry count together.
         "/spent" => role == Role::Gate,
         _ => false,
-    });
-    rows.push(graded("writable mounts", "the container's own folder", writable.join(" "), ok));
+    };
+    let ok = binds.iter().filter(|mount| !mount.read_only).all(|mount| own(&mount.target) || is_granted(mount));
+    rows.push(graded("writable mounts", "the container's own folder, and what was granted", writable.join(" "), ok));
     // The same rules by which a start is refused.
-    let forbidden: Vec<String> = of_type("bind")
-        .map(|mount| Mount {
-            source: PathBuf::from(mount.source.clone().unwrap_or_default()),
-            target: mount.destination.clone().unwrap_or_default(),
-            read_only: mount.rw == Some(false),
-        })
+    let forbidden: Vec<String> = binds
+        .iter()
         .filter(|mount| {
             let refused = mount.check(role, &expected.registry_root).is_err();
-            refused || expected.socket.starts_with(&mount.source)
+            // Where granted folders are, nothing else is.
+            let unasked = mount.target.starts_with("/mnt/") && !is_granted(mount);
+            refused || unasked || expected.socket.starts_with(&mount.source)
         })
         .map(|mount| mount.source.display().to_string())
         .collect();
     rows.push(row("mounts of the system", "", forbidden.join(" ")));
     rows
+}
+
+fn as_mount(found: &MountPoint) -> Mount {
+    Mount {
+        source: PathBuf::from(found.source.clone().unwrap_or_default()),
+        target: found.destination.clone().unwrap_or_default(),
+        read_only: found.rw == Some(false),
+        alone: false,
+    }
 }
 
 fn ports(host: &HostConfig) -> Row {

@@ -94,6 +94,12 @@ impl Engine {
     }
 }
 
+/// Where the Engine's socket is, as this process would look for it; none where `DOCKER_HOST` names none.
+#[must_use]
+pub fn engine_socket() -> Option<PathBuf> {
+    socket_of(std::env::var("DOCKER_HOST").ok().as_deref()).ok()
+}
+
 fn socket_of(host: Option<&str>) -> Result<PathBuf, Error> {
     let Some(host) = host.filter(|host| !host.is_empty()) else {
         return Ok(PathBuf::from(DEFAULT_SOCKET));

@@ -39,7 +39,7 @@ mod user;
 
 pub use agent_spec::AgentContainer;
 pub use effective::{Expected, Row, effective};
-pub use engine::Engine;
+pub use engine::{Engine, engine_socket};
 pub use error::Error;
 pub use events::{Happening, Occurrence};
 pub use facts::Facts;

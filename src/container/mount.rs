@@ -13,6 +13,8 @@ pub struct Mount {
     /// Absolute path inside the container.
     pub target: String,
     pub read_only: bool,
+    /// Without what is mounted below it: only what was looked at is given.
+    pub alone: bool,
 }
 
 /// Never mounted, nor anything that contains or lies in them.
@@ -47,12 +49,18 @@ const FORBIDDEN_TARGETS: [&str; 3] = ["/proc", "/sys", "/dev"];
 impl Mount {
     #[must_use]
     pub fn read_only(source: impl Into<PathBuf>, target: impl Into<String>) -> Self {
-        Self { source: source.into(), target: target.into(), read_only: true }
+        Self { source: source.into(), target: target.into(), read_only: true, alone: false }
     }
 
     #[must_use]
     pub fn writable(source: impl Into<PathBuf>, target: impl Into<String>) -> Self {
-        Self { source: source.into(), target: target.into(), read_only: false }
+        Self { source: source.into(), target: target.into(), read_only: false, alone: false }
+    }
+
+    /// A folder of the host that was granted.
+    #[must_use]
+    pub fn granted(source: impl Into<PathBuf>, target: impl Into<String>, read_only: bool) -> Self {
+        Self { source: source.into(), target: target.into(), read_only, alone: true }
     }
 
     /// The rules that need no file system.

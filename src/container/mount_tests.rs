@@ -9,7 +9,7 @@ use super::*;
 const ROOT: &str = "/srv/registry";
 
 fn source(path: &str, read_only: bool, role: Role) -> Result<(), Refusal> {
-    Mount { source: path.into(), target: "/x".into(), read_only }.check(role, Path::new(ROOT))
+    Mount { source: path.into(), target: "/x".into(), read_only, alone: false }.check(role, Path::new(ROOT))
 }
 
 #[test]

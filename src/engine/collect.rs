@@ -52,7 +52,7 @@ pub(crate) fn collect(
     let Some((definition, live)) = state.live_attempts().find(|(d, a)| d.id == *node && a.number == attempt) else {
         return Ok(());
     };
-    if matches!(how, How::Exited { .. } | How::OverDisk { .. }) {
+    if matches!(how, How::Exited { .. } | How::OverDisk { .. } | How::Revoked) {
         copy_logs(store, docker, node, attempt, &live.plan.container)?;
     }
     let open = match how {
@@ -121,6 +121,7 @@ fn describe_end(how: &How) -> serde_json::Value {
         How::Gone => json!({"gone": true}),
         How::OverDisk { limit } => json!({"overDisk": true, "limit": limit}),
         How::NotStarted { reason } => json!({"notStarted": reason}),
+        How::Revoked => json!({"revoked": true}),
         How::Cancelled => json!({"cancelled": true}),
     }
 }

@@ -113,9 +113,7 @@ pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
     if let Some(request) = state.request(&waiting.id) {
         let review = match (&request.resolution, &request.presented) {
             (Some(resolution), _) => images::review_of(&state, request, resolution)?,
-            (None, Some(presented)) => {
-                given::review_of(&state, request, presented.grants.clone(), presented.policy.as_ref())
-            }
+            (None, Some(presented)) => given::review_of(&state, request, presented),
             (None, None) => return Err(Error::NotResolvedYet { id: waiting.id.clone() }),
         };
         return Ok(Shown::Capability(Box::new(review)));

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use chrono::{Duration, Utc};
 
-use crate::container::{AgentContainer, ContainerSpec, ImageRef, Resources, agent_name};
+use crate::container::{AgentContainer, ContainerSpec, ImageRef, Mount, Resources, agent_name};
 use crate::registry::project::write_if_changed;
 use crate::registry::{Registry, StartPermit, kill, to_opentask_json};
 use crate::run::command::{Command, How, Seen};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::event::AttemptPlan;
+use crate::run::folder::GrantedMount;
 use crate::run::id::{Digest, NodeId};
 use crate::run::state::{Attempt, State};
 
@@ -18,7 +19,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{binary, gate, images, workspace};
+use super::{binary, folders, gate, images, workspace};
 
 /// How long a start waits for a kill that is under way to be over with its sweep; the start is then refused.
 pub(crate) const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -37,7 +38,8 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
     let deadline =
         Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));
     let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
-    let mut plan = AttemptPlan { container: name, spec: Digest::of(b""), image, socket, deadline };
+    let mounts = state.mounts_of(node);
+    let mut plan = AttemptPlan { container: name, spec: Digest::of(b""), image, socket, deadline, mounts };
     let spec = spec(store, state, definition, container, number, &plan)?;
     plan.spec = spec.digest();
     let state = store.commit(TICK, Command::Dispatch { node: node.clone(), attempt: number, plan })?;
@@ -93,10 +95,12 @@ fn try_start(
     // From here until the Engine has started it, `kill` waits for us, or has come first and is seen here.
     let permit = StartPermit::acquire(store.registry(), START_PATIENCE)?;
     gate::ensure(store, docker, state, &permit)?;
+    folders::confirm(store.registry(), &attempt.plan.mounts)?;
     let open = workspace::prepare(store, state, &definition.id, container.resources.disk)?;
     let started = docker.wait(|engine| engine.ensure_started(&spec, &permit))?;
     workspace::prove(&open, docker, &spec.name, &definition.id)?;
     drop(open);
+    folders::prove(docker, &spec.name, &attempt.plan.mounts)?;
     kill::refuse_if_killed(store.registry().layout())?;
     drop(permit);
     Ok(started.id)
@@ -111,8 +115,14 @@ fn not_started(
 ) -> Result<(), Error> {
     let name = agent_name(&state.created.registry, store.run(), &definition.id, number);
     let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
-    let plan =
-        AttemptPlan { container: name, spec: Digest::of(b""), image: String::new(), socket, deadline: Utc::now() };
+    let plan = AttemptPlan {
+        container: name,
+        spec: Digest::of(b""),
+        image: String::new(),
+        socket,
+        deadline: Utc::now(),
+        mounts: Vec::new(),
+    };
     store.commit(TICK, Command::Dispatch { node: definition.id.clone(), attempt: number, plan })?;
     end(store, &definition.id, number, How::NotStarted { reason: error.to_string() })
 }
@@ -182,11 +192,17 @@ fn spec(
         runtime: registry.config()?.containers.runtime.clone(),
         workspace: layout.workspace(&definition.id),
         inputs: inputs(store, state, definition),
+        granted: plan.mounts.iter().map(granted).collect(),
         binary: binary::of(registry, state)?,
         socket_folder: layout.socket(&plan.socket),
         hosts: Some(hosts_file(registry)?),
     }
     .spec())
+}
+
+/// A granted folder as the Engine is told of it.
+pub(crate) fn granted(mount: &GrantedMount) -> Mount {
+    Mount::granted(&mount.folder.path, &mount.target, mount.read_only)
 }
 
 /// The file that is every agent's `/etc/hosts`.

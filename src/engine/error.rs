@@ -63,9 +63,11 @@ pub enum Error {
     ImageGone { recipe: Digest },
     #[error("the gate `{name}` does not take up its policy{}", if log.is_empty() { String::new() } else { format!(": {log}") })]
     GateSilent { name: String, log: String },
+    #[error(transparent)]
+    Unfit(#[from] super::folders::Unfit),
     #[error("the gate of run `{run}` has not taken note of the revocation yet; the next tick tells it again")]
     GateBehind { run: RunId },
-    #[error("what the policies say of request `{id}` has changed since it was shown")]
+    #[error("what request `{id}` would come to has changed since it was shown")]
     RuledAnew { id: RequestId },
     #[error("no image `{0}` belongs to this registry")]
     NoImage(String),
@@ -136,7 +138,9 @@ impl Error {
                 true
             }
             Self::Container(error) => error.is_of_the_container(),
-            Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => true,
+            Self::Unfit(_) | Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => {
+                true
+            }
             Self::NoBaseImage(_) | Self::NoOpenclawImage(_) | Self::Workspace { .. } => true,
             _ => false,
         }

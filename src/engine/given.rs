@@ -1,5 +1,5 @@
-//! What the gate gives to a run's agents without another image: showing it to a person, putting it into force, taking
-//! it back. In force is what stands in the gate's policy, once the gate says that it has read it.
+//! What a run's agents are given without another image: showing it to a person, putting it into force, taking it back.
+//! What the gate gives is in force once the gate says that it has read it; a folder, in the next attempt.
 
 use std::time::{Duration, Instant};
 
@@ -10,14 +10,15 @@ use crate::registry::{Registry, queries};
 use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::Presented;
-use crate::run::id::{NodeId, RequestId, RunId};
+use crate::run::folder::Folder;
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, RequestStatus, State};
 
 use super::actor::{TICK, operator};
 use super::error::Error;
 use super::store::Store;
-use super::{gate, policy, rulings, tick};
+use super::{folders, gate, policy, rulings, tick};
 
 /// How long a gate may take to cut what was revoked.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -28,20 +29,47 @@ pub(crate) fn present(store: &Store<'_>, state: &State, request: &Request) -> Re
     if ruling.effect == Effect::Deny {
         return forbid(store, state, request, ruling);
     }
-    let grants = state.given_with(request);
-    let review = review_of(state, request, grants.clone(), Some(&ruling)).digest();
-    let presented = Presented { grants, policy: Some(ruling), review };
+    let folder = match folder_of(store.registry(), request) {
+        Ok(folder) => folder,
+        Err(Error::Unfit(unfit)) => {
+            let command = Command::CannotResolve { id: request.id.clone(), reason: unfit.to_string() };
+            return store.commit(TICK, command).map(drop);
+        }
+        Err(error) => return Err(error),
+    };
+    let mut presented =
+        Presented { grants: state.given_with(request), folder, policy: Some(ruling), review: Digest::of(b"") };
+    presented.review = review_of(state, request, &presented).digest();
     store.commit(TICK, Command::Present { id: request.id.clone(), presented }).map(drop)
 }
 
 /// Denies what a rule denies.
 pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling: Ruling) -> Result<(), Error> {
-    let digest = review_of(state, request, Vec::new(), Some(&ruling)).digest();
+    let shown = Presented { grants: Vec::new(), folder: None, policy: Some(ruling.clone()), review: Digest::of(b"") };
+    let digest = review_of(state, request, &shown).digest();
     store.commit(TICK, Command::Forbid { id: request.id.clone(), ruling, digest }).map(drop)
 }
 
-/// What a person is shown of `request` beside `grants`: made from the journal alone.
-pub(crate) fn review_of(state: &State, request: &Request, grants: Vec<Capability>, ruling: Option<&Ruling>) -> Review {
+/// The folder that a request for one means now; none for other requests.
+fn folder_of(registry: &Registry, request: &Request) -> Result<Option<Folder>, Error> {
+    match &request.capability {
+        Capability::Mount(mount) => folders::find(registry, mount).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Whether what was shown of a request that waits is what would be mounted.
+pub(crate) fn is_the_same_folder(registry: &Registry, request: &Request) -> Result<bool, Error> {
+    let shown = request.presented.as_ref().and_then(|presented| presented.folder.as_ref());
+    match folder_of(registry, request) {
+        Ok(found) => Ok(found.as_ref() == shown),
+        Err(Error::Unfit(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What a person is shown of `request`: made from the journal alone, but for the digest of it.
+pub(crate) fn review_of(state: &State, request: &Request, presented: &Presented) -> Review {
     let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
     let asked = capability::Request {
         id: request.id.clone(),
@@ -50,12 +78,16 @@ pub(crate) fn review_of(state: &State, request: &Request, grants: Vec<Capability
         attempt: request.attempt,
         capability: request.capability.clone(),
     };
-    Review::of_gate(asked, by, request.reason.clone(), rulings::view(ruling), grants)
+    let view = rulings::view(presented.policy.as_ref());
+    let uid = state.created.users.map(|users| users.agent_uid);
+    let folder = presented.folder.as_ref().map(|folder| (folder, uid));
+    Review::of_given(asked, by, request.reason.clone(), view, presented.grants.clone(), folder)
 }
 
 /// Puts an approved request into force: journaled once the gate gives it, or at once if no agent runs.
 pub(crate) fn give(store: &Store<'_>, state: &State, id: RequestId) -> Result<(), Error> {
-    if state.live_attempts().next().is_some() {
+    let of_gate = state.request(&id).is_some_and(|request| request.capability.kind().is_of_gate());
+    if of_gate && state.live_attempts().next().is_some() {
         gate::publish(store, state)?;
         gate::await_in_force(store)?;
     }
@@ -127,10 +159,12 @@ pub struct Revoked {
     pub by: String,
     /// Whether the gate has cut it; false if no agent runs, so that there was nothing to cut.
     pub cut: bool,
+    /// Attempts that were ended because they had it as a folder, as `node/number`.
+    pub ended: Vec<String>,
 }
 
 /// Takes back what request `text` (an id, or the start of one) was granted. When it returns, the gate has cut every
-/// connection of it.
+/// connection of it, and attempts that had it as a folder are over.
 ///
 /// # Errors
 /// [`Error::NothingGranted`], [`Error::Ambiguous`], [`Error::Refused`]; and when the gate cannot be told, which does not
@@ -141,8 +175,11 @@ pub fn revoke(registry: &Registry, text: &str, reason: &str) -> Result<Revoked, 
     let by = operator();
     let (id, capability) = (request.id, request.capability);
     store.commit(&by, Command::Revoke { id: id.clone(), by: by.clone(), reason: reason.to_owned() })?;
+    let state = store.load()?;
+    let had = state.live_attempts().filter(|(_, attempt)| state.taken_from(attempt).is_some());
+    let ended = had.map(|(definition, attempt)| format!("{}/{}", definition.id, attempt.number)).collect();
     let cut = told(&store)?;
-    Ok(Revoked { id, run, capability, by, cut })
+    Ok(Revoked { id, run, capability, by, cut, ended })
 }
 
 /// Ticks until the gate has in force what the journal says; whether there is a gate to tell. Another process that
@@ -155,7 +192,8 @@ fn told(store: &Store<'_>) -> Result<bool, Error> {
         if state.live_attempts().next().is_none() {
             return Ok(false);
         }
-        if policy::is_current(store, &state) {
+        let ended = state.live_attempts().all(|(_, attempt)| state.taken_from(attempt).is_none());
+        if ended && policy::is_current(store, &state) {
             gate::await_in_force(store)?;
             return Ok(true);
         }

@@ -56,7 +56,7 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
 /// Resolves a request to the lock of the whole set, and makes the review that a person will be shown.
 pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
     let Some(request) = state.request(id) else { return Ok(()) };
-    if request.capability.kind().is_of_gate() {
+    if request.capability.kind().is_given() {
         return given::present(store, state, request);
     }
     let registry = store.registry();
@@ -71,6 +71,10 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     };
     let config = registry.config()?;
     let reference = ImageRef::parse(&base).map_err(Error::ImageRef)?;
+    let members = match members_of(config, &request.capability) {
+        Ok(members) => members,
+        Err(reason) => return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop),
+    };
     let granted = state.granted(&base);
     let approved = granted.map_or_else(|| Ok(Lock::default()), lock_of)?;
     let extra_ca = extra_ca(registry)?;
@@ -80,6 +84,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
         base: &reference,
         approved: &approved,
         capability: &request.capability,
+        members: &members,
         ca: extra_ca.as_deref(),
         pip_index: config.packages.pip_index.as_deref(),
         npm_registry: config.packages.npm_registry.as_deref(),
@@ -108,6 +113,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
                 base_layers: layers.iter().map(ToString::to_string).collect(),
                 lock: serde_json::to_value(&lock).map_err(Error::Json)?,
                 lock_digest: lock.digest(),
+                members: members.iter().map(|member| lock.granted(member).unwrap_or_else(|| member.clone())).collect(),
                 recipe: recipe.identity(),
                 upon: granted.map(|granted| granted.id.clone()),
                 policy: Some(ruling),
@@ -144,7 +150,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         (None, Some(presented)) => (presented.policy.as_ref(), rulings::on(registry, state, &request.capability, &[])),
         (None, None) => return Ok(true),
     };
-    if !rulings::differs(then, &now) {
+    if !rulings::differs(then, &now) && given::is_the_same_folder(registry, request)? {
         return Ok(true);
     }
     if now.effect == Effect::Deny {
@@ -173,7 +179,25 @@ pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolutio
     };
     let (view, granted) = (rulings::view(resolution.policy.as_ref()), granted_before(state, resolution));
     let recipe = recipe_of(resolution)?;
-    Ok(Review::of_packages(asked, by, request.reason.clone(), view, &granted, &recipe, before.as_ref()))
+    let mut review = Review::of_packages(asked, by, request.reason.clone(), view, &granted, &recipe, before.as_ref());
+    review.effect = capability::effect_of_tool(&request.capability, &resolution.members);
+    Ok(review)
+}
+
+/// The packages that a tool stands for by the settings; none for what is a package itself.
+///
+/// # Errors
+/// Why there is no such tool.
+fn members_of(config: &Config, capability: &Capability) -> Result<Vec<Capability>, String> {
+    let Capability::Tool(name) = capability else { return Ok(Vec::new()) };
+    let Some(tool) = config.tools.get(name.as_str()) else {
+        let names: Vec<&str> = config.tools.keys().map(String::as_str).collect();
+        return Err(match names.is_empty() {
+            true => "taskforge.toml defines no tools: `[tools.NAME]` does".to_owned(),
+            false => format!("taskforge.toml defines no tool `{name}`; there are: {}", names.join(", ")),
+        });
+    };
+    tool.packages().map_err(|(package, why)| format!("{package:?} of tool `{name}`: {why}"))
 }
 
 /// What had been granted when a request was resolved: the chain of grants that it builds upon, with exact versions.

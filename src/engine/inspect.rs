@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use crate::container::{Engine, Graded, ImageRef};
+use crate::container::{Engine, Graded, ImageRef, Mount};
 use crate::registry::{Registry, StartPermit};
+use crate::run::folder::GrantedMount;
 use crate::run::id::{NodeId, RunId};
 
 use super::dispatch::START_PATIENCE;
@@ -68,18 +69,25 @@ pub fn inspect_attempt(
     };
     let attempt = attempt.ok_or_else(nothing)?;
     let docker = Docker::default();
-    let container = grade(registry, &docker, &attempt.plan.container)?.ok_or_else(nothing)?;
+    let container = grade(registry, &docker, &attempt.plan.container, &attempt.plan.mounts)?.ok_or_else(nothing)?;
     let plain = plain(registry, &docker, &container.image)?;
     let disk = Disk { limit, enforced: workspace::enforcement_of(&store, node) };
     Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, disk, plain })
 }
 
 /// The graded container `name` of this registry, if the Engine has it.
-pub(crate) fn grade(registry: &Registry, docker: &Docker, name: &str) -> Result<Option<Graded>, Error> {
+pub(crate) fn grade(
+    registry: &Registry,
+    docker: &Docker,
+    name: &str,
+    mounts: &[GrantedMount],
+) -> Result<Option<Graded>, Error> {
+    let granted: Vec<Mount> = mounts.iter().map(super::dispatch::granted).collect();
+    let granted = &granted;
     let runtime = registry.config()?.containers.runtime.clone();
     docker.wait(|engine: &Engine| {
         let root = registry.root().to_owned();
-        async move { engine.effective(name, runtime.as_deref(), &root).await }
+        async move { engine.effective(name, runtime.as_deref(), &root, granted).await }
     })
 }
 

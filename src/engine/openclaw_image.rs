@@ -109,6 +109,7 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
             base,
             approved: &approved,
             capability: &capability,
+            members: &[],
             ca: ca.as_deref(),
             pip_index: config.packages.pip_index.as_deref(),
             npm_registry: config.packages.npm_registry.as_deref(),

@@ -204,7 +204,7 @@ fn attempt_policy(
             outputs,
             inputs,
         },
-        requests: state.requests.iter().filter_map(request).collect(),
+        requests: state.requests.iter().filter_map(|asked| request(asked, attempt)).collect(),
     })
 }
 
@@ -244,7 +244,18 @@ fn input_names(state: &State, definition: &NodeDefinition) -> Vec<String> {
 }
 
 /// A request as the gate knows it. Until it is resolved it is pending, as far as an agent is concerned.
-fn request(request: &Request) -> Option<wire::CapabilityRequest> {
+fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityRequest> {
+    let capability = request.capability.to_string();
+    if let Capability::Mount(mount) = &request.capability
+        && request.status.is_granted()
+        && !attempt.has(mount)
+    {
+        // As far as this attempt is concerned it waits, and there is no use in waiting for it.
+        let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
+        let answer = Some(wire::Answer { comment, by: None, granted: Vec::new(), alternative: Vec::new() });
+        let status = wire::RequestStatus::Pending;
+        return Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer });
+    }
     let status = match request.status {
         RequestStatus::Requested | RequestStatus::Pending => wire::RequestStatus::Pending,
         RequestStatus::Approved => wire::RequestStatus::Approved,
@@ -267,7 +278,7 @@ fn request(request: &Request) -> Option<wire::CapabilityRequest> {
         alternative: request.decision.iter().flat_map(|decision| &decision.instead).map(ToString::to_string).collect(),
         granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
     });
-    Some(wire::CapabilityRequest { id: request.id.clone(), capability: request.capability.to_string(), status, answer })
+    Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer })
 }
 
 #[cfg(test)]

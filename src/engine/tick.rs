@@ -191,6 +191,7 @@ fn describe(action: &Action) -> String {
                 How::Gone => "gone".to_owned(),
                 How::OverDisk { .. } => "workspace too large".to_owned(),
                 How::NotStarted { .. } => "not started".to_owned(),
+                How::Revoked => "a folder was taken back".to_owned(),
                 How::Cancelled => "cancelled".to_owned(),
             };
             format!("collect {node} attempt {attempt} ({how})")

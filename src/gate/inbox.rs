@@ -190,8 +190,11 @@ impl Asked {
         // The newest of equal ones: those before it could not be resolved or built.
         let known = rules.requests().filter(|r| r.capability == capability).last();
         let known = known.filter(|known| known.status != RequestStatus::Revoked);
+        // A folder may be this attempt's or another's.
+        let known = known.map(|known| asker.attempt.requests.iter().find(|r| r.id == known.id).unwrap_or(known));
         let (node, attempt) = (&asker.attempt.node, asker.attempt.attempt);
         if let Some(known) = known
+            && !known.is_for_the_next()
             && (known.status.is_refused() || asker.in_force.contains(&known.id) || asker.attempt.gives(known))
         {
             return Ok(Asking::Known(known.id.clone()));

@@ -322,6 +322,12 @@ pub struct CapabilityRequest {
 }
 
 impl CapabilityRequest {
+    /// Whether it was granted for the next attempt: this one waits for it in vain.
+    #[must_use]
+    pub fn is_for_the_next(&self) -> bool {
+        self.status == RequestStatus::Pending && self.answer.is_some()
+    }
+
     /// Whether the gate alone gives what it is about.
     #[must_use]
     pub fn is_of_gate(&self) -> bool {

@@ -7,6 +7,7 @@ mod npm;
 mod pip;
 #[cfg(test)]
 mod tests;
+mod tool;
 
 use std::path::Path;
 
@@ -30,6 +31,8 @@ pub struct ResolveOrder<'a> {
     /// What was approved before; its versions stay.
     pub approved: &'a Lock,
     pub capability: &'a Capability,
+    /// The packages that a `tool` stands for; of other kinds there are none.
+    pub members: &'a [Capability],
     /// A CA bundle on the host (see [`super::ca`]).
     pub ca: Option<&'a Path>,
     /// `packages.pipIndex`; `None` means pip's own default.
@@ -86,6 +89,18 @@ fn unresolvable(cause: Cause, reason: impl Into<String>) -> Resolution {
 /// [`Error`] if no answer was found: the Engine, a limit, the permit, an answer that cannot be read. An answer
 /// that says no is a [`Resolution::Unresolvable`].
 pub async fn resolve<G, E: Into<Refusal>>(
+    docker: &Docker,
+    order: &ResolveOrder<'_>,
+    guard: &impl Fn() -> Result<G, E>,
+) -> Result<Resolution, Error> {
+    match order.capability {
+        Capability::Tool(name) => tool::resolve(docker, order, name, guard).await,
+        _ => package(docker, order, guard).await,
+    }
+}
+
+/// Resolves a request for one package.
+async fn package<G, E: Into<Refusal>>(
     docker: &Docker,
     order: &ResolveOrder<'_>,
     guard: &impl Fn() -> Result<G, E>,

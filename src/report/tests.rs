@@ -137,6 +137,7 @@ impl Story {
             image: format!("sha256:{}", Digest::of(b"image")),
             socket: "s".to_owned(),
             deadline: self.now + TimeDelta::minutes(30),
+            mounts: Vec::new(),
         };
         let node = id(name);
         self.tell(200, "tick", Event::NodeDispatching { node: node.clone(), attempt, plan });
@@ -296,6 +297,7 @@ impl Story {
             base_layers: Vec::new(),
             lock: json!({}),
             lock_digest: Digest::of(b"lock"),
+            members: Vec::new(),
             recipe: Digest::of(b"recipe"),
             upon: None,
             policy: None,

@@ -280,6 +280,8 @@ pub enum How {
         reason: String,
     },
     Cancelled,
+    /// It was ended because a folder that it had was taken back.
+    Revoked,
 }
 
 /// Exit code of an agent that waits for a decision.

@@ -104,12 +104,12 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             _ => Ok(Vec::new()),
         },
-        Command::Given { id } => Ok(match of_gate(state, &id)?.status {
+        Command::Given { id } => Ok(match given(state, &id)?.status {
             RequestStatus::Approved => vec![Event::CapabilityApplied { id, image: String::new() }],
             _ => Vec::new(),
         }),
         Command::Revoke { id, by, reason } => {
-            let status = of_gate(state, &id)?.status;
+            let status = given(state, &id)?.status;
             alive(state)?;
             if !status.is_granted() {
                 return Err(Refusal::NotRevocable { id, status: status.as_str() });
@@ -295,6 +295,10 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     let (outcome, code, detail) = match &seen.how {
         _ if state.status == RunStatus::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
         How::Cancelled => (Outcome::Cancelled, None, "cancelled".to_owned()),
+        How::Revoked => {
+            let taken = state.taken_from(live).map_or("a folder", |mount| mount.folder.path.as_str());
+            (Outcome::Revoked, None, format!("it had {taken}, which was taken back"))
+        }
         How::Gone => (Outcome::Lost, None, "the container is gone".to_owned()),
         How::NotStarted { reason } => (Outcome::NotStarted, None, reason.clone()),
         How::OverDisk { limit } => {
@@ -344,6 +348,8 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             detail: detail.clone(),
             decision: None,
         }),
+        // A person did it, so that it is no failure and counts towards no bound.
+        Outcome::Revoked => Some(Event::NodeReady { node: id.clone(), why: ReadyReason::Revoked, not_before: None }),
         Outcome::Lost if may_try_again(state, node) => {
             Some(Event::NodeReady { node: id.clone(), why: ReadyReason::Lost, not_before: None })
         }
@@ -367,15 +373,20 @@ const fn failure_code(outcome: Outcome) -> FailureCode {
         Outcome::OutputsMissing => FailureCode::OutputsMissing,
         Outcome::NotStarted => FailureCode::NotStarted,
         Outcome::Suspended => FailureCode::Suspended,
-        Outcome::Cancelled | Outcome::Killed => FailureCode::Cancelled,
+        Outcome::Cancelled | Outcome::Killed | Outcome::Revoked => FailureCode::Cancelled,
         Outcome::Succeeded | Outcome::Failed => FailureCode::Exit,
     }
 }
 
 /// The bound on attempts counts what did not end in a suspension: waiting for a person is not a failure.
 fn may_try_again(state: &State, node: &Node) -> bool {
-    let spent = node.counted().filter(|end| !matches!(end.outcome, Outcome::Suspended | Outcome::Killed)).count();
+    let spent = node.counted().filter(|end| is_a_try(end.outcome)).count();
     (spent as u64) + 1 < u64::from(state.created.limits.attempts)
+}
+
+/// Whether an attempt that ended so was one to do the work, and not cut short by a person.
+const fn is_a_try(outcome: Outcome) -> bool {
+    !matches!(outcome, Outcome::Suspended | Outcome::Killed | Outcome::Revoked)
 }
 
 fn retry_at(definition: &NodeDefinition, node: &Node, code: Option<i64>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -383,7 +394,7 @@ fn retry_at(definition: &NodeDefinition, node: &Node, code: Option<i64>, now: Da
     if !on.is_empty() && !code.is_some_and(|code| on.contains(&code)) {
         return None;
     }
-    let failed = node.counted().filter(|end| !matches!(end.outcome, Outcome::Suspended | Outcome::Killed)).count();
+    let failed = node.counted().filter(|end| is_a_try(end.outcome)).count();
     let failed = u32::try_from(failed).unwrap_or(u32::MAX);
     if failed >= *limit {
         return None;
@@ -536,10 +547,10 @@ fn base_of<'a>(state: &'a State, id: &RequestId) -> Option<&'a str> {
     state.request(id)?.resolution.as_ref().map(|resolution| resolution.base.as_str())
 }
 
-/// The request `id`, if the gate gives what it is about.
-fn of_gate<'a>(state: &'a State, id: &RequestId) -> Result<&'a super::state::Request, Refusal> {
+/// The request `id`, if what it is about is given without another image.
+fn given<'a>(state: &'a State, id: &RequestId) -> Result<&'a super::state::Request, Refusal> {
     let request = state.request(id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
-    if request.capability.kind().is_of_gate() { Ok(request) } else { Err(Refusal::PartOfImage { id: id.clone() }) }
+    if request.capability.kind().is_given() { Ok(request) } else { Err(Refusal::PartOfImage { id: id.clone() }) }
 }
 
 fn request_status(state: &State, id: &RequestId) -> Result<RequestStatus, Refusal> {

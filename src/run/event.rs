@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition, Sessions};
+use super::folder::{Folder, GrantedMount};
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing::Outgoing;
 use super::record::{Draft, Record};
@@ -186,6 +187,8 @@ pub enum ReadyReason {
     Retry,
     /// The container vanished without an end that we saw.
     Lost,
+    /// A folder that the attempt had was taken back.
+    Revoked,
     /// The kill switch ended the attempt.
     Killed,
     /// A person said so.
@@ -208,6 +211,9 @@ pub struct AttemptPlan {
     /// The folder of its socket under `gate/sockets/`.
     pub socket: String,
     pub deadline: DateTime<Utc>,
+    /// Folders of the host that it has been granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<GrantedMount>,
 }
 
 /// How an attempt ended, as observed.
@@ -240,6 +246,8 @@ pub enum Outcome {
     /// The container is gone or was cut off by the Engine.
     Lost,
     Killed,
+    /// A folder that it had was taken back.
+    Revoked,
     Cancelled,
     /// Exit 0 without the files that were asked for.
     OutputsMissing,
@@ -260,6 +268,7 @@ impl Outcome {
             Self::OverDisk => "outgrew its disk",
             Self::Lost => "was lost",
             Self::Killed => "was killed",
+            Self::Revoked => "was ended",
             Self::Cancelled => "was cancelled",
             Self::OutputsMissing => "ended without its files",
             Self::NotStarted => "could not be started",
@@ -354,6 +363,9 @@ pub struct Resolution {
     /// The whole set's lock: what was granted before, and this.
     pub lock: Value,
     pub lock_digest: Digest,
+    /// The packages that a `tool` stood for, with the versions that the lock gives them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Capability>,
     /// The recipe's identity: the image's name.
     pub recipe: Digest,
     /// The request whose lock this one builds upon; none if it is the first.
@@ -370,8 +382,11 @@ pub struct Resolution {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Presented {
-    /// All that the gate would give to this run afterwards, sorted.
+    /// All that would be given to this run afterwards, by the gate and as folders, sorted.
     pub grants: Vec<Capability>,
+    /// The folder that a `mount` means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<Folder>,
     /// What the policies said of it; none where none were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Ruling>,
@@ -606,6 +621,7 @@ impl Event {
                 ReadyReason::NeedsMet => format!("Node {node} is ready for dispatch."),
                 ReadyReason::Answered => format!("Node {node} goes on: its requests are answered."),
                 ReadyReason::Retry => format!("Node {node} is tried again."),
+                ReadyReason::Revoked => format!("Node {node} is tried again, without what was taken back."),
                 ReadyReason::Lost => format!("Node {node} is tried again: its container was lost."),
                 ReadyReason::Killed => format!("Node {node} was ended by the kill switch."),
                 ReadyReason::Operator => format!("Node {node} is tried again on request."),

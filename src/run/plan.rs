@@ -189,7 +189,11 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
     let live = node.live()?;
     let (id, attempt) = (definition.id.clone(), live.number);
     let containers = seen.containers.as_ref()?;
+    let taken = state.status != RunStatus::Cancelled && state.taken_from(live).is_some();
     let Some(container) = containers.get(&live.plan.container) else {
+        if taken {
+            return Some(Action::Collect { node: id, attempt, how: How::Revoked });
+        }
         if live.container_id.is_some() {
             return Some(Action::Collect { node: id, attempt, how: How::Gone });
         }
@@ -204,6 +208,9 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
     };
     let over_disk = seen.over_disk.contains(&id);
     match &container.state {
+        // Whatever it ended with: its work was done with what it may not have.
+        ContainerState::Exited { .. } if taken => Some(Action::Collect { node: id, attempt, how: How::Revoked }),
+        ContainerState::Created if taken => Some(Action::Remove { container: live.plan.container.clone() }),
         ContainerState::Exited { .. } if over_disk && state.status != RunStatus::Cancelled => {
             let limit = definition.container.as_ref().map_or(0, |container| container.resources.disk);
             Some(Action::Collect { node: id, attempt, how: How::OverDisk { limit } })
@@ -211,7 +218,7 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
         ContainerState::Exited { code, oom, finished_at } => {
             Some(Action::Collect { node: id, attempt, how: how_it_ended(state, live, *code, *oom, *finished_at) })
         }
-        _ if state.status == RunStatus::Cancelled || over_disk || seen.now >= live.plan.deadline + GRACE => {
+        _ if state.status == RunStatus::Cancelled || over_disk || taken || seen.now >= live.plan.deadline + GRACE => {
             Some(Action::Stop { node: id, attempt, container: live.plan.container.clone() })
         }
         ContainerState::Created => Some(Action::Start { node: id, attempt }),
@@ -299,11 +306,11 @@ fn resolutions(state: &State) -> Vec<Action> {
         .collect()
 }
 
-/// What was approved and the gate is to give.
+/// What was approved and needs no image.
 fn gifts(state: &State) -> impl Iterator<Item = Action> {
     let approved = state.requests.iter().filter(|request| request.status == RequestStatus::Approved);
-    let of_gate = approved.filter(|request| request.capability.kind().is_of_gate());
-    of_gate.map(|request| Action::Give { id: request.id.clone() })
+    let given = approved.filter(|request| request.capability.kind().is_given());
+    given.map(|request| Action::Give { id: request.id.clone() })
 }
 
 fn images(state: &State, seen: &Observed) -> Vec<Action> {

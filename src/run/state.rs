@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::adoption::{Bound, Counters};
-use super::capability::Capability;
+use super::capability::{Capability, Mount, MountMode};
 use super::definition::{Artifact, Created, NodeDefinition};
 use super::event::{
     AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, Presented, ReadyReason, Report, Resolution, SkipReason,
     WaitingOn,
 };
+use super::folder::GrantedMount;
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing;
 use super::ruling::Ruling;
@@ -296,24 +297,50 @@ impl State {
         self.granted(base)?.resolution.as_ref().map(|resolution| &resolution.recipe)
     }
 
-    /// What the gate gives to this run, sorted. It is given to the nodes that asked.
+    /// What is given to this run without another image, sorted. It is given to the nodes that asked.
     #[must_use]
-    pub fn given_by_gate(&self) -> Vec<Capability> {
-        let granted = self.requests.iter().filter(|r| r.status.is_granted() && r.capability.kind().is_of_gate());
+    pub fn given(&self) -> Vec<Capability> {
+        let granted = self.requests.iter().filter(|r| r.status.is_granted() && r.capability.kind().is_given());
         let mut all: Vec<Capability> = granted.map(|request| request.capability.clone()).collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    /// What the gate would give to this run if `request` were granted, sorted.
+    /// What would be given to this run if `request` were granted, sorted.
     #[must_use]
     pub fn given_with(&self, request: &Request) -> Vec<Capability> {
-        let mut all = self.given_by_gate();
+        let mut all = self.given();
         all.push(request.capability.clone());
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// The folders that the next attempt of `node` has: those it asked for and was granted. Of a folder that it may read
+    /// and may write, it has the latter.
+    #[must_use]
+    pub fn mounts_of(&self, node: &NodeId) -> Vec<GrantedMount> {
+        let granted = self.requests.iter().filter(|request| request.status.is_granted());
+        let own = granted.filter(|request| request.askers.iter().any(|(asker, _)| asker == node));
+        let mut mounts: Vec<GrantedMount> = own
+            .filter_map(|request| {
+                let Capability::Mount(mount) = &request.capability else { return None };
+                let folder = request.presented.as_ref()?.folder.clone()?;
+                let read_only = mount.mode() == MountMode::ReadOnly;
+                Some(GrantedMount { request: request.id.clone(), folder, target: mount.target(), read_only })
+            })
+            .collect();
+        mounts.sort_by(|a, b| (&a.target, a.read_only).cmp(&(&b.target, b.read_only)));
+        mounts.dedup_by(|later, first| later.target == first.target);
+        mounts
+    }
+
+    /// The first folder of `attempt` that has been taken back since.
+    #[must_use]
+    pub fn taken_from<'a>(&self, attempt: &'a Attempt) -> Option<&'a GrantedMount> {
+        let granted = |id| self.request(id).is_some_and(|request| request.status.is_granted());
+        attempt.plan.mounts.iter().find(|mount| !granted(&mount.request))
     }
 
     /// Attempts whose end is not journaled: at most one a node.
@@ -325,6 +352,16 @@ impl State {
     #[must_use]
     pub fn may_have_containers(&self) -> bool {
         self.gate_up || self.live_attempts().next().is_some()
+    }
+}
+
+impl Attempt {
+    /// Whether its container has what `mount` asks for.
+    #[must_use]
+    pub fn has(&self, mount: &Mount) -> bool {
+        let target = mount.target();
+        let fits = |read_only: bool| !read_only || mount.mode() == MountMode::ReadOnly;
+        self.plan.mounts.iter().any(|granted| granted.target == target && fits(granted.read_only))
     }
 }
 

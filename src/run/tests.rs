@@ -236,6 +236,7 @@ impl World {
             base_layers: Vec::new(),
             lock,
             lock_digest: digest.clone(),
+            members: Vec::new(),
             recipe: digest.clone(),
             upon,
             policy: None,
@@ -262,11 +263,12 @@ impl World {
                 let ruling = self.ruling(run.state.request(&id).unwrap()).unwrap();
                 run.command(Command::Forbid { id, ruling, digest: Digest::of(b"d") }).unwrap();
             }
-            Action::Resolve { id } if run.state.request(&id).unwrap().capability.kind().is_of_gate() => {
+            Action::Resolve { id } if run.state.request(&id).unwrap().capability.kind().is_given() => {
                 let policy = self.ruling(run.state.request(&id).unwrap());
                 let grants = run.state.given_with(run.state.request(&id).unwrap());
                 let review = Digest::of(format!("{id}{grants:?}").as_bytes());
-                run.command(Command::Present { id, presented: Presented { grants, policy, review } }).unwrap();
+                run.command(Command::Present { id, presented: Presented { grants, folder: None, policy, review } })
+                    .unwrap();
                 self.policy_is_current = false;
             }
             Action::Give { id } => {
@@ -297,6 +299,7 @@ impl World {
                     image: "image".to_owned(),
                     socket: "s".to_owned(),
                     deadline: run.now + Duration::seconds(60),
+                    mounts: Vec::new(),
                 };
                 run.command(Command::Dispatch { node: node.clone(), attempt, plan }).unwrap();
                 self.perform(run, Action::Start { node, attempt });
@@ -490,7 +493,7 @@ fn what_the_gate_gives_needs_no_image_and_no_new_attempt() {
     world.tick(&mut run);
     assert_eq!((run.state.request(&id).unwrap().status, world.builds), (RequestStatus::Applied, 0));
     assert_eq!((status(&run, "gather"), world.starts.len()), (NodeStatus::Running, 1));
-    assert_eq!(run.state.given_by_gate(), [Capability::parse("net:api.example.com:443").unwrap()]);
+    assert_eq!(run.state.given(), [Capability::parse("net:api.example.com:443").unwrap()]);
 }
 
 #[test]
@@ -545,7 +548,7 @@ fn what_was_revoked_is_gone_until_a_person_decides_again() {
     run.decide(&id, Verdict::Approve).unwrap();
     world.tick(&mut run);
     run.command(revoke(&id)).unwrap();
-    assert!(run.state.given_by_gate().is_empty());
+    assert!(run.state.given().is_empty());
     assert_eq!(run.state.request(&id).unwrap().problem, "it is done");
     assert!(matches!(run.command(revoke(&id)), Err(Refusal::NotRevocable { .. })));
     assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
@@ -782,12 +785,10 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
         Step::Revoke(n) => {
             let Some(request) = run.state.requests.get(n).cloned() else { return };
             let (by, reason) = ("operator:ada".to_owned(), String::new());
-            let granted = request.status.is_granted() && request.capability.kind().is_of_gate();
+            let granted = request.status.is_granted() && request.capability.kind().is_given();
             let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });
             assert_eq!(revoked.is_ok(), granted && !run.state.status.is_terminal());
-            assert!(
-                !granted || run.state.status.is_terminal() || !run.state.given_by_gate().contains(&request.capability)
-            );
+            assert!(!granted || run.state.status.is_terminal() || !run.state.given().contains(&request.capability));
         }
         Step::Control(n, c) => {
             let control = match c {
@@ -814,6 +815,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 image: "image".to_owned(),
                 socket: "s".to_owned(),
                 deadline: run.now + Duration::seconds(60),
+                mounts: Vec::new(),
             };
             let _ = run.command(Command::Dispatch { node: id(n), attempt, plan });
         }

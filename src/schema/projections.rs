@@ -184,4 +184,5 @@ enum How {
     OverDisk { over_disk: bool, limit: u64 },
     NotStarted { not_started: String },
     Cancelled { cancelled: bool },
+    Revoked { revoked: bool },
 }

@@ -73,6 +73,7 @@ impl Place {
             base: &self.base,
             approved,
             capability: &capability,
+            members: &[],
             ca: self.ca.as_deref(),
             pip_index: index,
             npm_registry: self.npm_registry.as_deref(),

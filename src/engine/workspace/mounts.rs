@@ -1,10 +1,10 @@
 //! What is mounted on workspaces, and taking it away.
 
-use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{UnmountFlags, unmount};
 
+use super::super::mount_table::unescape;
 use super::image;
 
 /// An image on the folder of a workspace, until this is dropped.
@@ -59,18 +59,9 @@ pub(super) fn release(top: &Path) {
     }
 }
 
-/// The fifth field of a line of `mountinfo`; proc_pid_mountinfo(5): what would part fields is an octal escape.
+/// The fifth field of a line of `mountinfo`.
 fn mount_point(line: &[u8]) -> Option<PathBuf> {
-    let field = line.split(|byte| *byte == b' ').nth(4)?;
-    let mut name = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((&byte, after)) = rest.split_first() {
-        let escaped = (byte == b'\\').then(|| after.get(..3)).flatten();
-        let code = escaped.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok());
-        name.push(code.unwrap_or(byte));
-        rest = if code.is_some() { after.get(3..).unwrap_or_default() } else { after };
-    }
-    Some(PathBuf::from(std::ffi::OsString::from_vec(name)))
+    Some(unescape(line.split(|byte| *byte == b' ').nth(4)?))
 }
 
 #[cfg(test)]

@@ -11,8 +11,9 @@ use super::grammar::check_capability;
 use super::{Session, forwards, json as input, parameter};
 use crate::gate::body::Body;
 use crate::gate::inbox::{Asker, Asking};
-use crate::gate::policy::{CapabilityRequest, RequestStatus};
+use crate::gate::policy::{Attempt, CapabilityRequest, RequestStatus};
 use crate::gate::refusal::{Refusal, reply};
+use crate::run::capability::Capability;
 
 /// The largest request body, and the longest reason, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -31,7 +32,8 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     let capability = check_capability(&capability).map_err(|rule| {
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule).hint(
             "a package is asked for as pip:<name>, apt:<name> or npm:<name>, with ==<version>, =<version> or @<version> if it \
-             must be one; a way out as net:<host>:<port> or tcp:<host>:<port>; a model as llm:<name>",
+             must be one; a way out as net:<host>:<port> or tcp:<host>:<port>; a folder of the host as mount:<path>:ro or :rw; a model as \
+             llm:<name>",
         )
     })?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());
@@ -40,7 +42,8 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),
         Asking::Known(id) => {
-            let known = rules.request(id.as_str()).map(shown);
+            let own = own(&attempt, id.as_str());
+            let known = own.or_else(|| rules.request(id.as_str())).map(shown);
             Ok(reply(StatusCode::OK, &known.unwrap_or_default()))
         }
         Asking::Exhausted => {
@@ -58,8 +61,12 @@ pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &st
         changes.mark_unchanged();
         attempts.mark_unchanged();
         let rules = session.gate.rules();
-        if let Some(known) = rules.request(id) {
-            if is_answered(session, known) || Instant::now() >= until {
+        let attempt = session.attempt();
+        if let Some(known) = own(&attempt, id).or_else(|| rules.request(id)) {
+            if is_answered(session, known) || known.is_for_the_next() || Instant::now() >= until {
+                if known.is_for_the_next() {
+                    return Ok(reply(StatusCode::OK, &shown(known)));
+                }
                 if !is_answered(session, known) {
                     return Ok(reply(StatusCode::OK, &undecided(id, &known.capability)));
                 }
@@ -91,6 +98,12 @@ pub(super) async fn show(session: &Session, request: &Request<Incoming>, id: &st
     }
 }
 
+/// The request `id` as it stands for `attempt`: a folder that was granted is another attempt's as long as it is not this
+/// one's.
+fn own<'a>(attempt: &'a Attempt, id: &str) -> Option<&'a CapabilityRequest> {
+    attempt.requests.iter().find(|request| request.id.as_str() == id)
+}
+
 /// Whether `known` has an answer that holds for this attempt. What the gate gives to another node, this one has once the
 /// host has taken note that it asks, too.
 fn is_answered(session: &Session, known: &CapabilityRequest) -> bool {
@@ -110,6 +123,11 @@ fn shown(request: &CapabilityRequest) -> Value {
     shown.insert("capability".into(), request.capability.as_str().into());
     shown.insert("status".into(), json!(request.status));
     shown.insert("answer".into(), json!(request.answer));
+    if let Ok(Capability::Mount(mount)) = Capability::parse(&request.capability)
+        && request.status.is_granted()
+    {
+        shown.insert("path".into(), mount.target().into());
+    }
     Value::Object(shown)
 }
 

@@ -12,12 +12,14 @@ pub(super) fn check_capability(text: &str) -> Result<String, String> {
         CapabilityKind::Pip
         | CapabilityKind::Apt
         | CapabilityKind::Npm
+        | CapabilityKind::Tool
+        | CapabilityKind::Mount
         | CapabilityKind::Net
         | CapabilityKind::Tcp
         | CapabilityKind::Llm
         | CapabilityKind::Budget => Ok(capability.to_string()),
         kind => Err(format!(
-            "nothing can grant a capability of the kind {kind} yet; apt, pip, npm, net, tcp, llm and budget can be asked for"
+            "nothing can grant a capability of the kind {kind} yet; apt, pip, npm, tool, net, tcp, mount, llm and budget can be asked for"
         )),
     }
 }
@@ -34,6 +36,8 @@ mod tests {
         assert_eq!(check_capability("net:example.com:443").as_deref(), Ok("net:example.com:443"));
         assert_eq!(check_capability("tcp:[0:0::1]:5432").as_deref(), Ok("tcp:[::1]:5432"));
         assert_eq!(check_capability("budget:money=0.5").as_deref(), Ok("budget:money=0.5"));
+        assert_eq!(check_capability("mount:/data/sets:ro").as_deref(), Ok("mount:/data/sets:ro"));
+        assert_eq!(check_capability("tool:browser").as_deref(), Ok("tool:browser"));
         assert_eq!(check_capability("llm:gemini-*").as_deref(), Ok("llm:gemini-*"));
         for text in [
             "",
@@ -45,6 +49,7 @@ mod tests {
             "net:example.com",
             "net:*.example.com:443",
             "secret:x@example.com",
+            "mount:/data/../etc:ro",
         ] {
             assert!(check_capability(text).is_err(), "{text}");
         }

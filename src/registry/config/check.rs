@@ -9,6 +9,9 @@ const MOST_IN_A_WINDOW: u32 = 100_000;
 /// A gate lets no more requests of an attempt be under way.
 const MOST_AT_ONCE: u32 = 128;
 
+/// Each is resolved in a container of its own.
+const MOST_IN_A_TOOL: usize = 32;
+
 /// A key and what is wrong with it.
 type Wrong = (String, String);
 
@@ -69,6 +72,22 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         let good = is_http(registry) && !registry.contains('@');
         require(good, "packages.npmRegistry", || {
             format!("{registry:?} is not an http(s) address without credentials")
+        })?;
+    }
+    for (name, tool) in &config.tools {
+        let key = format!("tools.{name}");
+        require(Capability::parse(&format!("tool:{name}")).is_ok(), &key, || {
+            "is not a name that a `tool` can have: lower-case letters, digits, `.`, `_` and `-`".to_owned()
+        })?;
+        let packages = tool.packages().map_err(|(package, why)| (key.clone(), format!("{package:?}: {why}")))?;
+        require((1..=MOST_IN_A_TOOL).contains(&packages.len()), &key, || {
+            format!("names {} packages, and not 1 to {MOST_IN_A_TOOL}", packages.len())
+        })?;
+    }
+    for root in &config.mounts.roots {
+        let plain = Capability::parse(&format!("mount:{}:ro", root.display())).is_ok();
+        require(plain, "mounts.roots", || {
+            format!("{} is not the absolute path of a folder that a `mount` could name", root.display())
         })?;
     }
     let openclaw = &containers.openclaw;

@@ -20,6 +20,7 @@ use serde::Deserialize;
 use super::disk;
 use super::error::{Error, Result};
 use super::layout::Layout;
+use crate::run::capability::Capability;
 use crate::run::id::Digest;
 
 pub use self::llm::{Budgets, Ceilings, Fallback, Llm, ModelRule, Price, Rate};
@@ -47,6 +48,11 @@ pub struct Config {
     pub gate: Gate,
     #[serde(default)]
     pub packages: Packages,
+    #[serde(default)]
+    pub mounts: Mounts,
+    /// Sets of packages by the name that a `tool` is asked for by.
+    #[serde(default)]
+    pub tools: BTreeMap<String, Tool>,
     #[serde(default)]
     pub limits: Limits,
     #[serde(default)]
@@ -311,6 +317,42 @@ pub struct Packages {
     pub build_disk: u64,
 }
 
+/// Packages that are asked for, decided on and installed together.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Tool {
+    /// As behind `apt:`, and so on: names, with a version or without.
+    pub apt: Vec<String>,
+    pub pip: Vec<String>,
+    pub npm: Vec<String>,
+}
+
+impl Tool {
+    /// Its packages, those of Debian first.
+    ///
+    /// # Errors
+    /// The first that is no package, with the reason.
+    pub fn packages(&self) -> std::result::Result<Vec<Capability>, (String, String)> {
+        let kinds = [("apt", &self.apt), ("pip", &self.pip), ("npm", &self.npm)];
+        let named = kinds.into_iter().flat_map(|(kind, names)| names.iter().map(move |name| (kind, name)));
+        named
+            .map(|(kind, name)| {
+                Capability::parse(&format!("{kind}:{name}")).map_err(|error| (name.clone(), error.to_string()))
+            })
+            .collect()
+    }
+}
+
+/// Which folders of this machine may be granted.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Mounts {
+    /// Absolute paths without symlinks: these folders and those below may be asked for; by default none.
+    pub roots: Vec<PathBuf>,
+}
+
 /// Bounds of a node over all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -409,6 +451,8 @@ impl Config {
             containers: Containers::default(),
             gate: Gate::default(),
             packages: Packages::default(),
+            mounts: Mounts::default(),
+            tools: BTreeMap::new(),
             limits: Limits::default(),
             notify: Notify::default(),
             openclaw: Openclaw::default(),

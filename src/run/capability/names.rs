@@ -49,7 +49,7 @@ pub struct Mount {
 }
 
 impl Mount {
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         const PATH: &str = "a mount is an absolute path of letters, digits, `.`, `_`, `+`, `@` and `-` in folders \
                             separated by single slashes, without `.` and `..`";
         let (path, mode) = text.rsplit_once(':').ok_or("a mount ends with `:ro` or `:rw`")?;
@@ -71,6 +71,12 @@ impl Mount {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// Where a container has it: a place of its own, so that it covers nothing of the image.
+    #[must_use]
+    pub fn target(&self) -> String {
+        format!("/mnt{}", self.path)
     }
 
     #[must_use]

@@ -51,7 +51,7 @@ fn the_gates_image_holds_the_binary_and_runs() {
         block(async {
             bench.engine.ensure_started(&spec, &()).await.unwrap();
             bench.engine.wait(&spec.name).await.unwrap();
-            let graded = bench.engine.effective(&spec.name, None, &bench.root()).await.unwrap().unwrap();
+            let graded = bench.engine.effective(&spec.name, None, &bench.root(), &[]).await.unwrap().unwrap();
             assert_eq!((graded.grade, &graded.deductions), (100, &vec![]));
             bench.engine.remove(&spec.name).await.unwrap();
         });

@@ -81,6 +81,7 @@ impl Bench {
             resources: Resources { memory: 128 << 20, ..Resources::default() },
             runtime: None,
             workspace: self.workspace(),
+            granted: Vec::new(),
             inputs: Vec::new(),
             binary: self.root().join(".taskforge/bin/shim"),
             socket_folder: self.root().join("runs/run/gate/sockets/s"),

@@ -264,7 +264,7 @@ fn what_is_in_effect_is_what_was_promised() {
     std::fs::copy(env!("CARGO_BIN_EXE_taskforge"), shim).unwrap();
     let spec = bench.agent(1, &["/taskforge/bin/taskforge", "--version"]);
     block(bench.engine.ensure_started(&spec, &())).unwrap();
-    let grade = |name: &str| block(bench.engine.effective(name, None, &bench.root())).unwrap();
+    let grade = |name: &str| block(bench.engine.effective(name, None, &bench.root(), &[])).unwrap();
     let ours = grade(&spec.name).unwrap();
     assert_eq!((ours.grade, &ours.deductions), (100, &vec![]));
     assert!(ours.rows.len() >= 34, "{}", ours.rows.len());
@@ -315,7 +315,7 @@ fn what_was_taken_away_by_hand_is_named() {
         let made = std::process::Command::new("docker").args(&words).output().unwrap();
         assert!(made.status.success(), "{words:?}: {made:?}");
         let id = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-        let graded = block(bench.engine.effective(&id, None, &bench.root())).unwrap().unwrap();
+        let graded = block(bench.engine.effective(&id, None, &bench.root(), &[])).unwrap().unwrap();
         block(bench.engine.remove(&id)).unwrap();
         graded
     };

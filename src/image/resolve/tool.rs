@@ -1,0 +1,32 @@
+//! A tool: several packages, resolved one upon the other to one lock.
+
+use bollard::Docker;
+
+use super::super::error::{Error, Refusal};
+use super::{Cause, Resolution, ResolveOrder, package, unresolvable};
+use crate::run::capability::ToolName;
+
+pub(super) async fn resolve<G, E: Into<Refusal>>(
+    docker: &Docker,
+    order: &ResolveOrder<'_>,
+    tool: &ToolName,
+    guard: &impl Fn() -> Result<G, E>,
+) -> Result<Resolution, Error> {
+    let mut lock = order.approved.clone();
+    for member in order.members {
+        let one = ResolveOrder { capability: member, approved: &lock, members: &[], ..*order };
+        match package(docker, &one, guard).await? {
+            Resolution::Lock(more) => lock = more,
+            // A tool says what has to be there, and not what is missing.
+            Resolution::Unresolvable(no) if no.cause == Cause::AlreadyThere => {}
+            Resolution::Unresolvable(no) => {
+                return Ok(unresolvable(no.cause, format!("`{member}` of tool `{tool}`: {}", no.reason)));
+            }
+        }
+    }
+    if lock == *order.approved {
+        let reason = format!("all of tool `{tool}` is already there; nothing needs to be granted");
+        return Ok(unresolvable(Cause::AlreadyThere, reason));
+    }
+    Ok(Resolution::Lock(lock))
+}
