@@ -120,6 +120,26 @@ impl Refusal {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "record_failed", message)
     }
 
+    /// Whether the request itself is to blame, and nothing of it has happened or is on record elsewhere.
+    pub(crate) fn is_of_the_request(&self) -> bool {
+        // Of these the whole attempt is refused, or the exchange has its records.
+        const OTHERS: [&str; 3] = ["not_granted", "revoked", "replay_mismatch"];
+        matches!(self.0.status.as_u16(), 400 | 403 | 404 | 405 | 413 | 422) && !OTHERS.contains(&self.0.code)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What it says beside its code, its message and its hint.
+    pub(crate) fn more(&self, key: &str) -> Option<&Value> {
+        self.0.more.get(key)
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         self.0.code
     }

@@ -9,6 +9,7 @@ mod forwards;
 mod grammar;
 mod greeting;
 mod json;
+mod refused;
 mod report;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ impl Session {
 /// Answers one request.
 pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Response<Body> {
     let client = session.client.clone();
+    let asked = refused::Asked::of(&request);
     let answered = match session.gate.check(&session.socket) {
         Ok(()) => route(&session, request).await,
         Err(refusal) => {
@@ -57,12 +59,16 @@ pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Resp
             Err(refusal)
         }
     };
-    answered.unwrap_or_else(|refusal| {
-        if refusal.code() == body::SLOW {
-            client.blame(Fault::SlowBody);
+    match answered {
+        Ok(response) => response,
+        Err(refusal) => {
+            if refusal.code() == body::SLOW {
+                client.blame(Fault::SlowBody);
+            }
+            refused::record(&session, asked, &refusal).await;
+            refusal.response()
         }
-        refusal.response()
-    })
+    }
 }
 
 async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {

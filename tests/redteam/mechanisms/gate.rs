@@ -19,7 +19,8 @@ pub fn all() -> Vec<Mechanism> {
         attack("approve itself at the gate", APPROVE, |s| {
             let name = format!("{}.json", s.token);
             s.cage.host.join("registry/decisions").join(&name).exists() || s.product.decisions().join(&name).exists()
-        }),
+        })
+        .recorded(|s| s.product.traffic().lines().any(|l| l.contains("request.refused") && l.contains("v1/approve"))),
         attack("a terminal's commands to the operator", TERMINAL, commands_a_terminal).recorded(heard),
         attack("a body without end", BODY, |s| {
             largest(&s.cage.host.join("out")).max(largest(&s.product.gate())) > 32 << 20
