@@ -88,8 +88,12 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
-        "/v1/chat/completions" if post => chat::complete(session, Wire::Chat, request).await,
-        "/v1/embeddings" if post => chat::complete(session, Wire::Embeddings, request).await,
+        "/v1/chat/completions" if post => {
+            chat::complete(session, Wire::Chat, request).await.map_err(Refusal::for_openais_clients)
+        }
+        "/v1/embeddings" if post => {
+            chat::complete(session, Wire::Embeddings, request).await.map_err(Refusal::for_openais_clients)
+        }
         "/v1/messages" if post => {
             chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
         }

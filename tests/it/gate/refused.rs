@@ -18,6 +18,7 @@ fn a_model_that_is_not_granted_is_on_record_with_what_to_ask_for() {
     let world = world();
     let got = world.chat(&json!({"model": "other", "messages": []}));
     assert_eq!((got.status, got.json()["error"]["capability"].as_str()), (403, Some("llm:other")));
+    assert_eq!(got.json()["error"]["type"], "invalid_request_error");
     let refused = &world.records(&Kind::RequestRefused, 1)[0];
     assert_eq!(said(refused), ["POST", "/v1/chat/completions", "model_not_granted", "other"].map(Some));
     assert_eq!((refused.text("capability"), refused.fields["status"].as_u64()), (Some("llm:other"), Some(403)));
