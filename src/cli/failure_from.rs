@@ -131,7 +131,7 @@ impl From<engine::Error> for Failure {
             Error::WorkflowFile(error) => error.into(),
             Error::NoInput(_) => Self::new(Kind::NotFound, message),
             Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
-            Error::NothingRuns { .. } => {
+            Error::NothingRuns { .. } | Error::HasEnded { .. } => {
                 Self::new(Kind::NotFound, message).hint("`taskforge run show RUN` shows the attempts that there are")
             }
             Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),

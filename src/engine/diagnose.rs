@@ -143,7 +143,22 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
         found.push(note("kill spare", "not preallocated: a full disk could stop `kill`", "taskforge tick"));
     }
     found.push(decisions(registry));
+    found.extend(spent(registry));
     found
+}
+
+/// What is wrong with the files in which gates count a day's budget; nothing while nothing is.
+fn spent(registry: &Registry) -> Option<Diagnosis> {
+    let folder = registry.layout().spent();
+    match crate::gate::damaged_days(&folder) {
+        Ok(found) => found.into_iter().next().map(|(day, reason)| {
+            let path = folder.join(day);
+            let detail = format!("{}: {reason}; models are refused on that day", path.display());
+            // Gates that start count their own rows anew.
+            bad("day's budget", detail, &format!("mv {} elsewhere, and stop that day's gates", path.display()))
+        }),
+        Err(error) => Some(bad("day's budget", format!("{}: {error}", folder.display()), "")),
+    }
 }
 
 /// Whose decisions count.

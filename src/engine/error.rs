@@ -81,6 +81,8 @@ pub enum Error {
     NotKilled,
     #[error("the kill is not finished: {0}")]
     KillUnfinished(String),
+    #[error("attempt {attempt} of node {node} has ended; its container is gone")]
+    HasEnded { node: NodeId, attempt: u32 },
     #[error("node {node} has no container at the moment")]
     NothingRuns { node: NodeId },
     #[error(transparent)]

@@ -69,7 +69,12 @@ pub fn inspect_attempt(
     };
     let attempt = attempt.ok_or_else(nothing)?;
     let docker = Docker::default();
-    let container = grade(registry, &docker, &attempt.plan.container, &attempt.plan.mounts)?.ok_or_else(nothing)?;
+    let lives = state.live_attempts().any(|(of, live)| of.id == *node && live.number == attempt.number);
+    let container =
+        grade(registry, &docker, &attempt.plan.container, &attempt.plan.mounts)?.ok_or_else(|| match lives {
+            true => nothing(),
+            false => Error::HasEnded { node: node.clone(), attempt: attempt.number },
+        })?;
     let plain = plain(registry, &docker, &container.image)?;
     let disk = Disk { limit, enforced: workspace::enforcement_of(&store, node) };
     Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, disk, plain })

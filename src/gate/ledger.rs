@@ -202,22 +202,58 @@ impl Ledger {
 impl Day {
     fn write<T>(&mut self, name: &Digest, change: impl FnOnce(&mut Sums, Sums) -> T) -> io::Result<(Sums, T)> {
         let bytes = rows(&self.file)?;
-        let (mut others, mut end) = (Sums::default(), 0_u64);
-        for (at, row) in (0_u64..).step_by(ROW).zip(bytes.chunks_exact(ROW)) {
-            end = at + ROW as u64;
-            match read_row(row) {
-                Some((whose, _)) if whose == name.as_str() => self.row = Some(at),
-                Some((_, sums)) => others = others.and(sums),
-                // A file system may leave zeros where a power cut kept a row from the disk.
-                None if row.iter().all(|byte| *byte == 0) => {}
-                None => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the row at {at} is damaged"))),
-            }
-        }
+        let (mut others, mut row) = (Sums::default(), self.row);
+        let end = sums_of(&bytes, |at, whose, sums| match whose == name.as_str() {
+            true => row = Some(at),
+            false => others = others.and(sums),
+        })?;
+        self.row = row;
         let total = others.and(self.own);
         let changed = change(&mut self.own, total);
         self.file.write_all_at(&write_row(name, self.own), *self.row.get_or_insert(end))?;
         Ok((total, changed))
     }
+}
+
+/// What is wrong with the files of `folder`: a name and a reason each, the oldest day first.
+///
+/// # Errors
+/// When the folder cannot be read; one that is not there holds nothing.
+pub(crate) fn damaged(folder: &Path) -> io::Result<Vec<(String, String)>> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>()?;
+    names.sort();
+    let mut found = Vec::new();
+    for name in names {
+        // No gate opens others.
+        let Some(date) = name.to_str().and_then(|name| name.parse::<NaiveDate>().ok()) else { continue };
+        let looked = open(folder, date).and_then(|file| rows(&file)).and_then(|bytes| sums_of(&bytes, |_, _, _| ()));
+        if let Err(error) = looked {
+            found.push((date.to_string(), error.to_string()));
+        }
+    }
+    Ok(found)
+}
+
+/// Tells `each` of every row: where it is, whose, and what was taken. The end of the rows.
+///
+/// # Errors
+/// `InvalidData` for a row that no gate writes.
+fn sums_of(bytes: &[u8], mut each: impl FnMut(u64, &str, Sums)) -> io::Result<u64> {
+    let mut end = 0_u64;
+    for (at, row) in (0_u64..).step_by(ROW).zip(bytes.chunks_exact(ROW)) {
+        end = at + ROW as u64;
+        match read_row(row) {
+            Some((whose, sums)) => each(at, whose, sums),
+            // A file system may leave zeros where a power cut kept a row from the disk.
+            None if row.iter().all(|byte| *byte == 0) => {}
+            None => return Err(io::Error::new(io::ErrorKind::InvalidData, format!("the row at {at} is damaged"))),
+        }
+    }
+    Ok(end)
 }
 
 fn open(folder: &Path, date: NaiveDate) -> io::Result<File> {
@@ -365,6 +401,11 @@ mod tests {
             ledger(&folder, "two").look(day(1), sums(1, 1, 1)).await.unwrap_err().kind(),
             io::ErrorKind::InvalidData
         );
+        std::fs::write(folder.path().join("2026-11-02"), "").unwrap();
+        std::fs::write(folder.path().join("of nobody"), "x".repeat(ROW)).unwrap();
+        let found = damaged(folder.path()).unwrap();
+        assert_eq!(found, [("2026-11-01".to_owned(), "the row at 0 is damaged".to_owned())]);
+        assert!(damaged(&folder.path().join("none")).unwrap().is_empty());
         std::fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
         assert!(ledger(&folder, "two").look(day(1), sums(1, 1, 1)).await.is_err());

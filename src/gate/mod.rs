@@ -42,6 +42,7 @@ pub(crate) use egress::{Hello, Records, read_hello};
 pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
+pub(crate) use ledger::damaged as damaged_days;
 pub use policy::{
     Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Patience,
     Policy, PolicyError, Price, ProviderSpec, RequestStatus,

@@ -18,7 +18,7 @@ const LONGEST_REASON: usize = 1000;
 /// What was taken away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redacted {
-    /// The records whose bodies are gone: those that were named, their outcomes, and others with the same bodies.
+    /// The records whose bodies are gone now and were not before: those that were named, their outcomes, and others with the same bodies.
     pub records: Vec<u64>,
     /// How many bytes of bodies.
     pub bytes: u64,
@@ -37,14 +37,23 @@ pub fn redact(gate: &Path, run: &RunId, seqs: &[u64], by: &str, reason: &str) ->
     let digests: HashSet<&str> = bodies.iter().map(|body| body.sha256.as_str()).collect();
     // The same words elsewhere: content has one name, and who wants it gone wants it gone.
     let same = |record: &&Record| record.body().is_some_and(|body| digests.contains(body.sha256.as_str()));
+    let store = recorder.bodies();
+    let named = named(&traffic);
     let (mut records, mut gone) = (Vec::new(), Vec::new());
     for record in traffic.records.iter().filter(same) {
         let body = record.body().ok_or(Error::NoSuchRecord { seq: record.seq })?;
         if body.text.is_some() {
             return Err(Error::Inline { seq: record.seq });
         }
+        // Taken away before, and on record as that.
+        if named.contains(&record.seq) && matches!(store.load(&body), Err(Error::BodyMissing { .. })) {
+            continue;
+        }
         records.push(record.seq);
         gone.push(body);
+    }
+    if records.is_empty() {
+        return Ok(Redacted { records, bytes: 0 });
     }
     let runtime = tokio::runtime::Builder::new_current_thread().build();
     let runtime = runtime.map_err(Error::io("start the runtime of", gate))?;
@@ -58,7 +67,6 @@ pub fn redact(gate: &Path, run: &RunId, seqs: &[u64], by: &str, reason: &str) ->
         runtime.block_on(recorder.record(entry)).map_err(Error::Record)?;
     }
     // What goes on from what is taken away stays: it gets a file of its own first.
-    let store = recorder.bodies();
     let others = traffic.records.iter().filter(|record| !same(record)).filter_map(Record::body);
     for body in others.filter(|body| body.continues && store.behind(body).iter().any(|from| gone.contains(from))) {
         match store.detach(&body) {
@@ -70,6 +78,13 @@ pub fn redact(gate: &Path, run: &RunId, seqs: &[u64], by: &str, reason: &str) ->
     store.sync().map_err(Error::io("sync", gate.join("bodies")))?;
     recorder.bodies().remove(&gone).map_err(Error::io("remove bodies in", gate.join("bodies")))?;
     Ok(Redacted { records, bytes: gone.iter().map(|body| body.bytes).sum() })
+}
+
+/// Every record that a redaction names.
+fn named(traffic: &Traffic) -> HashSet<u64> {
+    let redacted = traffic.records.iter().filter(|record| record.kind == Kind::Redacted);
+    let lists = redacted.filter_map(|record| record.fields.get("records").and_then(Value::as_array));
+    lists.flatten().filter_map(Value::as_u64).collect()
 }
 
 /// The bodies of these records, and of the outcomes of those that are requests.

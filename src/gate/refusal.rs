@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::body::Body;
 use super::pace::TooFast;
-use crate::provider::{ProviderError, Untranslatable};
+use crate::provider::{ProviderError, Untranslatable, error_type};
 
 const TOO_FAST: &str = "rate_limit_exceeded";
 const TOO_MANY_AT_ONCE: &str = "too_many_at_once";
@@ -27,8 +27,16 @@ struct Words {
     /// When it makes sense to ask again.
     retry_after: Option<Duration>,
     more: Map<String, Value>,
-    /// As Anthropic's errors are.
-    typed: bool,
+    /// Whose errors it is to look like.
+    shape: Shape,
+}
+
+/// Whose clients read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shape {
+    Own,
+    OpenAi,
+    Anthropic,
 }
 
 impl Refusal {
@@ -40,7 +48,7 @@ impl Refusal {
             hint: None,
             retry_after: None,
             more: Map::new(),
-            typed: false,
+            shape: Shape::Own,
         }))
     }
 
@@ -120,13 +128,39 @@ impl Refusal {
         Self::new(StatusCode::INSUFFICIENT_STORAGE, "record_failed", message)
     }
 
+    /// Whether the request itself is to blame, and nothing of it has happened or is on record elsewhere.
+    pub(crate) fn is_of_the_request(&self) -> bool {
+        // Of these the whole attempt is refused, or the exchange has its records.
+        const OTHERS: [&str; 3] = ["not_granted", "revoked", "replay_mismatch"];
+        matches!(self.0.status.as_u16(), 400 | 403 | 404 | 405 | 413 | 422) && !OTHERS.contains(&self.0.code)
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// What it says beside its code, its message and its hint.
+    pub(crate) fn more(&self, key: &str) -> Option<&Value> {
+        self.0.more.get(key)
+    }
+
     pub(crate) fn code(&self) -> &'static str {
         self.0.code
     }
 
     /// Anthropic's clients look for `type` in both places.
     pub(crate) fn for_anthropics_clients(mut self) -> Self {
-        self.0.typed = true;
+        self.0.shape = Shape::Anthropic;
+        self
+    }
+
+    /// OpenAI's clients look for `type` and `param`.
+    pub(crate) fn for_openais_clients(mut self) -> Self {
+        self.0.shape = Shape::OpenAi;
         self
     }
 
@@ -141,14 +175,18 @@ impl Refusal {
             error.insert("hint".into(), hint.into());
         }
         error.extend(words.more);
-        let mut response = if words.typed {
-            error.insert("type".into(), words.code.into());
+        let mut response = if words.shape == Shape::Anthropic {
+            error.insert("type".into(), error_type(words.status.as_u16()).into());
             reply(words.status, &json!({"type": "error", "error": error}))
         } else {
             if words.status == StatusCode::TOO_MANY_REQUESTS {
                 // As OpenAI's own are.
                 error.insert("type".into(), if passing { "requests" } else { "insufficient_quota" }.into());
                 error.insert("param".into(), Value::Null);
+            } else if words.shape == Shape::OpenAi {
+                let kind = if words.status.is_server_error() { "server_error" } else { "invalid_request_error" };
+                error.insert("type".into(), kind.into());
+                error.entry("param").or_insert(Value::Null);
             }
             reply(words.status, &json!({ "error": error }))
         };

@@ -13,6 +13,7 @@ use super::refusal::Refusal;
 use crate::provider::{
     self, DEFAULT_TIMEOUT, Dialect, Foreign, Key, Keys, OpenAi, Provider, ProviderError, Replay, Target, glob_matches,
 };
+use crate::run::capability::Capability;
 
 /// A policy and its providers.
 pub(crate) struct Rules {
@@ -53,15 +54,20 @@ impl Rules {
     /// Who is asked for `model`, one after the other, if `attempt` may use it. There is at least one.
     pub(crate) fn route(&self, attempt: &Attempt, model: &str) -> Result<Vec<Step>, Refusal> {
         let refuse = |message: String| {
-            Err(Refusal::new(StatusCode::FORBIDDEN, "model_not_granted", message)
+            Refusal::new(StatusCode::FORBIDDEN, "model_not_granted", message)
                 .hint("`GET /v1/models` lists what this attempt may use")
-                .with("model", model))
+                .with("model", model)
         };
         if !attempt.model_globs().any(|pattern| glob_matches(pattern, model)) {
-            return refuse(format!("this attempt may not use the model `{model}`"));
+            let refusal = refuse(format!("this attempt may not use the model `{model}`"));
+            // What to ask for; nothing, where the name cannot stand in a capability.
+            return Err(match Capability::parse(&format!("llm:{model}")) {
+                Ok(capability) => refusal.with("capability", capability.to_string()),
+                Err(_) => refusal,
+            });
         }
         let Some(rule) = self.policy.models.iter().find(|rule| glob_matches(&rule.pattern, model)) else {
-            return refuse(format!("no provider serves the model `{model}`"));
+            return Err(refuse(format!("no provider serves the model `{model}`")));
         };
         let first = self.step(&rule.provider, rule.model.as_ref(), rule)?;
         // One that cannot be used is not fallen back on; the first one's failure says more.

@@ -29,6 +29,8 @@ pub(crate) struct Socket {
     asking: Arc<Semaphore>,
     /// How many connections were ended for what the client did.
     faults: AtomicU32,
+    /// How many requests to the gate itself were refused.
+    refusals: AtomicU32,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
     /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
@@ -43,6 +45,8 @@ const MOST_PASSAGES: usize = 64;
 const MOST_ASKED: usize = 128;
 /// How many of an attempt's faults stand in the records: a loop that misbehaves for ever must not fill the disk.
 const MOST_FAULTS: u32 = 1000;
+/// The same for what was refused.
+pub(crate) const MOST_REFUSALS: u32 = 1000;
 /// Where the shim offers the gate itself.
 const GATE_PORT: u16 = 4180;
 /// How long the shim may take to open a port.
@@ -68,6 +72,13 @@ impl Socket {
         self.faults.fetch_add(1, Ordering::Relaxed) < MOST_FAULTS
     }
 
+    /// Counts one more refused request; how many there were before it.
+    pub(crate) fn refuse(&self) -> u32 {
+        // It stays where it is at the end, so that it does not come around to 0.
+        let count = self.refusals.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
+        count.unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn new(attempt: Attempt) -> Self {
         let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
@@ -79,6 +90,7 @@ impl Socket {
             seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
             asking: Arc::new(Semaphore::new(MOST_ASKED)),
             faults: AtomicU32::new(0),
+            refusals: AtomicU32::new(0),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

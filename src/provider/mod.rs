@@ -59,6 +59,7 @@ pub use transcript::{Exchange, Header, Transcript};
 pub use upstream::client;
 
 pub(crate) use guard::{forwardable_request, forwardable_response};
+pub(crate) use messages::error_type;
 
 /// How long an upstream may stay silent when nothing else is configured.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);

@@ -40,6 +40,11 @@ pub(crate) trait Reading: Send {
     /// An answer with a status of failure.
     fn error(&self, body: &[u8]) -> Said;
 
+    /// What an error with this status is called on the agent's wire, where that is not the provider's own word.
+    fn kind_of(&self, _status: u16) -> Option<&'static str> {
+        None
+    }
+
     /// A failure in the words of the agent's wire.
     fn failure(&self, said: &Said) -> Value {
         said.json()
@@ -100,6 +105,11 @@ impl Said {
         }
         json!({ "error": error })
     }
+}
+
+/// An id for an answer whose provider gives it none.
+pub(crate) fn made_id() -> String {
+    format!("chatcmpl-{}", ulid::Ulid::generate().to_string().to_lowercase())
 }
 
 /// What a translated answer says about itself.

@@ -43,6 +43,9 @@ pub(super) async fn translate(
         if said.message.is_empty() {
             said.message = format!("it answered with status {status} and no words");
         }
+        if let Some(kind) = reading.kind_of(status.as_u16()) {
+            said.kind = kind.to_owned();
+        }
         return Ok(refused(status, headers, &reading.failure(&said)));
     }
     if streamed {

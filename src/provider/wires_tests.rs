@@ -205,6 +205,24 @@ fn reworded(wire: &str) -> Box<dyn Reading> {
 }
 
 #[test]
+fn an_answer_without_an_id_gets_one_of_its_own() {
+    let gemini = br#"{"candidates": [{"content": {"parts": [{"text": "hi"}]}, "finishReason": "STOP"}]}"#;
+    let ollama = br#"{"model": "m", "created_at": "2026-01-31T10:00:00Z", "message": {"content": "hi"}, "done": true}"#;
+    for (wire, answer) in [("gemini", &gemini[..]), ("ollama", &ollama[..])] {
+        let id = || {
+            let (_, reply, _) = through(wire, 200, vec![answer.to_vec()], false, false);
+            serde_json::from_slice::<Value>(&reply).unwrap()["id"].as_str().unwrap().to_owned()
+        };
+        let (one, other) = (id(), id());
+        assert!(one.len() > 20 && one != other, "{wire}: {one} {other}");
+        let event = [b"data: ", answer, b"\n\n"].concat();
+        let streamed = if wire == "gemini" { event } else { [answer, b"\n"].concat() };
+        let (_, chunks, _) = through(wire, 200, vec![streamed], true, false);
+        assert!(String::from_utf8(chunks).unwrap().contains("\"id\":\"chatcmpl-01"), "{wire}");
+    }
+}
+
+#[test]
 fn anthropics_clients_get_its_messages_and_events_from_everybody() {
     for wire in ["openai", "gemini", "ollama"] {
         for case in cases(wire) {

@@ -95,6 +95,15 @@ kinds! {
         tool_call_id: String,
         body: BodyRef,
     }
+    "request.refused" => Refused {
+        method: String,
+        path: String,
+        status: u16,
+        code: String,
+        message: String,
+        model: Option<String>,
+        capability: Option<String>,
+    }
     "client.dropped" => Dropped {
         reason: String,
     }

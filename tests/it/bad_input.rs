@@ -192,6 +192,14 @@ fn without_an_engine_the_run_waits_for_one() {
     assert_eq!(scene.show("later")["status"], "running");
     scene.tf(&["audit", "verify"]).env("DOCKER_HOST", absent).ok().says("sound");
     scene.tf(&["doctor"]).env("DOCKER_HOST", absent).exits(1).says("bad   engine");
+    scene.write(".taskforge/spent/2026-01-02", "x".repeat(128));
+    scene
+        .tf(&["doctor"])
+        .env("DOCKER_HOST", absent)
+        .exits(1)
+        .says("bad   day's budget")
+        .says("the row at 0 is damaged");
+    std::fs::remove_file(scene.path(".taskforge/spent/2026-01-02")).unwrap();
     scene.drive("later", 0);
     let shown = scene.show("later");
     assert_eq!(ends(&shown, "work"), [("succeeded".to_owned(), String::new())]);

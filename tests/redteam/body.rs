@@ -91,6 +91,10 @@ pub fn take(row: Row, body: &mut ContainerCreateBody, cage: &Cage, victim: &Vict
         }
         Row::ControlGroups => host.cgroupns_mode = Some(HostConfigCgroupnsModeEnum::HOST),
         Row::Memory => (host.memory, host.memory_swap) = (Some(0), Some(0)),
+        Row::Swap => host.memory_swap = Some(-1),
+        Row::Processors => host.nano_cpus = Some(0),
+        // Kept by the product's ticks, not by the Engine: `Product::outlives` is told.
+        Row::WallClock => {}
         Row::Pids => host.pids_limit = Some(-1),
         Row::OpenFiles => limit(host, "nofile"),
         Row::FileSize => limit(host, "fsize"),

@@ -18,6 +18,8 @@ pub struct Cage {
     pub host: PathBuf,
     /// On 127.0.0.1 of the host, and of the street.
     pub port: u16,
+    /// On 127.0.0.1, too: what the agent is granted.
+    pub upstream: u16,
     books: Vec<PathBuf>,
     servers: Vec<Child>,
 }
@@ -54,12 +56,23 @@ impl Cage {
         let ((home, home_pid), (street, street_pid)) = (pause("home"), pause("street"));
         let host = folder.join("host");
         make_host(&host);
-        let mut cage =
-            Self { home, street, home_pid, street_pid, host, port: 0, books: Vec::new(), servers: Vec::new() };
+        let mut cage = Self {
+            home,
+            street,
+            home_pid,
+            street_pid,
+            host,
+            port: 0,
+            upstream: 0,
+            books: Vec::new(),
+            servers: Vec::new(),
+        };
         cage.lay_cable();
         cage.assert_closed();
         // Free a moment ago, on the host; in the street everything is.
-        cage.port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+        [cage.port, cage.upstream] = free.each_ref().map(|listener| listener.local_addr().unwrap().port());
+        drop(free);
         for (role, pid) in
             [("street", Some(cage.street_pid.clone())), ("home", Some(cage.home_pid.clone())), ("host", None)]
         {
@@ -73,7 +86,7 @@ impl Cage {
                 None => Command::new("python3"),
             };
             command.arg("-c").arg(include_str!("targets.py")).arg(&book).arg(role).arg(&cage.host);
-            command.arg(cage.port.to_string());
+            command.arg(cage.port.to_string()).arg(cage.upstream.to_string());
             cage.servers.push(command.stdin(Stdio::null()).spawn().expect("python3 and nsenter"));
             wait_for(&folder.join(format!("{role}.jsonl.ready")));
             cage.books.push(book);
@@ -170,6 +183,7 @@ fn make_host(host: &Path) {
         "registry/decisions",
         "registry/runs/other/nodes/n/workspace",
         "registry/runs/other/gate/inbox",
+        "registry/runs/other/gate/sockets/other-1",
         "registry/.git/hooks",
         "registry/.taskforge/keys",
         "registry/.taskforge/kill",

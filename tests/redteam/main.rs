@@ -6,7 +6,8 @@
 //! rows of that container's table are taken away one by one, and each time something has to get through.
 //!
 //! All targets are the test's own, in network namespaces that have no other interface; that is asserted before each attack.
-//! Needs root, for those namespaces. `TASKFORGE_REDTEAM=NAME` runs the mechanisms whose names contain that.
+//! Needs root, for those namespaces. `TASKFORGE_REDTEAM=NAME` runs the mechanisms whose names contain that, and fails if
+//! none does.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod body;
@@ -26,16 +27,26 @@ use table::Line;
 const MECHANISMS: usize = 60;
 const SUCCEED: usize = 40;
 
-fn chosen() -> Vec<Mechanism> {
-    let wanted = std::env::var("TASKFORGE_REDTEAM").unwrap_or_default();
-    mechanisms::all().into_iter().filter(|mechanism| mechanism.name.contains(&wanted)).collect()
+/// The mechanisms whose names contain `wanted`.
+///
+/// # Errors
+/// All the names there are, where none contains it: a run of nothing would pass.
+fn chosen(wanted: &str) -> Result<Vec<Mechanism>, String> {
+    let (chosen, others): (Vec<_>, Vec<_>) =
+        mechanisms::all().into_iter().partition(|mechanism| mechanism.name.contains(wanted));
+    if chosen.is_empty() {
+        let names: Vec<&str> = others.iter().map(|mechanism| mechanism.name).collect();
+        return Err(format!("no mechanism's name contains {wanted:?}; there are:\n  {}", names.join("\n  ")));
+    }
+    Ok(chosen)
 }
 
 /// One test, so that nothing else of it runs beside what exhausts and floods.
 #[test]
 fn nothing_gets_out_of_the_box_and_every_row_of_it_is_needed() {
+    let wanted = std::env::var("TASKFORGE_REDTEAM").unwrap_or_default();
+    let chosen = chosen(&wanted).unwrap_or_else(|names| panic!("TASKFORGE_REDTEAM: {names}"));
     let stage = Stage::new();
-    let chosen = chosen();
     let mut lines = Vec::new();
     for mechanism in &chosen {
         let without = stage.run(mechanism, &stage.control(mechanism));
@@ -76,6 +87,13 @@ fn nothing_gets_out_of_the_box_and_every_row_of_it_is_needed() {
             table::write(&attacks, &needed);
         }
     }
+}
+
+#[test]
+fn a_name_that_no_mechanism_has_is_told_with_those_that_there_are() {
+    let told = chosen("typo").err().unwrap();
+    assert!(told.contains("\"typo\"") && told.contains("\n  fork without end"), "{told}");
+    assert_eq!(chosen("fork without").unwrap().len(), 1);
 }
 
 #[test]

@@ -23,7 +23,8 @@ nodes:
     container:
       runtime: command
       command: [sleep, \"86400\"]
-      resources: {memory: 192MiB, pids: 64, disk: 32MiB, wall: 1d}
+      capabilities: [\"net:127.0.0.1:UPSTREAM\"]
+      resources: {cpus: 0.5, memory: 192MiB, pids: 64, disk: 32MiB, wall: 1d}
 ---
 ";
 
@@ -42,6 +43,22 @@ nodes:
 ---
 ";
 
+const LASTING: &str = "---
+workflowId: lasts
+title: Lasts
+nodes:
+  - id: attack
+    title: Attack
+    kind: session_turn
+    prompt: Stay.
+    outputs: {mode: notify}
+    container:
+      runtime: command
+      command: [python3, /inputs/attack.py]
+      resources: {wall: WALL}
+---
+";
+
 /// A registry with one run that goes on until it is dropped.
 pub struct Product {
     root: PathBuf,
@@ -49,13 +66,14 @@ pub struct Product {
 }
 
 impl Product {
-    pub fn new(folder: &Path) -> Self {
+    /// Its agent may speak HTTP to the port `upstream` of 127.0.0.1, and nothing else.
+    pub fn new(folder: &Path, upstream: u16) -> Self {
         let root = folder.join("registry");
         let input = folder.join("input.txt");
         fs::write(&input, "as it was\n").unwrap();
         taskforge(&["init".into(), root.display().to_string()]);
         let workflow = folder.join("redteam.task.md");
-        fs::write(&workflow, WORKFLOW).unwrap();
+        fs::write(&workflow, WORKFLOW.replace("UPSTREAM", &upstream.to_string())).unwrap();
         let registry = format!("--registry={}", root.display());
         taskforge(&[
             "run".into(),
@@ -71,6 +89,7 @@ impl Product {
         let begun = Instant::now();
         loop {
             taskforge(&["tick".into(), registry.clone()]);
+            approve_all(&registry);
             let found = taskforge(&["--json".into(), "run".into(), "show".into(), "redteam".into(), registry.clone()]);
             let shown: serde_json::Value = serde_json::from_str(&found).unwrap();
             if shown["nodes"][0]["status"] == "running" {
@@ -106,7 +125,51 @@ impl Product {
     /// What an operator sees of the run, byte for byte.
     pub fn shown(&self) -> String {
         self.call(&["tick", "redteam"]);
-        self.call(&["audit", "log", "redteam"]) + &self.call(&["inbox"]) + &self.call(&["run", "show", "redteam"])
+        let mut shown = String::new();
+        for words in [
+            &["audit", "log", "redteam"][..],
+            &["inbox"],
+            &["run", "show", "redteam"],
+            &["run", "artifacts", "redteam"],
+            &["capability", "list"],
+        ] {
+            shown.push_str(&self.call(words));
+        }
+        for id in waiting(&format!("--registry={}", self.root.display())) {
+            shown.push_str(&self.call(&["approve", &id, "--show"]));
+        }
+        shown
+    }
+
+    /// Runs `script` as a node that is granted `wall`; whether it is still there well after two seconds.
+    pub fn outlives(&self, script: &str, wall: &str) -> bool {
+        let folder = self.root.parent().unwrap();
+        let name = format!("lasts-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let (input, workflow) = (folder.join("attack.py"), folder.join(format!("{name}.task.md")));
+        fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
+        fs::write(&workflow, LASTING.replace("WALL", wall)).unwrap();
+        let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
+        self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        let (begun, mut since) = (Instant::now(), None);
+        loop {
+            self.call(&["tick", &name]);
+            let shown = self.call(&["--json", "run", "show", &name]);
+            let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+            let status = value["nodes"][0]["status"].as_str().unwrap_or_default();
+            if status == "running" && since.is_none() {
+                since = Some(Instant::now());
+            }
+            let ended = matches!(value["status"].as_str(), Some("failed" | "completed"));
+            if ended || since.is_some_and(|since| since.elapsed() > Duration::from_secs(8)) {
+                let left = docker(&["ps", "-q", "--filter", &format!("label=io.taskforge.run={name}")]);
+                if !ended {
+                    self.call(&["run", "cancel", &name]);
+                }
+                return !left.is_empty();
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "the agent does not start: {shown}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// What the gate has on record.
@@ -167,6 +230,23 @@ impl Drop for Product {
     fn drop(&mut self) {
         let registry = format!("--registry={}", self.root.display());
         let _ = Command::new(env!("CARGO_BIN_EXE_taskforge")).args(["kill", "--reason", "over", &registry]).output();
+    }
+}
+
+/// The ids of what waits for a person.
+fn waiting(registry: &str) -> Vec<String> {
+    let inbox = taskforge(&["--json".into(), "inbox".into(), registry.to_owned()]);
+    let inbox: serde_json::Value = serde_json::from_str(&inbox).unwrap();
+    let items = inbox["waiting"].as_array().unwrap().iter();
+    items.map(|item| item["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn approve_all(registry: &str) {
+    for id in waiting(registry) {
+        let words = ["--json", "approve", &id, "--show", registry].map(str::to_owned);
+        let shown: serde_json::Value = serde_json::from_str(&taskforge(&words)).unwrap();
+        let digest = shown["digest"].as_str().unwrap();
+        taskforge(&["approve", &id, "--digest", digest, registry].map(str::to_owned));
     }
 }
 

@@ -61,10 +61,14 @@ pub struct Scene<'a> {
 
 impl Scene<'_> {
     pub fn received(&self, at: &str) -> bool {
+        self.received_text(at, &self.token)
+    }
+
+    fn received_text(&self, at: &str, text: &str) -> bool {
         // What was sent is on its way for a moment.
         let begun = Instant::now();
         loop {
-            if self.cage.received(at, &self.token) {
+            if self.cage.received(at, text) {
                 return true;
             }
             if begun.elapsed() > Duration::from_millis(300) {
@@ -72,6 +76,11 @@ impl Scene<'_> {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Whether `at` received the token right behind `before`, which is written as in JSON.
+    pub fn received_after(&self, at: &str, before: &str) -> bool {
+        self.received_text(at, &format!("{before}{}", self.token))
     }
 
     /// Whether a file of the host's holds the attack's token.
@@ -116,6 +125,11 @@ impl Scene<'_> {
     pub fn open_files(&self) -> Vec<String> {
         let entries = fs::read_dir(format!("/proc/{}/fd", self.pid)).into_iter().flatten().flatten();
         entries.filter_map(|entry| fs::read_link(entry.path()).ok()).map(|path| path.display().to_string()).collect()
+    }
+
+    /// How many processes its first one has made.
+    pub fn children(&self) -> usize {
+        self.proc(&format!("task/{}/children", self.pid)).split_whitespace().count()
     }
 
     /// A path as the attacker sees it.
@@ -188,7 +202,7 @@ impl Stage {
         let cage = Cage::new(&folder, &label(&id));
         // The image's own, whose libraries are there.
         docker(&["cp", &format!("{}:/bin/cp", cage.home), &folder.join("cp").display().to_string()]);
-        let product = Product::new(&folder);
+        let product = Product::new(&folder, cage.upstream);
         let victim = Victim::new(&folder, &label(&id), product.user());
         let disk = folder.join("disk");
         fs::write(&disk, vec![0; 1 << 20]).unwrap();
@@ -222,6 +236,11 @@ impl Stage {
             let said = "the host took nothing in".to_owned();
             return Outcome { succeeded, recorded: Some(detail.contains(output)), said };
         }
+        if let (true, Variant::Ours(taken)) = (mechanism.lasts, variant) {
+            let wall = if taken.contains(&Row::WallClock) { "1d" } else { "2s" };
+            let succeeded = self.product.outlives(&self.script(mechanism), wall);
+            return Outcome { succeeded, recorded: None, said: "it was ended".to_owned() };
+        }
         let token = format!("tok{}", ulid::Ulid::generate().to_string().to_lowercase());
         let workspace = self.workspace(&token, mechanism);
         let mut body = match variant {
@@ -244,6 +263,7 @@ impl Stage {
             ("VICTIM", victim.told()),
             ("OTHER_UID", "4242".to_owned()),
             ("LOOPBACK_PORT", self.cage.port.to_string()),
+            ("UPSTREAM_PORT", self.cage.upstream.to_string()),
         ]);
         body::tell(&mut body, &told);
         let (id, pid) = match self.start(body) {

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 import threading
+import urllib.parse
 
 book = open(sys.argv[1], "a", buffering=1)
 lock = threading.Lock()
@@ -102,13 +103,18 @@ def head_of(connection):
     head, _, body = data.partition(b"\r\n\r\n")
     lines = head.decode("latin-1").split("\r\n")
     fields = dict(line.split(": ", 1) for line in lines[1:] if ": " in line)
-    return lines[0].split(" "), {name.lower(): value for name, value in fields.items()}, body
+    return lines[0].split(" "), {name.lower(): value for name, value in fields.items()}, body, lines[1:]
+
+
+def tell(host, node, message):
+    with open(os.path.join(host, "registry/runs/other/events.jsonl"), "a") as journal:
+        journal.write('{"actor": "agent:%s", "message": "%s"}\n' % (node, message))
 
 
 def obey(connection, host):
     """A gateway that means well and checks nothing: what stands between agents and the world elsewhere."""
     try:
-        (method, path, *_), fields, body = head_of(connection)
+        (method, path, *_), fields, body, told = head_of(connection)
         if method == "CONNECT" or path.startswith("http://"):
             where = path if method == "CONNECT" else path[7:].split("/")[0]
             name, _, port = where.rpartition(":")
@@ -117,7 +123,9 @@ def obey(connection, host):
                 connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
                 target.sendall(connection.recv(65536))
             else:
-                target.sendall(("GET %s HTTP/1.1\r\n\r\n" % path).encode())
+                # Byte for byte what it was told, with the path as it reads.
+                asked = urllib.parse.unquote(path[7:].partition("/")[2])
+                target.sendall("\r\n".join(["%s /%s HTTP/1.1" % (method, asked), *told, "", ""]).encode("latin-1") + body)
             target.close()
             return
         left = int(fields.get("content-length", "0")) - len(body)
@@ -131,11 +139,22 @@ def obey(connection, host):
                 body += piece if len(body) < 1 << 16 else b""
                 left -= len(piece)
         if path.endswith("/progress"):
-            message = json.loads(body)["message"]
-            with open(os.path.join(host, "registry/runs/other/events.jsonl"), "a") as journal:
-                journal.write('{"actor": "agent:%s", "message": "%s"}\n' % (fields.get("x-taskforge-node", "work"), message))
+            said = json.loads(body)
+            tell(host, fields.get("x-taskforge-node", said.get("node", "work")), said["message"])
             number = len(os.listdir(os.path.join(host, "out")))
             open(os.path.join(host, "out", "message-%d" % number), "w").close()
+        elif path.endswith("/result"):
+            said = json.loads(body)
+            tell(host, said.get("node", "work"), " ".join([said["summary"], *said.get("artifacts", [])]))
+        elif path.endswith("/capabilities"):
+            said = json.loads(body)
+            tell(host, "work", said["capability"] + " " + said["reason"])
+        elif path.startswith("/taskforge/v1/conversation"):
+            asked = urllib.parse.parse_qs(path.partition("?")[2]).get("node", ["work"])[0]
+            if asked == "other":
+                text = open(os.path.join(host, "registry/runs/other/nodes/n/workspace/private"), "rb").read()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + text)
+                return
         elif path.endswith("/decisions"):
             name = json.loads(body)["id"]
             open(os.path.join(host, "registry/decisions", name + ".json"), "wb").write(body)
@@ -159,7 +178,7 @@ def gateway(path, host):
     threading.Thread(target=loop, daemon=True).start()
 
 
-role, host, port = sys.argv[2], sys.argv[3], int(sys.argv[4])
+role, host, port, upstream = sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5])
 hello = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
 if role == "street":
     tcp("internet tcp", "203.0.113.10", 7777)
@@ -171,6 +190,7 @@ if role == "street":
     tcp("internet tcp6", "fd77::1", 7777, socket.AF_INET6)
     # A gateway without rules lives here, so that its own loopback is the street's.
     tcp("loopback", "127.0.0.1", port)
+    tcp("upstream", "127.0.0.1", upstream, answer=hello)
     gateway(os.path.join(host, "naive", "gate.sock"), host)
     udp("internet udp", "203.0.113.10", 7777)
     udp("resolver", "10.77.0.53", 53)
@@ -183,6 +203,8 @@ else:
     engine = b'HTTP/1.1 201 Created\r\nContent-Length: 13\r\nConnection: close\r\n\r\n{"Id":"beef"}'
     stream(os.path.join(host, "docker.sock"), "engine", engine)
     stream(os.path.join(host, "agent.sock"), "key agent")
+    stream(os.path.join(host, "registry/runs/other/gate/sockets/other-1/gate.sock"), "another's socket", answer=hello)
     tcp("loopback", "127.0.0.1", port)
+    tcp("upstream", "127.0.0.1", upstream, answer=hello)
 open(sys.argv[1] + ".ready", "w").close()
 threading.Event().wait()

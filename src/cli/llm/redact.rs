@@ -23,6 +23,9 @@ pub(super) fn run(context: &Context<'_>, run: &RunArg, seqs: &[u64], reason: &st
     let redacted = redact(&layout.gate(), &run, seqs, &engine::operator(), reason)?;
     let value = json!({"run": run, "records": redacted.records, "bytes": redacted.bytes});
     context.output.result(&value, || {
+        if redacted.records.is_empty() {
+            return "Nothing was left of them: they were redacted before.".to_owned();
+        }
         let records: Vec<String> = redacted.records.iter().map(ToString::to_string).collect();
         format!(
             "Took {} bytes out of the records {}.\nLater requests of a conversation repeat what was said before: look at \

@@ -51,8 +51,7 @@ impl Select {
     /// Reads the records of the runs that are meant.
     pub(super) fn find(&self, context: &Context<'_>) -> Result<Found<'_>, Failure> {
         if let Some(day) = &self.day {
-            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-            if !matches!(day.len(), 7 | 10) || !digits(day) {
+            if !is_day_or_month(day) {
                 return Err(Failure::new(Kind::Usage, format!("`{day}` is no day")).hint("write it as 2026-01-31"));
             }
         }
@@ -73,6 +72,13 @@ impl Select {
         }
         Ok(Found { select: self, runs: read })
     }
+}
+
+/// Whether `text` is a day of the calendar as 2026-01-31, or a month as 2026-01.
+fn is_day_or_month(text: &str) -> bool {
+    let day = if text.len() == 7 { format!("{text}-01") } else { text.to_owned() };
+    // Read and written again: chrono takes `2026-1-3`, too.
+    day.parse::<chrono::NaiveDate>().is_ok_and(|date| date.to_string() == day)
 }
 
 impl Found<'_> {

@@ -19,6 +19,8 @@ pub enum Kind {
     /// The end of what was allowed.
     EgressEnded,
     ToolResult,
+    /// What was asked of the gate itself and refused.
+    RequestRefused,
     /// A connection was ended for what the client did, or did not do in time.
     ClientDropped,
     /// Bodies were taken away, by whom and why.
@@ -40,6 +42,7 @@ impl Kind {
             Self::EgressDenied => "egress.denied",
             Self::EgressEnded => "egress.ended",
             Self::ClientDropped => "client.dropped",
+            Self::RequestRefused => "request.refused",
             Self::ToolResult => "agent.tool_result",
             Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
@@ -58,6 +61,7 @@ impl Kind {
             Self::EgressDenied,
             Self::EgressEnded,
             Self::ToolResult,
+            Self::RequestRefused,
             Self::ClientDropped,
             Self::Redacted,
             Self::Voided,

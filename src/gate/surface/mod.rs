@@ -9,6 +9,7 @@ mod forwards;
 mod grammar;
 mod greeting;
 mod json;
+mod refused;
 mod report;
 
 use std::sync::Arc;
@@ -50,6 +51,7 @@ impl Session {
 /// Answers one request.
 pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Response<Body> {
     let client = session.client.clone();
+    let asked = refused::Asked::of(&request);
     let answered = match session.gate.check(&session.socket) {
         Ok(()) => route(&session, request).await,
         Err(refusal) => {
@@ -57,12 +59,16 @@ pub(crate) async fn answer(session: Session, request: Request<Incoming>) -> Resp
             Err(refusal)
         }
     };
-    answered.unwrap_or_else(|refusal| {
-        if refusal.code() == body::SLOW {
-            client.blame(Fault::SlowBody);
+    match answered {
+        Ok(response) => response,
+        Err(refusal) => {
+            if refusal.code() == body::SLOW {
+                client.blame(Fault::SlowBody);
+            }
+            refused::record(&session, asked, &refusal).await;
+            refusal.response()
         }
-        refusal.response()
-    })
+    }
 }
 
 async fn route(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
@@ -82,8 +88,12 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
-        "/v1/chat/completions" if post => chat::complete(session, Wire::Chat, request).await,
-        "/v1/embeddings" if post => chat::complete(session, Wire::Embeddings, request).await,
+        "/v1/chat/completions" if post => {
+            chat::complete(session, Wire::Chat, request).await.map_err(Refusal::for_openais_clients)
+        }
+        "/v1/embeddings" if post => {
+            chat::complete(session, Wire::Embeddings, request).await.map_err(Refusal::for_openais_clients)
+        }
         "/v1/messages" if post => {
             chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
         }

@@ -6,7 +6,7 @@ use super::error::said;
 use super::stream::Streamed;
 use super::usage::{finish, usage};
 use crate::provider::chat::{Reply, called};
-use crate::provider::reading::{About, Reading, Said, parse};
+use crate::provider::reading::{About, Reading, Said, made_id, parse};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -61,7 +61,7 @@ impl Reading for Answer {
         let answer = parse(body, "its answer")?;
         let own = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
         let mut reply = Reply {
-            id: own("/responseId").unwrap_or_default().to_owned(),
+            id: own("/responseId").filter(|id| !id.is_empty()).map_or_else(made_id, str::to_owned),
             model: own("/modelVersion").unwrap_or(&self.about.model).to_owned(),
             created: self.about.created,
             usage: usage(answer.get("usageMetadata").unwrap_or(&Value::Null)),

@@ -6,7 +6,7 @@ use super::error::said;
 use super::response::{Piece, blocked, piece};
 use super::usage::{finish, usage};
 use crate::provider::chat::{Chunks, Usage};
-use crate::provider::reading::{About, Said, parse};
+use crate::provider::reading::{About, Said, made_id, parse};
 
 /// Where a stream stands.
 pub(super) struct Streamed {
@@ -19,7 +19,9 @@ pub(super) struct Streamed {
 
 impl Streamed {
     pub(super) fn new(about: &About) -> Self {
-        let chunks = Chunks::new(about);
+        // Until it says one of its own.
+        let mut chunks = Chunks::new(about);
+        chunks.id = made_id();
         Self { chunks, first_call: about.first_call, calls: 0, usage: Usage::default(), over: false }
     }
 
@@ -33,7 +35,7 @@ impl Streamed {
             return Err(said(data));
         }
         let own = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-        if let Some(id) = own("/responseId") {
+        if let Some(id) = own("/responseId").filter(|id| !id.is_empty()) {
             self.chunks.id = id.to_owned();
         }
         if let Some(model) = own("/modelVersion") {

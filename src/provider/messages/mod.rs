@@ -3,10 +3,12 @@
 
 mod blocks;
 mod events;
+mod kind;
 mod parameter;
 mod reply;
 mod request;
 mod reworded;
 
+pub(crate) use kind::error_type;
 pub(crate) use request::request;
 pub(crate) use reworded::Reworded;

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::events::Events as Told;
+use super::kind::error_type;
 use super::reply::{failure, message};
 use crate::provider::reading::{Framing, Reading, Said, parse};
 use crate::provider::sse::Events;
@@ -55,6 +56,10 @@ impl Reading for Reworded {
             Some(inner) => inner.error(body),
             None => Said::of(body, "/error/type", "/error/message"),
         }
+    }
+
+    fn kind_of(&self, status: u16) -> Option<&'static str> {
+        Some(error_type(status))
     }
 
     fn failure(&self, said: &Said) -> Value {

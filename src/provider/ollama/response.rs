@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::error::said;
 use super::stream::Streamed;
 use crate::provider::chat::{Reply, Usage, called};
-use crate::provider::reading::{About, Framing, Reading, Said, parse};
+use crate::provider::reading::{About, Framing, Reading, Said, made_id, parse};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -43,11 +43,12 @@ pub(super) fn call(value: &Value) -> (Option<&str>, &str, String) {
     (id, name, arguments)
 }
 
-/// The model's name is also that of its answer: this wire has no ids.
+/// An id from the time of the answer: this wire has none.
 pub(super) fn id(answer: &Value) -> String {
     let time = answer.get("created_at").and_then(Value::as_str).unwrap_or_default();
     let digits: String = time.chars().filter(char::is_ascii_digit).take(23).collect();
-    format!("chatcmpl-{digits}")
+    // Up to the second only: two answers within one would have one id.
+    if digits.len() <= 14 { made_id() } else { format!("chatcmpl-{digits}") }
 }
 
 impl Reading for Answer {

@@ -158,6 +158,15 @@ fn check_provider(provider: &Provider) -> Result<(), Wrong> {
             require(provider.base_url.as_deref().is_some_and(is_http), "baseUrl", || {
                 "is not an http(s) address, and a provider of this kind needs one".to_owned()
             })?;
+            // Credentials belong into a key's file, where nothing shows them; a query would be behind the path that is asked.
+            let bare = |url: &str| {
+                let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+                let authority = rest.split('/').next().unwrap_or_default();
+                !authority.contains('@') && !url.contains(['?', '#'])
+            };
+            require(provider.base_url.as_deref().is_some_and(bare), "baseUrl", || {
+                "holds credentials, a query or a fragment: a key is given by keyFile or keyEnv".to_owned()
+            })?;
             require(provider.transcript.is_none(), "transcript", || "belongs to `replay` providers".to_owned())?;
             require(!(provider.key_file.is_some() && provider.key_env.is_some()), "keyFile", || {
                 "and keyEnv: one key, please".to_owned()

@@ -117,6 +117,9 @@ fn wrong_values_are_refused() {
         ("[llm.providers.a]\nkind = \"replay\"\ntranscript = \"../x\"\n", "llm.providers.a.transcript"),
         ("[llm.providers.a]\nkind = \"openai\"\n", "llm.providers.a.baseUrl"),
         ("[llm.providers.a]\nkind = \"openai\"\nbaseUrl = \"file:///x\"\n", "llm.providers.a.baseUrl"),
+        ("[llm.providers.a]\nkind = \"openai\"\nbaseUrl = \"http://me:pw@m/v1\"\n", "llm.providers.a.baseUrl"),
+        ("[llm.providers.a]\nkind = \"openai\"\nbaseUrl = \"http://m/v1?key=k\"\n", "llm.providers.a.baseUrl"),
+        ("[llm.providers.a]\nkind = \"ollama\"\nbaseUrl = \"http://m#f\"\n", "llm.providers.a.baseUrl"),
         (
             "[llm.providers.a]\nkind = \"gemini\"\nbaseUrl = \"http://m\"\n[[llm.models]]\nmatch = \"*\"\nprovider = \"a\"\nfallback = [{ provider = \"ghost\" }]\n",
             "falls back",

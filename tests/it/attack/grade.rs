@@ -23,6 +23,17 @@ fn running(world: &World, run: &str) -> Value {
 }
 
 #[test]
+fn an_attempt_that_has_ended_is_said_to_have_ended() {
+    let world = World::new();
+    world.start("over", &[python("work", "time.sleep(600)")]);
+    running(&world, "over");
+    assert!(world.taskforge(&["run", "cancel", "over"]).status.success());
+    let ended = world.taskforge(&["container", "inspect", "over/work/1"]);
+    assert_eq!(ended.status.code(), Some(3), "{ended:?}");
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("attempt 1 of node work has ended"), "{ended:?}");
+}
+
+#[test]
 fn a_live_attempt_has_full_marks_and_a_plain_container_has_not() {
     let world = World::new();
     world.start("graded", &[python("work", "time.sleep(600)")]);

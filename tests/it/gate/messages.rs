@@ -143,7 +143,7 @@ fn refusals_are_in_the_form_that_its_clients_read() {
         let got = world.post("/v1/messages", &body(model));
         let error = got.json();
         assert_eq!((got.status, got.code().as_str(), error["type"].as_str()), (status, code, Some("error")));
-        assert_eq!(error["error"]["type"], code);
+        assert_eq!(error["error"]["type"], if status == 403 { "permission_error" } else { "invalid_request_error" });
     }
     assert!(upstream.got().is_empty());
 }

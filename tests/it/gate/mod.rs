@@ -18,6 +18,7 @@ mod messages;
 mod passing;
 mod policy;
 mod records;
+mod refused;
 mod replay;
 mod retries;
 mod told;

@@ -193,7 +193,8 @@ fn a_model_that_is_not_granted_goes_nowhere() {
     let models: Vec<Value> = world.get("/v1/models").json()["data"].as_array().unwrap().clone();
     assert_eq!(models.iter().map(|m| m["id"].as_str().unwrap()).collect::<Vec<_>>(), ["m"]);
     assert!(upstream.got().is_empty());
-    assert!(world.traffic().records.is_empty());
+    let kinds: Vec<String> = world.traffic().records.iter().map(|record| record.kind.to_string()).collect();
+    assert_eq!(kinds, ["request.refused"]);
 }
 
 #[test]

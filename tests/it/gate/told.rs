@@ -167,6 +167,10 @@ fn one_request_is_shown_and_taken_away_and_the_chain_holds() {
     assert_eq!((&last["kind"], &last["reason"]), (&json!("llm.redacted"), &json!("it holds a secret")));
     scene.tf(&["audit", "verify", "demo-1"]).ok();
     scene.tf(&["llm", "show", "demo-1", &seq]).ok().says("(redacted)");
+    // Again there is nothing left to take, and nothing to put on record.
+    scene.tf(&["llm", "redact", "demo-1", &seq, "--reason", "again"]).ok().says("Nothing was left of them");
+    assert_eq!(scene.read("runs/demo-1/gate/traffic.jsonl"), after);
+    scene.tf(&["llm", "transcript", "demo-1"]).exits(3).complains("it holds a secret");
     // What was not taken away is there.
     let plain = world.traffic().of(&Kind::LlmRequest).nth(2).unwrap().seq.to_string();
     scene.tf(&["llm", "show", "demo-1", &plain]).ok().says("something else");
@@ -177,6 +181,16 @@ fn one_request_is_shown_and_taken_away_and_the_chain_holds() {
     bytes[at] = b'S';
     std::fs::write(&pack, bytes).unwrap();
     scene.tf(&["audit", "verify", "demo-1"]).exits(8);
+}
+
+#[test]
+fn a_day_that_is_none_is_a_mistake() {
+    let (scene, _world) = told();
+    for day in ["2026-13-45", "2026-02-30", "2026-13", "2026-1-3", "20260103", "today"] {
+        scene.tf(&["llm", "log", "--day", day]).exits(2).complains("is no day");
+    }
+    scene.tf(&["llm", "log", "--day", "2024-02-29"]).ok();
+    scene.tf(&["llm", "log", "--day", "2026-11"]).ok();
 }
 
 #[test]

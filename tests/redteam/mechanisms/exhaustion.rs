@@ -19,11 +19,7 @@ pub fn all() -> Vec<Mechanism> {
             resident.trim().trim_end_matches(" kB").parse::<u64>().is_ok_and(|kib| kib > 300 << 10)
         })
         .floods(),
-        attack("fork without end", FORK, |s| {
-            let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", s.pid)).unwrap_or_default();
-            children.split_whitespace().count() >= 150
-        })
-        .floods(),
+        attack("fork without end", FORK, |s| s.children() >= 150).floods(),
         attack("start threads without end", THREADS, |s| {
             let status = s.proc("status");
             let threads = status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap_or("0");

@@ -19,12 +19,9 @@ pub fn all() -> Vec<Mechanism> {
         attack("approve itself at the gate", APPROVE, |s| {
             let name = format!("{}.json", s.token);
             s.cage.host.join("registry/decisions").join(&name).exists() || s.product.decisions().join(&name).exists()
-        }),
-        attack("a terminal's commands to the operator", TERMINAL, |s| {
-            let other = fs::read_to_string(s.cage.host.join("registry/runs/other/events.jsonl")).unwrap_or_default();
-            (other + &s.product.shown()).contains(&format!("\u{1b}]0;{}", s.token))
         })
-        .recorded(heard),
+        .recorded(|s| s.product.traffic().lines().any(|l| l.contains("request.refused") && l.contains("v1/approve"))),
+        attack("a terminal's commands to the operator", TERMINAL, commands_a_terminal).recorded(heard),
         attack("a body without end", BODY, |s| {
             largest(&s.cage.host.join("out")).max(largest(&s.product.gate())) > 32 << 20
         })
@@ -38,13 +35,19 @@ pub fn all() -> Vec<Mechanism> {
     ]
 }
 
+/// Whether what an operator is shown holds the attack's sequence for a terminal.
+pub fn commands_a_terminal(scene: &Scene<'_>) -> bool {
+    let other = fs::read_to_string(scene.cage.host.join("registry/runs/other/events.jsonl")).unwrap_or_default();
+    (other + &scene.product.shown()).contains(&format!("\u{1b}]0;{}", scene.token))
+}
+
 fn denied(scene: &Scene<'_>) -> bool {
     let port = format!(":{}", scene.cage.port);
     scene.product.traffic().lines().any(|line| line.contains("egress.denied") && line.contains(&port))
 }
 
 /// The message stands in the journal, as what its sender is.
-fn heard(scene: &Scene<'_>) -> bool {
+pub fn heard(scene: &Scene<'_>) -> bool {
     scene.product.journal().lines().any(|line| line.contains(&scene.token) && line.contains("agent:work"))
 }
 
@@ -58,7 +61,7 @@ fn forged(scene: &Scene<'_>) -> bool {
     events(scene).iter().any(|event| event["forged"] == scene.token.as_str())
 }
 
-fn spoke_as_another(scene: &Scene<'_>) -> bool {
+pub fn spoke_as_another(scene: &Scene<'_>) -> bool {
     let about = |event: &&Value| event.to_string().contains(&scene.token);
     events(scene).iter().filter(about).any(|event| event["actor"] != "agent:work")
 }

@@ -3,10 +3,13 @@
 mod exhaustion;
 mod files;
 mod gate;
+mod header;
+mod identity;
 mod kernel;
 mod network;
 mod processes;
 mod reader;
+mod time;
 
 use crate::scene::Scene;
 
@@ -20,6 +23,8 @@ pub struct Mechanism {
     pub trace: Option<fn(&Scene<'_>) -> bool>,
     /// The output that the host's reader comes for: of ours, it is the product's.
     pub reads: Option<&'static str>,
+    /// It is about the time that the product gives: of ours, a run of its own is made.
+    pub lasts: bool,
     /// What has to be there before it begins.
     pub prepare: Option<fn(&Scene<'_>)>,
     /// The neighbour is another afterwards.
@@ -29,7 +34,17 @@ pub struct Mechanism {
 }
 
 pub const fn attack(name: &'static str, script: &'static str, judge: fn(&Scene<'_>) -> bool) -> Mechanism {
-    Mechanism { name, script, judge, trace: None, reads: None, prepare: None, spends: false, floods: false }
+    Mechanism {
+        name,
+        script,
+        judge,
+        trace: None,
+        reads: None,
+        lasts: false,
+        prepare: None,
+        spends: false,
+        floods: false,
+    }
 }
 
 impl Mechanism {
@@ -48,6 +63,11 @@ impl Mechanism {
         self
     }
 
+    pub const fn lasts(mut self) -> Self {
+        self.lasts = true;
+        self
+    }
+
     pub const fn recorded(mut self, trace: fn(&Scene<'_>) -> bool) -> Self {
         self.trace = Some(trace);
         self
@@ -60,8 +80,19 @@ impl Mechanism {
 }
 
 pub fn all() -> Vec<Mechanism> {
-    [network::all(), files::all(), processes::all(), kernel::all(), exhaustion::all(), gate::all(), reader::all()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        network::all(),
+        files::all(),
+        processes::all(),
+        kernel::all(),
+        exhaustion::all(),
+        time::all(),
+        gate::all(),
+        header::all(),
+        identity::all(),
+        reader::all(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
