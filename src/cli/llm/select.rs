@@ -50,10 +50,8 @@ impl Select {
 
     /// Reads the records of the runs that are meant.
     pub(super) fn find(&self, context: &Context<'_>) -> Result<Found<'_>, Failure> {
-        if let Some(day) = &self.day {
-            if !is_day_or_month(day) {
-                return Err(Failure::new(Kind::Usage, format!("`{day}` is no day")).hint("write it as 2026-01-31"));
-            }
+        if let Some(day) = self.day.as_ref().filter(|day| !is_day_or_month(day)) {
+            return Err(Failure::new(Kind::Usage, format!("`{day}` is no day")).hint("write it as 2026-01-31"));
         }
         let registry = context.registry()?;
         let runs = match self.run.as_ref().or(self.of.as_ref()) {
