@@ -295,8 +295,8 @@ async fn what_does_not_resolve_says_why() {
     let (cause, reason) = why(place.resolve_with(&none, "pip:six", Some("http://me:hunter2@127.0.0.1:9/")).await);
     assert_eq!(cause, Cause::Unreachable);
     assert!(reason.contains("Connection refused") && !reason.contains("hunter2"), "{reason}");
-    let (cause, _) = why(place.resolve(&none, "tool:browser").await);
-    assert_eq!(cause, Cause::Unsupported);
+    let (cause, _) = why(place.resolve(&none, "net:api.example.org:443").await);
+    assert_eq!(cause, Cause::Unsupported, "no image gives it");
     assert_eq!(place.containers().await, 0);
 }
 
