@@ -1,17 +1,19 @@
 //! The written rules, applied: read when a request is shown, recorded with it, and looked at again before a person's
 //! word counts.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 
 use chrono::Utc;
 use serde::Serialize;
 
 use crate::capability::policy::{Asked, Policies, PolicyProblem};
-use crate::registry::{Registry, policies as files};
+use crate::registry::decisions::signature as signature_of;
+use crate::registry::{self, Registry, policies as files, project};
 use crate::run::capability::Capability;
 use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, RequestStatus, State};
-use crate::signature::{self, AllowedSigners};
+use crate::signature::{self, AllowedSigners, Proof};
 
 use super::approvers::{self, Hand};
 use super::error::Error;
@@ -25,30 +27,31 @@ pub fn policies(registry: &Registry) -> Policies {
 /// Where approvers are configured, a file allows something only if one of them signed it.
 fn vouched(registry: &Registry, allowed: Result<Option<AllowedSigners>, Error>) -> Policies {
     let folder = registry.layout().policies();
-    let policies = policies_in(&folder);
-    let (allowed, id) = match (allowed, registry.id()) {
-        (Ok(None), _) => return policies,
-        (Ok(Some(allowed)), Ok(id)) => (allowed, id),
-        (Err(error), _) => return policies.holding_back(|_| Some(error.to_string())),
-        (_, Err(error)) => return policies.holding_back(|_| Some(error.to_string())),
+    let found = match files::rules(&folder) {
+        Ok(found) => found,
+        Err(error) => return unreadable(&folder, &error),
     };
-    policies.holding_back(|file| unsigned(&allowed, &id, &folder.join(file)))
+    let held: BTreeMap<String, String> = match (allowed, registry.id()) {
+        (Ok(None), _) => BTreeMap::new(),
+        // The very bytes whose rules are applied are those whose signature is looked at, once a file.
+        (Ok(Some(allowed)), Ok(id)) => {
+            let namespace = signature::policy(&id);
+            let reason = |(name, bytes): &(String, Vec<u8>)| {
+                let reason = proof(&allowed, &namespace, bytes, &folder.join(name)).err()?;
+                Some((name.clone(), reason))
+            };
+            found.iter().filter_map(reason).collect()
+        }
+        (Err(error), _) => found.iter().map(|(name, _)| (name.clone(), error.to_string())).collect(),
+        (_, Err(error)) => found.iter().map(|(name, _)| (name.clone(), error.to_string())).collect(),
+    };
+    Policies::parse(found).holding_back(|file| held.get(file).cloned())
 }
 
-/// Why a file of rules does not count as signed.
-fn unsigned(allowed: &AllowedSigners, registry: &str, path: &Path) -> Option<String> {
-    let read = |path: &Path| files::one(path).map(|(_, bytes)| bytes);
-    let (Ok(text), Ok(signature)) = (read(path), read(&signature_of(path))) else {
-        return Some("no approver has signed the file".to_owned());
-    };
-    let namespace = signature::policy(registry);
-    allowed.verify_any(&namespace, &text, &signature, &[Utc::now()]).err().map(|error| error.to_string())
-}
-
-fn signature_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".sig");
-    name.into()
+/// Who signed the file of rules at `path`, which holds `bytes`; or why nobody did who counts.
+fn proof(allowed: &AllowedSigners, namespace: &str, bytes: &[u8], path: &Path) -> Result<Proof, String> {
+    let (_, signature) = files::one(&signature_of(path)).map_err(|_| "no approver has signed the file".to_owned())?;
+    allowed.verify_any(namespace, bytes, &signature, &[Utc::now()]).map_err(|error| error.to_string())
 }
 
 /// A file of rules that was signed.
@@ -75,18 +78,15 @@ pub fn sign_policies(registry: &Registry, wanted: &[String], hand: &Hand<'_>) ->
         if !wanted.is_empty() && !wanted.contains(&file) {
             continue;
         }
-        let place = signature_of(&folder.join(&file));
-        let now = [Utc::now()];
-        let there = files::one(&place).ok().map(|(_, signature)| signature);
-        let good = there.and_then(|there| allowed.verify_any(&namespace, &bytes, &there, &now).ok());
-        if let Some(proof) = good {
+        let path = folder.join(&file);
+        if let Ok(proof) = proof(&allowed, &namespace, &bytes, &path) {
             signed.push(SignedPolicy { file, by: proof.name, now: false });
             continue;
         }
         let signer = hand.signer(&allowed, &namespace)?;
         let armoured = signer.sign(&namespace, &bytes)?;
-        let proof = allowed.verify(&namespace, signer.name(), &bytes, armoured.as_bytes(), &now)?;
-        crate::registry::project::write_durable(&place, armoured.as_bytes())?;
+        let proof = allowed.verify(&namespace, signer.name(), &bytes, armoured.as_bytes(), &[Utc::now()])?;
+        project::write_durable(&signature_of(&path), armoured.as_bytes())?;
         signed.push(SignedPolicy { file, by: proof.name, now: true });
     }
     match wanted.iter().find(|wanted| !signed.iter().any(|signed| signed.file == **wanted)) {
@@ -101,11 +101,13 @@ pub fn policies_in(path: &Path) -> Policies {
     let found = if path.is_file() { files::one(path).map(|file| vec![file]) } else { files::rules(path) };
     match found {
         Ok(found) => Policies::parse(found),
-        Err(error) => {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Policies::unreadable(PolicyProblem::new(&name, 0, error.to_string()))
-        }
+        Err(error) => unreadable(path, &error),
     }
+}
+
+fn unreadable(path: &Path, error: &registry::Error) -> Policies {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Policies::unreadable(PolicyProblem::new(&name, 0, error.to_string()))
 }
 
 /// What the policies in force say of `capability`, which would bring `brings` along, for an agent of run `state`.

@@ -27,7 +27,7 @@ pub fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Where the signature of the decision at `path` lies: where `ssh-keygen -Y sign` puts it.
+/// Where the signature of the file at `path` lies, a decision's or that of rules: where `ssh-keygen -Y sign` puts it.
 #[must_use]
 pub fn signature(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();

@@ -2,7 +2,7 @@
 
 use super::problem::PolicyProblem;
 use super::rule::{AtMost, Place, Rule};
-use crate::run::capability::{Budget, BudgetUnit, Capability, CapabilityKind};
+use crate::run::capability::{BudgetUnit, Capability, CapabilityKind};
 use crate::run::ruling::Effect;
 use crate::workflow::tree::{Entry, Value, Yaml, parse};
 
@@ -192,22 +192,22 @@ impl<'a> Reader<'a> {
         let Value::Map(entries) = entry.value.value else {
             return self.wrong(line, "`atMost` is a map of `requests`, `tokens` and `money`");
         };
-        let mut amount = |entry: Option<Entry>, unit: BudgetUnit| match entry {
-            None => Some(None),
-            Some(entry) => match &entry.value.value {
-                Value::Number(number) => match Capability::parse(&format!("budget:{}={number}", unit.as_str())) {
-                    Ok(Capability::Budget(budget)) => Some(Some(Budget::amount(budget))),
-                    _ => self.wrong(entry.spot.line, "a ceiling is a number above zero"),
-                },
-                _ => self.wrong(entry.spot.line, "a ceiling is a number above zero"),
-            },
-        };
-        let mut found = [None, None, None];
+        let mut found = [None; 3];
         for entry in entries {
+            let line = entry.spot.line;
             let Some(place) = BudgetUnit::ALL.iter().position(|unit| unit.as_str() == entry.key) else {
-                return self.wrong(entry.spot.line, "`atMost` knows `requests`, `tokens` and `money`");
+                return self.wrong(line, "`atMost` knows `requests`, `tokens` and `money`");
             };
-            found[place] = amount(Some(entry), BudgetUnit::ALL[place])?;
+            let amount = match &entry.value.value {
+                Value::Number(number) => Capability::parse(&format!("budget:{}={number}", entry.key)).ok(),
+                _ => None,
+            };
+            let Some(Capability::Budget(budget)) = amount else {
+                return self.wrong(line, "a ceiling is a number above zero");
+            };
+            if found[place].replace(budget.amount()).is_some() {
+                return self.wrong(line, format!("`{}` stands twice", entry.key));
+            }
         }
         let [requests, tokens, money] = found;
         Some(AtMost { requests, tokens, money })

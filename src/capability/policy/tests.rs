@@ -104,6 +104,10 @@ fn what_cannot_be_read_denies_everything_and_says_why() {
             "p.yaml:3: `atMost` knows",
         ),
         (
+            "format: 1\nrules:\n- {effect: allow, kind: llm, name: '*', atMost: {tokens: 5, tokens: 9}}",
+            "p.yaml:3: `tokens` stands twice",
+        ),
+        (
             "format: 1\nrules:\n- {effect: deny, kind: pip, name: x, because: \"a\\nb\"}",
             "p.yaml:3: this has to be one line",
         ),
