@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use crate::capability::policy::Policies;
-use crate::image::Lock;
 use crate::registry::{Registry, queries};
 use crate::run::capability::Capability;
 use crate::run::id::{RequestId, RunId};
@@ -11,8 +10,8 @@ use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, RequestStatus, State};
 
 use super::error::Error;
-use super::rulings;
 use super::store::Store;
+use super::{images, rulings};
 
 /// One request on record, with what the proposed policies say of it.
 #[derive(Debug, Clone, Serialize)]
@@ -77,16 +76,9 @@ pub fn backtest(registry: &Registry, proposed: &Policies, run: Option<&RunId>) -
 }
 
 fn replayed(state: &State, request: &Request, proposed: &Policies) -> Replayed {
-    let lock = |request: &Request| {
-        let resolution = request.resolution.as_ref()?;
-        serde_json::from_value::<Lock>(resolution.lock.clone()).ok()
-    };
-    let resolved = lock(request);
-    let upon = request.resolution.as_ref().and_then(|resolution| resolution.upon.as_ref());
-    let before = upon.and_then(|id| state.request(id)).and_then(lock).unwrap_or_default();
-    let capability = resolved.as_ref().and_then(|lock| lock.granted(&request.capability));
-    let capability = capability.unwrap_or_else(|| request.capability.clone());
-    let brings = resolved.map(|lock| lock.beyond(&before)).unwrap_or_default();
+    // A lock that this version cannot read says nothing of versions.
+    let (capability, brings) =
+        images::stands_for(state, request).unwrap_or_else(|_| (request.capability.clone(), Vec::new()));
     let decided = request.decision.as_ref();
     Replayed {
         id: request.id.clone(),

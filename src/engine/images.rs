@@ -130,8 +130,16 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
 /// What the policies say of a request that was resolved to `lock`, upon `before`: of the package, and of all that comes
 /// with it.
 fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock, before: &Lock) -> Ruling {
-    let granted = lock.granted(&request.capability).unwrap_or_else(|| request.capability.clone());
-    rulings::on(registry, state, &granted, &lock.beyond(before))
+    rulings::on(registry, state, &exact(&request.capability, lock), &lock.beyond(before))
+}
+
+/// What a request stands for, as far as it was resolved: itself with its version, and what comes with it.
+pub(crate) fn stands_for(state: &State, request: &Request) -> Result<(Capability, Vec<Capability>), Error> {
+    let Some(resolution) = &request.resolution else { return Ok((request.capability.clone(), Vec::new())) };
+    let lock = lock_of(request)?;
+    let upon = resolution.upon.as_ref().and_then(|id| state.request(id));
+    let before = upon.map_or_else(|| Ok(Lock::default()), lock_of)?;
+    Ok((exact(&request.capability, &lock), lock.beyond(&before)))
 }
 
 /// Looks again at what the policies say of a request that waits. Whether what was shown of it still stands.
@@ -140,17 +148,12 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         return Ok(true);
     };
     let registry = store.registry();
-    let (then, now) = match (&request.resolution, &request.presented) {
-        (Some(resolution), _) => {
-            let lock: Lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
-            let upon = resolution.upon.as_ref().and_then(|id| state.request(id));
-            let before = upon.map_or_else(|| Ok(Lock::default()), lock_of)?;
-            (resolution.policy.as_ref(), ruling_on(registry, state, request, &lock, &before))
-        }
-        (None, Some(presented)) => (presented.policy.as_ref(), rulings::on(registry, state, &request.capability, &[])),
-        (None, None) => return Ok(true),
-    };
-    if !rulings::differs(then, &now) && given::is_the_same_folder(registry, request)? {
+    if request.review().is_none() {
+        return Ok(true);
+    }
+    let (capability, brings) = stands_for(state, request)?;
+    let now = rulings::on(registry, state, &capability, &brings);
+    if !rulings::differs(request.ruling(), &now) && given::is_the_same_folder(registry, request)? {
         return Ok(true);
     }
     if now.effect == Effect::Deny {
@@ -207,21 +210,22 @@ fn granted_before(state: &State, resolution: &Resolution) -> Vec<Capability> {
     while let Some(request) = next.and_then(|id| state.request(id)) {
         let Some(earlier) = &request.resolution else { break };
         let lock: Lock = serde_json::from_value(earlier.lock.clone()).unwrap_or_default();
-        granted.push(lock.granted(&request.capability).unwrap_or_else(|| request.capability.clone()));
+        granted.push(exact(&request.capability, &lock));
         // Each was resolved after the one it builds upon was approved, so that the chain ends.
         next = earlier.upon.as_ref().filter(|_| granted.len() <= state.requests.len());
     }
     granted
 }
 
-fn exact(capability: &Capability, lock: &Lock) -> String {
-    lock.granted(capability).map_or_else(|| capability.to_string(), |granted| granted.to_string())
+/// `capability` with the version that the lock gives it, if it does.
+fn exact(capability: &Capability, lock: &Lock) -> Capability {
+    lock.granted(capability).unwrap_or_else(|| capability.clone())
 }
 
 /// What was asked for, with the version that the lock gives it: the answer that an agent reads.
 pub(crate) fn granted_name(request: &Request) -> String {
     match request.resolution.as_ref().and_then(|resolution| serde_json::from_value(resolution.lock.clone()).ok()) {
-        Some(lock) => exact(&request.capability, &lock),
+        Some(lock) => exact(&request.capability, &lock).to_string(),
         None => request.capability.to_string(),
     }
 }

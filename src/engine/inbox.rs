@@ -1,11 +1,10 @@
 //! What waits for a person, over all runs.
 
-use std::thread::{self, available_parallelism};
-
 use serde::Serialize;
 
 use crate::registry::Registry;
 use crate::registry::index::Ask;
+use crate::registry::spread::spread;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
@@ -93,27 +92,12 @@ pub fn inbox(registry: &Registry) -> Result<Inbox, Error> {
             Err(error) => unreadable.push((run, error.to_string())),
         }
     }
-    for (run, found) in open.iter().zip(look(registry, &open)) {
+    let look = |run: &RunId| Ok::<_, Error>(waiting_of(&Store::open(registry, run)?.load()?));
+    for (run, found) in open.iter().zip(spread(&open, MANY, look)) {
         match found {
             Ok(found) => waiting.extend(found),
             Err(error) => unreadable.push((run.clone(), error.to_string())),
         }
     }
     Ok(Inbox { waiting, unreadable })
-}
-
-/// What waits in each of `runs`; on several processors if they are many.
-fn look(registry: &Registry, runs: &[RunId]) -> Vec<Result<Vec<Waiting>, Error>> {
-    let one = |run: &RunId| Ok(waiting_of(&Store::open(registry, run)?.load()?));
-    let threads = if runs.len() < MANY { 1 } else { available_parallelism().map_or(1, |n| n.get().min(4)) };
-    thread::scope(|scope| {
-        let (first, rest) = runs.split_at(runs.len().div_ceil(threads));
-        let parts = rest.chunks(first.len().max(1));
-        let threads: Vec<_> = parts.map(|part| scope.spawn(move || part.iter().map(one).collect::<Vec<_>>())).collect();
-        let mut found: Vec<_> = first.iter().map(one).collect();
-        for thread in threads {
-            found.extend(thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        }
-        found
-    })
 }

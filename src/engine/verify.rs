@@ -92,11 +92,10 @@ pub(crate) fn decisions(
     given: &Given,
     report: &mut audit::Report,
 ) -> Result<(), Error> {
-    let mut any = false;
-    for (id, decision) in decided(state) {
-        any = true;
+    let decided = decided(state);
+    for (id, decision) in &decided {
         let name = format!("decisions/{id}.json");
-        match decision_files::read(&registry.layout().decision(&id))? {
+        match decision_files::read(&registry.layout().decision(id))? {
             Some(bytes) if Digest::of(&bytes) == decision.file => {}
             Some(_) => report.problems.push(Problem::of(&name, 0, 0, "is not the decision that the journal names")),
             None => report.problems.push(Problem::of(&name, 0, 0, "is gone; the journal names its digest")),
@@ -117,8 +116,7 @@ pub(crate) fn decisions(
         report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
     signatures(registry, state, records, given, report)?;
-    let unsigned = decided(state).iter().any(|(_, record)| !record.proven);
-    if any && unsigned && !state.created.signed {
+    if decided.iter().any(|(_, record)| !record.proven) && !state.created.signed {
         let what = if approvers::are_configured(registry)? {
             "were made before approvers were configured: those without a signature are unproven"
         } else {

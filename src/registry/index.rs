@@ -10,11 +10,11 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::thread::{self, available_parallelism};
 
 use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, statat};
 use serde::{Deserialize, Serialize};
 
+use super::spread::spread;
 use super::{Registry, disk, project};
 use crate::run::id::RunId;
 use crate::run::status::RunStatus;
@@ -83,19 +83,7 @@ impl Index {
     /// The entries of these runs, each if the files that it was made from are still those.
     #[must_use]
     pub fn entries(self, runs: &[RunId], ask: Ask) -> Vec<Option<Entry>> {
-        let look = |part: &[RunId]| -> Vec<Option<usize>> { part.iter().map(|run| self.place(run, ask)).collect() };
-        let threads = if runs.len() < MANY { 1 } else { available_parallelism().map_or(1, |n| n.get().min(4)) };
-        let places: Vec<Option<usize>> = thread::scope(|scope| {
-            let (first, rest) = runs.split_at(runs.len().div_ceil(threads));
-            let parts = rest.chunks(first.len().max(1));
-            let started: Vec<_> = parts.map(|part| (part, scope.spawn(move || look(part)))).collect();
-            let mut places = look(first);
-            for (part, thread) in started {
-                // A thread that is gone has told us nothing of its runs, which are then read.
-                places.extend(thread.join().unwrap_or_else(|_| vec![None; part.len()]));
-            }
-            places
-        });
+        let places = spread(runs, MANY, |run| self.place(run, ask));
         let mut lines: Vec<Option<Line>> = self.lines.into_iter().map(Some).collect();
         places.into_iter().map(|place| lines.get_mut(place?)?.take().map(|line| line.0)).collect()
     }

@@ -26,6 +26,7 @@ pub mod project;
 pub mod queries;
 pub mod repaired;
 mod root;
+pub(crate) mod spread;
 pub mod usage;
 
 use std::fs::DirBuilder;

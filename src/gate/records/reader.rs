@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::chain::Chain;
 use super::scan::scan;
-use super::{Kind, Record, Tokens, Usage};
+use super::{Kind, Record, Taken, Usage};
 use crate::gate::Error;
 use crate::gate::durable;
 use crate::run::id::{Digest, RunId};
@@ -81,7 +81,8 @@ impl Traffic {
                 Some(Kind::LlmAborted) => usage.aborted += 1,
                 _ => {}
             }
-            let tokens = outcome.and_then(|o| o.fields.get("usage")).map(Tokens::of).unwrap_or_default();
+            let sent = request.body().map_or(0, |body| body.bytes);
+            let Taken { tokens, .. } = outcome.map(|outcome| Taken::of(sent, outcome)).unwrap_or_default();
             usage.prompt_tokens = usage.prompt_tokens.saturating_add(tokens.prompt);
             usage.completion_tokens = usage.completion_tokens.saturating_add(tokens.completion);
         }

@@ -219,14 +219,14 @@ impl Log {
         let mut requests = Vec::new();
         for entry in &mut entries {
             // What a request repeats of the one before it is not written again.
-            if let Some((node, bytes)) = request_of(entry) {
-                let goes_on = self.newest.goes_on(&node, &bytes);
-                if let Some(continuation) = goes_on {
-                    let known = Bodies::store_on(&bytes, &continuation, &mut pack, self.pack_at);
-                    bodies.push(Ok(Some(known.clone())));
-                    requests.push((node, known, bytes, Some(continuation)));
-                    continue;
-                }
+            let request = request_of(entry);
+            if let Some((node, bytes)) = &request
+                && let Some(continuation) = self.newest.goes_on(node, bytes)
+            {
+                let known = Bodies::store_on(bytes, &continuation, &mut pack, self.pack_at);
+                bodies.push(Ok(Some(known.clone())));
+                requests.extend(request.map(|(node, bytes)| (node, known, bytes, Some(continuation))));
+                continue;
             }
             let stored = entry.body.as_mut().map(|payload| self.bodies.store(payload, &mut pack, self.pack_at));
             let stored = stored.transpose().map(|stored| {
@@ -235,7 +235,7 @@ impl Log {
                     known
                 })
             });
-            if let (Ok(Some(known)), Some((node, bytes))) = (&stored, request_of(entry)) {
+            if let (Ok(Some(known)), Some((node, bytes))) = (&stored, request) {
                 requests.push((node, known.clone(), bytes, None));
             }
             bodies.push(stored);
