@@ -97,7 +97,10 @@ pub fn find_image(registry: &Registry, text: &str) -> Result<Shelved, Error> {
 /// # Errors
 /// When the Engine does not answer.
 pub fn images_on_engine() -> Result<BTreeMap<Digest, OnEngine>, Error> {
-    let docker = Docker::default();
+    on_engine(&Docker::default())
+}
+
+fn on_engine(docker: &Docker) -> Result<BTreeMap<Digest, OnEngine>, Error> {
     let engine = docker.engine()?;
     docker.wait(|_| image::on_engine(engine.docker()))
 }
@@ -137,7 +140,7 @@ pub struct Cleared {
 /// # Errors
 /// When the Engine does not answer, or a run that goes on cannot be read: then nobody knows what it needs.
 pub fn clear_images(registry: &Registry, dry: bool) -> Result<Cleared, Error> {
-    // While a build is about to start, what it needs is about to be found.
+    // Nothing is done to the Engine while the kill switch is on.
     let _permit = crate::registry::StartPermit::acquire(registry, super::dispatch::START_PATIENCE)?;
     let shelf = shelf(registry)?;
     let mut needed = BTreeSet::new();
@@ -147,14 +150,14 @@ pub fn clear_images(registry: &Registry, dry: bool) -> Result<Cleared, Error> {
     let unneeded: Vec<&Shelved> = shelf.images.iter().filter(|image| !needed.contains(&image.identity)).collect();
     let mut cleared = Cleared::default();
     let docker = Docker::default();
-    let there = images_on_engine()?;
+    let there = on_engine(&docker)?;
+    let engine = docker.engine()?;
     for image in &unneeded {
         let Some(found) = there.get(&image.identity) else { continue };
         if !found.other_names.is_empty() {
             cleared.named.push((image.identity.clone(), found.other_names.clone()));
             continue;
         }
-        let engine = docker.engine()?;
         if dry || docker.wait(|_| image::remove_image(engine.docker(), &image.identity))? {
             cleared.images.push((image.identity.clone(), found.size));
         } else {
