@@ -52,6 +52,7 @@ mod start;
 mod store;
 mod tick;
 mod verify;
+mod vouched;
 mod workspace;
 
 pub use actor::operator;
@@ -75,10 +76,11 @@ pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, ki
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};
-pub use rulings::{SignedPolicy, policies, policies_in, sign_policies};
+pub use rulings::{policies, policies_in};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};
 pub use start::{Start, Started, check_start, find_workflow, start};
 pub use store::Store;
 pub use tick::{Ticked, tick};
 pub use verify::{Given, verify, verify_against};
+pub use vouched::{SignedPolicy, sign_policies};
