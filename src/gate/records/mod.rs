@@ -15,6 +15,7 @@ mod kind;
 mod line;
 mod reader;
 mod record;
+mod rejoined;
 mod scan;
 mod sink;
 mod usage;
