@@ -42,14 +42,20 @@ fn fails_after_approval(scene: &Scene) -> Value {
     json!(reason)
 }
 
-#[test]
-fn a_package_that_has_vanished_fails_the_build() {
+/// An index that offers `thing`, whose wheel an agent has asked for.
+fn asked() -> (Index, Wheel, Scene) {
     let index = Index::start();
     let wheel = Wheel::new("thing", "1.0", &[]);
     index.offer("thing", &[&wheel]);
     let scene = stage(&index, ASKS);
     scene.start("granted", RUN);
     wait_for_request(&scene);
+    (index, wheel, scene)
+}
+
+#[test]
+fn a_package_that_has_vanished_fails_the_build() {
+    let (index, wheel, scene) = asked();
     index.take_away("/simple/thing/");
     index.take_away(&format!("/files/{}", wheel.filename));
     let reason = fails_after_approval(&scene);
@@ -59,12 +65,7 @@ fn a_package_that_has_vanished_fails_the_build() {
 #[test]
 fn other_bytes_behind_the_same_version_are_not_installed() {
     for redirected in [false, true] {
-        let index = Index::start();
-        let wheel = Wheel::new("thing", "1.0", &[]);
-        index.offer("thing", &[&wheel]);
-        let scene = stage(&index, ASKS);
-        scene.start("granted", RUN);
-        wait_for_request(&scene);
+        let (index, wheel, scene) = asked();
         let (id, _) = scene.the_one(RUN);
         let sha256 = taskforge::run::id::Digest::of(&wheel.bytes);
         scene.tf(&["approve", &id, "--show"]).ok().says(sha256.as_str());
