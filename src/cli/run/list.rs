@@ -157,7 +157,8 @@ struct Rows<'a> {
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let unreadable = |(run, why): &(&RunId, String)| json!({"run": run, "status": "unreadable", "problem": why});
-        serializer.collect_seq(self.shown.iter().map(|entry| value(entry)).chain(self.unreadable.iter().map(unreadable)))
+        serializer
+            .collect_seq(self.shown.iter().map(|entry| value(entry)).chain(self.unreadable.iter().map(unreadable)))
     }
 }
 
