@@ -128,8 +128,15 @@ fn not_started(
 }
 
 fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Error> {
-    let seen =
-        Seen { how, artifacts: Vec::new(), missing: Vec::new(), said: String::new(), traffic: None, at: Utc::now() };
+    let seen = Seen {
+        how,
+        artifacts: Vec::new(),
+        missing: Vec::new(),
+        said: String::new(),
+        traffic: None,
+        spent: None,
+        at: Utc::now(),
+    };
     store.commit(TICK, Command::End { node: node.clone(), attempt: number, seen })?;
     Ok(())
 }

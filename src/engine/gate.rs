@@ -4,12 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::container::{self, GateContainer, GateImage, Network, gate_name};
-use crate::gate::records;
-use crate::gate::{Policy, Status};
+use crate::gate::records::{self, Kind, Record};
+use crate::gate::{Policy, SPENT, Status};
 use crate::registry::config::GateNetwork;
 use crate::registry::{StartPermit, kill};
+use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::TrafficHead;
+use crate::run::id::NodeId;
 use crate::run::state::State;
 
 use super::actor::TICK;
@@ -207,6 +209,20 @@ pub(crate) fn stop(store: &Store<'_>, docker: &Docker, state: &State) -> Result<
     secrets::withdraw(store)?;
     store.commit(TICK, Command::GateStopped { traffic: traffic_head(store) })?;
     Ok(())
+}
+
+/// The budget that the gate said was spent, if it let the attempt ask no model since; what would be enough. From the
+/// gate's own records, and none if they cannot be read (which `audit verify` says).
+pub(crate) fn spent(store: &Store<'_>, node: &NodeId, attempt: u32) -> Option<Capability> {
+    let traffic = records::read(&store.layout().gate().join("traffic.jsonl"), store.run()).ok()?;
+    let own = |record: &&Record| record.node.as_deref() == Some(node.as_str()) && record.attempt == Some(attempt);
+    let of_models = |record: &&Record| match record.kind {
+        Kind::LlmRequest => true,
+        Kind::RequestRefused => record.text("code") == Some(SPENT),
+        _ => false,
+    };
+    let last = traffic.records.iter().rev().filter(own).find(of_models)?;
+    (last.kind == Kind::RequestRefused).then(|| Capability::parse(last.text("capability")?).ok()).flatten()
 }
 
 /// Where the gate's records stand now; none if there are none, or if they cannot be read (which `audit verify` says).

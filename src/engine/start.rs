@@ -163,6 +163,7 @@ fn requests_of(created: &Created) -> Vec<Command> {
         for capability in &container.capabilities {
             let Ok(id) = RequestId::parse(&ulid::Ulid::generate().to_string()) else { continue };
             commands.push(Command::Request {
+                by_gate: false,
                 id,
                 node: node.id.clone(),
                 attempt: 0,
