@@ -187,7 +187,7 @@ fn spec(
             ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
             ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
         ],
-        user: (users.agent_uid, users.agent_gid),
+        user: users.agent_inside(),
         resources: Resources {
             #[allow(clippy::cast_precision_loss)] // thousandths of a processor
             cpus: resources.cpu_millis as f64 / 1000.0,

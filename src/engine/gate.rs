@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::container::{self, GateContainer, GateImage, Network, gate_name};
+use crate::container::{self, Engine, GateContainer, GateImage, Network, gate_name};
 use crate::gate::records::{self, Kind, Record};
 use crate::gate::{Policy, SPENT, Status};
 use crate::registry::config::GateNetwork;
@@ -104,7 +104,9 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
         // Its status is from another life.
         let _ = std::fs::remove_file(folder.join("status.json"));
         let spec = spec(store, docker, state)?;
-        docker.wait(|engine| engine.ensure_started(&spec, permit))?;
+        let started = docker.wait(|engine| engine.ensure_started(&spec, permit));
+        started.map_err(|error| other_users(docker, state).unwrap_or(error))?;
+        prove_users(docker, state, &name)?;
     }
     let begun = Instant::now();
     loop {
@@ -128,6 +130,29 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
         }
         std::thread::sleep(Duration::from_micros(500));
     }
+}
+
+/// Why a gate may not have started: the Engine maps users in another way than when the run began.
+fn other_users(docker: &Docker, state: &State) -> Option<Error> {
+    let wanted = binary::users(state).ok()?.root;
+    let now = docker.wait(Engine::remap).ok()?;
+    if now.map(|remap| (remap.uid, remap.gid)) == wanted {
+        return None;
+    }
+    let found = now.map_or_else(|| "0 0".to_owned(), |remap| format!("0 {} {}", remap.uid, remap.size));
+    Some(container::Error::Mapping { wanted: wanted.unwrap_or_default().0, found }.into())
+}
+
+/// Looks whether the gate's users are on the host who the run's folders were given to: agents are started by the same
+/// Engine, and theirs are then as well.
+fn prove_users(docker: &Docker, state: &State, name: &str) -> Result<(), Error> {
+    let wanted = binary::users(state)?.root;
+    let Some(pid) = docker.wait(|engine| engine.pid(name))? else { return Ok(()) };
+    let proof = container::prove_mapping(pid, wanted);
+    if proof.is_err() {
+        docker.wait(|engine| engine.remove(name))?;
+    }
+    Ok(proof?)
 }
 
 /// Waits until the gate, which runs, says that the policy on disk is in force.
@@ -187,7 +212,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         args: ["gate", "serve", "--dir", "/gate", "--kill", "/kill", "--secrets", "/run/taskforge/secrets"]
             .map(str::to_owned)
             .into(),
-        user: (users.gate_uid, users.gate_gid),
+        user: users.gate_inside(),
         network: match config.gate.network {
             GateNetwork::Host => Network::Host,
             GateNetwork::Bridge => Network::Bridge,

@@ -67,7 +67,7 @@ fn created(nodes: Vec<NodeDefinition>) -> Created {
         workflow_path: "workflows/w.task.md".to_owned(),
         workflow_digest: Digest::of(b"w"),
         binary: Some(Digest::of(b"b")),
-        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2 }),
+        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2, root: None }),
         nodes,
         inputs: Vec::new(),
         params: BTreeMap::new(),
