@@ -80,7 +80,9 @@ fn facts(engine: &Facts, found: &Grades) -> String {
     };
     let workspaces = match found.disk {
         None => "no registry to look at",
-        Some(engine::DiskEnforcement::Soft) => "folders: their limits are soft, kept by a look at each tick",
+        Some(engine::DiskEnforcement::Soft) => {
+            "folders: their limits are soft, kept by a look each second and at each tick"
+        }
         Some(engine::DiskEnforcement::Image) => "images of a fixed size, kept by the kernel",
     };
     let filters = [("seccomp", engine.seccomp), ("AppArmor", engine.apparmor), ("SELinux", engine.selinux)];

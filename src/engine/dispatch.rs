@@ -185,6 +185,7 @@ fn spec(
         argv,
         env: vec![
             ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+            ("TASKFORGE_DISK".to_owned(), resources.disk.to_string()),
             ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
         ],
         user: users.agent_inside(),
