@@ -57,6 +57,15 @@ apt_install() {
     rm -f "$log"
 }
 
+# ---- other runtimes, for an Engine of a test's own (tests/it/engine)
+
+ensure_runtimes() {
+    local runtime
+    for runtime in crun runsc; do
+        have "$runtime" || apt_install "$runtime"
+    done
+}
+
 # ---- the Docker Engine
 
 engine_answers() {

@@ -12,6 +12,7 @@ mod capture;
 mod chat;
 mod conversation;
 mod decision;
+mod disk;
 pub mod env;
 mod error;
 pub mod exit;

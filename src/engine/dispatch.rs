@@ -128,8 +128,15 @@ fn not_started(
 }
 
 fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Error> {
-    let seen =
-        Seen { how, artifacts: Vec::new(), missing: Vec::new(), said: String::new(), traffic: None, at: Utc::now() };
+    let seen = Seen {
+        how,
+        artifacts: Vec::new(),
+        missing: Vec::new(),
+        said: String::new(),
+        traffic: None,
+        spent: None,
+        at: Utc::now(),
+    };
     store.commit(TICK, Command::End { node: node.clone(), attempt: number, seen })?;
     Ok(())
 }
@@ -178,9 +185,10 @@ fn spec(
         argv,
         env: vec![
             ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+            ("TASKFORGE_DISK".to_owned(), resources.disk.to_string()),
             ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
         ],
-        user: (users.agent_uid, users.agent_gid),
+        user: users.agent_inside(),
         resources: Resources {
             #[allow(clippy::cast_precision_loss)] // thousandths of a processor
             cpus: resources.cpu_millis as f64 / 1000.0,

@@ -70,7 +70,7 @@ pub(crate) fn is_the_same_folder(registry: &Registry, request: &Request) -> Resu
 
 /// What a person is shown of `request`: made from the journal alone, but for the digest of it.
 pub(crate) fn review_of(state: &State, request: &Request, presented: &Presented) -> Review {
-    let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+    let by = super::actor::asker(request);
     let asked = capability::Request {
         id: request.id.clone(),
         run: state.run.clone(),

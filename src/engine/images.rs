@@ -172,7 +172,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
 pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolution) -> Result<Review, Error> {
     let before = resolution.upon.as_ref().and_then(|id| state.request(id)).and_then(|r| r.resolution.as_ref());
     let before = before.map(recipe_of).transpose()?;
-    let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+    let by = super::actor::asker(request);
     let asked = capability::Request {
         id: request.id.clone(),
         run: state.run.clone(),

@@ -38,7 +38,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
     let mut found = Vec::new();
     for id in state.waiting_for_a_person() {
         if let Some(request) = state.request(&id).filter(|request| request.status == RequestStatus::Pending) {
-            let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+            let by = super::actor::asker(request);
             found.push(Waiting {
                 run: state.run.clone(),
                 node: request.node.clone(),

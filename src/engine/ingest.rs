@@ -31,7 +31,7 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
             state = store.commit(actor::TICK, Command::RejectInput { input: rejected.name, reason: rejected.why })?;
         }
         // Messages of one node that lie beside each other are one batch: a flood costs a commit, not one each.
-        for messages in found.messages.chunk_by(|a, b| a.node == b.node) {
+        for messages in found.messages.chunk_by(|a, b| a.node == b.node && a.is_of_gate() == b.is_of_gate()) {
             state = take(store, messages)?;
         }
         if !found.more {
@@ -43,7 +43,8 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
 
 fn take(store: &Store<'_>, messages: &[inbox::Message]) -> Result<State, Error> {
     let Some(first) = messages.first() else { return store.load() };
-    let state = store.commit_with(&actor::agent(&first.node), |state, now| {
+    let actor = if first.is_of_gate() { actor::GATE.to_owned() } else { actor::agent(&first.node) };
+    let state = store.commit_with(&actor, |state, now| {
         let mut state = state.clone();
         let mut all = Vec::new();
         for message in messages {
@@ -82,6 +83,7 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             attempt: message.attempt,
             capability: Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?,
             reason: text("reason", 4096)?,
+            by_gate: message.is_of_gate(),
         }),
         inbox::Kind::Progress => Ok(Command::Progress {
             inbox: Some(message.id.to_string()),

@@ -296,6 +296,7 @@ mod tests {
 
     fn asked(state: &State, capability: &str, status: RequestStatus) -> Request {
         Request {
+            by_gate: false,
             id: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
             node: state.created.nodes[0].id.clone(),
             attempt: 1,

@@ -19,7 +19,7 @@ const LARGEST: u64 = 2 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Body: `{"capability","reason"}`; the message's id is the request's.
+    /// Body: `{"capability","reason"}`; the message's id is the request's. `"by": "gate"` if no agent asked.
     Capability,
     /// Body: `{"message"}`.
     Progress,
@@ -214,6 +214,9 @@ impl Asked {
         let mut body = Map::new();
         body.insert("capability".into(), capability.into());
         body.insert("reason".into(), reason.into());
+        if asker.is_gate {
+            body.insert("by".into(), "gate".into());
+        }
         let id = next_id(&mut state)?;
         self.store(&id, Kind::Capability, (node, attempt), body).await?;
         state.heard.insert(key);

@@ -48,6 +48,7 @@ pub use policy::{
     Policy, PolicyError, Price, ProviderSpec, RequestStatus,
 };
 pub use redact::{Redacted, redact};
+pub(crate) use refusal::SPENT;
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;
 pub use transcript::export;

@@ -31,6 +31,8 @@ pub(crate) struct Socket {
     faults: AtomicU32,
     /// How many requests to the gate itself were refused.
     refusals: AtomicU32,
+    /// A budget was found spent since a model was last asked.
+    dry: AtomicBool,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
     /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
@@ -79,6 +81,16 @@ impl Socket {
         count.unwrap_or(u32::MAX)
     }
 
+    /// A budget is spent; whether that is news.
+    pub(crate) fn runs_dry(&self) -> bool {
+        !self.dry.swap(true, Ordering::Relaxed)
+    }
+
+    /// A model is asked.
+    pub(crate) fn goes_on(&self) {
+        self.dry.store(false, Ordering::Relaxed);
+    }
+
     pub(crate) fn new(attempt: Attempt) -> Self {
         let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
@@ -91,6 +103,7 @@ impl Socket {
             asking: Arc::new(Semaphore::new(MOST_ASKED)),
             faults: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
+            dry: AtomicBool::new(false),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

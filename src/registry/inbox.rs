@@ -47,6 +47,14 @@ pub struct Message {
     pub body: Map<String, Value>,
 }
 
+impl Message {
+    /// Whether the gate asks by itself, and not for an agent: what agents say it writes into fields of its own choice.
+    #[must_use]
+    pub fn is_of_gate(&self) -> bool {
+        self.kind == Kind::Capability && self.body.get("by").and_then(Value::as_str) == Some("gate")
+    }
+}
+
 /// A file that was no message, and why. It lies in `gate/inbox-rejected/` now, unless `why` says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {

@@ -280,6 +280,7 @@ impl Story {
             1,
             "agent:analyse",
             Event::CapabilityRequested {
+                by_gate: false,
                 id: request.clone(),
                 node: id("analyse"),
                 attempt: 1,

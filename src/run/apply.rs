@@ -325,7 +325,7 @@ impl State {
 
     fn apply_capability(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
         match event {
-            Event::CapabilityRequested { id, node, attempt, capability, reason } => {
+            Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate } => {
                 self.find(event, node)?;
                 if self.request(id).is_some() {
                     return Err(self.misfit(event, "the request exists"));
@@ -337,6 +337,7 @@ impl State {
                     attempt: *attempt,
                     capability: capability.clone(),
                     reason: reason.clone(),
+                    by_gate: *by_gate,
                     askers: vec![(node.clone(), *attempt)],
                     at,
                     status: RequestStatus::Requested,

@@ -40,6 +40,8 @@ pub enum Command {
         attempt: u32,
         capability: Capability,
         reason: String,
+        /// The gate asks, since a budget is spent.
+        by_gate: bool,
     },
     Resolve {
         id: RequestId,
@@ -258,6 +260,8 @@ pub struct Seen {
     /// What its standard error ends with, on one line, made safe to show; empty if there is nothing.
     pub said: String,
     pub traffic: Option<TrafficHead>,
+    /// The budget that the gate said was spent, if it let the attempt ask no model since; what would be enough.
+    pub spent: Option<Capability>,
     pub at: DateTime<Utc>,
 }
 

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::capability::Capability;
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
@@ -66,7 +67,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
         }
         Command::End { node, attempt, seen } => end(state, &node, attempt, seen, now),
-        Command::Request { id, node, attempt, capability, reason } => {
+        Command::Request { id, node, attempt, capability, reason, by_gate } => {
             if state.ingested.contains(id.as_str()) {
                 return Ok(Vec::new());
             }
@@ -83,7 +84,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             });
             Ok(vec![match same {
                 Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },
-                None => Event::CapabilityRequested { id, node, attempt, capability, reason },
+                None => Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate },
             }])
         }
         Command::Resolve { id, resolution } => match request_status(state, &id)? {
@@ -292,6 +293,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     let asker = (id.clone(), attempt);
     let asked = state.requests.iter().filter(|request| request.askers.contains(&asker));
     let asked: Vec<RequestId> = asked.map(|request| request.id.clone()).collect();
+    let short = seen.spent.as_ref().and_then(|spent| short_of(state, spent, &asker));
     let (outcome, code, detail) = match &seen.how {
         _ if state.status == RunStatus::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
         How::Cancelled => (Outcome::Cancelled, None, "cancelled".to_owned()),
@@ -305,6 +307,11 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             (Outcome::OverDisk, None, format!("its workspace holds more than {limit} bytes, or more files than may be"))
         }
         How::Exited { code, oom: true, .. } => (Outcome::Oom, Some(*code), "its memory limit was reached".to_owned()),
+        // By what the gate said, and not by the exit code: a program knows nothing of budgets.
+        How::Exited { code, .. } if short.is_some() && !(*code == 0 && seen.missing.is_empty()) => {
+            let what = short.map_or_else(String::new, |(_, what)| format!("; {what} is asked for"));
+            (Outcome::Suspended, Some(*code), format!("a budget is spent{what}"))
+        }
         How::Exited { code, timed_out, .. } if *timed_out || *code == EXIT_TIMEOUT => {
             (Outcome::Timeout, Some(*code), "its wall clock limit was reached".to_owned())
         }
@@ -339,7 +346,8 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
                 let detail = format!("it was suspended more than {limit} times");
                 Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Suspended, detail, decision: None })
             } else {
-                Some(Event::NodeWaiting { node: id.clone(), on: WaitingOn::Requests(asked) })
+                let on = short.map_or(asked, |(request, _)| vec![request.clone()]);
+                Some(Event::NodeWaiting { node: id.clone(), on: WaitingOn::Requests(on) })
             }
         }
         Outcome::Cancelled => Some(Event::NodeFailed {
@@ -362,6 +370,18 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     };
     events.extend(next);
     Ok(events)
+}
+
+/// The request for what the attempt `asker` could not go on without, unless the answer is no.
+fn short_of<'a>(
+    state: &'a State,
+    spent: &Capability,
+    asker: &(NodeId, u32),
+) -> Option<(&'a RequestId, &'a Capability)> {
+    let of_it = |request: &&super::state::Request| request.capability == *spent && request.askers.contains(asker);
+    let request = state.requests.iter().filter(of_it).next_back()?;
+    let hopeless = request.status.is_answered() && request.status != RequestStatus::Applied;
+    (!hopeless).then_some((&request.id, &request.capability))
 }
 
 const fn failure_code(outcome: Outcome) -> FailureCode {

@@ -113,6 +113,9 @@ pub enum Event {
         attempt: u32,
         capability: Capability,
         reason: String,
+        /// The gate asks, since a budget is spent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_gate: bool,
     },
     /// Another attempt asks for what the run has a request for already: equal requests are one.
     #[serde(rename = "capability.joined")]
@@ -658,8 +661,10 @@ impl Event {
                 SkipReason::Session => format!("Node {node} is skipped by its session."),
             },
             Self::NodeResult { node, .. } => format!("Node {node} gave its result."),
-            Self::CapabilityRequested { node, capability, attempt, .. } => {
-                if *attempt == 0 {
+            Self::CapabilityRequested { node, capability, attempt, by_gate, .. } => {
+                if *by_gate {
+                    format!("The gate asks for {capability} for node {node}.")
+                } else if *attempt == 0 {
                     format!("The workflow asks for {capability} for node {node}.")
                 } else {
                     format!("Node {node} asks for {capability}.")

@@ -138,6 +138,9 @@ pub struct Request {
     pub attempt: u32,
     pub capability: Capability,
     pub reason: String,
+    /// The gate asked, since a budget is spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_gate: bool,
     /// Every attempt that asked for it, the first included.
     pub askers: Vec<(NodeId, u32)>,
     pub at: DateTime<Utc>,

@@ -15,7 +15,7 @@ use super::definition::{
     ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime, Sessions, Users,
     WaitFor, WaitKind,
 };
-use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Presented, Resolution};
+use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Outcome, Presented, Resolution};
 use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
 use super::record::Record;
@@ -67,7 +67,7 @@ fn created(nodes: Vec<NodeDefinition>) -> Created {
         workflow_path: "workflows/w.task.md".to_owned(),
         workflow_digest: Digest::of(b"w"),
         binary: Some(Digest::of(b"b")),
-        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2 }),
+        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2, root: None }),
         nodes,
         inputs: Vec::new(),
         params: BTreeMap::new(),
@@ -321,6 +321,7 @@ impl World {
                     missing: Vec::new(),
                     said: String::new(),
                     traffic: None,
+                    spent: None,
                     at: run.now,
                 };
                 run.command(Command::End { node, attempt, seen }).unwrap();
@@ -381,7 +382,7 @@ fn ask(run: &mut Journaled, n: u64, node: &str, capability: &str) -> RequestId {
     let id = request_id(n + 1_000_000);
     let capability = Capability::parse(capability).unwrap();
     let reason = "for the chart".to_owned();
-    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason }).unwrap();
+    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false }).unwrap();
     id
 }
 
@@ -478,6 +479,62 @@ fn a_failed_build_goes_back_to_what_was_granted_before() {
     assert_eq!(run.state.granted("base").unwrap().id, first);
     let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
     assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::Build, "it does not go on without what was approved");
+}
+
+/// Ends the live attempt of `gather` as one that was refused since `spent` was not had.
+fn end_dry(run: &mut Journaled, how: How, missing: &[&str], spent: &str) -> Outcome {
+    let node = NodeId::parse("gather").unwrap();
+    let attempt = run.state.node(&node).unwrap().1.attempts.len() as u32;
+    let missing = missing.iter().map(|&path| path.to_owned()).collect();
+    let spent = Some(Capability::parse(spent).unwrap());
+    let seen = Seen { how, artifacts: Vec::new(), missing, said: String::new(), traffic: None, spent, at: run.now };
+    run.command(Command::End { node: node.clone(), attempt, seen }).unwrap();
+    run.state.node(&node).unwrap().1.attempts.last().unwrap().end.as_ref().unwrap().outcome
+}
+
+#[test]
+fn whoever_ends_for_want_of_a_budget_waits_for_it_whatever_the_exit_code() {
+    let exited = |code, timed_out| How::Exited { code, oom: false, timed_out };
+    let budget = "budget:requests=4";
+    for (how, missing) in [(exited(1, false), &[][..]), (exited(124, true), &[]), (exited(0, false), &["report.md"])] {
+        let (mut run, mut world) = (Journaled::demo(), World::default());
+        world.tick(&mut run);
+        let other = ask(&mut run, 1, "gather", "net:api.example.com:443");
+        let id = ask(&mut run, 2, "gather", budget);
+        assert_eq!(end_dry(&mut run, how, missing, budget), Outcome::Suspended);
+        assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
+        world.tick(&mut run);
+        run.decide(&id, Verdict::Approve).unwrap();
+        world.tick(&mut run);
+        assert_eq!(status(&run, "gather"), NodeStatus::Running, "it does not wait for {other}");
+    }
+}
+
+#[test]
+fn a_budget_that_was_not_asked_for_or_is_refused_excuses_nothing() {
+    let failed = || How::Exited { code: 1, oom: false, timed_out: false };
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    assert_eq!(end_dry(&mut run, failed(), &[], "budget:requests=4"), Outcome::Failed, "nobody asked");
+
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "budget:requests=4");
+    world.tick(&mut run);
+    run.decide(&id, Verdict::Deny).unwrap();
+    assert_eq!(end_dry(&mut run, failed(), &[], "budget:requests=4"), Outcome::Failed, "the answer is no");
+
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    ask(&mut run, 1, "gather", "budget:requests=4");
+    let done = How::Exited { code: 0, oom: false, timed_out: false };
+    assert_eq!(end_dry(&mut run, done, &[], "budget:requests=4"), Outcome::Succeeded, "it did without");
+
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    ask(&mut run, 1, "gather", "budget:requests=4");
+    let oom = How::Exited { code: 137, oom: true, timed_out: false };
+    assert_eq!(end_dry(&mut run, oom, &[], "budget:requests=4"), Outcome::Oom);
 }
 
 #[test]
@@ -654,7 +711,15 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
         let (mut run, mut world) = (Journaled::demo(), World::default());
         let (id, node) = (request_id(1), NodeId::parse("gather").unwrap());
         let capability = Capability::parse("apt:jq").unwrap();
-        run.command(Command::Request { id: id.clone(), node, attempt: 0, capability, reason: String::new() }).unwrap();
+        run.command(Command::Request {
+            id: id.clone(),
+            node,
+            attempt: 0,
+            capability,
+            reason: String::new(),
+            by_gate: false,
+        })
+        .unwrap();
         world.tick(&mut run);
         assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
         assert!(world.starts.is_empty());
@@ -762,6 +827,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             let all = ["pip:a1", "pip:b2", "apt:jq", "pip:c3", "apt:wget", "pip:d4", "net:a.example:443", "tcp:b:5432"];
             let capability = Capability::parse(all[c as usize]);
             let command = Command::Request {
+                by_gate: false,
                 id: request_id(serial),
                 node: id(n),
                 attempt,
@@ -835,6 +901,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 missing: Vec::new(),
                 said: String::new(),
                 traffic: None,
+                spent: None,
                 at: run.now,
             };
             run.command(Command::End { node: id(n), attempt, seen }).unwrap();
@@ -847,6 +914,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 missing: Vec::new(),
                 said: String::new(),
                 traffic: None,
+                spent: None,
                 at: run.now,
             };
             let started = Command::Started { node: id(n), attempt: attempt + 50, container_id: "x".to_owned() };

@@ -17,6 +17,7 @@ mod desk;
 mod docker_api;
 mod docs;
 mod endpoint;
+mod engine;
 mod examples;
 mod fake_gate;
 mod gate;
