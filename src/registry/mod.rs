@@ -28,6 +28,8 @@ pub mod repaired;
 mod root;
 pub(crate) mod spread;
 pub mod usage;
+pub(crate) mod private;
+pub mod vault;
 
 use std::fs::DirBuilder;
 use std::io;

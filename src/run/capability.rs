@@ -13,6 +13,7 @@ mod names;
 mod node;
 mod python;
 mod python_version;
+mod secret_use;
 #[cfg(test)]
 mod tests;
 
@@ -26,10 +27,11 @@ pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
 pub use model_use::ModelUse;
-pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretUse, ToolName};
+pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretName, ToolName};
 pub use node::NpmPackage;
 pub use python::{PipName, PipPackage};
 pub use python_version::PythonVersion;
+pub use secret_use::{SecretScheme, SecretUse};
 
 /// Longer than any real package, host or path that a person would want to read and decide on, in bytes.
 const LIMIT: usize = 512;
