@@ -44,8 +44,8 @@ pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Patience,
-    Policy, PolicyError, Price, ProviderSpec, RequestStatus,
+    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, MailServer,
+    MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus, Services,
 };
 pub use redact::{Redacted, redact};
 pub use serve::{GateOptions, serve, serve_until};

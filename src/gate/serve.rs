@@ -119,6 +119,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     let run = policy.run.clone();
     let recorder = Recorder::open(&RecorderOptions { gate: &options.dir, run: &run, disk: |file| Box::new(file) })?;
     let client = provider::client(&options.bundle)?;
+    let tls = Arc::new(provider::tls(&options.bundle)?);
     // Nothing is granted until the first look at the policy below.
     let ledger = Ledger::new(&options.spent, &run);
     let nothing = Rules::new(Policy::new(&policy.registry, run), &options.dir, &Keys::default(), &client, None);
@@ -132,6 +133,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         recorder,
         room: body::room(),
         lookups: Lookups::new(),
+        tls,
         parsing: tokio::sync::Mutex::default(),
     });
     let counting = gate.clone();

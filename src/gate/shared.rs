@@ -28,6 +28,8 @@ pub(crate) struct Gate {
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) lookups: Lookups,
+    /// What is trusted when the gate itself speaks TLS.
+    pub(crate) tls: Arc<rustls::ClientConfig>,
     /// Held while a large body is looked through.
     pub(crate) parsing: tokio::sync::Mutex<()>,
 }

@@ -4,6 +4,7 @@
 //! nothing that a shell or a Dockerfile reads specially (a model glob's `*` is the one exception), and no part of
 //! it starts with `-`.
 
+mod action_use;
 mod budget;
 mod debian;
 mod endpoint;
@@ -22,6 +23,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use action_use::{
+    ActionLimit, ActionRule, ActionRules, ActionUse, is_address, is_channel, is_repository_part, is_url, known_actions, rules_of,
+};
 pub use budget::{Budget, BudgetScope, BudgetUnit, MILLION};
 pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
@@ -100,7 +104,7 @@ impl CapabilityKind {
             Self::Tcp => "tcp:db.internal:5432",
             Self::Mount => "mount:/data/sets:ro",
             Self::Secret => "secret:github-token@api.github.com",
-            Self::Action => "action:github.review.submit",
+            Self::Action => "action:github.pr.comment,repo=owner/name",
             Self::Llm => "llm:gemini-*",
             Self::Budget => "budget:tokens=2000000",
             Self::Port => "port:8080",
@@ -122,7 +126,7 @@ impl CapabilityKind {
     /// Whether the gate alone gives and takes it: in force for attempts that run, and until it is revoked.
     #[must_use]
     pub const fn is_of_gate(self) -> bool {
-        matches!(self, Self::Net | Self::Tcp | Self::Llm | Self::Budget)
+        matches!(self, Self::Net | Self::Tcp | Self::Llm | Self::Budget | Self::Secret | Self::Action)
     }
 }
 
@@ -145,7 +149,7 @@ pub enum Capability {
     Tcp(Endpoint),
     Mount(Mount),
     Secret(SecretUse),
-    Action(ActionName),
+    Action(ActionUse),
     Llm(ModelUse),
     /// What models may take: in the run, by one agent of it, in a day.
     Budget(Budget),
@@ -183,7 +187,7 @@ impl Capability {
             CapabilityKind::Tcp => Endpoint::parse(rest).map(Self::Tcp),
             CapabilityKind::Mount => Mount::parse(rest).map(Self::Mount),
             CapabilityKind::Secret => SecretUse::parse(rest).map(Self::Secret),
-            CapabilityKind::Action => ActionName::parse(rest).map(Self::Action),
+            CapabilityKind::Action => ActionUse::parse(rest).map(Self::Action),
             CapabilityKind::Llm => ModelUse::parse(rest).map(Self::Llm),
             CapabilityKind::Budget => Budget::parse(rest).map(Self::Budget),
             CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),

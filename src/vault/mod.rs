@@ -7,6 +7,7 @@ mod error;
 mod identity;
 mod log;
 mod store;
+pub mod traces;
 mod value;
 #[cfg(test)]
 mod tests;

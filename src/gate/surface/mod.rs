@@ -98,6 +98,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
             chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
         }
         "/v1/models" if get => chat::models(session),
+        _ if path.starts_with("/to/") => egress::fetch(session, request).await,
         _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
             Some(id) if get => capabilities::show(session, &request, id).await,
             _ => {
