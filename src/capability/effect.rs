@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use super::request::Request;
 use crate::run::address::{self, Special};
 use crate::run::capability::{
-    ActionRule, ActionUse, Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse, MountMode, SecretScheme,
-    SecretUse, rules_of,
+    ActionRule, ActionUse, Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse, MountMode,
+    SecretScheme, SecretUse, rules_of,
 };
 use crate::run::folder::Folder;
 
@@ -119,8 +119,12 @@ fn secret_use(secret: &SecretUse) -> Vec<String> {
         SecretScheme::Plain => "as it is",
     };
     let mut effect = vec![
-        format!("The gate sends its requests to {host}, port {port}, by TLS, with the secret {name} in the header {}, {how}.", secret.header()),
-        "It never has the secret; it can do with it all that the host lets the secret do, with any method and path.".to_owned(),
+        format!(
+            "The gate sends its requests to {host}, port {port}, by TLS, with the secret {name} in the header {}, {how}.",
+            secret.header()
+        ),
+        "It never has the secret; it can do with it all that the host lets the secret do, with any method and path."
+            .to_owned(),
         "Each request is on record; the secret is taken out of what comes back.".to_owned(),
     ];
     effect.extend(warning(host));
@@ -139,7 +143,11 @@ fn action_use(action: &ActionUse) -> Vec<String> {
             ActionRule::Recipient => "To",
             ActionRule::Url => "To",
         };
-        effect.push(if named.is_empty() { format!("{what} nothing: no rule names any.") } else { format!("{what} {named}, and no others.") });
+        effect.push(if named.is_empty() {
+            format!("{what} nothing: no rule names any.")
+        } else {
+            format!("{what} {named}, and no others.")
+        });
     }
     if rules.verdicts.iter().any(|verdict| verdict == "APPROVE") {
         effect.push("Careful: an approval can be all that a merge waits for.".to_owned());

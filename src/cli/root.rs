@@ -12,8 +12,8 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, secret, suggest,
-    tick, unlock, workflow,
+    helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, secret,
+    suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers

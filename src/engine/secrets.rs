@@ -70,7 +70,8 @@ pub(crate) fn publish(store: &Store<'_>, state: &State, policy: &Policy) -> Resu
         let (log, identities) = (vault.log()?, Identities::open(store.registry(), &|_| None)?);
         for key in policy.secrets.keys() {
             let name = key.strip_prefix(VAULT).unwrap_or(key);
-            let name = SecretName::parse(name).map_err(|rule| crate::vault::VaultError::Name { text: name.to_owned(), rule })?;
+            let name = SecretName::parse(name)
+                .map_err(|rule| crate::vault::VaultError::Name { text: name.to_owned(), rule })?;
             let value = vault.get(&log, &name, &identities)?;
             keys.insert(key.clone(), Zeroizing::new(value.expose().to_owned()));
         }

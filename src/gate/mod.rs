@@ -4,6 +4,7 @@
 //! It never does what its policy does not say, never falls back to less when a file cannot be read, and never sends
 //! a byte upstream that is not on record first.
 
+pub(crate) mod action;
 mod allowance;
 mod body;
 mod budget;

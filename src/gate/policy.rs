@@ -580,7 +580,10 @@ impl Policy {
             }
             for action in &attempt.actions {
                 if let Err(wrong) = action.rules.check() {
-                    return refuse(format!("the action `{}` of `{name}` has a rule that is none: {wrong}", action.name));
+                    return refuse(format!(
+                        "the action `{}` of `{name}` has a rule that is none: {wrong}",
+                        action.name
+                    ));
                 }
             }
             let rates = [attempt.limits.per_second, attempt.limits.per_minute];

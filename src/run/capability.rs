@@ -24,7 +24,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use action_use::{
-    ActionLimit, ActionRule, ActionRules, ActionUse, is_address, is_channel, is_repository_part, is_url, known_actions, rules_of,
+    ActionLimit, ActionRule, ActionRules, ActionUse, is_address, is_channel, is_repository_part, is_url, known_actions,
+    rules_of,
 };
 pub use budget::{Budget, BudgetScope, BudgetUnit, MILLION};
 pub use debian::{AptPackage, DebianVersion};

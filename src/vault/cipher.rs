@@ -40,11 +40,7 @@ fn seal(encryptor: Encryptor, plain: &[u8]) -> Result<Vec<u8>, String> {
 }
 
 /// What `sealed` holds, up to `limit` bytes.
-pub(super) fn open(
-    sealed: &[u8],
-    identities: &[x25519::Identity],
-    limit: usize,
-) -> Result<Zeroizing<Vec<u8>>, Closed> {
+pub(super) fn open(sealed: &[u8], identities: &[x25519::Identity], limit: usize) -> Result<Zeroizing<Vec<u8>>, Closed> {
     open_with(sealed, identities.iter().map(|identity| identity as &dyn age::Identity), limit)
 }
 

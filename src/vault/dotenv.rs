@@ -32,7 +32,10 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<(String, Zeroizing<String>)>, VaultErro
         let setting = line.strip_prefix("export ").map_or(line, str::trim_start);
         let (name, value) = setting.split_once('=').ok_or_else(|| wrong(at + 1, "it has no `=`"))?;
         if !is_name(name) {
-            return Err(wrong(at + 1, "its name is no variable's: letters, digits and `_`, not beginning with a digit"));
+            return Err(wrong(
+                at + 1,
+                "its name is no variable's: letters, digits and `_`, not beginning with a digit",
+            ));
         }
         let value = value_of(value).map_err(|reason| wrong(at + 1, reason))?;
         if found.iter().any(|(other, _)| other == name) {
@@ -69,7 +72,9 @@ fn value_of(text: &str) -> Result<Zeroizing<String>, &'static str> {
             loop {
                 match rest.next().ok_or("its quote is not closed on the line")? {
                     '"' => break,
-                    '$' | '`' => return Err("`$` and backticks in double quotes mean different things to different readers"),
+                    '$' | '`' => {
+                        return Err("`$` and backticks in double quotes mean different things to different readers");
+                    }
                     '\\' => value.push(match rest.next() {
                         Some('n') => '\n',
                         Some('r') => '\r',

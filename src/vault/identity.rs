@@ -80,7 +80,9 @@ impl Identities {
         let text = std::str::from_utf8(bytes).map_err(|_| unfit("it is no text"))?;
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let keys: Result<Vec<_>, _> = lines
-            .map(|line| x25519::Identity::from_str(line).map_err(|_| unfit("a line is no X25519 key: AGE-SECRET-KEY-1…")))
+            .map(|line| {
+                x25519::Identity::from_str(line).map_err(|_| unfit("a line is no X25519 key: AGE-SECRET-KEY-1…"))
+            })
             .collect();
         let keys = keys?;
         if keys.is_empty() {

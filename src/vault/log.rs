@@ -81,7 +81,7 @@ impl Log {
             let wrong = |reason: String| VaultError::Log { line: number + 1, reason };
             // One that lacks only its newline is whole: whoever appends next gives it that.
             let whole = if line.ends_with(b"\n") { line.to_vec() } else { [line, b"\n"].concat() };
-            match serde_json::from_slice::<Entry>(line) {
+            match serde_json::from_slice::<Entry>(line.strip_suffix(b"\n").unwrap_or(line)) {
                 Ok(entry) => {
                     if entry.prev != log.head.digest() {
                         return Err(wrong("it does not go on from the lines before it".to_owned()));

@@ -7,10 +7,10 @@ mod error;
 mod identity;
 mod log;
 mod store;
-pub mod traces;
-mod value;
 #[cfg(test)]
 mod tests;
+pub mod traces;
+mod value;
 
 pub use error::VaultError;
 pub use identity::{Identities, Passphrase, identity_path, lock, unlock};

@@ -29,8 +29,7 @@ fn a_dotenv_file_is_data() {
     let text = "\u{feff}# a comment\n\nA=1\n  export B='two words # and $(touch x)'\nC=\"x\\n\\\"y\\\" \\$HOME\" # why\nD=\nE=a=b\r\n";
     let found = dotenv::parse(text.as_bytes()).unwrap();
     let found: Vec<(&str, &str)> = found.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let expected =
-        [("A", "1"), ("B", "two words # and $(touch x)"), ("C", "x\n\"y\" $HOME"), ("D", ""), ("E", "a=b")];
+    let expected = [("A", "1"), ("B", "two words # and $(touch x)"), ("C", "x\n\"y\" $HOME"), ("D", ""), ("E", "a=b")];
     assert_eq!(found, expected);
     for (bad, line) in [
         ("A", 1),
@@ -109,7 +108,8 @@ fn the_log_says_who_and_when_and_a_changed_byte_is_found() {
         let changed = text.replacen(from, to, 1);
         assert!(matches!(Log::read("R", changed.as_bytes()), Err(VaultError::Log { .. })), "{from}");
     }
-    let without: String = text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| format!("{line}\n")).collect();
+    let without: String =
+        text.lines().enumerate().filter(|(at, _)| *at != 1).map(|(_, line)| format!("{line}\n")).collect();
     assert!(Log::read("R", without.as_bytes()).is_err());
 }
 

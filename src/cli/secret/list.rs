@@ -25,7 +25,9 @@ impl List {
             let mut table = Table::new(["NAME", "CHANGED", "BY", "VERSIONS"]);
             for secret in &secrets {
                 let changed = secret.changed.format("%Y-%m-%d %H:%M").to_string();
-                table.row([&secret.name, &changed, &secret.changed_by, &secret.versions.to_string()].map(|cell| plain(cell)));
+                table.row(
+                    [&secret.name, &changed, &secret.changed_by, &secret.versions.to_string()].map(|cell| plain(cell)),
+                );
             }
             table.or("The vault is empty: `taskforge secret set NAME`.\n")
         })?;

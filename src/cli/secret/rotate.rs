@@ -29,10 +29,13 @@ impl Rotate {
         let rotated = vault.rotate(&self.also, &terminal::passphrase, &engine::operator(), Utc::now())?;
         context.output.result(&rotated, || {
             let to: String = rotated.recipients.iter().map(|recipient| format!("  {recipient}\n")).collect();
-            format!("{} encrypted anew, to\n{to}", match rotated.secrets.len() {
-                1 => "1 secret".to_owned(),
-                count => format!("{count} secrets"),
-            })
+            format!(
+                "{} encrypted anew, to\n{to}",
+                match rotated.secrets.len() {
+                    1 => "1 secret".to_owned(),
+                    count => format!("{count} secrets"),
+                }
+            )
         })?;
         Ok(ExitCode::SUCCESS)
     }

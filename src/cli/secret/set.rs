@@ -55,7 +55,8 @@ impl Set {
         let result = json!({"name": name.as_str(), "replaced": replaced, "alsoFor": others});
         context.output.result(&result, || {
             let what = if replaced { "has another value" } else { "is in the vault" };
-            let others: String = others.iter().map(|other| format!("It can be read with the key of {other}, too.\n")).collect();
+            let others: String =
+                others.iter().map(|other| format!("It can be read with the key of {other}, too.\n")).collect();
             format!("The secret {name} {what}.\n{others}")
         })?;
         Ok(ExitCode::SUCCESS)
@@ -63,7 +64,8 @@ impl Set {
 }
 
 fn asked(name: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let nobody = || Failure::new(Kind::Usage, "nobody can be asked for the value").hint("pipe it in, or name a `--file`");
+    let nobody =
+        || Failure::new(Kind::Usage, "nobody can be asked for the value").hint("pipe it in, or name a `--file`");
     let typed = terminal::secret(&format!("Value of {name} (it is not shown):")).ok_or_else(nobody)?;
     Ok(Zeroizing::new(typed.as_bytes().to_vec()))
 }

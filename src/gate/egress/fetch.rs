@@ -8,7 +8,9 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+};
 use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
@@ -92,7 +94,8 @@ pub(crate) async fn fetch(gate: Arc<Gate>, socket: Arc<Socket>, mut target: Targ
         Err((verdict, message)) => {
             passage.end(verdict, None).await;
             let message = String::from_utf8_lossy(&mask.whole(message.as_bytes())).into_owned();
-            let _ = reply.send(Err(Refusal::new(StatusCode::BAD_GATEWAY, verdict, message).with("target", target.text)));
+            let _ =
+                reply.send(Err(Refusal::new(StatusCode::BAD_GATEWAY, verdict, message).with("target", target.text)));
             return;
         }
     };
@@ -100,7 +103,10 @@ pub(crate) async fn fetch(gate: Arc<Gate>, socket: Arc<Socket>, mut target: Targ
     let encoded = head.headers.get_all(CONTENT_ENCODING).iter().any(|value| value != "identity");
     if encoded && !passage.grants.iter().all(|grant| matches!(grant.capability, Capability::Net(_))) {
         passage.end("encoded", Some(head.status)).await;
-        let message = format!("{} answers compressed although it was asked not to: a secret in there could not be seen", target.text);
+        let message = format!(
+            "{} answers compressed although it was asked not to: a secret in there could not be seen",
+            target.text
+        );
         let _ = reply.send(Err(Refusal::new(StatusCode::BAD_GATEWAY, "encoded", message)));
         return;
     }
@@ -255,7 +261,8 @@ impl Target {
             Err(_) => format!("{authority}:443"),
         };
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        let fits = [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        let fits =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
         // `TRACE` would have the host say the headers back.
         let flaw = (!fits.contains(request.method())).then(|| format!("the method {} is not sent", request.method()));
         Self {

@@ -201,7 +201,8 @@ pub(crate) const FETCH: &str = "fetch";
 /// The grants that cover `endpoint`, and whether every byte may pass by them; the widest counts. A request that the gate
 /// itself sends carries every secret that is granted for where it goes.
 fn granted(attempt: &Attempt, endpoint: &Endpoint, surface: &str) -> Option<(Vec<Grant>, bool)> {
-    let secret = |grant: &&Grant| matches!(&grant.capability, Capability::Secret(secret) if secret.endpoint() == *endpoint);
+    let secret =
+        |grant: &&Grant| matches!(&grant.capability, Capability::Secret(secret) if secret.endpoint() == *endpoint);
     let secrets: Vec<Grant> = attempt.grants.iter().filter(secret).cloned().collect();
     if surface == FETCH && !secrets.is_empty() {
         return Some((secrets, false));

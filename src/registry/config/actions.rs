@@ -155,7 +155,8 @@ fn is_base(url: &str) -> bool {
         (None, None) => return false,
     };
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let endpoint = Endpoint::parse(authority).or_else(|_| Endpoint::parse(&format!("{authority}:{}", if secure { 443 } else { 80 })));
+    let endpoint = Endpoint::parse(authority)
+        .or_else(|_| Endpoint::parse(&format!("{authority}:{}", if secure { 443 } else { 80 })));
     let inner = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/".contains(&b));
     endpoint.is_ok_and(|endpoint| secure || is_loopback(&endpoint)) && inner && !path.contains("..")
 }

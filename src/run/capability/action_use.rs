@@ -184,7 +184,11 @@ impl ActionUse {
                     rules.limit = Some(ActionLimit::parse(value)?);
                     continue;
                 }
-                _ => return Err("the rules of an action are `repo`, `verdict`, `channel`, `to`, `url` and, once, `limit`"),
+                _ => {
+                    return Err(
+                        "the rules of an action are `repo`, `verdict`, `channel`, `to`, `url` and, once, `limit`",
+                    );
+                }
             };
             list.push(value.to_owned());
             list.sort_unstable();
@@ -217,9 +221,10 @@ impl ActionUse {
         if let Some(rule) = missing {
             return Err(format!("{name} has to say what it is for, such as action:{name},{}", rule.example()));
         }
-        let other = [ActionRule::Repository, ActionRule::Verdict, ActionRule::Channel, ActionRule::Recipient, ActionRule::Url]
-            .into_iter()
-            .find(|rule| !needed.contains(rule) && !self.rules.of(*rule).is_empty());
+        let other =
+            [ActionRule::Repository, ActionRule::Verdict, ActionRule::Channel, ActionRule::Recipient, ActionRule::Url]
+                .into_iter()
+                .find(|rule| !needed.contains(rule) && !self.rules.of(*rule).is_empty());
         other.map_or(Ok(()), |rule| Err(format!("`{}` is no rule of {name}", rule.key())))
     }
 }
@@ -295,11 +300,13 @@ fn checked<'l>(
     if fits(value) { Ok(list) } else { Err(rule) }
 }
 
-const REPOSITORY: &str = "a repository is `owner/name`, of letters, digits, `-`, `.` and `_`, with `*` for any characters";
+const REPOSITORY: &str =
+    "a repository is `owner/name`, of letters, digits, `-`, `.` and `_`, with `*` for any characters";
 const VERDICT: &str = "a verdict is COMMENT, REQUEST_CHANGES or APPROVE";
 const CHANNEL: &str = "a channel is Slack's id of it: capital letters and digits, 2 to 24";
 const RECIPIENT: &str = "a recipient is a mail address, or `*@` and a domain";
-const URL: &str = "a URL is https:// (or http://), a host, and a path of letters, digits and `-._~%+:@/`, without a query";
+const URL: &str =
+    "a URL is https:// (or http://), a host, and a path of letters, digits and `-._~%+:@/`, without a query";
 
 /// Whether `text` is an owner's or a repository's name: nothing that means something in a path or a URL.
 #[must_use]
@@ -339,10 +346,7 @@ pub fn is_address(text: &str) -> bool {
         let inner = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         inner && (1..=63).contains(&text.len()) && !text.starts_with('-') && !text.ends_with('-')
     };
-    (1..=64).contains(&local.len())
-        && domain.len() <= 253
-        && local.split('.').all(atom)
-        && domain.split('.').all(label)
+    (1..=64).contains(&local.len()) && domain.len() <= 253 && local.split('.').all(atom) && domain.split('.').all(label)
 }
 
 fn is_recipient(text: &str) -> bool {
@@ -364,7 +368,9 @@ pub fn is_url(text: &str) -> bool {
 impl fmt::Display for ActionUse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
-        for rule in [ActionRule::Repository, ActionRule::Verdict, ActionRule::Channel, ActionRule::Recipient, ActionRule::Url] {
+        for rule in
+            [ActionRule::Repository, ActionRule::Verdict, ActionRule::Channel, ActionRule::Recipient, ActionRule::Url]
+        {
             for value in self.rules.of(rule) {
                 write!(f, ",{}={value}", rule.key())?;
             }
