@@ -3,7 +3,8 @@
 //! The rooms, from the pure core to the edges: [`run`] (what may happen), [`workflow`] (what was asked),
 //! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
 //! (inside the container), [`openclaw`] (the program beside us), [`engine`] (one tick), [`schedule`] (who calls it),
-//! [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is). `cli` imports everything; nothing imports `cli`.
+//! [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is),
+//! [`vault`] (secrets). `cli` imports everything; nothing imports `cli`.
 
 pub mod agent;
 pub mod audit;
@@ -26,4 +27,5 @@ pub mod schedule;
 #[cfg(test)]
 mod schema;
 pub mod signature;
+pub mod vault;
 pub mod workflow;

@@ -213,6 +213,18 @@ impl<'a> Agent<'a> {
             }
             Tool::ReadFile { path } => read_file(&self.options.roots, path),
             Tool::WriteFile { path, content } => write_file(&self.options.roots, path, content),
+            Tool::Act { action, arguments, key } => {
+                let mut body = json!({"arguments": arguments});
+                if let Some(key) = key {
+                    body["key"] = key.as_str().into();
+                }
+                let reply = self.gate.post(&format!("/taskforge/v1/actions/{action}"), &body).await?;
+                match reply.is_success() {
+                    // The record's number differs between runs of the same work.
+                    true => json!({"result": reply.json()?["result"]}),
+                    false => json!({"error": reply.refusal().told()}),
+                }
+            }
             Tool::RequestCapability { .. } | Tool::Finish { .. } => Value::Null,
         })
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use crate::agent::{self, AgentError, InitOptions, LoopOptions, OpenclawOptions};
+use crate::agent::{self, ActionCall, AgentError, InitOptions, LoopOptions, OpenclawOptions};
 
 /// Inside an agent's container: the init process, the built-in agent, and what any agent can tell or ask the gate
 #[derive(Debug, Args)]
@@ -38,6 +38,20 @@ enum Verb {
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
         wait: u64,
     },
+    /// Have the gate do something with a credential that only it has; without NAME: list what it may do
+    Action {
+        /// Such as github.pr.comment
+        name: Option<String>,
+        /// An argument, as KEY=VALUE; can be repeated
+        #[arg(long = "arg", value_name = "KEY=VALUE")]
+        args: Vec<String>,
+        /// All arguments as a JSON object, or - to read it from stdin
+        #[arg(long = "arguments", value_name = "JSON")]
+        arguments: Option<String>,
+        /// Do it once more than the others that are the same: any word that they do not have
+        #[arg(long, value_name = "WORD")]
+        key: Option<String>,
+    },
     /// Tell whoever watches the run what happens now
     Progress { message: String },
     /// Hand in the node's structured result
@@ -61,6 +75,10 @@ impl AgentArgs {
             Verb::Openclaw => agent::openclaw(&OpenclawOptions::from_env(), &mut io::stdout()),
             Verb::Request { capability, reason, wait } => {
                 agent::request(&socket(), &capability, &reason, Duration::from_secs(wait), &mut io::stdout())
+            }
+            Verb::Action { name, args, arguments, key } => {
+                let call = ActionCall { name, args, json: arguments, key };
+                agent::action(&socket(), &call, &mut io::stdin(), &mut io::stdout())
             }
             Verb::Progress { message } => agent::progress(&socket(), &message, &mut io::stdout()),
             Verb::Result { object } => agent::result(&socket(), &object, &mut io::stdin(), &mut io::stdout()),

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::failure::{Failure, Kind};
 use crate::run::refusal::Refusal;
 use crate::signature::SignatureError;
+use crate::vault::VaultError;
 use crate::{container, engine, gate, openclaw, registry, schedule, workflow};
 
 /// A file that could not be used.
@@ -101,6 +102,51 @@ impl From<SignatureError> for Failure {
                 Self::new(Kind::Refused, message).hint("`taskforge keys list` says who may sign what")
             }
             _ => Self::new(Kind::Refused, message),
+        }
+    }
+}
+
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        match error {
+            VaultError::Registry(error) => error.into(),
+            VaultError::NoVault | VaultError::NoIdentity { .. } => Self::new(Kind::NotFound, message)
+                .hint("`taskforge secret init` makes one; an identity that was made elsewhere goes to that place, mode 0600"),
+            VaultError::IdentityLost { .. } => Self::new(Kind::NotFound, message)
+                .hint("bring the identity back to that place, mode 0600; without it the secrets are lost, and `.taskforge/vault` can go"),
+            VaultError::NotFound { .. } => {
+                Self::new(Kind::NotFound, message).hint("`taskforge secret list` shows what there is")
+            }
+            VaultError::IdentityExists { .. } => {
+                Self::new(Kind::Conflict, message).hint("`taskforge secret rotate` makes another")
+            }
+            VaultError::IdentityMode { ref path, .. } => {
+                let hint = format!("`chmod 600 {}`, and think about who has read it since", path.display());
+                Self::new(Kind::Refused, message).hint(hint)
+            }
+            VaultError::Mode { ref path, .. } => {
+                let hint = format!("`chmod go= {}`", path.display());
+                Self::new(Kind::Refused, message).hint(hint)
+            }
+            VaultError::IdentityOwner { .. } | VaultError::NotForUs { .. } => Self::new(Kind::Refused, message),
+            VaultError::WrongPassphrase { .. } => Self::new(Kind::Refused, message).hint("nothing was changed: try again"),
+            VaultError::Locked { .. } => Self::new(Kind::Waiting, message)
+                .hint("`taskforge secret unlock` on a terminal opens it until the next restart"),
+            VaultError::Changed { ref name, .. } | VaultError::Missing { ref name, .. } => {
+                let hint = format!(
+                    "`taskforge secret set {name}` gives it a value again; `--from-age FILE` takes a file that another program encrypted"
+                );
+                Self::new(Kind::Integrity, message).hint(hint)
+            }
+            VaultError::Log { .. } | VaultError::Damaged { .. } => Self::new(Kind::Integrity, message),
+            VaultError::Name { .. }
+            | VaultError::Value(_)
+            | VaultError::Recipient { .. }
+            | VaultError::Dotenv { .. }
+            | VaultError::Identity { .. } => Self::new(Kind::Usage, message),
+            VaultError::NoTmpfs => Self::new(Kind::Unavailable, message),
+            VaultError::NoHome | VaultError::Io { .. } => Self::new(Kind::Failed, message),
         }
     }
 }

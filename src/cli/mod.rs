@@ -36,6 +36,7 @@ mod root;
 mod run;
 mod run_arg;
 mod schedule;
+mod secret;
 mod suggest;
 mod table;
 mod terminal;

@@ -12,8 +12,8 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, suggest,
-    tick, unlock, workflow,
+    helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, secret,
+    suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -58,6 +58,8 @@ enum Command {
     Policy(policy::Policy),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Secret(secret::Secret),
     Kill(kill::Kill),
     Unlock(unlock::Unlock),
     #[command(subcommand)]
@@ -133,6 +135,7 @@ impl Root {
             Command::Capability(command) => command.run(&context),
             Command::Policy(command) => command.run(&context),
             Command::Keys(command) => command.run(&context),
+            Command::Secret(command) => command.run(&context),
             Command::Kill(command) => command.run(&context),
             Command::Unlock(command) => command.run(&context),
             Command::Audit(command) => command.run(&context),

@@ -38,6 +38,8 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
     #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
+    #[error(transparent)]
     Container(#[from] crate::container::Error),
     #[error(transparent)]
     Image(#[from] crate::image::Error),

@@ -77,6 +77,10 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
     let folder = store.layout().gate();
     let on_disk = Policy::read(&folder).ok();
     if on_disk.as_ref() != Some(&policy) {
+        // The secrets first: a gate reads both when it finds another policy. One that starts later gets them then.
+        if on_disk.is_some_and(|old| old.secrets != policy.secrets) {
+            secrets::publish(store, state, &policy)?;
+        }
         policy.write(&folder)?;
     }
     Ok(policy.generation)
@@ -221,7 +225,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         gate_folder: store.layout().gate(),
         kill_folder: registry.layout().kill(),
         spent_folder: registry.layout().spent(),
-        secrets: Some(secrets::publish(store, state)?),
+        secrets: Some(secrets::publish(store, state, &Policy::read(&store.layout().gate())?)?),
         ca_bundle: super::images::ca_bundle(registry)?,
     }
     .spec())

@@ -13,6 +13,7 @@ use crate::run::state::{Attempt, Request, RequestStatus, State};
 use crate::workflow::Workflow;
 
 use super::error::Error;
+use super::secrets;
 use super::store::Store;
 
 /// The policy for the run's live attempts, with the generation of the one on disk, or the next if it differs.
@@ -20,6 +21,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
+    policy.services = services(&config.actions);
     policy.hosts = config.gate.hosts.clone();
     let budget = &config.llm.budget;
     policy.ceilings = ceilings(state, BudgetScope::Run, &budget.run(), None);
@@ -35,6 +37,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
             }
         }
     }
+    policy.secrets = secrets::named(store, &policy)?;
     let on_disk = wire::Policy::read(&store.layout().gate()).ok();
     policy.generation = match on_disk {
         Some(old) if same(&old, &policy) => old.generation,
@@ -122,7 +125,10 @@ fn providers(config: &config::Config) -> BTreeMap<String, wire::ProviderSpec> {
     let spec = |(name, provider): (&String, &config::Provider)| {
         let endpoint = || wire::Endpoint {
             base_url: provider.base_url.clone().unwrap_or_default(),
-            key: (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
+            key: match &provider.key {
+                Some(key) => Some(key.to_string()),
+                None => (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
+            },
             timeout_ms: Some(millis(provider.timeout)),
         };
         let spec = match provider.kind {
@@ -187,6 +193,7 @@ fn attempt_policy(
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
+        actions: actions(state, &definition.id),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -217,6 +224,46 @@ fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
         .filter(|request| request.askers.iter().any(|(asker, _)| asker == node))
         .map(|request| wire::Grant { request: request.id.clone(), capability: request.capability.clone() })
         .collect()
+}
+
+/// What the gate does for a node: what was granted to it as an action.
+fn actions(state: &State, node: &NodeId) -> Vec<wire::AllowedAction> {
+    let granted = given(state, node).into_iter();
+    let action = |grant: wire::Grant| match grant.capability {
+        Capability::Action(action) => Some(wire::AllowedAction {
+            by: format!("request {}", grant.request),
+            name: action.name().to_string(),
+            rules: action.rules().clone(),
+        }),
+        _ => None,
+    };
+    granted.filter_map(action).collect()
+}
+
+/// Where the services are that gates act upon.
+fn services(actions: &config::Actions) -> wire::Services {
+    let service = |service: &config::Service| wire::Endpoint {
+        base_url: service.base_url.clone(),
+        key: Some(service.token.to_string()),
+        timeout_ms: None,
+    };
+    let mail = |email: &config::Email| wire::MailServer {
+        server: email.server.clone(),
+        tls: match email.tls {
+            config::MailTls::Starttls => wire::MailTls::Starttls,
+            config::MailTls::Implicit => wire::MailTls::Implicit,
+            config::MailTls::None => wire::MailTls::None,
+        },
+        user: email.user.clone(),
+        key: email.password.as_ref().map(ToString::to_string),
+        from: email.from.clone(),
+    };
+    wire::Services {
+        github: actions.github.as_ref().map(service),
+        slack: actions.slack.as_ref().map(service),
+        email: actions.email.as_ref().map(mail),
+        webhook: actions.webhook.as_ref().map(|webhook| webhook.secret.to_string()),
+    }
 }
 
 /// Capabilities that the workflow itself asked for and got.

@@ -4,6 +4,7 @@
 //! It never does what its policy does not say, never falls back to less when a file cannot be read, and never sends
 //! a byte upstream that is not on record first.
 
+pub(crate) mod action;
 mod allowance;
 mod body;
 mod budget;
@@ -44,8 +45,8 @@ pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Patience,
-    Policy, PolicyError, Price, ProviderSpec, RequestStatus,
+    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, MailServer,
+    MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus, Services,
 };
 pub use redact::{Redacted, redact};
 pub(crate) use refusal::SPENT;

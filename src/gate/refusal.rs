@@ -133,7 +133,15 @@ impl Refusal {
     /// Whether the request itself is to blame, and nothing of it has happened or is on record elsewhere.
     pub(crate) fn is_of_the_request(&self) -> bool {
         // Of these the whole attempt is refused, or the exchange has its records.
-        const OTHERS: [&str; 3] = ["not_granted", "revoked", "replay_mismatch"];
+        const OTHERS: [&str; 7] = [
+            "not_granted",
+            "revoked",
+            "replay_mismatch",
+            "action_not_allowed",
+            "arguments_not_allowed",
+            "bad_arguments",
+            "no_such_action",
+        ];
         matches!(self.0.status.as_u16(), 400 | 403 | 404 | 405 | 413 | 422) && !OTHERS.contains(&self.0.code)
     }
 
@@ -174,7 +182,7 @@ impl Refusal {
     pub(crate) fn response(self) -> Response<Body> {
         let words = *self.0;
         // What is spent does not come back by waiting a little.
-        let passing = matches!(words.code, TOO_FAST | TOO_MANY_AT_ONCE);
+        let passing = matches!(words.code, TOO_FAST | TOO_MANY_AT_ONCE | "rate_limited" | "action_limit");
         let mut error = Map::new();
         error.insert("code".into(), words.code.into());
         error.insert("message".into(), words.message.into());

@@ -21,6 +21,7 @@ pub(crate) struct Rules {
     /// Why nothing is granted although a policy is known: the one on disk is not understood.
     pub(crate) denied: Option<String>,
     providers: HashMap<String, Result<Arc<dyn Provider>, String>>,
+    keys: Keys,
 }
 
 impl Rules {
@@ -43,12 +44,13 @@ impl Rules {
             };
             providers.insert(name.clone(), provider);
         }
-        Self { policy, denied: None, providers }
+        Self { policy, denied: None, providers, keys: keys.clone() }
     }
 
     /// The same policy, with everything denied.
     pub(crate) fn deny(&self, reason: String) -> Self {
-        Self { policy: self.policy.clone(), denied: Some(reason), providers: self.providers.clone() }
+        let (policy, providers) = (self.policy.clone(), self.providers.clone());
+        Self { policy, denied: Some(reason), providers, keys: Keys::default() }
     }
 
     /// Who is asked for `model`, one after the other, if `attempt` may use it. There is at least one.
@@ -88,6 +90,11 @@ impl Rules {
             silence: rule.timeout_ms.map(Duration::from_millis),
         };
         Ok(Step { name: name.to_owned(), provider, target, retries: rule.retries })
+    }
+
+    /// A secret, by its name in the secrets file.
+    pub(crate) fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.get(name)
     }
 
     /// The models that `attempt` may use, by name: patterns name none.

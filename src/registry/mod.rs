@@ -22,12 +22,14 @@ pub mod kill;
 pub mod layout;
 pub mod lock;
 pub mod policies;
+pub(crate) mod private;
 pub mod project;
 pub mod queries;
 pub mod repaired;
 mod root;
 pub(crate) mod spread;
 pub mod usage;
+pub mod vault;
 
 use std::fs::DirBuilder;
 use std::io;

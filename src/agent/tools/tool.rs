@@ -18,6 +18,7 @@ pub(crate) enum Tool {
     ReadFile { path: String },
     WriteFile { path: String, content: String },
     RequestCapability { capability: String, reason: String },
+    Act { action: String, arguments: Map<String, Value>, key: Option<String> },
     Finish { summary: String },
 }
 
@@ -50,6 +51,15 @@ struct RequestCapability {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Act {
+    action: String,
+    #[serde(default)]
+    arguments: Map<String, Value>,
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Finish {
     summary: String,
 }
@@ -77,13 +87,17 @@ impl Tool {
                 let RequestCapability { capability, reason } = read(name, arguments)?;
                 Self::RequestCapability { capability, reason }
             }
+            "act" => {
+                let Act { action, arguments, key } = read(name, arguments)?;
+                Self::Act { action, arguments, key }
+            }
             "finish" => {
                 let Finish { summary } = read(name, arguments)?;
                 Self::Finish { summary }
             }
             _ => {
                 return Err(format!(
-                    "there is no tool `{name}`; there are shell, read_file, write_file, request_capability and finish"
+                    "there is no tool `{name}`; there are shell, read_file, write_file, request_capability, act and finish"
                 ));
             }
         };
@@ -104,6 +118,9 @@ impl Tool {
             Self::RequestCapability { capability, .. } if capability.trim().is_empty() => {
                 Err("request_capability: `capability` is empty; it looks like pip:NAME or apt:NAME".into())
             }
+            Self::Act { action, .. } if !is_action(action) => {
+                Err("act: `action` is lower-case words with dots between them, such as github.pr.comment".into())
+            }
             Self::RequestCapability { reason, .. } if reason.trim().is_empty() => {
                 Err("request_capability: `reason` is empty; a person decides by it".into())
             }
@@ -118,6 +135,10 @@ impl Tool {
             Self::ReadFile { path } => format!("read_file: {path}"),
             Self::WriteFile { path, content } => format!("write_file: {path} ({} bytes)", content.len()),
             Self::RequestCapability { capability, reason } => format!("request_capability: {capability} — {reason}"),
+            Self::Act { action, arguments, .. } => {
+                let keys: Vec<&str> = arguments.keys().map(String::as_str).collect();
+                format!("act: {action} ({})", keys.join(", "))
+            }
             Self::Finish { summary } => format!("finish: {summary}"),
         }
     }
@@ -158,6 +179,17 @@ impl Tool {
                 &["capability", "reason"],
             ),
             definition(
+                "act",
+                "Has the gate do something outside with a credential that only it has, such as github.pr.comment; what is not \
+                 granted is refused with the capability to ask for. The same thing twice is done once.",
+                &json!({
+                    "action": {"type": "string"},
+                    "arguments": {"type": "object"},
+                    "key": {"type": "string", "description": "only to do the same thing once more: any new word"},
+                }),
+                &["action"],
+            ),
+            definition(
                 "finish",
                 "Ends the work. Call it once everything asked for is done and written.",
                 &json!({"summary": {"type": "string"}}),
@@ -165,6 +197,12 @@ impl Tool {
             ),
         ])
     }
+}
+
+/// What may stand in the gate's path.
+fn is_action(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    !text.is_empty() && text.len() <= 128 && text.chars().all(fits)
 }
 
 /// Through a map, since a struct would also be read from an array.

@@ -19,6 +19,12 @@ pub enum Kind {
     /// The end of what was allowed.
     EgressEnded,
     ToolResult,
+    /// Written before something is done for an agent.
+    ActionRequested,
+    ActionDone,
+    /// It was not done, or it is not known whether it was.
+    ActionFailed,
+    ActionDenied,
     /// What was asked of the gate itself and refused.
     RequestRefused,
     /// A connection was ended for what the client did, or did not do in time.
@@ -44,6 +50,10 @@ impl Kind {
             Self::ClientDropped => "client.dropped",
             Self::RequestRefused => "request.refused",
             Self::ToolResult => "agent.tool_result",
+            Self::ActionRequested => "action.requested",
+            Self::ActionDone => "action.done",
+            Self::ActionFailed => "action.failed",
+            Self::ActionDenied => "action.denied",
             Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
             Self::Other(name) => name,
@@ -61,6 +71,10 @@ impl Kind {
             Self::EgressDenied,
             Self::EgressEnded,
             Self::ToolResult,
+            Self::ActionRequested,
+            Self::ActionDone,
+            Self::ActionFailed,
+            Self::ActionDenied,
             Self::RequestRefused,
             Self::ClientDropped,
             Self::Redacted,

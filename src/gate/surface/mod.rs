@@ -1,6 +1,7 @@
 //! What an agent can ask of the gate, one file a surface. Nothing here decides anything about a request: that is the
 //! host's, and the host's only.
 
+mod actions;
 mod capabilities;
 mod chat;
 mod conversation;
@@ -98,6 +99,12 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
             chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
         }
         "/v1/models" if get => chat::models(session),
+        "/taskforge/v1/actions" if get => actions::list(session),
+        _ if post && path.starts_with("/taskforge/v1/actions/") => {
+            let name = path.trim_start_matches("/taskforge/v1/actions/").to_owned();
+            actions::act(session, request, &name).await
+        }
+        _ if path.starts_with("/to/") => egress::fetch(session, request).await,
         _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
             Some(id) if get => capabilities::show(session, &request, id).await,
             _ => {
@@ -109,7 +116,8 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 13] = [
+    const PATHS: [&str; 14] = [
+        "/taskforge/v1/actions",
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",

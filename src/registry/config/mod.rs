@@ -1,6 +1,7 @@
 //! `taskforge.toml`: the settings of a registry, typed and checked before anything starts. An unknown key, an unreadable
 //! value or a reference to nothing is an error; nothing falls back to something less safe.
 
+mod actions;
 mod check;
 mod llm;
 mod nearest;
@@ -23,6 +24,7 @@ use super::layout::Layout;
 use crate::run::capability::Capability;
 use crate::run::id::Digest;
 
+pub use self::actions::{Actions, Email, MailTls, Service, VaultKey, Webhook};
 pub use self::llm::{Budgets, Ceilings, Fallback, Llm, ModelRule, Price, Rate};
 
 /// The largest `taskforge.toml`, in bytes.
@@ -46,6 +48,8 @@ pub struct Config {
     pub containers: Containers,
     #[serde(default)]
     pub gate: Gate,
+    #[serde(default)]
+    pub actions: Actions,
     #[serde(default)]
     pub packages: Packages,
     #[serde(default)]
@@ -111,6 +115,8 @@ pub struct Provider {
     pub key_file: Option<PathBuf>,
     /// The host's variable with the key.
     pub key_env: Option<String>,
+    /// `vault:NAME`: a secret of the vault.
+    pub key: Option<VaultKey>,
     #[serde(default = "five_minutes", deserialize_with = "units::duration")]
     #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub timeout: Duration,
@@ -450,6 +456,7 @@ impl Config {
             llm: Llm::default(),
             containers: Containers::default(),
             gate: Gate::default(),
+            actions: Actions::default(),
             packages: Packages::default(),
             mounts: Mounts::default(),
             tools: BTreeMap::new(),

@@ -21,6 +21,8 @@ mod records;
 mod refused;
 mod replay;
 mod retries;
+mod secrets;
+mod tls;
 mod told;
 mod upstream;
 mod ways_out;

@@ -61,6 +61,7 @@ impl World {
             deadline: chrono::Utc::now() + chrono::Duration::hours(1),
             models: vec!["recorded".into(), "m*".into()],
             grants: Vec::new(),
+            actions: Vec::new(),
             limits: Limits::default(),
             ceilings: Ceilings::default(),
             brief: Brief { prompt: "do it".into(), model: "m".into(), ..Brief::default() },
