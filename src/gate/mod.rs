@@ -18,6 +18,7 @@ mod inbox;
 mod kill;
 mod ledger;
 mod listener;
+mod memory;
 mod pace;
 mod passage;
 mod plan;
@@ -43,6 +44,7 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
+pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
     Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Patience,
     Policy, PolicyError, Price, ProviderSpec, RequestStatus,

@@ -5,7 +5,9 @@
 //! could never matter is refused, so that no line of a role is decoration.
 
 mod action;
+pub mod agent;
 mod budget;
+mod bundle;
 mod config;
 mod delegation;
 mod glob;
@@ -23,6 +25,7 @@ use serde::Serialize;
 
 pub use self::action::{Action, Family};
 pub use self::budget::DayBudget;
+pub use self::bundle::{Bundle, BundleError};
 pub use self::config::{Config, Email, Github, MemoryRules, Slack, Webhook};
 pub use self::delegation::Delegation;
 pub use self::glob::{Glob, GlobError};

@@ -3,7 +3,7 @@
 //!
 //! Nothing here runs, schedules or decides anything, and nothing a file holds is trusted: sizes, depth and aliases are
 //! bounded, and a key that is not understood is a problem, never a fallback. What the engine does not act upon yet
-//! (`schedule`, `when`, `role`) is checked just as strictly, so that no file becomes wrong later by being understood.
+//! (`schedule`, `when`) is checked just as strictly, so that no file becomes wrong later by being understood.
 
 pub(crate) mod capability;
 pub(crate) mod check;

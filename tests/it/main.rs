@@ -21,6 +21,7 @@ mod examples;
 mod fake_gate;
 mod gate;
 mod granted;
+mod hired;
 mod image;
 mod journey;
 mod living;

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::agent::turn::MALFORMED;
+use crate::agent::verbs::MemoryVerb;
 
 /// A command line is one argument to the kernel, which takes 128 KiB at most.
 const COMMAND_LIMIT: usize = 64 * 1024;
@@ -18,6 +19,7 @@ pub(crate) enum Tool {
     ReadFile { path: String },
     WriteFile { path: String, content: String },
     RequestCapability { capability: String, reason: String },
+    Memory(MemoryVerb),
     Finish { summary: String },
 }
 
@@ -39,6 +41,14 @@ struct ReadFile {
 struct WriteFile {
     path: String,
     content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    op: String,
+    key: Option<String>,
+    value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +87,7 @@ impl Tool {
                 let RequestCapability { capability, reason } = read(name, arguments)?;
                 Self::RequestCapability { capability, reason }
             }
+            "memory" => Self::Memory(memory(read(name, arguments)?)?),
             "finish" => {
                 let Finish { summary } = read(name, arguments)?;
                 Self::Finish { summary }
@@ -118,8 +129,35 @@ impl Tool {
             Self::ReadFile { path } => format!("read_file: {path}"),
             Self::WriteFile { path, content } => format!("write_file: {path} ({} bytes)", content.len()),
             Self::RequestCapability { capability, reason } => format!("request_capability: {capability} — {reason}"),
+            Self::Memory(MemoryVerb::List) => "memory: list".to_owned(),
+            Self::Memory(MemoryVerb::Get { key }) => format!("memory: get {key}"),
+            Self::Memory(MemoryVerb::Set { key, value }) => {
+                format!("memory: set {key} ({} bytes)", value.as_ref().map_or(0, String::len))
+            }
+            Self::Memory(MemoryVerb::Rm { key }) => format!("memory: rm {key}"),
             Self::Finish { summary } => format!("finish: {summary}"),
         }
+    }
+
+    /// [`definitions`](Self::definitions), with the memory where there is one.
+    pub(crate) fn definitions_for(memory: bool) -> Value {
+        let mut tools = Self::definitions();
+        if let Value::Array(tools) = &mut tools
+            && memory
+        {
+            tools.push(definition(
+                "memory",
+                "What you keep from one task to the next: `list` the keys, `get` a value, `set` one, `rm` what is no \
+                 longer true.",
+                &json!({
+                    "op": {"type": "string", "enum": ["list", "get", "set", "rm"]},
+                    "key": {"type": "string", "description": "lower-case words with `.`, `_` and `-` between"},
+                    "value": {"type": "string"},
+                }),
+                &["op"],
+            ));
+        }
+        tools
     }
 
     /// The `tools` of a chat request.
@@ -164,6 +202,18 @@ impl Tool {
                 &["summary"],
             ),
         ])
+    }
+}
+
+fn memory(Memory { op, key, value }: Memory) -> Result<MemoryVerb, String> {
+    let missing = |what: &str| format!("memory: `{op}` needs a `{what}`");
+    match (op.as_str(), key) {
+        ("list", _) => Ok(MemoryVerb::List),
+        ("get", Some(key)) => Ok(MemoryVerb::Get { key }),
+        ("set", Some(key)) => Ok(MemoryVerb::Set { key, value: Some(value.ok_or_else(|| missing("value"))?) }),
+        ("rm", Some(key)) => Ok(MemoryVerb::Rm { key }),
+        ("get" | "set" | "rm", None) => Err(missing("key")),
+        _ => Err(format!("memory: there is no `{op}`; there are list, get, set and rm")),
     }
 }
 
@@ -217,6 +267,9 @@ mod tests {
             ("write_file", r#"["a","b"]"#, "not a JSON object"),
             ("request_capability", r#"{"capability":"pip:x","reason":""}"#, "a person decides"),
             ("bash", "{}", "no tool `bash`"),
+            ("memory", r#"{"op":"get"}"#, "`get` needs a `key`"),
+            ("memory", r#"{"op":"set","key":"a"}"#, "`set` needs a `value`"),
+            ("memory", r#"{"op":"wipe"}"#, "there is no `wipe`"),
         ] {
             let error = Tool::parse(name, arguments).unwrap_err();
             assert!(error.contains(part), "{name} {arguments}: {error}");

@@ -2,6 +2,7 @@
 //! thing, prints one line of JSON and returns an exit code; none of them can decide anything.
 
 mod asked;
+mod memory;
 mod progress;
 mod request;
 mod result;
@@ -15,6 +16,8 @@ use serde_json::{Value, json};
 use super::error::AgentError;
 
 pub(crate) use asked::unanswered;
+pub(crate) use memory::ask as ask_memory;
+pub use memory::{MemoryVerb, memory};
 pub use progress::progress;
 pub use request::request;
 pub use result::result;

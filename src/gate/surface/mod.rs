@@ -9,6 +9,7 @@ mod forwards;
 mod grammar;
 mod greeting;
 mod json;
+mod memory;
 mod refused;
 mod report;
 
@@ -86,6 +87,8 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/refusals" if get => egress::list(session, &request),
         "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
+        "/taskforge/v1/memory" if get => memory::list(session).await,
+        "/taskforge/v1/memory" if post => memory::change(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
         "/v1/chat/completions" if post => {
@@ -98,8 +101,9 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
             chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
         }
         "/v1/models" if get => chat::models(session),
-        _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
-            Some(id) if get => capabilities::show(session, &request, id).await,
+        _ => match (path.strip_prefix("/taskforge/v1/capabilities/"), path.strip_prefix("/taskforge/v1/memory/")) {
+            (Some(id), _) if get => capabilities::show(session, &request, id).await,
+            (_, Some(key)) if get => memory::show(session, key).await,
             _ => {
                 body::ignore(request).await;
                 Err(unknown(&path))
@@ -109,7 +113,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 13] = [
+    const PATHS: [&str; 14] = [
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",
@@ -117,6 +121,7 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/refusals",
         "/taskforge/v1/forwards",
         "/taskforge/v1/capabilities",
+        "/taskforge/v1/memory",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",
         "/v1/chat/completions",
