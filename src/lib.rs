@@ -2,8 +2,8 @@
 //!
 //! The rooms, from the pure core to the edges: [`run`] (what may happen), [`workflow`] (what was asked),
 //! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
-//! (inside the container), [`openclaw`] (the program beside us), [`engine`] (one tick), [`schedule`] (who calls it),
-//! [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is),
+//! (inside the container), [`role`] (what hired agents are), [`openclaw`] (the program beside us), [`engine`] (one tick),
+//! [`schedule`] (who calls it), [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is),
 //! [`vault`] (secrets). `cli` imports everything; nothing imports `cli`.
 
 pub mod agent;
@@ -22,6 +22,7 @@ mod program;
 pub mod provider;
 pub mod registry;
 pub mod report;
+pub mod role;
 pub mod run;
 pub mod schedule;
 #[cfg(test)]

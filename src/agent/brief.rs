@@ -21,6 +21,9 @@ pub struct Brief {
     /// Absolute paths of what the node was given.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// Whether there is a memory to work with.
+    #[serde(default)]
+    pub memory: bool,
 }
 
 fn default_iterations() -> u64 {
@@ -74,6 +77,23 @@ pub fn openclaw_text(outputs: &[String], inputs: &[String], capabilities: &[Stri
     section(&mut text, "What you were given", inputs, "");
     section(&mut text, "What was granted to you", capabilities, "");
     section(&mut text, "Files you must write", outputs, "/workspace/");
+    text
+}
+
+/// What an agent with a role is told of itself, after where it is: who it is, which skills it can read, and what it
+/// remembers. `skills` are names with a sentence each; `memory` is empty where there is none.
+#[must_use]
+pub fn persona_text(soul: &str, skills: &[(&str, &str)], memory: &str) -> String {
+    let mut text = format!("\nWho you are:\n\n{}\n", soul.trim());
+    if !skills.is_empty() {
+        text.push_str("\nYour skills; read one before you use it:\n");
+        for (name, description) in skills {
+            text.push_str(&format!("- /taskforge/role/skills/{name}/SKILL.md: {description}\n"));
+        }
+    }
+    if !memory.is_empty() {
+        text.push_str(&format!("\n{memory}"));
+    }
     text
 }
 

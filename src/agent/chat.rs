@@ -9,7 +9,6 @@ use super::conversation::Conversation;
 use super::error::AgentError;
 use super::gate_client::GateClient;
 use super::narration::complain;
-use super::tools::Tool;
 
 const TRIES: u32 = 3;
 
@@ -21,12 +20,13 @@ pub(crate) async fn ask(
     gate: &GateClient,
     model: &str,
     conversation: &mut Conversation,
+    tools: &Value,
     backoff: Duration,
 ) -> Result<Value, AgentError> {
     let body = json!({
         "model": model,
         "messages": conversation.messages(),
-        "tools": Tool::definitions(),
+        "tools": tools,
         "stream": false,
     });
     let mut pause = backoff;

@@ -7,6 +7,8 @@ pub const DONE: u8 = 0;
 pub const FAILED: u8 = 1;
 /// A verb was called wrongly, or the gate refused the grammar of a capability.
 pub const USAGE: u8 = 2;
+/// There is nothing of the name that a verb was given.
+pub const NOTHING: u8 = 3;
 /// A verb's request was decided, and the answer is no.
 pub const DENIED: u8 = 4;
 /// The gate did not greet, or said that the run is killed or that this attempt's time is over.

@@ -17,6 +17,7 @@ use super::gate_client::{GateClient, Reply};
 use super::narration::{Narration, complain, line, readable};
 use super::tools::{Roots, Tool, read_file, shell, write_file};
 use super::turn::{Call, spoken};
+use super::verbs::ask_memory;
 use super::{chat, env, exit, refusal};
 
 /// How long a decision is waited for before the attempt suspends: a policy that allows answers within that.
@@ -151,7 +152,8 @@ impl<'a> Agent<'a> {
 
     async fn ask(&mut self) -> Result<(), AgentError> {
         let backoff = self.options.backoff;
-        let message = chat::ask(&self.gate, &self.brief.model, &mut self.conversation, backoff).await?;
+        let tools = Tool::definitions_for(self.brief.memory);
+        let message = chat::ask(&self.gate, &self.brief.model, &mut self.conversation, &tools, backoff).await?;
         let spoken = spoken(&message);
         if !spoken.is_empty() {
             self.narration.detail(&spoken);
@@ -223,6 +225,13 @@ impl<'a> Agent<'a> {
                     // The record's number differs between runs of the same work.
                     true => json!({"result": reply.json()?["result"]}),
                     false => json!({"error": reply.refusal().told()}),
+                }
+            }
+            Tool::Memory(verb) => {
+                let reply = ask_memory(&self.gate, verb.clone(), &mut std::io::empty()).await?;
+                match for_the_model(&reply)? {
+                    Some(error) => json!({"error": error}),
+                    None => reply.json()?,
                 }
             }
             Tool::RequestCapability { .. } | Tool::Finish { .. } => Value::Null,

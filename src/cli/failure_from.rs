@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::failure::{Failure, Kind};
+use crate::role::agent::AgentRefusal;
 use crate::run::refusal::Refusal;
 use crate::signature::SignatureError;
 use crate::vault::VaultError;
@@ -36,6 +37,12 @@ impl From<registry::Error> for Failure {
                 Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is")
             }
             Error::RunExists { .. } => Self::new(Kind::Conflict, message).hint("choose another `--run-id`, or none"),
+            Error::NoAgent { .. } => {
+                Self::new(Kind::NotFound, message).hint("`taskforge agent list --all` shows who there is, or was")
+            }
+            Error::AgentExists { .. } => Self::new(Kind::Conflict, message).hint("choose another `--name`"),
+            Error::Exists { .. } => Self::new(Kind::Conflict, message),
+            Error::NotUtf8 { .. } | Error::TooLarge { .. } => Self::new(Kind::Usage, message),
             Error::Locked { .. } => Self::new(Kind::Locked, message).hint("try again in a moment"),
             Error::Killed { .. } => Self::new(Kind::Killed, message)
                 .hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"),
@@ -206,6 +213,20 @@ impl From<engine::Error> for Failure {
                 let hint = format!("`taskforge audit verify {run}` says what else; `git log decisions` may say who");
                 Self::new(Kind::Integrity, message).hint(hint)
             }
+            Error::NoRole(_) => Self::new(Kind::NotFound, message)
+                .hint("`taskforge role list` shows what there is; `taskforge role new NAME --from ROLE` makes one"),
+            Error::Role(_) => Self::new(Kind::Usage, message),
+            Error::RoleDenied { .. } => Self::new(Kind::Refused, message)
+                .hint("drop it from the role, or change the rule: `taskforge policy explain CAPABILITY --role ROLE`"),
+            Error::RoleChanged { .. } | Error::NotAnAgent { .. } | Error::NotThisAgent { .. } => {
+                Self::new(Kind::Integrity, message).hint("`git log` may say who")
+            }
+            Error::Agent(AgentRefusal::Offboarded { .. }) => Self::new(Kind::Refused, message),
+            Error::Agent(AgentRefusal::NoMemory { .. }) => {
+                Self::new(Kind::NotFound, message).hint("`taskforge memory list AGENT` shows what there is")
+            }
+            Error::Agent(AgentRefusal::Memory(_)) => Self::new(Kind::Usage, message),
+            Error::StillRuns { .. } => Self::new(Kind::Unavailable, message),
             Error::Stale { .. } => Self::new(Kind::Stale, message),
             Error::RuledAnew { .. } => {
                 Self::new(Kind::Stale, message).hint("`taskforge inbox` shows it as it stands now")

@@ -12,8 +12,8 @@ use crate::registry::Registry;
 use super::output::Output;
 use super::{
     agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, secret,
-    suggest, tick, unlock, workflow,
+    helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, role, run,
+    schedule, secret, suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -57,6 +57,12 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
+    Role(role::Role),
+    #[command(subcommand)]
+    Agent(agent::Agent),
+    #[command(subcommand)]
+    Memory(memory::Memory),
+    #[command(subcommand)]
     Keys(keys::Keys),
     #[command(subcommand)]
     Secret(secret::Secret),
@@ -79,9 +85,6 @@ enum Command {
     /// Run a gate (what the gate's container executes)
     #[command(subcommand, hide = true)]
     Gate(gate::Gate),
-    /// What runs inside an agent's container
-    #[command(hide = true)]
-    Agent(agent::AgentArgs),
 }
 
 /// What every command is given.
@@ -148,7 +151,9 @@ impl Root {
             Command::Completions(command) => command.run(&context),
             Command::Reference(command) => command.run(&context),
             Command::Gate(command) => command.run(),
-            Command::Agent(command) => Ok(ExitCode::from(command.run())),
+            Command::Role(command) => command.run(&context),
+            Command::Agent(command) => command.run(&context),
+            Command::Memory(command) => command.run(&context),
         }
     }
 }

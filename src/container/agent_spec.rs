@@ -36,6 +36,8 @@ pub struct AgentContainer {
     pub workspace: PathBuf,
     /// Finished nodes' outputs, each as (name below `/inputs`, folder or file), read-only.
     pub inputs: Vec<(String, PathBuf)>,
+    /// The node's role: `SOUL.md` and its skills, at `/taskforge/role`.
+    pub role: Option<PathBuf>,
     /// Folders that were granted.
     pub granted: Vec<Mount>,
     /// The run's pinned binary: `/taskforge/bin/taskforge`.
@@ -60,6 +62,7 @@ impl AgentContainer {
             Mount::read_only(self.socket_folder, "/taskforge/gate"),
         ];
         mounts.extend(self.inputs.into_iter().map(|(name, path)| Mount::read_only(path, format!("/inputs/{name}"))));
+        mounts.extend(self.role.map(|path| Mount::read_only(path, "/taskforge/role")));
         mounts.extend(self.granted);
         mounts.extend(self.hosts.map(|path| Mount::read_only(path, "/etc/hosts")));
         let env = environment(&self.run, &self.node, self.attempt, self.env);

@@ -21,6 +21,7 @@ fn agent() -> ContainerSpec {
         resources: Resources::default(),
         runtime: None,
         workspace: "/srv/registry/runs/demo-1/nodes/gather/workspace".into(),
+        role: None,
         granted: Vec::new(),
         inputs: vec![("sales.csv".into(), "/srv/registry/runs/demo-1/inputs/sales.csv".into())],
         binary: "/srv/registry/.taskforge/bin/abc".into(),

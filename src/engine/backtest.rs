@@ -89,7 +89,7 @@ fn replayed(state: &State, request: &Request, proposed: &Policies) -> Replayed {
         decided: decided.map(|_| if request.status == RequestStatus::Denied { Effect::Deny } else { Effect::Allow }),
         by_person: decided.is_some_and(|decision| !decision.is_by_rule()),
         by: decided.map(|decision| decision.by.clone()),
-        proposed: rulings::on_by(proposed, state, &capability, &brings),
+        proposed: rulings::on_by(proposed, state, state.role_of(&request.node), &capability, &brings),
         capability,
     }
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::container::logs::{self, LogCursor};
 use crate::registry::{collect as outputs, project, to_opentask_json};
+use crate::role::agent::Task;
 use crate::run::command::{Command, EXIT_SUSPENDED, How, Seen};
 use crate::run::definition::Artifact;
 use crate::run::id::NodeId;
@@ -21,7 +22,7 @@ use super::dispatch::make_folder;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, ingest, policy, workspace};
+use super::{agents, gate, ingest, policy, workspace};
 
 /// How much of a log is copied between two looks at the cursor, in bytes.
 const AT_ONCE: u64 = 4 << 20;
@@ -52,7 +53,7 @@ pub(crate) fn collect(
     let Some((definition, live)) = state.live_attempts().find(|(d, a)| d.id == *node && a.number == attempt) else {
         return Ok(());
     };
-    if matches!(how, How::Exited { .. } | How::OverDisk { .. } | How::Revoked) {
+    if matches!(how, How::Exited { .. } | How::OverDisk { .. } | How::Revoked | How::Offboarded) {
         copy_logs(store, docker, node, attempt, &live.plan.container)?;
     }
     let open = match how {
@@ -109,7 +110,16 @@ pub(crate) fn collect(
     let spent = if failed { gate::spent(store, node, attempt) } else { None };
     let seen = Seen { how, artifacts, missing, said, traffic, spent, at: Utc::now() };
     store.commit(TICK, Command::End { node: node.clone(), attempt, seen })?;
+    give_back(store, state, node, attempt);
     Ok(())
+}
+
+/// The agent's place is free again. Where this fails, whoever needs the place finds out that the attempt is over.
+pub(crate) fn give_back(store: &Store<'_>, state: &State, node: &NodeId, attempt: u32) {
+    if let Some(agent) = state.node(node).and_then(|(definition, _)| definition.agent()) {
+        let task = Task { run: store.run().clone(), node: node.clone(), attempt };
+        let _ = agents::release(store.registry(), agent, &task);
+    }
 }
 
 /// The workspace belongs to the agent's user, who may have closed it to everybody, the host included.
@@ -128,6 +138,7 @@ fn describe_end(how: &How) -> serde_json::Value {
         How::OverDisk { limit } => json!({"overDisk": true, "limit": limit}),
         How::NotStarted { reason } => json!({"notStarted": reason}),
         How::Revoked => json!({"revoked": true}),
+        How::Offboarded => json!({"offboarded": true}),
         How::Cancelled => json!({"cancelled": true}),
     }
 }

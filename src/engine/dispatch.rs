@@ -8,6 +8,7 @@ use chrono::{Duration, Utc};
 use crate::container::{AgentContainer, ContainerSpec, ImageRef, Mount, Resources, agent_name};
 use crate::registry::project::write_if_changed;
 use crate::registry::{Registry, StartPermit, kill, to_opentask_json};
+use crate::role::agent::Task;
 use crate::run::command::{Command, How, Seen};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::event::AttemptPlan;
@@ -19,7 +20,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{binary, folders, gate, images, workspace};
+use super::{agents, binary, folders, gate, images, workspace};
 
 /// How long a start waits for a kill that is under way to be over with its sweep; the start is then refused.
 pub(crate) const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -29,6 +30,16 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
     let Some((definition, found)) = state.node(node) else { return Ok(()) };
     let Some(container) = &definition.container else { return Ok(()) };
     let number = u32::try_from(found.attempts.len()).unwrap_or(u32::MAX - 1) + 1;
+    if let Some(agent) = definition.agent() {
+        let task = Task { run: store.run().clone(), node: node.clone(), attempt: number };
+        match agents::claim(store.registry(), agent, &task) {
+            Ok(true) => {}
+            // The next round finds out who was faster, and queues.
+            Ok(false) => return Ok(()),
+            Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
+            Err(error) => return Err(error),
+        }
+    }
     let image = match image_of(docker, state, container) {
         Ok(image) => image,
         Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
@@ -128,6 +139,7 @@ fn not_started(
 }
 
 fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Error> {
+    super::collect::give_back(store, &store.load()?, node, number);
     let seen = Seen {
         how,
         artifacts: Vec::new(),
@@ -183,11 +195,7 @@ fn spec(
         attempt: number,
         image: ImageRef::parse(&plan.image).map_err(Error::ImageRef)?,
         argv,
-        env: vec![
-            ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
-            ("TASKFORGE_DISK".to_owned(), resources.disk.to_string()),
-            ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
-        ],
+        env: env(container, plan, resources.disk),
         user: users.agent_inside(),
         resources: Resources {
             #[allow(clippy::cast_precision_loss)] // thousandths of a processor
@@ -200,12 +208,26 @@ fn spec(
         runtime: registry.config()?.containers.runtime.clone(),
         workspace: layout.workspace(&definition.id),
         inputs: inputs(store, state, definition),
+        role: container.role.as_ref().map(|role| layout.role(&role.digest)),
         granted: plan.mounts.iter().map(granted).collect(),
         binary: binary::of(registry, state)?,
         socket_folder: layout.socket(&plan.socket),
         hosts: Some(hosts_file(registry)?),
     }
     .spec())
+}
+
+fn env(container: &ContainerDefinition, plan: &AttemptPlan, disk: u64) -> Vec<(String, String)> {
+    let mut env = vec![
+        ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+        ("TASKFORGE_DISK".to_owned(), disk.to_string()),
+        ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
+    ];
+    if let Some(role) = &container.role {
+        env.push(("TASKFORGE_ROLE".to_owned(), role.role.to_string()));
+        env.extend(role.agent.iter().map(|agent| ("TASKFORGE_AGENT".to_owned(), agent.to_string())));
+    }
+    env
 }
 
 /// A granted folder as the Engine is told of it.
@@ -256,6 +278,14 @@ fn prepare_folders(
     make_folder(&layout.socket(&attempt.plan.socket), 0o755, Some((users.gate_uid, users.gate_gid)))?;
     let folder = layout.attempt(&definition.id, attempt.number);
     make_folder(&folder, 0o755, None)?;
+    if definition.agent().is_some() {
+        // Once an attempt: what it was told of its memory does not change under it.
+        let told = folder.join("memory.md");
+        if !told.exists() {
+            write_if_changed(&told, agents::recalled(store, definition)?.as_bytes())?;
+        }
+        agents::publish_memory(store, state)?;
+    }
     let text = serde_json::json!({
         "name": spec.name, "image": attempt.plan.image, "argv": spec.argv, "env": spec.env, "user": spec.user,
         "mounts": spec.mounts.iter().map(|m| serde_json::json!({

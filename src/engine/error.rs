@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::role::BundleError;
+use crate::role::agent::{AgentRefusal, FoldError};
 use crate::run::apply::ApplyError;
-use crate::run::id::{Digest, NodeId, RequestId, RunId};
+use crate::run::id::{AgentName, Digest, NodeId, RequestId, RoleName, RunId};
 use crate::run::refusal::Refusal;
 use crate::workflow::Problems;
 
@@ -51,6 +53,22 @@ pub enum Error {
     ImageRef(crate::container::ImageRefError),
     #[error("container `{name}` carries the labels of another run: is this registry a copy?")]
     ForeignContainer { name: String },
+    #[error("there is no role `{0}`")]
+    NoRole(RoleName),
+    #[error(transparent)]
+    Role(BundleError),
+    #[error("role `{role}` declares {capability}, which the policies deny: {ruling}")]
+    RoleDenied { role: RoleName, capability: String, ruling: String },
+    #[error("role `{role}` in {path} is not what it was when it was pinned")]
+    RoleChanged { role: RoleName, path: PathBuf },
+    #[error(transparent)]
+    Agent(#[from] AgentRefusal),
+    #[error("the journal of agent `{name}` cannot be followed: {source}")]
+    NotAnAgent { name: AgentName, source: FoldError },
+    #[error("the journal of agent `{name}` is another agent's")]
+    NotThisAgent { name: AgentName },
+    #[error("run `{run}` still has an attempt of agent `{agent}` under way; the next tick ends it")]
+    StillRuns { run: RunId, agent: AgentName },
     #[error("run `{run}` was made by another program and cannot be taken over: {why}")]
     Foreign { run: RunId, why: String },
     #[error("run `{0}` was made without containers: only OpenClaw sessions do it")]
@@ -146,6 +164,11 @@ impl Error {
                 true
             }
             Self::NoBaseImage(_) | Self::NoOpenclawImage(_) | Self::Workspace { .. } => true,
+            Self::Registry(crate::registry::Error::NoAgent { .. })
+            | Self::Agent(_)
+            | Self::RoleChanged { .. }
+            | Self::NotAnAgent { .. }
+            | Self::NotThisAgent { .. } => true,
             _ => false,
         }
     }

@@ -65,6 +65,11 @@ pub fn follow(
             kill::refuse_if_killed(registry.layout())?;
             let ticked = tick_with(registry, run, &docker)?;
             acted = !ticked.actions.is_empty();
+            // Who waits for an agent has an interest in what the agent does, and may be the only one who looks. What goes
+            // wrong there is for those to hear who look at that run.
+            for other in ticked.behind.iter().filter(|other| *other != run) {
+                let _ = tick_with(registry, other, &docker);
+            }
         }
         let scan = Journal::read(&store.layout().journal(), run)?;
         for record in scan.records.iter().skip(printed) {

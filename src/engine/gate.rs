@@ -19,7 +19,7 @@ use super::dispatch::{START_PATIENCE, make_folder};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{binary, policy, secrets};
+use super::{agents, binary, policy, secrets};
 
 /// How long a gate may take to start, or to read a policy.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -32,7 +32,7 @@ pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Er
     let gate = (users.gate_uid, users.gate_gid);
     let folder = layout.gate();
     make_folder(&folder, 0o700, Some(gate))?;
-    for name in ["inbox", "sockets", "bodies", "replay"] {
+    for name in ["inbox", "sockets", "bodies", "replay", "memory"] {
         make_folder(&folder.join(name), 0o755, Some(gate))?;
     }
     copy_transcripts(store)
@@ -74,6 +74,7 @@ fn copy_transcripts(store: &Store<'_>) -> Result<(), Error> {
 /// Writes the policy for the state, if it is not there already.
 pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
     let policy = policy::build(store, state)?;
+    agents::publish_memory(store, state)?;
     let folder = store.layout().gate();
     let on_disk = Policy::read(&folder).ok();
     if on_disk.as_ref() != Some(&policy) {

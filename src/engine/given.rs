@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Makes the review that a person will be shown.
 pub(crate) fn present(store: &Store<'_>, state: &State, request: &Request) -> Result<(), Error> {
-    let ruling = rulings::on(store.registry(), state, &request.capability, &[]);
+    let ruling = rulings::on(store.registry(), state, state.role_of(&request.node), &request.capability, &[]);
     if ruling.effect == Effect::Deny {
         return forbid(store, state, request, ruling);
     }

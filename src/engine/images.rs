@@ -61,7 +61,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     }
     let registry = store.registry();
     // What is denied whatever its version is not looked up first.
-    let ruling = rulings::on(registry, state, &request.capability, &[]);
+    let ruling = rulings::on(registry, state, state.role_of(&request.node), &request.capability, &[]);
     if ruling.effect == Effect::Deny {
         return given::forbid(store, state, request, ruling);
     }
@@ -130,7 +130,8 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
 /// What the policies say of a request that was resolved to `lock`, upon `before`: of the package, and of all that comes
 /// with it.
 fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock, before: &Lock) -> Ruling {
-    rulings::on(registry, state, &exact(&request.capability, lock), &lock.beyond(before))
+    let role = state.role_of(&request.node);
+    rulings::on(registry, state, role, &exact(&request.capability, lock), &lock.beyond(before))
 }
 
 /// What a request stands for, as far as it was resolved: itself with its version, and what comes with it.
@@ -152,7 +153,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         return Ok(true);
     }
     let (capability, brings) = stands_for(state, request)?;
-    let now = rulings::on(registry, state, &capability, &brings);
+    let now = rulings::on(registry, state, state.role_of(&request.node), &capability, &brings);
     if !rulings::differs(request.ruling(), &now) && given::is_the_same_folder(registry, request)? {
         return Ok(true);
     }

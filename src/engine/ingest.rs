@@ -11,9 +11,9 @@ use crate::run::id::NodeId;
 use crate::run::state::State;
 
 use super::actor::{self, operator};
-use super::decisions;
 use super::error::Error;
 use super::store::Store;
+use super::{agents, decisions};
 
 /// Journals everything that lies ready. The state afterwards.
 pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<State, Error> {
@@ -31,13 +31,28 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
             state = store.commit(actor::TICK, Command::RejectInput { input: rejected.name, reason: rejected.why })?;
         }
         // Messages of one node that lie beside each other are one batch: a flood costs a commit, not one each.
-        for messages in found.messages.chunk_by(|a, b| a.node == b.node && a.is_of_gate() == b.is_of_gate()) {
+        let (memories, others): (Vec<_>, Vec<_>) =
+            found.messages.into_iter().partition(|message| message.kind == inbox::Kind::Memory);
+        for message in memories {
+            state = remember(store, state, &message)?;
+        }
+        for messages in others.chunk_by(|a, b| a.node == b.node && a.is_of_gate() == b.is_of_gate()) {
             state = take(store, messages)?;
         }
         if !found.more {
             break;
         }
     }
+    Ok(state)
+}
+
+/// What an agent wants to remember goes into its own journal; only a refusal is the run's to tell.
+fn remember(store: &Store<'_>, mut state: State, message: &inbox::Message) -> Result<State, Error> {
+    if let Err(reason) = agents::take_memory(store, &state, message)? {
+        let input = message.id.to_string();
+        state = store.commit(&actor::agent(&message.node), Command::RejectInput { input, reason })?;
+    }
+    inbox::remove(&store.layout(), &message.id)?;
     Ok(state)
 }
 
@@ -85,6 +100,7 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             reason: text("reason", 4096)?,
             by_gate: message.is_of_gate(),
         }),
+        inbox::Kind::Memory => Err("it is about a memory, which is no event of the run".to_owned()),
         inbox::Kind::Progress => Ok(Command::Progress {
             inbox: Some(message.id.to_string()),
             node: Some(node),

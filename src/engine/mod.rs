@@ -4,6 +4,7 @@
 
 mod actor;
 mod adopt;
+mod agents;
 mod approvers;
 mod attempt_log;
 mod backtest;
@@ -43,6 +44,7 @@ mod project;
 mod recorded;
 mod refresh;
 pub mod repair;
+mod roles;
 mod rulings;
 mod seal;
 mod secrets;
@@ -56,6 +58,10 @@ mod vouched;
 mod workspace;
 
 pub use actor::operator;
+pub use agents::{
+    AgentStore, Hired, ListedAgent, Offboarding, Remembered, Task, agents, exchange_text, forget, hire, history,
+    offboard, remember, task_text,
+};
 pub use approvers::{Hand, approvers, are_configured, lies_unsigned};
 pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
@@ -76,6 +82,7 @@ pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, ki
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};
+pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role};
 pub use rulings::{policies, policies_in};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};

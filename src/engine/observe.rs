@@ -9,9 +9,11 @@ use crate::container;
 use crate::registry::{kill, usage};
 use crate::run::definition::WaitKind;
 use crate::run::id::{Digest, NodeId};
-use crate::run::plan::{Container, ContainerState, Image, Observed};
+use crate::run::plan::{Container, ContainerState, Image, Observed, Queued};
 use crate::run::state::{RequestStatus, State};
+use crate::run::status::{NodeStatus, RunStatus};
 
+use super::agents::{self, Room};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
@@ -40,9 +42,12 @@ pub(crate) fn observe(
     // After the look at what runs: what a kill has ended is then known to be its work, and no fault of an agent's.
     let killed = kill::read(store.registry().layout())?.is_some();
     let over_disk = over_disk(store, state, containers.as_ref());
+    let (offboarded, queued) = of_agents(store, state)?;
     Ok(Observed {
         now,
         over_disk,
+        offboarded,
+        queued,
         gate_runs,
         killed,
         containers,
@@ -52,6 +57,28 @@ pub(crate) fn observe(
         openclaw: store.registry().config()?.openclaw.cli.is_some(),
         notify: store.registry().config()?.notify.command.is_some(),
     })
+}
+
+/// Nodes whose agent was offboarded, and those that wait for theirs.
+fn of_agents(store: &Store<'_>, state: &State) -> Result<(BTreeSet<NodeId>, BTreeMap<NodeId, Queued>), Error> {
+    let (mut offboarded, mut queued) = (BTreeSet::new(), BTreeMap::new());
+    for (definition, node) in state.pairs() {
+        let Some(agent) = definition.agent() else { continue };
+        let ready = node.status == NodeStatus::Ready && state.status == RunStatus::Running;
+        if node.live().is_none() && !ready {
+            continue;
+        }
+        let registry = store.registry();
+        if !agents::is_hired(registry, agent)? {
+            offboarded.insert(definition.id.clone());
+        } else if node.live().is_none()
+            && let Room::Full { why, behind, queued: noted } =
+                agents::room(registry, agent, store.run(), &definition.id)?
+        {
+            queued.insert(definition.id.clone(), Queued { why, behind, noted });
+        }
+    }
+    Ok((offboarded, queued))
 }
 
 fn containers(store: &Store<'_>, docker: &Docker, state: &State) -> Result<BTreeMap<String, Container>, Error> {

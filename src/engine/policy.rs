@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
+use crate::registry::project::read_file;
+use crate::role::{Action, Bundle, Family};
 use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::NodeId;
@@ -15,6 +17,10 @@ use crate::workflow::Workflow;
 use super::error::Error;
 use super::secrets;
 use super::store::Store;
+use super::{agents, roles};
+
+/// The largest text of what an attempt is told of its memory, in bytes.
+const LARGEST_TOLD: u64 = 1 << 20;
 
 /// The policy for the run's live attempts, with the generation of the one on disk, or the next if it differs.
 pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Error> {
@@ -32,8 +38,20 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
         for (definition, attempt) in state.live_attempts() {
+            // An agent that was offboarded has no socket any more.
+            if let Some(agent) = definition.agent()
+                && !agents::is_hired(store.registry(), agent)?
+            {
+                continue;
+            }
             if let Some(container) = &definition.container {
-                policy.attempts.push(attempt_policy(config, state, &workflow, definition, container, attempt)?);
+                let role = roles::of_node(store, definition)?;
+                let told = store.layout().attempt(&definition.id, attempt.number).join("memory.md");
+                let memory = read_file(&told, LARGEST_TOLD)?.unwrap_or_default();
+                let persona =
+                    role.map(|bundle| Persona { bundle, memory: String::from_utf8_lossy(&memory).into_owned() });
+                let built = attempt_policy(config, state, &workflow, definition, container, attempt, persona.as_ref())?;
+                policy.attempts.push(built);
             }
         }
     }
@@ -162,6 +180,30 @@ pub(crate) fn prompt_of(workflow: &Workflow, state: &State, node: &NodeId) -> Re
     Ok(rendered.prompts.remove(node).unwrap_or_default())
 }
 
+/// As what a node works, and what of its memory stands in its prompt.
+struct Persona {
+    bundle: Bundle,
+    memory: String,
+}
+
+impl Persona {
+    /// The memory that the gate lets it reach.
+    fn memory_use(&self, definition: &NodeDefinition) -> Option<wire::MemoryUse> {
+        let allowed = self.bundle.role.allowed_actions.iter().copied();
+        let actions: Vec<Action> = allowed.filter(|action| action.family() == Family::Memory).collect();
+        let agent = definition.agent()?.clone();
+        (!actions.is_empty()).then_some(wire::MemoryUse { agent, actions })
+    }
+
+    /// What it is told of itself, behind `system`.
+    fn tell(&self, system: &mut String) {
+        let skills: Vec<(&str, &str)> =
+            self.bundle.skills.iter().map(|skill| (skill.name.as_str(), skill.description.as_str())).collect();
+        system.push_str(&brief::persona_text(&self.bundle.role.soul(), &skills, &self.memory));
+    }
+}
+
+#[allow(clippy::too_many_arguments)] // each is one thing that a policy is made of
 fn attempt_policy(
     config: &config::Config,
     state: &State,
@@ -169,6 +211,7 @@ fn attempt_policy(
     definition: &NodeDefinition,
     container: &ContainerDefinition,
     attempt: &Attempt,
+    persona: Option<&Persona>,
 ) -> Result<wire::Attempt, Error> {
     let prompt = prompt_of(workflow, state, &definition.id)?;
     let outputs = outputs(definition);
@@ -179,17 +222,22 @@ fn attempt_policy(
         .filter(|request| request.status == RequestStatus::Applied)
         .map(|request| request.capability.to_string())
         .collect();
-    let system = match container.runtime {
+    let mut system = match container.runtime {
         // What was granted is not part of it: the system message is the same in every attempt of a conversation,
         // and the agent reads the grant as the answer to its request.
         Runtime::Builtin => brief::system_text(&outputs, &inputs, &workflow_capabilities(container, &granted)),
         Runtime::Openclaw => brief::openclaw_text(&outputs, &inputs, &granted),
         Runtime::Command => String::new(),
     };
+    if let Some(persona) = persona.filter(|_| container.runtime != Runtime::Command) {
+        persona.tell(&mut system);
+    }
+    let memory = persona.and_then(|persona| persona.memory_use(definition));
     Ok(wire::Attempt {
         socket: attempt.plan.socket.clone(),
         node: definition.id.clone(),
         attempt: attempt.number,
+        role: definition.role().cloned(),
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
@@ -210,8 +258,15 @@ fn attempt_policy(
             iterations: container.iterations,
             outputs,
             inputs,
+            memory: memory.is_some(),
         },
-        requests: state.requests.iter().filter_map(|asked| request(asked, attempt)).collect(),
+        memory,
+        requests: state
+            .requests
+            .iter()
+            .filter(|asked| state.role_of(&asked.node) == definition.role())
+            .filter_map(|asked| request(asked, attempt))
+            .collect(),
     })
 }
 

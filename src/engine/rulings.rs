@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::capability::policy::{Asked, Policies, PolicyProblem};
 use crate::registry::{self, Registry, policies as files};
 use crate::run::capability::Capability;
+use crate::run::id::RoleName;
 use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, RequestStatus, State};
 
@@ -35,9 +36,15 @@ pub(super) fn unreadable(path: &Path, error: &registry::Error) -> Policies {
 }
 
 /// What the policies in force say of `capability`, which would bring `brings` along, for an agent of run `state`.
-pub(crate) fn on(registry: &Registry, state: &State, capability: &Capability, brings: &[Capability]) -> Ruling {
+pub(crate) fn on(
+    registry: &Registry,
+    state: &State,
+    role: Option<&RoleName>,
+    capability: &Capability,
+    brings: &[Capability],
+) -> Ruling {
     let policies = vouched(registry, approvers::of_run(registry, state));
-    let ruling = on_by(&policies, state, capability, brings);
+    let ruling = on_by(&policies, state, role, capability, brings);
     // A person's word is later than any rule: what was taken back is not given again without another one.
     let revoked = |request: &Request| request.status == RequestStatus::Revoked && request.capability == *capability;
     if ruling.effect == Effect::Allow && state.requests.iter().any(revoked) {
@@ -48,8 +55,15 @@ pub(crate) fn on(registry: &Registry, state: &State, capability: &Capability, br
 }
 
 /// What `policies` say of it, whatever became of it in the run.
-pub(crate) fn on_by(policies: &Policies, state: &State, capability: &Capability, brings: &[Capability]) -> Ruling {
-    policies.rule_on(&Asked { capability, brings, workflow: state.created.workflow_id.as_str(), role: None })
+pub(crate) fn on_by(
+    policies: &Policies,
+    state: &State,
+    role: Option<&RoleName>,
+    capability: &Capability,
+    brings: &[Capability],
+) -> Ruling {
+    let workflow = state.created.workflow_id.as_str();
+    policies.rule_on(&Asked { capability, brings, workflow, role: role.map(RoleName::as_str) })
 }
 
 /// What a person is shown of a ruling; there is none where no policy was asked.

@@ -10,26 +10,28 @@ use chrono::Utc;
 use crate::container::{Engine, Error as ContainerError, Operator, Remap, Users as ContainerUsers};
 use crate::registry::config::{Config, GateNetwork};
 use crate::registry::{Registry, RunLayout, StagedRun, collect, create as staging, kill};
+use crate::role::{Bundle, Role};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::decide::decide;
 use crate::run::definition::{
-    Artifact, ContainerDefinition, Created, FORMAT, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime,
-    Sessions, Users, WaitFor, WaitKind,
+    Artifact, ContainerDefinition, Created, FORMAT, Limits, NodeDefinition, OutputsMode, Resources, Retry, RoleBinding,
+    Runtime, Sessions, Users, WaitFor, WaitKind,
 };
 use crate::run::event::Event;
-use crate::run::id::{Digest, RequestId, RunId};
+use crate::run::id::{AgentName, Digest, RequestId, RunId};
 use crate::run::state::State;
 use crate::run::status::NodeKind;
 use crate::workflow::{self, Workflow};
 
 use super::actor::operator;
-use super::binary;
+use super::agents::AgentStore;
 use super::docker::Docker;
 use super::error::Error;
 use super::listing;
 use super::project;
+use super::{binary, roles};
 
 /// The largest input file, in bytes.
 const LARGEST_INPUT: u64 = 4 << 30;
@@ -42,6 +44,8 @@ pub struct Start {
     /// Instead of a workflow: what one agent is to do.
     pub prompt: Option<String>,
     pub model: Option<String>,
+    /// Instead of both: the text of a workflow, and what it is called.
+    pub text: Option<(String, String)>,
     /// Files for `/inputs`.
     pub inputs: Vec<PathBuf>,
     pub params: BTreeMap<String, String>,
@@ -91,7 +95,7 @@ pub fn check_start(registry: &Registry, start: &Start) -> Result<Workflow, Error
     let workflow = Workflow::parse(&label, &text).map_err(Error::Workflow)?;
     render(&workflow, start)?;
     for node in &workflow.nodes {
-        node_definition(config, &workflow, node)?;
+        node_definition(registry, config, &workflow, node)?;
     }
     Ok(workflow)
 }
@@ -116,6 +120,13 @@ fn create(
     let inputs = copy_inputs(&staged, workflow, start)?;
     let created = created(registry, config, workflow, label, text, run, inputs, &start.params)?;
     staged.write_file("workflow.lock.md", text.as_bytes())?;
+    for node in &workflow.nodes {
+        if let Some((bundle, _)) =
+            node.container.as_ref().map(|container| persona(registry, container)).transpose()?.flatten()
+        {
+            roles::freeze(&staged, &bundle)?;
+        }
+    }
     staged.write_file("control.jsonl", b"")?;
     for node in &created.nodes {
         staged.make_folder(&format!("nodes/{}", node.id))?;
@@ -177,6 +188,9 @@ fn requests_of(created: &Created) -> Vec<Command> {
 }
 
 fn workflow_text(registry: &Registry, start: &Start) -> Result<(String, String), Error> {
+    if let Some(text) = &start.text {
+        return Ok(text.clone());
+    }
     match (&start.workflow, &start.prompt) {
         (Some(name), None) => {
             let path = find_workflow(registry, name);
@@ -288,8 +302,11 @@ fn created(
     params: &BTreeMap<String, String>,
 ) -> Result<Created, Error> {
     let id = registry.id()?;
-    let nodes: Vec<NodeDefinition> =
-        workflow.nodes.iter().map(|node| node_definition(config, workflow, node)).collect::<Result<_, _>>()?;
+    let nodes: Vec<NodeDefinition> = workflow
+        .nodes
+        .iter()
+        .map(|node| node_definition(registry, config, workflow, node))
+        .collect::<Result<_, _>>()?;
     let session = format!("taskforge:{run}");
     let contained = nodes.iter().any(|node| node.container.is_some());
     let users = || -> Result<Users, Error> {
@@ -330,6 +347,7 @@ fn created(
 
 /// A node of the workflow as the run freezes it, with the registry's defaults filled in.
 pub(super) fn node_definition(
+    registry: &Registry,
     config: &Config,
     workflow: &Workflow,
     node: &workflow::Node,
@@ -351,7 +369,8 @@ pub(super) fn node_definition(
     if node.when.is_some() {
         return Err(Error::Usage(format!("node {}: `when` is not acted upon yet", node.id)));
     }
-    let container = node.container.as_ref().map(|container| container_definition(config, workflow, node, container));
+    let container =
+        node.container.as_ref().map(|container| container_definition(registry, config, workflow, node, container));
     Ok(NodeDefinition {
         id: node.id.clone(),
         title: node.title.clone(),
@@ -378,6 +397,7 @@ pub(super) fn node_definition(
 }
 
 fn container_definition(
+    registry: &Registry,
     config: &Config,
     workflow: &Workflow,
     node: &workflow::Node,
@@ -389,12 +409,17 @@ fn container_definition(
         workflow::Runtime::Command => Runtime::Command,
         workflow::Runtime::Openclaw => Runtime::Openclaw,
     };
-    if container.role.is_some() {
-        return Err(usage("`role` is not acted upon yet".to_owned()));
+    let role = persona(registry, container)?;
+    let persona = role.as_ref().map(|(bundle, _)| &bundle.role);
+    if let (Some(own), Some(model)) = (&container.model, persona.and_then(|role| role.model.as_ref()))
+        && own != model
+    {
+        return Err(usage(format!("`model` is `{own}`, and its role speaks to `{model}`")));
     }
     let model = container
         .model
         .clone()
+        .or_else(|| persona?.model.clone())
         .or_else(|| workflow.defaults.model.clone())
         .or_else(|| config.llm.model.clone())
         .unwrap_or_default();
@@ -413,13 +438,15 @@ fn container_definition(
         None if name.contains(['/', ':', '@']) => name.to_owned(),
         None => return Err(usage(format!("`taskforge.toml` has no image `{name}` under [containers.images]"))),
     };
-    let capabilities: Vec<Capability> = container
+    let mut capabilities: Vec<Capability> = persona.map(|role| role.capabilities.clone()).unwrap_or_default();
+    let own: Vec<Capability> = container
         .capabilities
         .iter()
         .map(|text| Capability::parse(text).map_err(|error| usage(error.to_string())))
         .collect::<Result<_, _>>()?;
+    capabilities.extend(own.into_iter().filter(|own| persona.is_none_or(|role| !role.capabilities.contains(own))));
     let defaults = &config.containers.resources;
-    let own = &container.resources;
+    let own = within(&container.resources, persona);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked to be a small positive number
     let cpu_millis = (own.cpus.unwrap_or(defaults.cpus) * 1000.0).round() as u64;
     Ok(ContainerDefinition {
@@ -436,10 +463,53 @@ fn container_definition(
             }),
             pids: own.pids.unwrap_or(defaults.pids),
             disk: own.disk.unwrap_or(defaults.disk),
-            wall_ms: millis(own.wall.or(node.timeout).unwrap_or(defaults.wall)),
+            wall_ms: millis(
+                least(own.wall.or(node.timeout), persona.and_then(|role| role.tasks.timeout)).unwrap_or(defaults.wall),
+            ),
         },
+        role: role.map(|(bundle, agent)| RoleBinding {
+            role: bundle.role.name.clone(),
+            digest: bundle.digest(),
+            agent,
+        }),
         iterations: container.iterations.unwrap_or(config.limits.iterations),
     })
+}
+
+/// As what a node works: the role that it names, or that of its agent, as it was when that was hired.
+fn persona(registry: &Registry, container: &workflow::Container) -> Result<Option<(Bundle, Option<AgentName>)>, Error> {
+    match (&container.role, &container.agent) {
+        (_, Some(name)) => {
+            let agent = AgentStore::open(registry, name)?.peek()?;
+            agent.require_hired()?;
+            Ok(Some((roles::of_agent(registry, &agent)?, Some(name.clone()))))
+        }
+        (Some(role), None) => Ok(Some((roles::role(registry, role)?, None))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// What a node wants of resources, and its role's limits: of two, the smaller.
+fn within(own: &workflow::Resources, role: Option<&Role>) -> workflow::Resources {
+    let Some(limits) = role.map(|role| role.resources) else { return own.clone() };
+    let cpus = match (own.cpus, limits.cpus) {
+        (Some(own), Some(limit)) => Some(own.min(limit)),
+        (own, limit) => own.or(limit),
+    };
+    workflow::Resources {
+        cpus,
+        memory: least(own.memory, limits.memory),
+        pids: least(own.pids, limits.pids),
+        disk: least(own.disk, limits.disk),
+        wall: own.wall,
+    }
+}
+
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

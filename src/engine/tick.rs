@@ -17,7 +17,7 @@ use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 use super::{
-    approvers, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace,
+    agents, approvers, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -36,6 +36,9 @@ pub struct Ticked {
     pub status: RunStatus,
     /// Who has to do something before the run goes on.
     pub waits_for: Vec<String>,
+    /// Runs that hold the agents it waits for.
+    #[serde(skip)]
+    pub behind: Vec<RunId>,
     /// The part of it that nothing else tells anybody of.
     #[serde(skip)]
     pub unattended: Vec<String>,
@@ -61,7 +64,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let Some(_drive) = DriveLock::try_acquire(registry, run)? else {
         let status = store.load()?.status;
         let (actions, waits_for, unattended) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Ticked { run: run.clone(), busy: true, actions, status, waits_for, unattended });
+        let behind = Vec::new();
+        return Ok(Ticked { run: run.clone(), busy: true, actions, status, waits_for, behind, unattended });
     };
     workspace::release_run(store);
     store.project(TICK)?;
@@ -70,9 +74,13 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     approvers::require_proven(store, &state)?;
     let ran_before = running(&state);
     let mut known = None;
+    let (mut queued, mut behind) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let seen = observe::observe(store, docker, &state, known.take())?;
         let actions = plan(&state, &seen);
+        behind = seen.queued.values().map(|queued| queued.behind.clone()).collect();
+        queued =
+            seen.queued.iter().map(|(node, queued)| format!("its agent, for node {node}: {}", queued.why)).collect();
         if actions.is_empty() {
             break;
         }
@@ -95,9 +103,10 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     }
     copy_running_logs(store, docker, &state, &ran_before);
     let openclaw = registry.config()?.openclaw.cli.is_some();
-    let waits_for = executors::waits_for(&state, openclaw);
+    let mut waits_for = executors::waits_for(&state, openclaw);
+    waits_for.extend(queued);
     let unattended = executors::unattended(&state, openclaw);
-    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for, unattended })
+    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for, behind, unattended })
 }
 
 /// The containers of attempts that run, as far as is journaled.
@@ -139,6 +148,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::Build { recipe } => images::build(store, state, &recipe),
         Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
         Action::FailImage { recipe, reason } => store.commit(TICK, Command::ImageFailed { recipe, reason }).map(drop),
+        Action::Queue { node, why } => queue(store, state, &node, why),
         Action::Dispatch { node } => dispatch::dispatch(store, docker, state, &node),
         Action::Start { node, attempt } => dispatch::start(store, docker, state, &node, attempt),
         Action::Adopt { node, attempt, container_id } => {
@@ -158,6 +168,14 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Err(Error::Refused { .. }) => Ok(()),
         other => other,
     }
+}
+
+/// The agent's queue says it, and so does the run.
+fn queue(store: &Store<'_>, state: &State, node: &NodeId, why: String) -> Result<(), Error> {
+    let Some(agent) = state.node(node).and_then(|(definition, _)| definition.agent()) else { return Ok(()) };
+    agents::queue(store.registry(), agent, store.run(), node)?;
+    let message = format!("queued: {why}");
+    store.commit(TICK, Command::Progress { inbox: None, node: Some(node.clone()), message }).map(drop)
 }
 
 fn finish_kill(store: &Store<'_>) -> Result<(), Error> {
@@ -182,6 +200,7 @@ fn describe(action: &Action) -> String {
         Action::Build { recipe } => format!("build image {}", recipe.short()),
         Action::TakeImage { recipe, .. } => format!("take image {} into use", recipe.short()),
         Action::FailImage { recipe, reason } => format!("image {} failed: {reason}", recipe.short()),
+        Action::Queue { node, why } => format!("queue {node}: {why}"),
         Action::Dispatch { node } => format!("dispatch {node}"),
         Action::Start { node, attempt } => format!("start {node} attempt {attempt}"),
         Action::Adopt { node, attempt, .. } => format!("adopt {node} attempt {attempt}"),
@@ -191,6 +210,7 @@ fn describe(action: &Action) -> String {
                 How::Gone => "gone".to_owned(),
                 How::OverDisk { .. } => "workspace too large".to_owned(),
                 How::NotStarted { .. } => "not started".to_owned(),
+                How::Offboarded => "its agent was offboarded".to_owned(),
                 How::Revoked => "a folder was taken back".to_owned(),
                 How::Cancelled => "cancelled".to_owned(),
             };

@@ -1,7 +1,7 @@
 //! `gate/inbox/<ulid>.json`: what agents tell the host. Durable before the agent is told so; the host journals each
 //! once by its id and removes it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -9,8 +9,9 @@ use serde_json::{Map, Value};
 
 use super::policy::{Attempt, RequestStatus};
 use super::rules::Rules;
-use super::{Error, durable};
-use crate::run::id::{NodeId, RequestId};
+use super::{Error, durable, memory};
+use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
+use crate::run::id::{AgentName, NodeId, RequestId};
 
 /// No message is larger, in bytes: a result of 256 KiB, escaped.
 const LARGEST: u64 = 2 << 20;
@@ -25,6 +26,8 @@ pub enum Kind {
     Progress,
     /// Body: the structured result.
     Result,
+    /// Body: `{"key","value"}`; a value that is null forgets the key.
+    Memory,
 }
 
 /// One message.
@@ -120,6 +123,8 @@ pub(crate) struct Asker<'a> {
 
 /// The inbox as the running gate uses it: knows what was asked and counts what was said.
 pub(crate) struct Asked {
+    /// The gate's folder.
+    gate: PathBuf,
     inbox: Inbox,
     /// Locked from the look for an equal request until the new one is stored: two equal ones become one.
     state: tokio::sync::Mutex<State>,
@@ -131,11 +136,32 @@ struct State {
     pending: HashMap<String, Pending>,
     /// Which attempt has a message in the inbox, or had one, for which capability.
     heard: HashSet<(String, u32, String)>,
+    /// Changes of memories that the host has not taken in, as far as is known here, oldest first.
+    changes: Vec<Change>,
     /// Messages by node, attempt and kind.
     said: HashMap<(String, u32, Kind), u64>,
     /// Ids that grow, within a millisecond too: the host takes messages in their order, and the first of equal
     /// requests gives all of them its id.
     ids: ulid::Generator,
+}
+
+/// A change of a memory.
+struct Change {
+    id: RequestId,
+    node: NodeId,
+    key: MemoryKey,
+    /// None if it was forgotten.
+    entry: Option<Entry>,
+}
+
+/// What became of a change of a memory.
+pub(crate) enum Remembering {
+    Done,
+    /// There was nothing to forget.
+    Nothing,
+    Refused(MemoryError),
+    /// The attempt has changed it too often.
+    Exhausted,
 }
 
 struct Pending {
@@ -163,6 +189,7 @@ impl Asked {
         let mut state = State::default();
         for found in inbox.list()? {
             let Ok(message) = found.message else { continue };
+            state.changes.extend(change(&message));
             let node = message.node.as_str().to_owned();
             if message.kind == Kind::Capability
                 && let Some(capability) = message.body.get("capability").and_then(Value::as_str)
@@ -174,7 +201,7 @@ impl Asked {
             }
             *state.said.entry((node, message.attempt, message.kind)).or_default() += 1;
         }
-        Ok(Self { inbox, state: tokio::sync::Mutex::new(state) })
+        Ok(Self { gate: gate.to_owned(), inbox, state: tokio::sync::Mutex::new(state) })
     }
 
     /// Asks for `capability` (in canonical form). Equal requests of a run are one request with one id; each attempt
@@ -188,10 +215,9 @@ impl Asked {
     ) -> Result<Asking, Error> {
         let mut state = self.state.lock().await;
         // The newest of equal ones: those before it could not be resolved or built.
-        let known = rules.requests().filter(|r| r.capability == capability).last();
+        // What another role asked for was decided for that role: an attempt's own list has those of its own.
+        let known = asker.attempt.requests.iter().rev().find(|r| r.capability == capability);
         let known = known.filter(|known| known.status != RequestStatus::Revoked);
-        // A folder may be this attempt's or another's.
-        let known = known.map(|known| asker.attempt.requests.iter().find(|r| r.id == known.id).unwrap_or(known));
         let (node, attempt) = (&asker.attempt.node, asker.attempt.attempt);
         if let Some(known) = known
             && !known.is_for_the_next()
@@ -263,6 +289,72 @@ impl Asked {
         Ok(Some(id))
     }
 
+    /// What `agent` remembers: what the host wrote, and what its `nodes` have changed since.
+    pub(crate) async fn remembered(
+        &self,
+        agent: &AgentName,
+        nodes: &[NodeId],
+    ) -> Result<BTreeMap<MemoryKey, Entry>, Error> {
+        let mut state = self.state.lock().await;
+        self.current(&mut state, agent, nodes).await
+    }
+
+    async fn current(
+        &self,
+        state: &mut State,
+        agent: &AgentName,
+        nodes: &[NodeId],
+    ) -> Result<BTreeMap<MemoryKey, Entry>, Error> {
+        // In this order: the host writes its file before it removes a message, so that one of the two has a change.
+        let folder = &self.inbox.folder;
+        state.changes.retain(|change| folder.join(format!("{}.json", change.id)).exists());
+        let (gate, agent) = (self.gate.clone(), agent.clone());
+        let read = tokio::task::spawn_blocking(move || memory::read(&gate, &agent)).await;
+        let mut entries = read.map_err(|error| Error::Record(error.to_string()))??;
+        for change in state.changes.iter().filter(|change| nodes.contains(&change.node)) {
+            match &change.entry {
+                Some(entry) => entries.insert(change.key.clone(), entry.clone()),
+                None => entries.remove(&change.key),
+            };
+        }
+        Ok(entries)
+    }
+
+    /// Stores a change of the memory of `agent`, if it keeps to the bounds: a key, its value or none, and the message
+    /// that says so.
+    pub(crate) async fn remember(
+        &self,
+        agent: &AgentName,
+        nodes: &[NodeId],
+        of: (&NodeId, u32),
+        (key, value, body): (MemoryKey, Option<String>, Map<String, Value>),
+        limit: u64,
+    ) -> Result<Remembering, Error> {
+        // Locked throughout: two changes at once would each fit, and not both.
+        let mut state = self.state.lock().await;
+        let entries = self.current(&mut state, agent, nodes).await?;
+        match &value {
+            None if !entries.contains_key(&key) => return Ok(Remembering::Nothing),
+            None => {}
+            Some(value) => {
+                let sizes = entries.iter().map(|(key, entry)| (key, entry.value.len()));
+                if let Err(refused) = check_value(sizes, &key, value) {
+                    return Ok(Remembering::Refused(refused));
+                }
+            }
+        }
+        let said = state.said.entry((of.0.as_str().to_owned(), of.1, Kind::Memory)).or_default();
+        if *said >= limit {
+            return Ok(Remembering::Exhausted);
+        }
+        *said += 1;
+        let id = next_id(&mut state)?;
+        self.store(&id, Kind::Memory, of, body).await?;
+        let entry = value.map(|value| Entry { value, at: chrono::Utc::now() });
+        state.changes.push(Change { id, node: of.0.clone(), key, entry });
+        Ok(Remembering::Done)
+    }
+
     async fn store(
         &self,
         id: &RequestId,
@@ -274,6 +366,18 @@ impl Asked {
         let stored = tokio::task::spawn_blocking(move || inbox.put(&id, kind, (&node, of.1), body)).await;
         stored.map_err(|e| Error::Record(e.to_string()))?
     }
+}
+
+/// What a message changes of a memory, if it does.
+fn change(message: &Message) -> Option<Change> {
+    if message.kind != Kind::Memory {
+        return None;
+    }
+    let key = MemoryKey::parse(message.body.get("key")?.as_str()?).ok()?;
+    let at = chrono::DateTime::parse_from_rfc3339(&message.at).ok()?.with_timezone(&chrono::Utc);
+    let value = message.body.get("value").and_then(Value::as_str).map(str::to_owned);
+    let entry = value.map(|value| Entry { value, at });
+    Some(Change { id: message.id.clone(), node: message.node.clone(), key, entry })
 }
 
 fn next_id(state: &mut State) -> Result<RequestId, Error> {

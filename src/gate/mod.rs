@@ -19,6 +19,7 @@ mod inbox;
 mod kill;
 mod ledger;
 mod listener;
+mod memory;
 mod pace;
 mod passage;
 mod plan;
@@ -44,6 +45,7 @@ pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
+pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
     AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, MailServer,
     MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus, Services,

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::durable;
+use super::memory::MemoryUse;
 use super::pace::MOST as MOST_IN_A_WINDOW;
 use crate::run::capability::{ActionRules, Capability};
-use crate::run::id::{NodeId, RequestId, RunId};
+use crate::run::id::{NodeId, RequestId, RoleName, RunId};
 
 const FILE: &str = "policy.json";
 /// The largest policy that is read, in bytes.
@@ -291,6 +292,12 @@ pub struct Attempt {
     pub node: NodeId,
     /// From 1.
     pub attempt: u32,
+    /// As what its node works.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleName>,
+    /// The memory that it reaches; none where no hired agent does the node.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryUse>,
     /// When the socket closes.
     pub deadline: DateTime<Utc>,
     /// Globs of the models it may use.
@@ -376,6 +383,9 @@ pub struct Brief {
     pub outputs: Vec<String>,
     /// Files and folders it finds, absolute.
     pub inputs: Vec<String>,
+    /// Whether it has a memory to work with.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub memory: bool,
 }
 
 /// A capability request as the host knows it.

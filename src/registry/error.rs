@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::run::id::RunId;
+use crate::run::id::{AgentName, RunId};
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -34,6 +34,14 @@ pub enum Error {
     RunNotFound { run: RunId },
     #[error("run `{run}` exists already")]
     RunExists { run: RunId },
+    #[error("there is no agent `{agent}`")]
+    NoAgent { agent: AgentName },
+    #[error("there is, or was, an agent `{agent}`: a name is given once")]
+    AgentExists { agent: AgentName },
+    #[error("{} is not UTF-8 (line {line})", path.display())]
+    NotUtf8 { path: PathBuf, line: usize },
+    #[error("{} is there already", path.display())]
+    Exists { path: PathBuf },
     #[error("{what} is locked by another process (waited {:.1} s); try again when it has finished", waited.as_secs_f64())]
     Locked { what: String, waited: Duration },
     #[error("the kill switch is on since {at}, set by {by}: {reason}; `taskforge unlock --reason …` lifts it")]

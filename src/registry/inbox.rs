@@ -29,6 +29,7 @@ pub enum Kind {
     Capability,
     Progress,
     Result,
+    Memory,
 }
 
 /// One message of the gate.

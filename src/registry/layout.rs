@@ -3,7 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::run::id::{Digest, NodeId, RequestId, RunId};
+use crate::role::agent::MemoryKey;
+use crate::run::id::{AgentName, Digest, NodeId, RequestId, RoleName, RunId, SkillName};
 
 macro_rules! paths {
     ($($(#[$doc:meta])* $name:ident => $path:literal),* $(,)?) => {
@@ -32,6 +33,8 @@ impl Layout {
         config => "taskforge.toml",
         workflows => "workflows",
         roles => "roles",
+        /// What roles name as their skills, a folder each.
+        skills => "skills",
         policies => "policies",
         decisions => "decisions",
         images => "images",
@@ -78,6 +81,27 @@ impl Layout {
     #[must_use]
     pub fn run(&self, run: &RunId) -> RunLayout {
         RunLayout::new(self.runs().join(run.as_str()))
+    }
+
+    #[must_use]
+    pub fn role(&self, role: &RoleName) -> PathBuf {
+        self.roles().join(format!("{role}.role.md"))
+    }
+
+    #[must_use]
+    pub fn skill(&self, skill: &SkillName) -> PathBuf {
+        self.skills().join(skill.as_str()).join("SKILL.md")
+    }
+
+    #[must_use]
+    pub fn agent(&self, agent: &AgentName) -> AgentLayout {
+        AgentLayout { root: self.agents().join(agent.as_str()) }
+    }
+
+    /// The last head of an agent's journal on this machine: no run can be called so.
+    #[must_use]
+    pub fn agent_head(&self, agent: &AgentName) -> PathBuf {
+        self.heads().join(format!("@{agent}"))
     }
 
     /// The last head of a run's journal on this machine.
@@ -151,6 +175,8 @@ impl RunLayout {
         policy => "gate/policy.json",
         status => "gate/status.json",
         inbox => "gate/inbox",
+        /// What agents remember, as their gate reads it.
+        gate_memory => "gate/memory",
         inbox_rejected => "gate/inbox-rejected",
         sockets => "gate/sockets",
         replay => "gate/replay",
@@ -182,10 +208,50 @@ impl RunLayout {
         self.node(node).join("attempts").join(attempt.to_string())
     }
 
+    /// A role and its skills as the run was started with them, by the digest of all of it.
+    #[must_use]
+    pub fn role(&self, digest: &Digest) -> PathBuf {
+        self.root.join("roles").join(digest.short())
+    }
+
     /// The folder of an attempt's socket, under its short name.
     #[must_use]
     pub fn socket(&self, short: &str) -> PathBuf {
         self.sockets().join(short)
+    }
+}
+
+/// The paths of one hired agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentLayout {
+    root: PathBuf,
+}
+
+impl AgentLayout {
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    paths! {
+        journal => "events.jsonl",
+        lock => ".run.lock",
+        /// The projection.
+        agent => "agent.json",
+        /// The role and its skills, as they were when the agent was hired.
+        role => "role",
+        memory => "memory",
+    }
+
+    /// What the agent remembers under `key`, as a file.
+    #[must_use]
+    pub fn remembered(&self, key: &MemoryKey) -> PathBuf {
+        self.memory().join(format!("{key}.md"))
     }
 }
 

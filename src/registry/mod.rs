@@ -1,6 +1,7 @@
 //! The registry: every byte the host writes goes through here. It knows files, formats and guarantees, and never what an
 //! event means. Reads take no lock and write nothing.
 
+pub mod agents;
 pub mod beneath;
 pub mod checkpoints;
 pub mod collect;
@@ -26,6 +27,7 @@ pub(crate) mod private;
 pub mod project;
 pub mod queries;
 pub mod repaired;
+pub mod roles;
 mod root;
 pub(crate) mod spread;
 pub mod usage;
@@ -44,8 +46,8 @@ pub use self::init::InitOptions;
 pub use self::journal::Journal;
 pub use self::journal::scan::{Head, Scan};
 pub use self::json::{to_json_line, to_opentask_json, to_printed_json};
-pub use self::layout::{Layout, RunLayout};
-pub use self::lock::{DriveLock, ImageLock, KillLock, RunLock, SealLock, StartPermit};
+pub use self::layout::{AgentLayout, Layout, RunLayout};
+pub use self::lock::{AgentLock, DriveLock, ImageLock, KillLock, RunLock, SealLock, StartPermit};
 
 /// One registry, found by [`Registry::resolve`] or made by [`Registry::init`].
 #[derive(Debug)]

@@ -286,6 +286,8 @@ pub enum How {
     Cancelled,
     /// It was ended because a folder that it had was taken back.
     Revoked,
+    /// It was ended because the agent that did it was offboarded.
+    Offboarded,
 }
 
 /// Exit code of an agent that waits for a decision.

@@ -72,11 +72,12 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
                 return Ok(Vec::new());
             }
             alive(state)?;
-            find(state, &node)?;
-            // One that could not be resolved or built, or was taken back, may be asked for again, and is decided again;
+            let (definition, _) = find(state, &node)?;
+            // Rules may look at the role: what one role is given is not another's. One that could not be resolved or built, or was taken back, may be asked for again, and is decided again;
             // everything else has, or gets, one answer.
             let same = state.requests.iter().find(|request| {
                 request.capability == capability
+                    && state.role_of(&request.node) == definition.role()
                     && !matches!(
                         request.status,
                         RequestStatus::Unresolvable | RequestStatus::Failed | RequestStatus::Revoked
@@ -301,6 +302,10 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             let taken = state.taken_from(live).map_or("a folder", |mount| mount.folder.path.as_str());
             (Outcome::Revoked, None, format!("it had {taken}, which was taken back"))
         }
+        How::Offboarded => {
+            let agent = definition.agent().map_or("", |agent| agent.as_str());
+            (Outcome::Offboarded, None, format!("agent `{agent}` was offboarded"))
+        }
         How::Gone => (Outcome::Lost, None, "the container is gone".to_owned()),
         How::NotStarted { reason } => (Outcome::NotStarted, None, reason.clone()),
         How::OverDisk { limit } => {
@@ -356,6 +361,12 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             detail: detail.clone(),
             decision: None,
         }),
+        Outcome::Offboarded => Some(Event::NodeFailed {
+            node: id.clone(),
+            code: FailureCode::Offboarded,
+            detail: detail.clone(),
+            decision: None,
+        }),
         // A person did it, so that it is no failure and counts towards no bound.
         Outcome::Revoked => Some(Event::NodeReady { node: id.clone(), why: ReadyReason::Revoked, not_before: None }),
         Outcome::Lost if may_try_again(state, node) => {
@@ -394,6 +405,7 @@ const fn failure_code(outcome: Outcome) -> FailureCode {
         Outcome::NotStarted => FailureCode::NotStarted,
         Outcome::Suspended => FailureCode::Suspended,
         Outcome::Cancelled | Outcome::Killed | Outcome::Revoked => FailureCode::Cancelled,
+        Outcome::Offboarded => FailureCode::Offboarded,
         Outcome::Succeeded | Outcome::Failed => FailureCode::Exit,
     }
 }

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::id::{Digest, NodeId, WorkflowId};
+use super::id::{AgentName, Digest, NodeId, RoleName, WorkflowId};
 use super::status::NodeKind;
 
 /// The journal format this binary writes. A higher number in a journal is read, never written to.
@@ -194,8 +194,37 @@ pub struct ContainerDefinition {
     #[serde(default)]
     pub capabilities: Vec<super::capability::Capability>,
     pub resources: Resources,
+    /// As what the node works; none for a node that is only itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<RoleBinding>,
     /// Requests to a model, over all attempts of the node.
     pub iterations: u32,
+}
+
+/// The role of a node, as it was when the run started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct RoleBinding {
+    pub role: RoleName,
+    /// SHA-256 of the role and its skills; they lie under `roles/` of the run.
+    pub digest: Digest,
+    /// The hired agent that does the node; none if only a role was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentName>,
+}
+
+impl NodeDefinition {
+    /// The hired agent that does the node.
+    #[must_use]
+    pub fn agent(&self) -> Option<&AgentName> {
+        self.container.as_ref()?.role.as_ref()?.agent.as_ref()
+    }
+
+    /// The role that the node works as.
+    #[must_use]
+    pub fn role(&self) -> Option<&RoleName> {
+        Some(&self.container.as_ref()?.role.as_ref()?.role)
+    }
 }
 
 /// What is executed inside the container.

@@ -251,6 +251,8 @@ pub enum Outcome {
     Killed,
     /// A folder that it had was taken back.
     Revoked,
+    /// The agent that did it was offboarded.
+    Offboarded,
     Cancelled,
     /// Exit 0 without the files that were asked for.
     OutputsMissing,
@@ -272,6 +274,7 @@ impl Outcome {
             Self::Lost => "was lost",
             Self::Killed => "was killed",
             Self::Revoked => "was ended",
+            Self::Offboarded => "was ended with its agent",
             Self::Cancelled => "was cancelled",
             Self::OutputsMissing => "ended without its files",
             Self::NotStarted => "could not be started",
@@ -319,6 +322,8 @@ pub enum FailureCode {
     Operator,
     /// The OpenClaw session that did the node said so.
     Session,
+    /// The agent that did the node was offboarded.
+    Offboarded,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -128,6 +128,29 @@ name! {
     Digest, "digest", check_digest
 }
 
+name! {
+    /// The name of a role: that of its file `roles/<name>.role.md`.
+    RoleName, "role", check_label
+}
+name! {
+    /// The name of a hired agent: that of its folder under `agents/`.
+    AgentName, "agent name", check_label
+}
+name! {
+    /// The name of a skill: that of its folder under `skills/`.
+    SkillName, "skill", check_label
+}
+
+/// `[a-z0-9][a-z0-9-]{0,62}`: one spelling a name on every file system, and nothing that is read as an option.
+fn check_label(what: &'static str, text: &str) -> Result<(), IdError> {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if !text.is_empty() && text.len() <= 63 && text.bytes().all(fits) && !text.starts_with('-') {
+        return Ok(());
+    }
+    let text = text.chars().take(64).collect();
+    Err(IdError::Form { what, text, expected: "1 to 63 lower-case letters, digits and `-`, the first no `-`" })
+}
+
 fn check_request(what: &'static str, text: &str) -> Result<(), IdError> {
     let ulid = text.len() == 26
         && text.bytes().all(|b| b.is_ascii_digit() || (b.is_ascii_uppercase() && !b"ILOU".contains(&b)));
@@ -216,6 +239,16 @@ mod tests {
     #[test]
     fn digest_is_sha256() {
         assert_eq!(Digest::of(b"").short(), "e3b0c44298fc");
+    }
+
+    #[test]
+    fn labels() {
+        for good in ["ada", "code-review-engineer", "9", &"a".repeat(63)] {
+            assert!(AgentName::parse(good).is_ok(), "{good}");
+        }
+        for bad in ["", "-a", "Ada", "a.b", "a_b", "../x", "a/b", "größe", "a b", "a\n", &"a".repeat(64)] {
+            assert!(RoleName::parse(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

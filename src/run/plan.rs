@@ -9,7 +9,7 @@ use super::command::{EXIT_TIMEOUT, How};
 use super::consequence;
 use super::definition::{NodeDefinition, WaitKind};
 use super::event::WaitingOn;
-use super::id::{Digest, NodeId, RequestId};
+use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing::Outgoing;
 use super::state::{Attempt, Node, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
@@ -30,12 +30,26 @@ pub struct Observed {
     pub gate_runs: bool,
     /// Nodes whose live attempt's workspace holds more than it may.
     pub over_disk: BTreeSet<NodeId>,
+    /// Nodes whose agent was offboarded.
+    pub offboarded: BTreeSet<NodeId>,
+    /// Nodes that are ready and whose agent is at work on others, each with what it waits for, and whether that was noted.
+    pub queued: BTreeMap<NodeId, Queued>,
     /// Whether `gate/policy.json` says what [`State`] says.
     pub policy_is_current: bool,
     /// Whether somebody wants to be told of what waits.
     pub notify: bool,
     /// Whether an OpenClaw command line is configured, through which sessions can be woken.
     pub openclaw: bool,
+}
+
+/// A node that waits for its agent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Queued {
+    pub why: String,
+    /// The run that it waits for.
+    pub behind: RunId,
+    /// It stands in the agent's queue.
+    pub noted: bool,
 }
 
 /// A container as the Engine shows it.
@@ -95,6 +109,11 @@ pub enum Action {
     FailImage {
         recipe: Digest,
         reason: String,
+    },
+    /// Put a node into its agent's queue, and say so.
+    Queue {
+        node: NodeId,
+        why: String,
     },
     /// Start a new attempt.
     Dispatch {
@@ -190,9 +209,13 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
     let (id, attempt) = (definition.id.clone(), live.number);
     let containers = seen.containers.as_ref()?;
     let taken = state.status != RunStatus::Cancelled && state.taken_from(live).is_some();
+    let dismissed = state.status != RunStatus::Cancelled && seen.offboarded.contains(&id);
     let Some(container) = containers.get(&live.plan.container) else {
         if taken {
             return Some(Action::Collect { node: id, attempt, how: How::Revoked });
+        }
+        if dismissed {
+            return Some(Action::Collect { node: id, attempt, how: How::Offboarded });
         }
         if live.container_id.is_some() {
             return Some(Action::Collect { node: id, attempt, how: How::Gone });
@@ -210,7 +233,10 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
     match &container.state {
         // Whatever it ended with: its work was done with what it may not have.
         ContainerState::Exited { .. } if taken => Some(Action::Collect { node: id, attempt, how: How::Revoked }),
-        ContainerState::Created if taken => Some(Action::Remove { container: live.plan.container.clone() }),
+        ContainerState::Exited { .. } if dismissed => Some(Action::Collect { node: id, attempt, how: How::Offboarded }),
+        ContainerState::Created if taken || dismissed => {
+            Some(Action::Remove { container: live.plan.container.clone() })
+        }
         ContainerState::Exited { .. } if over_disk && state.status != RunStatus::Cancelled => {
             let limit = definition.container.as_ref().map_or(0, |container| container.resources.disk);
             Some(Action::Collect { node: id, attempt, how: How::OverDisk { limit } })
@@ -218,7 +244,12 @@ fn attempt_action(state: &State, seen: &Observed, definition: &NodeDefinition, n
         ContainerState::Exited { code, oom, finished_at } => {
             Some(Action::Collect { node: id, attempt, how: how_it_ended(state, live, *code, *oom, *finished_at) })
         }
-        _ if state.status == RunStatus::Cancelled || over_disk || taken || seen.now >= live.plan.deadline + GRACE => {
+        _ if state.status == RunStatus::Cancelled
+            || over_disk
+            || taken
+            || dismissed
+            || seen.now >= live.plan.deadline + GRACE =>
+        {
             Some(Action::Stop { node: id, attempt, container: live.plan.container.clone() })
         }
         ContainerState::Created => Some(Action::Start { node: id, attempt }),
@@ -340,8 +371,12 @@ fn dispatches(state: &State, seen: &Observed) -> Vec<Action> {
             let may_start = node.not_before.is_none_or(|time| time <= seen.now);
             node.status == NodeStatus::Ready && node.live().is_none() && image_is_there && may_start
         })
+        .filter_map(|(definition, _)| match seen.queued.get(&definition.id) {
+            None => Some(Action::Dispatch { node: definition.id.clone() }),
+            Some(queued) if queued.noted => None,
+            Some(queued) => Some(Action::Queue { node: definition.id.clone(), why: queued.why.clone() }),
+        })
         .take(room)
-        .map(|(definition, _)| Action::Dispatch { node: definition.id.clone() })
         .collect()
 }
 

@@ -346,6 +346,12 @@ impl State {
         attempt.plan.mounts.iter().find(|mount| !granted(&mount.request))
     }
 
+    /// The role that a node works as; none for one without, or that is not there.
+    #[must_use]
+    pub fn role_of(&self, node: &NodeId) -> Option<&super::id::RoleName> {
+        self.node(node)?.0.role()
+    }
+
     /// Attempts whose end is not journaled: at most one a node.
     pub fn live_attempts(&self) -> impl Iterator<Item = (&NodeDefinition, &Attempt)> {
         self.pairs().filter_map(|(definition, node)| node.live().map(|attempt| (definition, attempt)))

@@ -37,6 +37,7 @@ fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
+        role: None,
         iterations: 20,
     });
     let wait_for = (kind == NodeKind::Wait).then_some(WaitFor { kind: WaitKind::NextTick, path: None });
@@ -220,6 +221,8 @@ impl World {
                 .collect(),
             files_there: std::collections::BTreeSet::new(),
             over_disk: self.over_disk.clone(),
+            offboarded: std::collections::BTreeSet::new(),
+            queued: std::collections::BTreeMap::new(),
             policy_is_current: self.policy_is_current,
             notify: true,
             openclaw: false,
@@ -253,6 +256,7 @@ impl World {
     fn perform(&mut self, run: &mut Journaled, action: Action) {
         match action {
             Action::FinishKill => unreachable!("the model's switch is off"),
+            Action::Queue { .. } => unreachable!("the model has no agents"),
             Action::Settle => {
                 run.command(Command::Settle).unwrap();
             }

@@ -10,7 +10,7 @@ use super::names::{Size, Span};
 use super::of;
 use crate::run::capability::Capability;
 use crate::run::definition::{OutputsMode, WaitKind};
-use crate::run::id::{NodeId, WorkflowId};
+use crate::run::id::{AgentName, NodeId, RoleName, WorkflowId};
 use crate::run::status::NodeKind;
 
 pub(super) fn schema() -> Value {
@@ -114,7 +114,8 @@ read! {
         image: Option<String>,
         runtime: Option<Runtime>,
         command: Option<Vec<String>>,
-        role: Option<String>,
+        role: Option<RoleName>,
+        agent: Option<AgentName>,
         model: Option<String>,
         capabilities: Option<Vec<Capability>>,
         resources: Option<Resources>,

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::container::ImageRef;
 use crate::run::capability::Capability;
-use crate::run::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
+use crate::run::id::{AgentName, Digest, NodeId, RequestId, RoleName, RunId, SkillName, WorkflowId};
 
 /// A size as people write it, such as `512MiB`.
 pub(crate) struct Size;
@@ -16,6 +16,9 @@ pub(crate) struct Span;
 
 /// The grammar of run, node and workflow ids.
 pub(super) const NAME: &str = r"^[\p{L}\p{N}\p{M}_][\p{L}\p{N}\p{M}._-]{0,127}$";
+
+/// The grammar of the names of roles, agents and skills.
+const LABEL: &str = "^[a-z0-9][a-z0-9-]{0,62}$";
 
 macro_rules! text {
     ($($type:ident: $pattern:expr, $what:literal;)*) => {
@@ -35,6 +38,9 @@ text! {
     RunId: NAME, "The name of a run's folder.";
     NodeId: NAME, "The name of a node's folder.";
     WorkflowId: NAME, "The id of a workflow.";
+    RoleName: LABEL, "The name of a role.";
+    AgentName: LABEL, "The name of a hired agent.";
+    SkillName: LABEL, "The name of a skill.";
     RequestId: "^([0-9A-HJKMNP-TV-Z]{26}|ap-[0-9a-f]{16})$", "A ULID, or `ap-` and 16 hex digits for an approval node.";
     Digest: "^[0-9a-f]{64}$", "SHA-256.";
     Capability: "^(apt|pip|npm|tool|net|tcp|mount|secret|action|llm|budget|port):[!-~]{1,508}$", "What a container may be given beyond the default.";

@@ -4,7 +4,7 @@ use crate::run::capability::{Capability, CapabilityKind};
 use crate::run::nearest::nearest;
 
 /// Whether `text` names a capability: `kind:name`. The error completes a sentence that begins with the name.
-pub(super) fn check_capability(text: &str) -> Result<(), String> {
+pub(crate) fn check_capability(text: &str) -> Result<(), String> {
     let Err(error) = Capability::parse(text) else { return Ok(()) };
     let kinds = CapabilityKind::ALL.map(CapabilityKind::as_str);
     let kind = text.split_once(':').map_or(text, |(kind, _)| kind);

@@ -11,20 +11,20 @@ use crate::run::nearest::nearest;
 use crate::run::quantity;
 
 #[derive(Debug, Default)]
-pub(super) struct Check {
+pub(crate) struct Check {
     problems: Vec<Problem>,
 }
 
 impl Check {
-    pub(super) fn into_problems(self) -> Vec<Problem> {
+    pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems
     }
 
-    pub(super) fn problem(&mut self, spot: Spot, message: impl Into<String>) {
+    pub(crate) fn problem(&mut self, spot: Spot, message: impl Into<String>) {
         self.problems.push(Problem::new(spot, message, None));
     }
 
-    pub(super) fn problem_with(&mut self, spot: Spot, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn problem_with(&mut self, spot: Spot, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.push(Problem::new(spot, message, Some(hint.into())));
     }
 
@@ -33,7 +33,7 @@ impl Check {
     }
 
     /// Any text, empty or not.
-    pub(super) fn text<'y>(&mut self, yaml: &'y Yaml, what: &str) -> Option<&'y str> {
+    pub(crate) fn text<'y>(&mut self, yaml: &'y Yaml, what: &str) -> Option<&'y str> {
         match &yaml.value {
             Value::Text(text) => return Some(text),
             Value::Number(_) | Value::Boolean(_) => {
@@ -47,7 +47,7 @@ impl Check {
 
     /// One line that people will look at: not blank, at most 200 characters, nothing that acts on a terminal or
     /// reorders text. White space around it is dropped, as OpenTask does.
-    pub(super) fn line(&mut self, yaml: &Yaml, what: &str) -> Option<String> {
+    pub(crate) fn line(&mut self, yaml: &Yaml, what: &str) -> Option<String> {
         const LIMIT: usize = 200;
         let text = self.text(yaml, what)?.trim();
         if text.is_empty() {
@@ -64,7 +64,7 @@ impl Check {
     }
 
     /// A name without white space: a model, a role, a template of a session key.
-    pub(super) fn name(&mut self, yaml: &Yaml, what: &str) -> Option<String> {
+    pub(crate) fn name(&mut self, yaml: &Yaml, what: &str) -> Option<String> {
         let name = self.line(yaml, what)?;
         if name.contains(char::is_whitespace) {
             self.problem(yaml.spot, format!("{what}: {} holds white space", shown(&name)));
@@ -73,7 +73,7 @@ impl Check {
         Some(name)
     }
 
-    pub(super) fn integer(&mut self, yaml: &Yaml, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
+    pub(crate) fn integer(&mut self, yaml: &Yaml, what: &str, range: RangeInclusive<u64>) -> Option<u64> {
         let Value::Number(number) = &yaml.value else {
             self.wrong_type(yaml, what, "a whole number");
             return None;
@@ -86,7 +86,7 @@ impl Check {
         None
     }
 
-    pub(super) fn number(&mut self, yaml: &Yaml, what: &str, range: RangeInclusive<f64>) -> Option<f64> {
+    pub(crate) fn number(&mut self, yaml: &Yaml, what: &str, range: RangeInclusive<f64>) -> Option<f64> {
         let Value::Number(number) = &yaml.value else {
             self.wrong_type(yaml, what, "a number");
             return None;
@@ -99,7 +99,7 @@ impl Check {
         None
     }
 
-    pub(super) fn boolean(&mut self, yaml: &Yaml, what: &str) -> Option<bool> {
+    pub(crate) fn boolean(&mut self, yaml: &Yaml, what: &str) -> Option<bool> {
         if let Value::Boolean(boolean) = &yaml.value {
             return Some(*boolean);
         }
@@ -107,7 +107,7 @@ impl Check {
         None
     }
 
-    pub(super) fn list<'y>(&mut self, yaml: &'y Yaml, what: &str) -> Option<&'y [Yaml]> {
+    pub(crate) fn list<'y>(&mut self, yaml: &'y Yaml, what: &str) -> Option<&'y [Yaml]> {
         if let Value::List(items) = &yaml.value {
             return Some(items);
         }
@@ -116,7 +116,7 @@ impl Check {
     }
 
     /// One of a few words.
-    pub(super) fn word<T: Copy>(&mut self, yaml: &Yaml, what: &str, words: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn word<T: Copy>(&mut self, yaml: &Yaml, what: &str, words: &[(&str, T)]) -> Option<T> {
         let text = self.text(yaml, what)?;
         if let Some((_, meant)) = words.iter().find(|(word, _)| *word == text) {
             return Some(*meant);
@@ -130,12 +130,12 @@ impl Check {
         None
     }
 
-    pub(super) fn milliseconds(&mut self, yaml: &Yaml, what: &str) -> Option<Duration> {
+    pub(crate) fn milliseconds(&mut self, yaml: &Yaml, what: &str) -> Option<Duration> {
         let longest = u64::try_from(quantity::LONGEST.as_millis()).unwrap_or(u64::MAX);
         self.integer(yaml, what, 1..=longest).map(Duration::from_millis)
     }
 
-    pub(super) fn duration(&mut self, yaml: &Yaml, what: &str) -> Option<Duration> {
+    pub(crate) fn duration(&mut self, yaml: &Yaml, what: &str) -> Option<Duration> {
         if let Value::Number(number) = &yaml.value {
             let hint = format!("add a unit: `{number}s`, `{number}m`");
             self.problem_with(yaml.spot, format!("{what} needs a unit"), hint);
@@ -146,7 +146,7 @@ impl Check {
     }
 
     /// A size in bytes.
-    pub(super) fn size(&mut self, yaml: &Yaml, what: &str) -> Option<u64> {
+    pub(crate) fn size(&mut self, yaml: &Yaml, what: &str) -> Option<u64> {
         if let Value::Number(number) = &yaml.value {
             let hint = format!("add a unit: `{number}MiB`, `{number}GiB`");
             self.problem_with(yaml.spot, format!("{what} needs a unit"), hint);
@@ -157,7 +157,7 @@ impl Check {
     }
 
     /// What a parser that knows nothing of files says about `text`: "WHAT: `text` WHY".
-    pub(super) fn accept<T, E: std::fmt::Display>(
+    pub(crate) fn accept<T, E: std::fmt::Display>(
         &mut self,
         spot: Spot,
         what: &str,

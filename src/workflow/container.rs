@@ -9,6 +9,7 @@ use super::check::Check;
 use super::fields::Fields;
 use super::text::shown;
 use super::tree::Yaml;
+use crate::run::id::{AgentName, RoleName};
 use crate::run::quantity::as_optional_millis;
 
 /// How a node's container is made and what runs in it. What is `None` comes from `taskforge.toml`.
@@ -19,7 +20,10 @@ pub struct Container {
     pub runtime: Runtime,
     /// The program and its arguments; never empty for [`Runtime::Command`], always for the others.
     pub command: Vec<String>,
-    pub role: Option<String>,
+    /// As what the node works.
+    pub role: Option<RoleName>,
+    /// The hired agent that does it, with its own role; never beside a `role`.
+    pub agent: Option<AgentName>,
     pub model: Option<String>,
     /// Capabilities that the node asks for from the start, each once, in the order of the file.
     pub capabilities: Vec<String>,
@@ -78,8 +82,8 @@ pub struct Resources {
 
 impl Container {
     pub(super) fn read(check: &mut Check, yaml: &Yaml, what: &str) -> Option<Self> {
-        const KEYS: [&str; 8] =
-            ["image", "runtime", "command", "role", "model", "capabilities", "resources", "iterations"];
+        const KEYS: [&str; 9] =
+            ["image", "runtime", "command", "role", "agent", "model", "capabilities", "resources", "iterations"];
         const RUNTIMES: [(&str, Runtime); 3] =
             [("builtin", Runtime::Builtin), ("command", Runtime::Command), ("openclaw", Runtime::Openclaw)];
         let fields = Fields::read(check, yaml, what, &KEYS)?;
@@ -98,11 +102,18 @@ impl Container {
             }
             (Some(_) | None, _) => {}
         }
+        if let (Some(_), Some(entry)) =
+            (fields.get("role"), fields.entry("agent").filter(|_| fields.get("agent").is_some()))
+        {
+            let message = format!("{what} has both `role` and `agent`, and a hired agent has its role");
+            check.problem_with(entry.spot, message, "name one of the two");
+        }
         Some(Self {
             image: fields.optional(check, "image", image),
             runtime: runtime.unwrap_or_default(),
             command: command.unwrap_or_default(),
-            role: fields.optional(check, "role", role),
+            role: fields.optional(check, "role", |check, yaml, what| label(check, yaml, what, RoleName::parse)),
+            agent: fields.optional(check, "agent", |check, yaml, what| label(check, yaml, what, AgentName::parse)),
             model: fields.optional(check, "model", Check::name),
             capabilities: fields.optional(check, "capabilities", capabilities).unwrap_or_default(),
             resources: fields.optional(check, "resources", Resources::read).unwrap_or_default(),
@@ -174,19 +185,14 @@ fn image(check: &mut Check, yaml: &Yaml, what: &str) -> Option<ImageName> {
     None
 }
 
-fn role(check: &mut Check, yaml: &Yaml, what: &str) -> Option<String> {
+fn label<T>(
+    check: &mut Check,
+    yaml: &Yaml,
+    what: &str,
+    parse: fn(&str) -> Result<T, crate::run::id::IdError>,
+) -> Option<T> {
     let name = check.name(yaml, what)?;
-    // A role is a file of its name.
-    check.accept(yaml.spot, what, &name, plain_name(&name))?;
-    Some(name)
-}
-
-fn plain_name(name: &str) -> Result<(), &'static str> {
-    let fits = |c: char| c.is_alphanumeric() || "._-".contains(c);
-    if name.len() <= 128 && name.starts_with(char::is_alphanumeric) && name.chars().all(fits) {
-        return Ok(());
-    }
-    Err("may hold only letters, digits, `.`, `_` and `-`, and starts with a letter or a digit")
+    parse(&name).map_err(|why| check.problem(yaml.spot, format!("{what}: {why}"))).ok()
 }
 
 fn capabilities(check: &mut Check, yaml: &Yaml, what: &str) -> Option<Vec<String>> {

@@ -6,10 +6,10 @@ use super::text::shown;
 use super::tree::{Entry, Value, Yaml};
 use crate::run::nearest::nearest;
 
-pub(super) struct Fields<'y> {
+pub(crate) struct Fields<'y> {
     /// What has these keys, as a message says it: "node `gather`".
-    pub(super) what: String,
-    pub(super) spot: Spot,
+    pub(crate) what: String,
+    pub(crate) spot: Spot,
     entries: Vec<&'y Entry>,
     /// Known keys that an unknown one was probably meant for.
     misspelt: Vec<&'static str>,
@@ -17,7 +17,7 @@ pub(super) struct Fields<'y> {
 
 impl<'y> Fields<'y> {
     /// Reads the map `yaml`, which may have the keys `known` and no others. Of a duplicate key the first counts.
-    pub(super) fn read(
+    pub(crate) fn read(
         check: &mut Check,
         yaml: &'y Yaml,
         what: impl Into<String>,
@@ -53,17 +53,17 @@ impl<'y> Fields<'y> {
     }
 
     /// The value of `key`, if there is one. A key with nothing behind it counts as absent, as it does for OpenTask.
-    pub(super) fn get(&self, key: &str) -> Option<&'y Yaml> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'y Yaml> {
         self.entry(key).map(|entry| &entry.value).filter(|yaml| yaml.value != Value::Null)
     }
 
     /// The entry of `key`, with nothing behind it or not.
-    pub(super) fn entry(&self, key: &str) -> Option<&'y Entry> {
+    pub(crate) fn entry(&self, key: &str) -> Option<&'y Entry> {
         self.entries.iter().copied().find(|entry| entry.key == key)
     }
 
     /// The value of `key`; a problem when it is missing.
-    pub(super) fn required(&self, check: &mut Check, key: &str) -> Option<&'y Yaml> {
+    pub(crate) fn required(&self, check: &mut Check, key: &str) -> Option<&'y Yaml> {
         let yaml = self.get(key);
         if yaml.is_none() {
             self.missing(check, key, None);
@@ -72,7 +72,7 @@ impl<'y> Fields<'y> {
     }
 
     /// Reports that `key` is missing, unless it is merely misspelt, which has been reported.
-    pub(super) fn missing(&self, check: &mut Check, key: &str, hint: Option<&str>) {
+    pub(crate) fn missing(&self, check: &mut Check, key: &str, hint: Option<&str>) {
         if self.misspelt.contains(&key) {
             return;
         }
@@ -85,12 +85,12 @@ impl<'y> Fields<'y> {
     }
 
     /// What a message calls the value of `key`: "`prompt` of node `gather`".
-    pub(super) fn name(&self, key: &str) -> String {
+    pub(crate) fn name(&self, key: &str) -> String {
         format!("`{key}` of {}", self.what)
     }
 
     /// The value of `key` as `read` takes it, if the key is there.
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &self,
         check: &mut Check,
         key: &str,
@@ -102,7 +102,7 @@ impl<'y> Fields<'y> {
 }
 
 /// Everything in a map whose keys are free, such as `params`: each once.
-pub(super) fn free<'y>(check: &mut Check, yaml: &'y Yaml, what: &str) -> Vec<&'y Entry> {
+pub(crate) fn free<'y>(check: &mut Check, yaml: &'y Yaml, what: &str) -> Vec<&'y Entry> {
     let Value::Map(map) = &yaml.value else {
         check.problem(yaml.spot, format!("{what} must be a map, and is {}", yaml.value.noun()));
         return Vec::new();

@@ -6,16 +6,16 @@ use super::problem::{Problem, Spot};
 
 /// A file cut at its fences.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Frontmatter<'t> {
-    pub(super) yaml: &'t str,
+pub(crate) struct Frontmatter<'t> {
+    pub(crate) yaml: &'t str,
     /// How many lines of the file stand before `yaml`.
-    pub(super) lines_before: usize,
+    pub(crate) lines_before: usize,
     /// The Markdown after the closing fence.
-    pub(super) body: &'t str,
+    pub(crate) body: &'t str,
 }
 
 /// `text` without a byte order mark and with `\n` for `\r\n` and `\r`, so that every later step counts the same lines.
-pub(super) fn normalised(text: &str) -> Cow<'_, str> {
+pub(crate) fn normalised(text: &str) -> Cow<'_, str> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { Cow::Borrowed(text) }
 }
@@ -23,7 +23,7 @@ pub(super) fn normalised(text: &str) -> Cow<'_, str> {
 /// Cuts a normalised text at its two fences. A fence is a line that holds `---` from its first column, and white space
 /// after it. No line of a prompt is one: a block scalar is indented, and YAML forbids `---` at the first column of a
 /// quoted string. Blank lines before the first fence are passed over, as OpenTask does.
-pub(super) fn split(text: &str) -> Result<Frontmatter<'_>, Problem> {
+pub(crate) fn split(text: &str) -> Result<Frontmatter<'_>, Problem> {
     let mut lines = Lines { text, at: 0, number: 0 };
     let opening = loop {
         match lines.next() {
@@ -33,11 +33,11 @@ pub(super) fn split(text: &str) -> Result<Frontmatter<'_>, Problem> {
         }
     };
     let Some(opening) = opening else {
-        let hint = "a workflow is Markdown with YAML between two lines of `---`";
+        let hint = "it is Markdown with YAML between two lines of `---`";
         return Err(Problem::new(Spot { line: 1, column: 1 }, "the file is empty", Some(hint.into())));
     };
     if !is_fence(opening.text) {
-        let hint = "a workflow starts with its YAML, between two lines that hold only `---`";
+        let hint = "it starts with its YAML, between two lines that hold only `---`";
         let spot = Spot { line: opening.number, column: 1 };
         return Err(Problem::new(spot, "the file does not start with a line of `---`", Some(hint.into())));
     }

@@ -3,18 +3,18 @@
 //!
 //! Nothing here runs, schedules or decides anything, and nothing a file holds is trusted: sizes, depth and aliases are
 //! bounded, and a key that is not understood is a problem, never a fallback. What the engine does not act upon yet
-//! (`schedule`, `when`, `role`) is checked just as strictly, so that no file becomes wrong later by being understood.
+//! (`schedule`, `when`) is checked just as strictly, so that no file becomes wrong later by being understood.
 
-mod capability;
-mod check;
+pub(crate) mod capability;
+pub(crate) mod check;
 mod container;
 mod cron;
 mod definition;
 mod description;
 mod driver;
 mod error;
-mod fields;
-mod frontmatter;
+pub(crate) mod fields;
+pub(crate) mod frontmatter;
 pub mod graph;
 mod list;
 mod needs;
@@ -23,14 +23,14 @@ pub mod opentask;
 mod outputs;
 mod params;
 mod path;
-mod problem;
+pub(crate) mod problem;
 pub mod prompt;
 mod read;
 mod render;
 mod retry;
 mod schedule;
 mod template;
-mod text;
+pub(crate) mod text;
 pub(crate) mod tree;
 mod wait;
 // The file is named after the type that it holds, as every other one here.

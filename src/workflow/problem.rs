@@ -35,7 +35,7 @@ struct Excerpt {
 }
 
 impl Problem {
-    pub(super) fn new(spot: Spot, message: impl Into<String>, hint: Option<String>) -> Self {
+    pub(crate) fn new(spot: Spot, message: impl Into<String>, hint: Option<String>) -> Self {
         Self { line: spot.line, column: spot.column, message: message.into(), hint, excerpt: None }
     }
 }
@@ -81,7 +81,7 @@ impl Problems {
     const LIMIT: usize = 200;
 
     /// `text` is the file in which the problems are, with `\n` at its line ends.
-    pub(super) fn new(file: &str, mut problems: Vec<Problem>, text: &str) -> Self {
+    pub(crate) fn new(file: &str, mut problems: Vec<Problem>, text: &str) -> Self {
         problems.sort_by(|a, b| (a.line, a.column, &a.message).cmp(&(b.line, b.column, &b.message)));
         problems.dedup_by(|b, a| (a.line, a.column, &a.message) == (b.line, b.column, &b.message));
         let left_out = problems.len().saturating_sub(Self::LIMIT);

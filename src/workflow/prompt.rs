@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::template::{is_literal, literal};
 use super::text::is_unsafe;
+use crate::run::id::AgentName;
 
 /// The text of a workflow file with the one node `task`, which gives `prompt` to the built-in agent in a container and
 /// expects a `report.md`. `inputs` are the names of the files that the run is given, kept as metadata; without a
@@ -27,6 +28,26 @@ pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String 
         }
     }
     text.push_str("---\n\nMade from a prompt.\n");
+    text
+}
+
+/// The text of a workflow file with the one node `task`, which the hired agent `agent` does. With `report` it has to
+/// leave a `report.md`; without, its result is all. As for [`one_node`], whatever `prompt` holds.
+#[must_use]
+pub fn one_agent(agent: &AgentName, prompt: &str, inputs: &[String], report: bool) -> String {
+    let mut text = head(&quoted(agent.as_str()), &title(prompt), prompt);
+    if report {
+        text.push_str("    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n");
+    }
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "    container:\n      runtime: builtin\n      agent: {}", quoted(agent.as_str()));
+    if !inputs.is_empty() {
+        text.push_str("    metadata:\n      inputs:\n");
+        for input in inputs {
+            let _ = writeln!(text, "        - {}", quoted(input));
+        }
+    }
+    text.push_str("---\n\nA task for an agent.\n");
     text
 }
 

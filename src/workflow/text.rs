@@ -1,7 +1,7 @@
 //! Text that people will look at: what may stand in it, and how a stranger's text is quoted in a message.
 
 /// Whether `c` can act on a terminal or reorder what stands around it, instead of being seen.
-pub(super) fn is_unsafe(c: char) -> bool {
+pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()
         || matches!(c,
             // Bidirectional marks, embeddings, overrides and isolates.
@@ -12,7 +12,7 @@ pub(super) fn is_unsafe(c: char) -> bool {
 }
 
 /// `text` in backticks for a message: cut to 60 characters, and what [`is_unsafe`] or would end the quote escaped.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     const LIMIT: usize = 60;
     let mut quoted = String::from("`");
     for (index, c) in text.chars().enumerate() {
@@ -31,7 +31,7 @@ pub(super) fn shown(text: &str) -> String {
 }
 
 /// Items as people list them: "`a`, `b` or `c`".
-pub(super) fn alternatives(names: &[&str]) -> String {
+pub(crate) fn alternatives(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [only] => format!("`{only}`"),

@@ -22,6 +22,7 @@ mod examples;
 mod fake_gate;
 mod gate;
 mod granted;
+mod hired;
 mod image;
 mod journey;
 mod living;

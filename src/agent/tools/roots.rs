@@ -2,10 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
-/// `/workspace` (writable, and what relative paths are relative to), `/inputs` (read-only) and `/tmp` (writable).
+/// `/workspace` (writable, and what relative paths are relative to), `/inputs` and `/taskforge/role` (read-only) and
+/// `/tmp` (writable).
 #[derive(Debug, Clone)]
 pub struct Roots {
-    roots: [Root; 3],
+    roots: [Root; 4],
 }
 
 #[derive(Debug, Clone)]
@@ -26,7 +27,12 @@ impl Roots {
     #[must_use]
     pub fn at(workspace: PathBuf, inputs: PathBuf, tmp: PathBuf) -> Self {
         let root = |name, at, writable| Root { name, at, writable };
-        let roots = [root("/workspace", workspace, true), root("/inputs", inputs, false), root("/tmp", tmp, true)];
+        let roots = [
+            root("/workspace", workspace, true),
+            root("/inputs", inputs, false),
+            root("/tmp", tmp, true),
+            root("/taskforge/role", "/taskforge/role".into(), false),
+        ];
         Self { roots }
     }
 

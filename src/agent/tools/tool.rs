@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::agent::turn::MALFORMED;
+use crate::agent::verbs::MemoryVerb;
 
 /// A command line is one argument to the kernel, which takes 128 KiB at most.
 const COMMAND_LIMIT: usize = 64 * 1024;
@@ -19,6 +20,7 @@ pub(crate) enum Tool {
     WriteFile { path: String, content: String },
     RequestCapability { capability: String, reason: String },
     Act { action: String, arguments: Map<String, Value>, key: Option<String> },
+    Memory(MemoryVerb),
     Finish { summary: String },
 }
 
@@ -40,6 +42,14 @@ struct ReadFile {
 struct WriteFile {
     path: String,
     content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    op: String,
+    key: Option<String>,
+    value: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +101,7 @@ impl Tool {
                 let Act { action, arguments, key } = read(name, arguments)?;
                 Self::Act { action, arguments, key }
             }
+            "memory" => Self::Memory(memory(read(name, arguments)?)?),
             "finish" => {
                 let Finish { summary } = read(name, arguments)?;
                 Self::Finish { summary }
@@ -139,8 +150,35 @@ impl Tool {
                 let keys: Vec<&str> = arguments.keys().map(String::as_str).collect();
                 format!("act: {action} ({})", keys.join(", "))
             }
+            Self::Memory(MemoryVerb::List) => "memory: list".to_owned(),
+            Self::Memory(MemoryVerb::Get { key }) => format!("memory: get {key}"),
+            Self::Memory(MemoryVerb::Set { key, value }) => {
+                format!("memory: set {key} ({} bytes)", value.as_ref().map_or(0, String::len))
+            }
+            Self::Memory(MemoryVerb::Rm { key }) => format!("memory: rm {key}"),
             Self::Finish { summary } => format!("finish: {summary}"),
         }
+    }
+
+    /// [`definitions`](Self::definitions), with the memory where there is one.
+    pub(crate) fn definitions_for(memory: bool) -> Value {
+        let mut tools = Self::definitions();
+        if let Value::Array(tools) = &mut tools
+            && memory
+        {
+            tools.push(definition(
+                "memory",
+                "What you keep from one task to the next: `list` the keys, `get` a value, `set` one, `rm` what is no \
+                 longer true.",
+                &json!({
+                    "op": {"type": "string", "enum": ["list", "get", "set", "rm"]},
+                    "key": {"type": "string", "description": "lower-case words with `.`, `_` and `-` between"},
+                    "value": {"type": "string"},
+                }),
+                &["op"],
+            ));
+        }
+        tools
     }
 
     /// The `tools` of a chat request.
@@ -205,6 +243,18 @@ fn is_action(text: &str) -> bool {
     !text.is_empty() && text.len() <= 128 && text.chars().all(fits)
 }
 
+fn memory(Memory { op, key, value }: Memory) -> Result<MemoryVerb, String> {
+    let missing = |what: &str| format!("memory: `{op}` needs a `{what}`");
+    match (op.as_str(), key) {
+        ("list", _) => Ok(MemoryVerb::List),
+        ("get", Some(key)) => Ok(MemoryVerb::Get { key }),
+        ("set", Some(key)) => Ok(MemoryVerb::Set { key, value: Some(value.ok_or_else(|| missing("value"))?) }),
+        ("rm", Some(key)) => Ok(MemoryVerb::Rm { key }),
+        ("get" | "set" | "rm", None) => Err(missing("key")),
+        _ => Err(format!("memory: there is no `{op}`; there are list, get, set and rm")),
+    }
+}
+
 /// Through a map, since a struct would also be read from an array.
 fn read<T: DeserializeOwned>(tool: &str, arguments: &str) -> Result<T, String> {
     match serde_json::from_str::<Map<String, Value>>(arguments) {
@@ -255,6 +305,9 @@ mod tests {
             ("write_file", r#"["a","b"]"#, "not a JSON object"),
             ("request_capability", r#"{"capability":"pip:x","reason":""}"#, "a person decides"),
             ("bash", "{}", "no tool `bash`"),
+            ("memory", r#"{"op":"get"}"#, "`get` needs a `key`"),
+            ("memory", r#"{"op":"set","key":"a"}"#, "`set` needs a `value`"),
+            ("memory", r#"{"op":"wipe"}"#, "there is no `wipe`"),
         ] {
             let error = Tool::parse(name, arguments).unwrap_err();
             assert!(error.contains(part), "{name} {arguments}: {error}");

@@ -3,6 +3,7 @@
 
 mod action;
 mod asked;
+mod memory;
 mod progress;
 mod request;
 mod result;
@@ -17,6 +18,8 @@ use super::error::AgentError;
 
 pub use action::{ActionCall, action};
 pub(crate) use asked::unanswered;
+pub(crate) use memory::ask as ask_memory;
+pub use memory::{MemoryVerb, memory};
 pub use progress::progress;
 pub use request::request;
 pub use result::result;

@@ -58,6 +58,7 @@ impl Start {
             prompt: self.prompt,
             model: self.model,
             inputs: self.inputs,
+            text: None,
             params: params(&self.params)?,
             run: self.run_id,
         };

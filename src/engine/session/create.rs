@@ -56,8 +56,11 @@ pub fn create(registry: &Registry, wanted: &Create) -> Result<Told, Error> {
     };
     let parsed = Workflow::parse(&label, &text).map_err(Error::Workflow)?;
     let config = registry.config()?;
-    let nodes =
-        parsed.nodes.iter().map(|node| node_definition(config, &parsed, node)).collect::<Result<Vec<_>, _>>()?;
+    let nodes = parsed
+        .nodes
+        .iter()
+        .map(|node| node_definition(registry, config, &parsed, node))
+        .collect::<Result<Vec<_>, _>>()?;
     let mut number = 1;
     loop {
         let run = match &wanted.run {

@@ -10,6 +10,7 @@ mod forwards;
 mod grammar;
 mod greeting;
 mod json;
+mod memory;
 mod refused;
 mod report;
 
@@ -87,6 +88,8 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/refusals" if get => egress::list(session, &request),
         "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
+        "/taskforge/v1/memory" if get => memory::list(session).await,
+        "/taskforge/v1/memory" if post => memory::change(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
         "/v1/chat/completions" if post => {
@@ -105,8 +108,9 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
             actions::act(session, request, &name).await
         }
         _ if path.starts_with("/to/") => egress::fetch(session, request).await,
-        _ => match path.strip_prefix("/taskforge/v1/capabilities/") {
-            Some(id) if get => capabilities::show(session, &request, id).await,
+        _ => match (path.strip_prefix("/taskforge/v1/capabilities/"), path.strip_prefix("/taskforge/v1/memory/")) {
+            (Some(id), _) if get => capabilities::show(session, &request, id).await,
+            (_, Some(key)) if get => memory::show(session, key).await,
             _ => {
                 body::ignore(request).await;
                 Err(unknown(&path))
@@ -116,7 +120,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 14] = [
+    const PATHS: [&str; 15] = [
         "/taskforge/v1/actions",
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
@@ -125,6 +129,7 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/refusals",
         "/taskforge/v1/forwards",
         "/taskforge/v1/capabilities",
+        "/taskforge/v1/memory",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",
         "/v1/chat/completions",

@@ -60,7 +60,7 @@ use self::heads::{Kept, Projections};
 use self::scan::{Head, Scan};
 use super::disk;
 use super::error::{Error, Result};
-use super::lock::RunLock;
+use super::lock::{AgentLock, RunLock};
 use crate::run::id::RunId;
 use crate::run::record::{Draft, Record};
 use crate::run::time::{isoformat, parse_time};
@@ -87,6 +87,48 @@ pub const LARGEST: u64 = 1 << 30;
 /// Whether an event's name is one this version understands.
 pub type KnownEvent = fn(&str) -> bool;
 
+/// The right to write a journal: of a run, or of an agent, whose name then stands in the run's place.
+#[derive(Debug)]
+pub enum Held {
+    Run(RunLock),
+    Agent(AgentLock),
+}
+
+impl From<RunLock> for Held {
+    fn from(lock: RunLock) -> Self {
+        Self::Run(lock)
+    }
+}
+
+impl From<AgentLock> for Held {
+    fn from(lock: AgentLock) -> Self {
+        Self::Agent(lock)
+    }
+}
+
+impl Held {
+    fn run(&self) -> &RunId {
+        match self {
+            Self::Run(lock) => lock.run(),
+            Self::Agent(lock) => lock.journal_name(),
+        }
+    }
+
+    fn journal_path(&self) -> PathBuf {
+        match self {
+            Self::Run(lock) => lock.journal_path(),
+            Self::Agent(lock) => lock.layout().journal(),
+        }
+    }
+
+    fn head_path(&self) -> PathBuf {
+        match self {
+            Self::Run(lock) => lock.head_path(),
+            Self::Agent(lock) => lock.head_path(),
+        }
+    }
+}
+
 /// What [`Journal::resume`] found.
 #[derive(Debug)]
 pub enum Found {
@@ -112,7 +154,7 @@ pub struct Journal {
     unsynced: bool,
     /// Something was committed, and the head is still to be kept.
     moved: bool,
-    _lock: Option<RunLock>,
+    _lock: Option<Held>,
 }
 
 impl Journal {
@@ -133,7 +175,8 @@ impl Journal {
     /// # Errors
     /// [`Error::Integrity`] if the file is not what was written, also compared with this machine's last head;
     /// [`Error::Newer`] if a newer version wrote it or it holds an event that is not `known`; those of the file system.
-    pub fn open(lock: RunLock, known: KnownEvent, actor: &str, now: DateTime<Utc>) -> Result<(Self, Scan)> {
+    pub fn open(lock: impl Into<Held>, known: KnownEvent, actor: &str, now: DateTime<Utc>) -> Result<(Self, Scan)> {
+        let lock = lock.into();
         let (run, path, heads) = (lock.run().clone(), lock.journal_path(), lock.head_path());
         let file = disk::open_log(&path).map_err(not_found(&path, &run))?;
         let mut journal = Self::new(run, path, Some(heads), file, known, Some(lock));
@@ -147,7 +190,8 @@ impl Journal {
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn resume(lock: RunLock, known: KnownEvent, actor: &str, now: DateTime<Utc>) -> Result<(Self, Found)> {
+    pub fn resume(lock: impl Into<Held>, known: KnownEvent, actor: &str, now: DateTime<Utc>) -> Result<(Self, Found)> {
+        let lock = lock.into();
         let (run, path, heads) = (lock.run().clone(), lock.journal_path(), lock.head_path());
         let file = disk::open_log(&path).map_err(not_found(&path, &run))?;
         let mut journal = Self::new(run, path, Some(heads), file, known, Some(lock));
@@ -171,7 +215,7 @@ impl Journal {
         heads: Option<PathBuf>,
         file: File,
         known: KnownEvent,
-        lock: Option<RunLock>,
+        lock: Option<Held>,
     ) -> Self {
         let chain = Chain::journal(&run);
         Self {

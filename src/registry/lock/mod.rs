@@ -1,6 +1,7 @@
 //! Locks that the kernel holds: when their process ends, however it ends, they are free. No lock here is ever waited for
 //! without a bound, and none is a file that somebody has to remove.
 
+mod agent;
 mod drive;
 mod image;
 mod kill;
@@ -12,6 +13,7 @@ mod vault;
 #[cfg(test)]
 mod tests;
 
+pub use self::agent::AgentLock;
 pub use self::drive::DriveLock;
 pub use self::image::ImageLock;
 pub use self::kill::KillLock;

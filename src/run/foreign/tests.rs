@@ -44,6 +44,7 @@ fn begin_state(registry: &str) -> State {
         model: "m".to_owned(),
         capabilities: Vec::new(),
         resources: Resources { cpu_millis: 1, memory: 1, pids: 1, disk: 1, wall_ms: 1 },
+        role: None,
         iterations: 1,
     };
     let nodes = shapes.into_iter().map(|(name, kind, needs)| {

@@ -170,6 +170,7 @@ fn our_keys_parse() {
         "runtime": "builtin",
         "command": [],
         "role": "code-review-engineer",
+        "agent": null,
         "model": "gemini-2.5-flash",
         "capabilities": [
           "pip:pandas==2.2.3",

@@ -162,7 +162,7 @@ fn each_rule_has_its_words() {
                 "9:68 `memory` of `resources` of `container` of node `a` must be at least 6MiB",
                 "9:80 `pids` of `resources` of `container` of node `a` must be a whole number from 1 to 4194304, and is 0.5",
                 "9:98 `iterations` of `container` of node `a` must be a whole number from 1 to 10000, and is 0",
-                "9:107 `role` of `container` of node `a`: `../x` may hold only letters, digits, `.`, `_` and `-`, and starts with a letter or a digit",
+                "9:107 `role` of `container` of node `a`: role \"../x\" is not 1 to 63 lower-case letters, digits and `-`, the first no `-`",
             ],
         ),
         (

@@ -81,6 +81,7 @@ impl Bench {
             resources: Resources { memory: 128 << 20, ..Resources::default() },
             runtime: None,
             workspace: self.workspace(),
+            role: None,
             granted: Vec::new(),
             inputs: Vec::new(),
             binary: self.root().join(".taskforge/bin/shim"),

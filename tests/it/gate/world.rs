@@ -55,6 +55,8 @@ impl World {
     pub fn attempt(&self, socket: &str, node: &str, attempt: u32) -> Attempt {
         std::fs::create_dir_all(self.dir().join("sockets").join(socket)).unwrap();
         Attempt {
+            role: None,
+            memory: None,
             socket: socket.into(),
             node: NodeId::parse(node).unwrap(),
             attempt,

@@ -4,5 +4,5 @@ mod contained;
 mod gateway;
 mod journey;
 mod messages;
-mod model;
+pub mod model;
 mod settings;

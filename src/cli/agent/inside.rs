@@ -1,0 +1,122 @@
+//! The part of `taskforge agent …` that runs inside an agent's container.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use clap::Subcommand;
+
+use crate::agent::{self, ActionCall, AgentError, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Inside {
+    /// In a container: be its first process, offer the gate on 127.0.0.1 and run PROGRAM
+    Init {
+        /// The program and its arguments
+        #[arg(last = true, required = true, value_name = "PROGRAM")]
+        argv: Vec<OsString>,
+    },
+    /// In a container: be the built-in agent and work on the node's prompt until it is done
+    Loop,
+    /// In a container: let the image's OpenClaw work on the node's prompt, one turn
+    Openclaw,
+    /// In a container: ask for a capability; exit 0 approved, 75 pending, 4 denied, 2 not a capability
+    Request {
+        /// Such as pip:pandas or apt:graphviz
+        capability: String,
+        /// What it is needed for; a person decides by it
+        #[arg(long)]
+        reason: String,
+        /// Seconds to wait for the decision
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
+        wait: u64,
+    },
+    /// In a container: have the gate do something with a credential that only it has; without NAME: list what it may do
+    Action {
+        /// Such as github.pr.comment
+        name: Option<String>,
+        /// An argument, as KEY=VALUE; can be repeated
+        #[arg(long = "arg", value_name = "KEY=VALUE")]
+        args: Vec<String>,
+        /// All arguments as a JSON object, or - to read it from stdin
+        #[arg(long = "arguments", value_name = "JSON")]
+        arguments: Option<String>,
+        /// Do it once more than the others that are the same: any word that they do not have
+        #[arg(long, value_name = "WORD")]
+        key: Option<String>,
+    },
+    /// In a container: tell whoever watches the run what happens now
+    Progress { message: String },
+    /// In a container: hand in the node's structured result
+    Result {
+        /// A JSON object, or - to read it from stdin
+        #[arg(value_name = "JSON")]
+        object: String,
+    },
+    /// In a container: work with what a hired agent keeps from one task to the next
+    #[command(subcommand)]
+    Memory(Memory),
+}
+
+/// In a container: work with what a hired agent keeps from one task to the next
+#[derive(Debug, Subcommand)]
+pub(crate) enum Memory {
+    /// The keys, with their sizes and times
+    List,
+    /// The value of one key
+    Get { key: String },
+    /// Keep a value under a key
+    Set {
+        key: String,
+        /// The text, or - to read it from stdin
+        #[arg(allow_hyphen_values = true)]
+        value: String,
+    },
+    /// Forget a key
+    Rm { key: String },
+}
+
+impl From<Memory> for MemoryVerb {
+    fn from(memory: Memory) -> Self {
+        match memory {
+            Memory::List => Self::List,
+            Memory::Get { key } => Self::Get { key },
+            Memory::Set { key, value } => Self::Set { key, value: (value != "-").then_some(value) },
+            Memory::Rm { key } => Self::Rm { key },
+        }
+    }
+}
+
+impl Inside {
+    /// Runs the verb and returns the exit code (`docs/exit-codes.md`).
+    #[must_use]
+    pub(super) fn run(self) -> u8 {
+        match self {
+            Self::Init { argv } => match InitOptions::from_env(argv) {
+                Ok(options) => agent::init(&options),
+                Err(error) => refuse(&error),
+            },
+            Self::Loop => agent::run_loop(&LoopOptions::from_env(), &mut io::stdout()),
+            Self::Openclaw => agent::openclaw(&OpenclawOptions::from_env(), &mut io::stdout()),
+            Self::Request { capability, reason, wait } => {
+                agent::request(&socket(), &capability, &reason, Duration::from_secs(wait), &mut io::stdout())
+            }
+            Self::Action { name, args, arguments, key } => {
+                let call = ActionCall { name, args, json: arguments, key };
+                agent::action(&socket(), &call, &mut io::stdin(), &mut io::stdout())
+            }
+            Self::Memory(verb) => agent::memory(&socket(), verb.into(), &mut io::stdin(), &mut io::stdout()),
+            Self::Progress { message } => agent::progress(&socket(), &message, &mut io::stdout()),
+            Self::Result { object } => agent::result(&socket(), &object, &mut io::stdin(), &mut io::stdout()),
+        }
+    }
+}
+
+fn socket() -> std::path::PathBuf {
+    agent::env::gate_socket()
+}
+
+fn refuse(error: &AgentError) -> u8 {
+    let _ = writeln!(io::stderr(), "error: {error}");
+    error.exit_code()
+}

@@ -1,0 +1,36 @@
+//! `taskforge agent offboard`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Context;
+use crate::engine;
+use crate::failure::Failure;
+use crate::run::id::AgentName;
+
+/// End an agent: from this moment it can do nothing; what it has under way is stopped, its folder stays to be read
+#[derive(Debug, Args)]
+pub(crate) struct Offboard {
+    agent: AgentName,
+    /// Why; it stands in the agent's journal
+    #[arg(long)]
+    reason: String,
+}
+
+impl Offboard {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let done = engine::offboard(&context.registry()?, &self.agent, &self.reason)?;
+        context.output.result(&done, || {
+            let mut text = format!("{} was offboarded.\n", done.name);
+            for ended in &done.ended {
+                text.push_str(&format!("  ended {ended}\n"));
+            }
+            for dropped in &done.dropped {
+                text.push_str(&format!("  will not be done: {dropped}\n"));
+            }
+            text
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

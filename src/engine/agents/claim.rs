@@ -1,0 +1,172 @@
+//! Whose turn it is: an agent has as many attempts under way as its role allows, and the others wait in the order in
+//! which they came. A place is taken in the agent's journal before the attempt's intent is journaled, and given back
+//! with its end; one that a crash left taken is found out by looking at the run that it is of.
+
+use crate::engine::actor::TICK;
+use crate::engine::error::Error;
+use crate::engine::store::Store;
+use crate::registry::{DriveLock, Registry};
+use crate::role::agent::{Agent, AgentEvent, Task};
+use crate::run::id::{AgentName, NodeId, RunId};
+use crate::run::status::{NodeStatus, RunStatus};
+
+use super::store::AgentStore;
+
+/// Whether an agent can begin a task now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Room {
+    Free,
+    /// It has to wait.
+    Full {
+        why: String,
+        /// The run that it waits for: whoever drives one may drive the other.
+        behind: RunId,
+        /// Whether it stands in the queue.
+        queued: bool,
+    },
+}
+
+/// Whether `agent` has room for `node` of `run`, which this process drives.
+///
+/// # Errors
+/// [`Error::Agent`] if it was offboarded; when its journal, or another run's, cannot be read.
+pub(crate) fn room(registry: &Registry, agent: &AgentName, run: &RunId, node: &NodeId) -> Result<Room, Error> {
+    let store = AgentStore::open(registry, agent)?;
+    let mut found = store.peek()?;
+    found.require_hired()?;
+    let me = (run.clone(), node.clone());
+    let queued = found.queue.contains(&me);
+    if found.is_full_beside(run, node) {
+        found = reconcile(registry, &store, found, run)?;
+    }
+    if found.is_full_beside(run, node) {
+        let other = found.active.iter().find(|task| (&task.run, &task.node) != (run, node));
+        let Some(other) = other else { return Ok(Room::Free) };
+        let most = found.max_concurrent;
+        let why = format!("agent `{agent}` works on {}/{}, and on {most} at once at most", other.run, other.node);
+        return Ok(Room::Full { why, behind: other.run.clone(), queued });
+    }
+    let free = u64::from(found.max_concurrent).saturating_sub(found.active.len() as u64);
+    let mut ahead = 0;
+    for waiting in found.queue.iter().take_while(|waiting| **waiting != me) {
+        if !waits(registry, waiting)? {
+            let (run, node) = waiting.clone();
+            store.commit(TICK, |_, _| Ok(vec![AgentEvent::Unqueued { run, node }]))?;
+            continue;
+        }
+        ahead += 1;
+        if ahead >= free {
+            let why = format!("{}/{} is before it in the queue of agent `{agent}`", waiting.0, waiting.1);
+            return Ok(Room::Full { why, behind: waiting.0.clone(), queued });
+        }
+    }
+    Ok(Room::Free)
+}
+
+/// Whether `agent` may work: it is there, and was not offboarded.
+///
+/// # Errors
+/// When its journal cannot be read.
+pub(crate) fn is_hired(registry: &Registry, agent: &AgentName) -> Result<bool, Error> {
+    match AgentStore::open(registry, agent).and_then(|store| store.peek()) {
+        Ok(found) => Ok(found.is_hired()),
+        Err(Error::Registry(crate::registry::Error::NoAgent { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Takes a place for an attempt that is about to be dispatched; whether there was one.
+///
+/// # Errors
+/// As [`room`].
+pub(crate) fn claim(registry: &Registry, agent: &AgentName, task: &Task) -> Result<bool, Error> {
+    let mut taken = true;
+    AgentStore::open(registry, agent)?.commit(TICK, |agent, _| {
+        agent.require_hired()?;
+        // Somebody else's run was faster.
+        if agent.is_full_beside(&task.run, &task.node) {
+            taken = false;
+            return Ok(Vec::new());
+        }
+        // A place that an earlier attempt of this node still holds is this one's.
+        let earlier = agent
+            .active
+            .iter()
+            .filter(|active| (&active.run, &active.node) == (&task.run, &task.node) && active.attempt != task.attempt);
+        let mut events: Vec<AgentEvent> = earlier.map(|earlier| AgentEvent::Ended(earlier.clone())).collect();
+        events.extend(agent.begin(task.clone())?);
+        Ok(events)
+    })?;
+    Ok(taken)
+}
+
+/// Puts a node into the queue.
+///
+/// # Errors
+/// As [`room`].
+pub(crate) fn queue(registry: &Registry, agent: &AgentName, run: &RunId, node: &NodeId) -> Result<(), Error> {
+    let store = AgentStore::open(registry, agent)?;
+    store.commit(TICK, |agent, _| {
+        agent.require_hired()?;
+        let me = (run.clone(), node.clone());
+        let stands = agent.queue.contains(&me);
+        Ok(if stands { Vec::new() } else { vec![AgentEvent::Queued { run: me.0, node: me.1 }] })
+    })?;
+    Ok(())
+}
+
+/// Gives a place back, if it is taken.
+///
+/// # Errors
+/// When the agent's journal cannot be read or written.
+pub(crate) fn release(registry: &Registry, agent: &AgentName, task: &Task) -> Result<(), Error> {
+    AgentStore::open(registry, agent)?.commit(TICK, |agent, _| {
+        let held = agent.active.contains(task);
+        Ok(if held { vec![AgentEvent::Ended(task.clone())] } else { Vec::new() })
+    })?;
+    Ok(())
+}
+
+/// The agent without the places of attempts that are over.
+fn reconcile(registry: &Registry, store: &AgentStore<'_>, agent: Agent, own: &RunId) -> Result<Agent, Error> {
+    let mut over = Vec::new();
+    for task in &agent.active {
+        if !is_live(registry, task, own)? {
+            over.push(task.clone());
+        }
+    }
+    if over.is_empty() {
+        return Ok(agent);
+    }
+    store.commit(TICK, |agent, _| {
+        let over = over.into_iter().filter(|task| agent.active.contains(task));
+        Ok(over.map(AgentEvent::Ended).collect())
+    })
+}
+
+fn is_live(registry: &Registry, task: &Task, own: &RunId) -> Result<bool, Error> {
+    let state = match Store::open(registry, &task.run) {
+        Ok(store) => store.peek()?,
+        Err(Error::NoRun(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let attempt = state.node(&task.node).and_then(|(_, node)| node.attempts.iter().find(|a| a.number == task.attempt));
+    match attempt {
+        Some(attempt) => Ok(attempt.end.is_none()),
+        // We drive it, and are not dispatching it.
+        None if task.run == *own => Ok(false),
+        // Its place is taken before its intent is journaled: somebody may be between the two, who then drives the run.
+        None => Ok(DriveLock::try_acquire(registry, &task.run)?.is_none()),
+    }
+}
+
+/// Whether a node that stands in the queue would begin if it could.
+fn waits(registry: &Registry, (run, node): &(RunId, NodeId)) -> Result<bool, Error> {
+    let state = match Store::open(registry, run) {
+        Ok(store) => store.peek()?,
+        Err(Error::NoRun(_)) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let ready = state.node(node).is_some_and(|(_, node)| node.status == NodeStatus::Ready && node.live().is_none());
+    Ok(state.status == RunStatus::Running && ready)
+}

@@ -1,0 +1,19 @@
+//! Hired agents: hiring, listing, the end of one; whose turn it is; what one remembers. What they do they do in runs.
+
+mod claim;
+mod hire;
+mod list;
+mod memory;
+mod offboard;
+mod store;
+mod task;
+
+pub use self::hire::{Hired, hire};
+pub use self::list::{ListedAgent, agents};
+pub use self::memory::{Remembered, forget, history, remember};
+pub use self::offboard::{Offboarding, offboard};
+pub use self::store::AgentStore;
+pub use self::task::{Task, exchange_text, task_text};
+
+pub(crate) use self::claim::{Room, claim, is_hired, queue, release, room};
+pub(crate) use self::memory::{publish as publish_memory, recalled, take as take_memory};

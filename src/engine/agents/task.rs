@@ -1,0 +1,23 @@
+//! A task as a run: one node, which the agent does.
+
+use crate::run::id::AgentName;
+use crate::workflow::prompt;
+
+/// What an agent is to do.
+#[derive(Debug, Clone)]
+pub struct Task {
+    pub agent: AgentName,
+    pub text: String,
+}
+
+/// The text of a workflow whose one node is `task`, for which the agent leaves a `report.md`.
+#[must_use]
+pub fn task_text(task: &Task, inputs: &[String]) -> String {
+    prompt::one_agent(&task.agent, &task.text, inputs, true)
+}
+
+/// The text of a workflow of one exchange: the agent's answer is its result, and no file is asked for.
+#[must_use]
+pub fn exchange_text(task: &Task) -> String {
+    prompt::one_agent(&task.agent, &task.text, &[], false)
+}
