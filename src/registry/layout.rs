@@ -34,6 +34,8 @@ impl Layout {
         roles => "roles",
         policies => "policies",
         decisions => "decisions",
+        /// What was granted beyond one run.
+        grants => "grants",
         images => "images",
         agents => "agents",
         runs => "runs",

@@ -4,7 +4,15 @@ use crate::agent::turn::tests::{any_answer, any_json};
 use proptest::prelude::*;
 
 fn brief() -> Brief {
-    Brief { system: "s".into(), prompt: "p".into(), model: "m".into(), iterations: 9, outputs: vec![], inputs: vec![] }
+    Brief {
+        system: "s".into(),
+        prompt: "p".into(),
+        model: "m".into(),
+        iterations: 9,
+        outputs: vec![],
+        inputs: vec![],
+        notices: vec![],
+    }
 }
 
 fn asks(ids: &[&str]) -> Value {

@@ -55,7 +55,9 @@ impl Leash {
     /// Why not.
     pub(crate) fn holds(&self) -> Result<(), Refusal> {
         self.gate.check(&self.socket)?;
-        if self.attempts.borrow().grants.contains(&self.grant) { Ok(()) } else { Err(Refusal::revoked()) }
+        // New connections go by the clock; those that are open are cut by the next look at the doors.
+        let over = self.grant.is_over(chrono::Utc::now());
+        if !over && self.attempts.borrow().grants.contains(&self.grant) { Ok(()) } else { Err(Refusal::revoked()) }
     }
 
     /// Returns when the passage has to end, with the reason.
