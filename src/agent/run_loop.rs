@@ -120,11 +120,14 @@ impl<'a> Agent<'a> {
         if self.resumed {
             self.narration.step(&format!("going on after {} turns", self.conversation.turns()));
         }
+        let notices = std::mem::take(&mut self.brief.notices);
         // The gate counts over all attempts; this count only ends a loop with a gate that does not.
         let mut left = self.brief.iterations;
         loop {
             match self.conversation.next() {
                 Next::Ask => {
+                    // Once in a conversation, and after what it waited for: what it counts on may be gone.
+                    self.conversation.tell(&notices);
                     let Some(fewer) = left.checked_sub(1) else {
                         let limit = self.brief.iterations;
                         return Err(AgentError::Model(format!("the model did not finish within {limit} turns")));

@@ -209,7 +209,7 @@ impl From<engine::Error> for Failure {
                 .hint("`git log -- allowed_signers` says where it went; `taskforge keys setup` makes a new one"),
             Error::NotSigned { .. } | Error::Unsigned(_) => Self::new(Kind::Refused, message)
                 .hint("`taskforge approve ID` signs; `taskforge keys list` says who may"),
-            Error::Unproven { ref run, .. } => {
+            Error::Unproven { ref run, .. } | Error::Unexplained { ref run, .. } => {
                 let hint = format!("`taskforge audit verify {run}` says what else; `git log decisions` may say who");
                 Self::new(Kind::Integrity, message).hint(hint)
             }

@@ -13,6 +13,7 @@ mod control_command;
 mod decision;
 mod deny;
 mod doctor;
+mod edited;
 mod event;
 mod failure_from;
 mod follow;

@@ -17,7 +17,7 @@ use crate::workflow::Workflow;
 use super::error::Error;
 use super::secrets;
 use super::store::Store;
-use super::{agents, roles};
+use super::{agents, roles, told};
 
 /// The largest text of what an attempt is told of its memory, in bytes.
 const LARGEST_TOLD: u64 = 1 << 20;
@@ -107,7 +107,7 @@ fn ceilings(state: &State, scope: BudgetScope, budget: &config::Ceilings, node: 
         let granted = state.requests.iter().filter(|request| request.status.is_granted());
         let own =
             granted.filter(|request| node.is_none_or(|node| request.askers.iter().any(|(asker, _)| asker == node)));
-        let amounts = own.filter_map(|request| match request.capability {
+        let amounts = own.filter_map(|request| match *request.meant() {
             Capability::Budget(budget) if (budget.scope(), budget.unit()) == (scope, unit) => Some(budget.amount()),
             _ => None,
         });
@@ -220,13 +220,13 @@ fn attempt_policy(
         .requests
         .iter()
         .filter(|request| request.status == RequestStatus::Applied)
-        .map(|request| request.capability.to_string())
+        .flat_map(super::images::granted_names)
         .collect();
     let mut system = match container.runtime {
         // What was granted is not part of it: the system message is the same in every attempt of a conversation,
         // and the agent reads the grant as the answer to its request.
         Runtime::Builtin => brief::system_text(&outputs, &inputs, &workflow_capabilities(container, &granted)),
-        Runtime::Openclaw => brief::openclaw_text(&outputs, &inputs, &granted),
+        Runtime::Openclaw => brief::openclaw_text(&outputs, &inputs, &granted, &told::outcomes(state, &definition.id)),
         Runtime::Command => String::new(),
     };
     if let Some(persona) = persona.filter(|_| container.runtime != Runtime::Command) {
@@ -259,6 +259,7 @@ fn attempt_policy(
             outputs,
             inputs,
             memory: memory.is_some(),
+            notices: told::losses(state, &definition.id),
         },
         memory,
         requests: state
@@ -277,7 +278,11 @@ fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
         .iter()
         .filter(|request| request.status.is_granted() && request.capability.kind().is_of_gate())
         .filter(|request| request.askers.iter().any(|(asker, _)| asker == node))
-        .map(|request| wire::Grant { request: request.id.clone(), capability: request.capability.clone() })
+        .map(|request| wire::Grant {
+            request: request.id.clone(),
+            capability: request.meant().clone(),
+            until: request.decision.as_ref().and_then(|decision| decision.until),
+        })
         .collect()
 }
 
@@ -348,13 +353,13 @@ fn input_names(state: &State, definition: &NodeDefinition) -> Vec<String> {
 /// A request as the gate knows it. Until it is resolved it is pending, as far as an agent is concerned.
 fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityRequest> {
     let capability = request.capability.to_string();
-    if let Capability::Mount(mount) = &request.capability
+    if let Capability::Mount(mount) = request.meant()
         && request.status.is_granted()
         && !attempt.has(mount)
     {
         // As far as this attempt is concerned it waits, and there is no use in waiting for it.
         let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
-        let answer = Some(wire::Answer { comment, by: None, granted: Vec::new(), alternative: Vec::new() });
+        let answer = Some(wire::Answer { comment, ..wire::Answer::default() });
         let status = wire::RequestStatus::Pending;
         return Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer });
     }
@@ -366,6 +371,9 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
         RequestStatus::Superseded => wire::RequestStatus::Superseded,
         RequestStatus::Failed => wire::RequestStatus::Failed,
         RequestStatus::Revoked => wire::RequestStatus::Revoked,
+        // What was granted and is over can be asked for again, as what was taken back can.
+        RequestStatus::Expired if request.has_ended() => wire::RequestStatus::Revoked,
+        RequestStatus::Expired => wire::RequestStatus::Expired,
         RequestStatus::Unresolvable => wire::RequestStatus::Unresolvable,
     };
     let comment = request.decision.as_ref().map(|decision| decision.comment.clone());
@@ -374,11 +382,14 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
     // What the gate gives is in force with the policy that says so.
     let answered = request.status.is_answered() || (granted && request.capability.kind().is_of_gate());
     let answer = answered.then(|| wire::Answer {
-        comment: if request.status == RequestStatus::Revoked { problem } else { comment.or(problem) }
-            .filter(|text| !text.is_empty()),
+        comment: if request.has_ended() { problem } else { comment.or(problem) }.filter(|text| !text.is_empty()),
         by: request.decision.as_ref().map(|decision| decision.by.clone()),
         alternative: request.decision.iter().flat_map(|decision| &decision.instead).map(ToString::to_string).collect(),
-        granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
+        granted: if granted { super::images::granted_names(request) } else { Vec::new() },
+        withheld: match &request.edited {
+            Some(edited) if granted => edited.withheld().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        },
     });
     Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer })
 }
@@ -409,6 +420,7 @@ mod tests {
             status,
             resolution: None,
             presented: None,
+            edited: None,
             decision: None,
             problem: String::new(),
             image: None,

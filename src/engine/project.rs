@@ -108,7 +108,7 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
 }
 
 fn capability(request: &Request) -> Result<serde_json::Value, Error> {
-    Ok(json!({
+    let mut file = json!({
         "id": request.id,
         "capability": request.capability,
         "status": request.status,
@@ -122,5 +122,9 @@ fn capability(request: &Request) -> Result<serde_json::Value, Error> {
         "decision": serde_json::to_value(&request.decision).map_err(Error::Json)?,
         "problem": request.problem,
         "image": request.image,
-    }))
+    });
+    if let Some(edited) = &request.edited {
+        file["edited"] = serde_json::to_value(edited).map_err(Error::Json)?;
+    }
+    Ok(file)
 }

@@ -17,7 +17,8 @@ use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 use super::{
-    agents, approvers, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace,
+    agents, approvers, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, standing,
+    verify, workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -72,6 +73,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let mut done = Vec::new();
     let mut state = ingest::ingest(store, store.load()?)?;
     approvers::require_proven(store, &state)?;
+    verify::require_explained(store, &state)?;
+    standing::keep_all(store, &state)?;
     let ran_before = running(&state);
     let mut known = None;
     let (mut queued, mut behind) = (Vec::new(), Vec::new());
@@ -96,6 +99,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         }
         state = ingest::ingest(store, store.load()?)?;
         approvers::require_proven(store, &state)?;
+        standing::keep_all(store, &state)?;
         // What has just been started takes its time: there is nothing to be found out about it now.
         if dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&state, node))) {
             break;
@@ -130,10 +134,17 @@ fn starts(action: &Action) -> Option<NodeId> {
 /// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by
 /// itself.
 fn leaves_containers_alone(action: &Action) -> bool {
-    use Action::{CompleteWait, FailImage, Give, PublishPolicy, Settle, TakeImage, Wake};
+    use Action::{CompleteWait, Expire, FailImage, Give, PublishPolicy, Settle, TakeImage, Wake};
     matches!(
         action,
-        Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | Give { .. } | PublishPolicy
+        Settle
+            | Expire { .. }
+            | Wake { .. }
+            | CompleteWait { .. }
+            | TakeImage { .. }
+            | FailImage { .. }
+            | Give { .. }
+            | PublishPolicy
     )
 }
 
@@ -144,6 +155,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::Deliver { id } => outgoing::deliver(store, state, &id),
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
+        Action::Expire { id, limit } => store.commit(TICK, Command::Expire { id, limit }).map(drop),
         Action::Give { id } => given::give(store, state, id),
         Action::Build { recipe } => images::build(store, state, &recipe),
         Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
@@ -196,6 +208,7 @@ fn describe(action: &Action) -> String {
         Action::Deliver { id } => format!("ask OpenClaw: {id}"),
         Action::FinishKill => "finish the kill".to_owned(),
         Action::Resolve { id } => format!("resolve request {id}"),
+        Action::Expire { id, .. } => format!("request {id} has expired"),
         Action::Give { id } => format!("give what request {id} asks for"),
         Action::Build { recipe } => format!("build image {}", recipe.short()),
         Action::TakeImage { recipe, .. } => format!("take image {} into use", recipe.short()),

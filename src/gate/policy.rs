@@ -330,6 +330,17 @@ pub struct Grant {
     pub request: RequestId,
     /// What a gate gives.
     pub capability: Capability,
+    /// When it is over, if not with the attempt. The gate keeps the time by itself, to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Grant {
+    /// Whether its time is over at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
 }
 
 /// What an attempt may use.
@@ -386,6 +397,9 @@ pub struct Brief {
     /// Whether it has a memory to work with.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub memory: bool,
+    /// What it was told it has and has no more, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// A capability request as the host knows it.
@@ -427,6 +441,16 @@ impl Attempt {
         self.grants.iter().any(|grant| grant.request == request.id)
     }
 
+    /// What is left of it at `now`: without the grants whose time is over.
+    pub(crate) fn at(&self, now: DateTime<Utc>) -> std::borrow::Cow<'_, Self> {
+        if !self.grants.iter().any(|grant| grant.is_over(now)) {
+            return std::borrow::Cow::Borrowed(self);
+        }
+        let mut left = self.clone();
+        left.grants.retain(|grant| !grant.is_over(now));
+        std::borrow::Cow::Owned(left)
+    }
+
     /// Globs of the models it may use: its own, and those granted.
     pub(crate) fn model_globs(&self) -> impl Iterator<Item = &str> {
         let granted = self.grants.iter().filter_map(|grant| match &grant.capability {
@@ -451,13 +475,15 @@ pub enum RequestStatus {
     Failed,
     Unresolvable,
     Revoked,
+    /// Nobody decided in time.
+    Expired,
 }
 
 impl RequestStatus {
     /// Whether the answer is a no that stands. What was taken back can be asked for again.
     #[must_use]
     pub const fn is_refused(self) -> bool {
-        matches!(self, Self::Denied | Self::Superseded | Self::Failed | Self::Unresolvable)
+        matches!(self, Self::Denied | Self::Superseded | Self::Failed | Self::Unresolvable | Self::Expired)
     }
 
     /// Whether it was approved, and not taken back.
@@ -480,6 +506,9 @@ pub struct Answer {
     /// What is granted, with exact versions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<String>,
+    /// What was asked for and is not among it: a person granted another list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
     /// What may be asked for instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternative: Vec<String>,
@@ -634,7 +663,8 @@ mod tests {
             "secrets":{"vault:github-token":"0123456789ab","vault:mail":"ba9876543210"},
             "prices":[{"match":"small-*","input":1000000,"output":4000000,"cached":100000}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
-                "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443"}],
+                "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443",
+                    "until":"2026-01-01T00:00:00Z"}],
                 "actions":[{"by":"role reviewer","name":"github.review.submit",
                     "rules":{"repositories":["o/*"],"verdicts":["COMMENT"],"limit":"5/hour"}}],
                 "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824,

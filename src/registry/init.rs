@@ -34,6 +34,7 @@ const GITATTRIBUTES: &str = "\
 runs/** -text -merge
 # A decision is signed to the byte.
 decisions/** -text
+grants/** -text
 ";
 
 impl Registry {
@@ -54,9 +55,15 @@ impl Registry {
         for (name, _) in &options.workflows {
             super::beneath::check(name)?;
         }
-        for folder in
-            [layout.workflows(), layout.roles(), layout.policies(), layout.decisions(), layout.images(), layout.runs()]
-        {
+        for folder in [
+            layout.workflows(),
+            layout.roles(),
+            layout.policies(),
+            layout.decisions(),
+            layout.grants(),
+            layout.images(),
+            layout.runs(),
+        ] {
             make_folder(&folder, 0o755)?;
         }
         registry.make_local_folders()?;

@@ -37,6 +37,8 @@ impl Layout {
         skills => "skills",
         policies => "policies",
         decisions => "decisions",
+        /// What was granted beyond one run.
+        grants => "grants",
         images => "images",
         agents => "agents",
         runs => "runs",

@@ -13,6 +13,7 @@ mod disk;
 pub mod error;
 #[cfg(any(test, debug_assertions))]
 mod faults;
+pub mod grants;
 mod home;
 pub mod inbox;
 pub mod index;

@@ -174,6 +174,8 @@ impl Story {
             file: Digest::of(b"file"),
             proven: false,
             key: None,
+            until: None,
+            scope: crate::run::terms::Scope::Run,
             instead: Vec::new(),
             signature: None,
         }

@@ -196,6 +196,17 @@ impl Capability {
         parsed.map_err(|rule| CapabilityError::Rule { text: text.to_owned(), rule, example: kind.example() })
     }
 
+    /// Whether both name the same thing, whatever version, mode or budget they name with it.
+    #[must_use]
+    pub fn is_for_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pip(a), Self::Pip(b)) => a.name() == b.name(),
+            (Self::Apt(a), Self::Apt(b)) => a.name() == b.name(),
+            (Self::Npm(a), Self::Npm(b)) => a.name() == b.name(),
+            (a, b) => a == b,
+        }
+    }
+
     #[must_use]
     pub const fn kind(&self) -> CapabilityKind {
         match self {

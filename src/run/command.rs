@@ -73,12 +73,26 @@ pub enum Command {
         by: String,
         reason: String,
     },
+    /// The time of a request is over: of what was granted, or `limit` after it was made while nobody decided.
+    Expire {
+        id: RequestId,
+        limit: Option<chrono::Duration>,
+    },
     /// A decision on a capability request or an approval node.
     Decide {
         id: RequestId,
         verdict: Verdict,
         decision: DecisionRecord,
     },
+    /// A person makes `list` of a request, which stood for `asked`.
+    Edit {
+        id: RequestId,
+        by: String,
+        asked: Vec<Capability>,
+        list: Vec<Capability>,
+    },
+    /// Several decisions of one person at once, each on what was shown before any of them: all of them, or none.
+    DecideAll(Vec<(RequestId, Verdict, DecisionRecord)>),
     /// The image of `recipe` is there, or building it failed.
     ImageReady {
         recipe: Digest,

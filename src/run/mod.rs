@@ -28,6 +28,7 @@ pub mod ruling;
 pub mod session;
 pub mod state;
 pub mod status;
+pub mod terms;
 pub mod time;
 pub mod visible;
 

@@ -172,6 +172,8 @@ impl Journaled {
             file: Digest::of(b"f"),
             proven: false,
             key: None,
+            until: None,
+            scope: crate::run::terms::Scope::Run,
             instead: Vec::new(),
             signature: None,
         }
@@ -185,6 +187,14 @@ impl Journaled {
         };
         let decision = self.decision(shown);
         self.command(Command::Decide { id: id.clone(), verdict, decision })
+    }
+
+    /// Approves `id` for so many seconds.
+    fn approve_for(&mut self, id: &RequestId, seconds: i64) -> Result<Vec<Event>, Refusal> {
+        let shown = self.state.request(id).and_then(|request| request.review()).cloned();
+        let until = Some(self.now + Duration::seconds(seconds));
+        let decision = DecisionRecord { until, ..self.decision(shown.unwrap_or_else(|| Digest::of(b""))) };
+        self.command(Command::Decide { id: id.clone(), verdict: Verdict::Approve, decision })
     }
 }
 
@@ -204,6 +214,8 @@ struct World {
     /// What the policies say of packages whose names begin with `p`, and of all hosts.
     rules: Option<Effect>,
     over_disk: std::collections::BTreeSet<NodeId>,
+    /// How long a request may wait.
+    expiry: Option<chrono::Duration>,
 }
 
 impl World {
@@ -224,6 +236,7 @@ impl World {
             offboarded: std::collections::BTreeSet::new(),
             queued: std::collections::BTreeMap::new(),
             policy_is_current: self.policy_is_current,
+            request_expiry: self.expiry,
             notify: true,
             openclaw: false,
         }
@@ -249,7 +262,13 @@ impl World {
 
     fn ruling(&self, request: &Request) -> Option<Ruling> {
         let effect = self.rules.filter(|_| !request.capability.to_string().starts_with("pip:s"))?;
-        Some(Ruling { effect, rule: Some("p.yaml:3".to_owned()), because: String::new(), policies: Digest::of(b"p") })
+        Some(Ruling {
+            effect,
+            rule: Some("p.yaml:3".to_owned()),
+            because: String::new(),
+            policies: Digest::of(b"p"),
+            until: None,
+        })
     }
 
     /// Performs one action and journals what it did.
@@ -261,6 +280,9 @@ impl World {
                 run.command(Command::Settle).unwrap();
             }
             Action::Wake { .. } | Action::Deliver { .. } => unreachable!("the model has no OpenClaw"),
+            Action::Expire { id, limit } => {
+                run.command(Command::Expire { id, limit }).unwrap();
+            }
             Action::Resolve { id }
                 if self.ruling(run.state.request(&id).unwrap()).is_some_and(|ruling| ruling.effect == Effect::Deny) =>
             {
@@ -648,6 +670,140 @@ fn what_a_rule_allows_or_denies_waits_for_nobody() {
 }
 
 #[test]
+fn what_is_granted_for_a_time_is_granted_no_longer() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    assert!(matches!(run.approve_for(&id, 0), Err(Refusal::OverAlready { .. })));
+    run.approve_for(&id, 60).unwrap();
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Applied);
+    run.now += Duration::seconds(59);
+    world.tick(&mut run);
+    assert_eq!(run.state.given().len(), 1);
+    let early = Command::Expire { id: id.clone(), limit: Some(Duration::seconds(1)) };
+    assert_eq!(run.command(early).unwrap(), vec![], "nothing ends what was decided but its own time");
+    run.now += Duration::seconds(1);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Expired);
+    assert!(run.state.given().is_empty());
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
+    let again = ask(&mut run, 2, "gather", "net:a.example:443");
+    assert_eq!(run.state.request(&again).unwrap().status, RequestStatus::Requested, "it is asked anew");
+    let budget = ask(&mut run, 3, "gather", "budget:tokens=5");
+    world.tick(&mut run);
+    assert!(matches!(run.approve_for(&budget, 60), Err(Refusal::NoTimeLimit { .. })));
+}
+
+#[test]
+fn a_package_that_is_over_is_in_no_container_that_starts() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "pip:pygal");
+    world.exit(&run, "gather", 75);
+    world.tick(&mut run);
+    run.approve_for(&id, 60).unwrap();
+    run.now += Duration::seconds(61);
+    // A tick that has looked before the time was over may still want to start it.
+    let plan = AttemptPlan {
+        container: "tf-gather-2".to_owned(),
+        spec: Digest::of(b"s"),
+        image: "with pygal".to_owned(),
+        socket: "s".to_owned(),
+        deadline: run.now + Duration::seconds(60),
+        mounts: Vec::new(),
+    };
+    let gather = NodeId::parse("gather").unwrap();
+    assert!(run.command(Command::Dispatch { node: gather, attempt: 2, plan }).is_err());
+    let recipe = run.state.request(&id).unwrap().resolution.as_ref().unwrap().recipe.clone();
+    assert_eq!(run.command(Command::ImageReady { recipe, image: "with pygal".to_owned() }).unwrap(), vec![]);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Expired);
+    assert!(run.state.recipe_for("base").is_none());
+    assert_eq!(status(&run, "gather"), NodeStatus::Running, "it goes on, without");
+}
+
+#[test]
+fn a_request_that_nobody_decides_is_over_like_a_denied_one() {
+    let (mut run, mut world) = (Journaled::demo(), World { expiry: Some(Duration::hours(1)), ..World::default() });
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    world.exit(&run, "gather", 75);
+    world.tick(&mut run);
+    assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
+    run.now += Duration::minutes(59);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Pending);
+    run.now += Duration::minutes(1);
+    world.tick(&mut run);
+    let request = run.state.request(&id).unwrap();
+    assert_eq!((request.status, request.problem.as_str()), (RequestStatus::Expired, "nobody decided within 1h"));
+    assert_eq!(status(&run, "gather"), NodeStatus::Running, "the agent goes on with its answer");
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
+    ask(&mut run, 2, "gather", "net:a.example:443");
+    assert_eq!(run.state.requests.len(), 1, "asked again, it has its answer");
+}
+
+#[test]
+fn an_edited_list_is_shown_anew_before_anybody_decides_on_it() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    let shown = run.state.request(&id).unwrap().review().cloned().unwrap();
+    let all = |texts: &[&str]| texts.iter().map(|text| Capability::parse(text).unwrap()).collect::<Vec<_>>();
+    let asked = all(&["net:a.example:443"]);
+    let edit = |list: &[&str]| {
+        let (id, by, asked, list) = (id.clone(), "operator:ada".to_owned(), asked.clone(), all(list));
+        Command::Edit { id, by, asked, list }
+    };
+    for wrong in [&[][..], &["tcp:a.example:443"], &["net:b.example:1", "net:c.example:1"], &["pip:six"]] {
+        assert!(matches!(run.command(edit(wrong)), Err(Refusal::NotThatList { .. })), "{wrong:?}");
+    }
+    assert_eq!(run.command(edit(&["net:a.example:443"])).unwrap(), vec![], "that is its list");
+    run.command(edit(&["net:b.example:443"])).unwrap();
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Requested);
+    let stale = run.decision(shown);
+    let stale = Command::Decide { id: id.clone(), verdict: Verdict::Approve, decision: stale };
+    assert!(matches!(run.command(stale.clone()), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    assert!(matches!(run.command(stale), Err(Refusal::Stale { .. })), "what was shown before is not what it is now");
+    run.decide(&id, Verdict::Approve).unwrap();
+    assert_eq!(run.state.given(), all(&["net:b.example:443"]));
+    let edited = run.state.request(&id).unwrap().edited.clone().unwrap();
+    assert_eq!(edited.withheld().cloned().collect::<Vec<_>>(), asked, "both lists are kept");
+    assert!(matches!(run.command(edit(&["net:c.example:443"])), Err(Refusal::Decided { .. })));
+}
+
+#[test]
+fn several_are_decided_together_or_not_at_all() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let hosts = [ask(&mut run, 1, "gather", "net:a.example:443"), ask(&mut run, 2, "gather", "net:b.example:443")];
+    let packages = [ask(&mut run, 3, "gather", "pip:a1"), ask(&mut run, 4, "gather", "pip:b2")];
+    world.tick(&mut run);
+    let word = |run: &Journaled, id: &RequestId| {
+        let shown = run.state.request(id).unwrap().review().cloned().unwrap();
+        (id.clone(), Verdict::Approve, run.decision(shown))
+    };
+    let mut stale = word(&run, &hosts[1]);
+    stale.2.digest = Digest::of(b"yesterday");
+    let words = vec![word(&run, &hosts[0]), stale];
+    assert!(matches!(run.command(Command::DecideAll(words)), Err(Refusal::Stale { .. })));
+    assert!(run.state.given().is_empty(), "none of them");
+    let words = packages.iter().map(|id| word(&run, id)).collect();
+    assert!(matches!(run.command(Command::DecideAll(words)), Err(Refusal::NotApprovable { .. })));
+    let twice = vec![word(&run, &hosts[0]), word(&run, &hosts[0])];
+    assert!(matches!(run.command(Command::DecideAll(twice)), Err(Refusal::Decided { .. })));
+    let words = vec![word(&run, &hosts[0]), word(&run, &hosts[1]), word(&run, &packages[0])];
+    run.command(Command::DecideAll(words)).unwrap();
+    assert_eq!(run.state.given().len(), 2);
+    assert!(run.state.granted("base").is_some());
+}
+
+#[test]
 fn exit_75_without_a_request_is_a_failure() {
     let (mut run, mut world) = (Journaled::demo(), World::default());
     world.tick(&mut run);
@@ -784,6 +940,8 @@ enum Step {
     Vanish(usize),
     Ask(usize, u64),
     Decide(usize, bool),
+    ApproveFor(usize, i64),
+    Edit(usize),
     StaleDecide(usize),
     Revoke(usize),
     Control(usize, usize),
@@ -802,6 +960,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..5_usize).prop_map(Step::Vanish),
         3 => (0..5_usize, 0..8_u64).prop_map(|(n, c)| Step::Ask(n, c)),
         4 => (0..4_usize, any::<bool>()).prop_map(|(n, yes)| Step::Decide(n, yes)),
+        1 => (0..4_usize, 0..50_i64).prop_map(|(n, seconds)| Step::ApproveFor(n, seconds)),
+        1 => (0..8_usize).prop_map(Step::Edit),
         1 => (0..4_usize).prop_map(Step::StaleDecide),
         1 => (0..8_usize).prop_map(Step::Revoke),
         2 => (0..5_usize, 0..5_usize).prop_map(|(n, c)| Step::Control(n, c)),
@@ -845,6 +1005,17 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 let _ = run.decide(&id, if yes { Verdict::Approve } else { Verdict::Deny });
             }
         }
+        Step::ApproveFor(n, seconds) => {
+            if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
+                let _ = run.approve_for(&id, seconds);
+            }
+        }
+        Step::Edit(n) => {
+            let Some(request) = run.state.requests.get(n).cloned() else { return };
+            let other = if request.capability.kind().needs_image() { "pip:e5" } else { "net:e.example:443" };
+            let (asked, list) = (vec![request.capability], vec![Capability::parse(other).unwrap()]);
+            let _ = run.command(Command::Edit { id: request.id, by: "operator:ada".to_owned(), asked, list });
+        }
         Step::StaleDecide(n) => {
             if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
                 let decision = run.decision(Digest::of(b"stale"));
@@ -858,7 +1029,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             let granted = request.status.is_granted() && request.capability.kind().is_given();
             let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });
             assert_eq!(revoked.is_ok(), granted && !run.state.status.is_terminal());
-            assert!(!granted || run.state.status.is_terminal() || !run.state.given().contains(&request.capability));
+            assert!(!granted || run.state.status.is_terminal() || !run.state.given().contains(request.meant()));
         }
         Step::Control(n, c) => {
             let control = match c {
@@ -938,9 +1109,10 @@ proptest! {
     fn any_history_is_consistent(
         steps in proptest::collection::vec(step(), 0..60),
         rules in proptest::option::of(proptest::sample::select(Effect::ALL.to_vec())),
+        expiry in proptest::option::of((1..100_i64).prop_map(Duration::seconds)),
     ) {
         let retry = Retry { limit: 2, backoff_ms: 1, max_backoff_ms: 1, on: Vec::new() };
-        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World { rules, ..World::default() });
+        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World { rules, expiry, ..World::default() });
         for (serial, step) in steps.into_iter().enumerate() {
             perform(&mut run, &mut world, step, serial as u64);
             if serial.is_multiple_of(8) {

@@ -56,8 +56,11 @@ impl Leash {
     /// Why not.
     pub(crate) fn holds(&self) -> Result<(), Refusal> {
         self.gate.check(&self.socket)?;
+        // New connections go by the clock; those that are open are cut by the next look at the doors.
+        let now = chrono::Utc::now();
         let held = &self.attempts.borrow().grants;
-        if self.grants.iter().all(|grant| held.contains(grant)) { Ok(()) } else { Err(Refusal::revoked()) }
+        let stands = |grant: &Grant| !grant.is_over(now) && held.contains(grant);
+        if self.grants.iter().all(stands) { Ok(()) } else { Err(Refusal::revoked()) }
     }
 
     /// Returns when the passage has to end, with the reason.

@@ -43,6 +43,8 @@ pub struct Config {
     #[serde(default)]
     pub decisions: Decisions,
     #[serde(default)]
+    pub capabilities: Capabilities,
+    #[serde(default)]
     pub llm: Llm,
     #[serde(default)]
     pub containers: Containers,
@@ -86,6 +88,25 @@ pub struct Decisions {
     pub signatures: Signatures,
     /// Who may sign: relative to the registry, or absolute.
     pub allowed_signers: PathBuf,
+}
+
+/// What holds for all requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Capabilities {
+    /// A request that nobody has decided for so long is over, like a denied one; unset, it waits for ever.
+    #[serde(deserialize_with = "units::maybe_duration")]
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Span>"))]
+    pub request_expiry: Option<Duration>,
+}
+
+impl Capabilities {
+    /// The limit on a request's wait.
+    #[must_use]
+    pub fn request_expiry(&self) -> Option<chrono::Duration> {
+        self.request_expiry.and_then(|limit| chrono::Duration::from_std(limit).ok())
+    }
 }
 
 /// Whether a decision has to be signed.
@@ -453,6 +474,7 @@ impl Config {
             id: bare_id(layout),
             approvals: Approvals::Unproven,
             decisions: Decisions::default(),
+            capabilities: Capabilities::default(),
             llm: Llm::default(),
             containers: Containers::default(),
             gate: Gate::default(),
