@@ -19,7 +19,7 @@ use super::family::{Family, Reaped};
 use super::forwards::Forwards;
 use super::gate_client::GateClient;
 use super::narration::complain;
-use super::{disk, env, exit, forward, gate_watch};
+use super::{disk, env, exit, forward, gate_watch, held};
 
 /// How long the gate is waited for at the start.
 const GREETING: Duration = Duration::from_secs(10);
@@ -95,7 +95,7 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
     forwards.open_granted().await;
     let mut room = pin!(disk::until_exceeded(options.workspace.clone(), options.disk));
     let mut family = Family::start(&options.argv, &options.workspace)?;
-    tokio::spawn(forward::serve(listener, gate));
+    tokio::spawn(forward::serve(listener, gate.clone()));
     tokio::spawn(forwards.keep());
 
     let mut watch = pin!(gate_watch::until_ended(&options.socket));
@@ -112,6 +112,9 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
         {
             // What it left behind in its group; as PID 1 the kernel ends all the rest with us.
             family.signal(Signal::KILL);
+            if verdict != Some(exit::GATE_REFUSED) {
+                held::report(&gate).await;
+            }
             return Ok(verdict.unwrap_or(code));
         }
         tokio::select! {

@@ -21,6 +21,7 @@ mod forward;
 mod forwards;
 mod gate_client;
 mod gate_watch;
+mod held;
 mod init;
 mod narration;
 mod openclaw;

@@ -81,7 +81,7 @@ pub use follow::{Ending, Until, follow};
 pub use given::{Revoked, revoke};
 pub use grades::{Grades, grades};
 pub use images::{read_image_back, run_build};
-pub use inbox::{Inbox, Waiting, inbox, waiting_of};
+pub use inbox::{Inbox, Untaken, Waiting, inbox, untaken, waiting_of};
 pub use inspect::{Disk, DiskEnforcement, Inspection, inspect_attempt};
 pub use keys::{Listed as ListedKey, SetUp, Wanted, list_approvers, set_up};
 pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock};

@@ -31,6 +31,8 @@ pub(crate) struct Socket {
     faults: AtomicU32,
     /// How many requests to the gate itself were refused.
     refusals: AtomicU32,
+    /// What the kernel refused was said.
+    held: AtomicBool,
     /// A budget was found spent since a model was last asked.
     dry: AtomicBool,
     /// How many connections there are by each request's grant.
@@ -81,6 +83,11 @@ impl Socket {
         count.unwrap_or(u32::MAX)
     }
 
+    /// What the kernel refused is said; whether for the first time.
+    pub(crate) fn says_what_was_held(&self) -> bool {
+        !self.held.swap(true, Ordering::Relaxed)
+    }
+
     /// A budget is spent; whether that is news.
     pub(crate) fn runs_dry(&self) -> bool {
         !self.dry.swap(true, Ordering::Relaxed)
@@ -104,6 +111,7 @@ impl Socket {
             faults: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
             dry: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

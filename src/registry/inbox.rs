@@ -105,6 +105,19 @@ pub fn read(run: &RunLayout) -> Result<Inbox> {
     Ok(inbox)
 }
 
+/// How many messages wait to be taken in, at most [`MOST`]. Reads none of them, and moves nothing.
+///
+/// # Errors
+/// When the folder cannot be read; no inbox is an empty one.
+pub fn count(run: &RunLayout) -> Result<usize> {
+    let Some(gate) = open_gate(run)? else { return Ok(0) };
+    match beneath::open_dir(&gate, Path::new("inbox")) {
+        Ok(folder) => Ok(list(&folder, &run.inbox())?.0.len()),
+        Err(Errno::NOENT) => Ok(0),
+        Err(errno) => Err(Error::errno("open", run.inbox())(errno)),
+    }
+}
+
 /// Removes a message that was journaled; whether it was there.
 ///
 /// # Errors

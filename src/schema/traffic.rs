@@ -95,6 +95,12 @@ kinds! {
         tool_call_id: String,
         body: BodyRef,
     }
+    "agent.held_back" => Held {
+        processes: u64,
+        memory: u64,
+        killed: u64,
+        throttled_ms: u64,
+    }
     "request.refused" => Refused {
         method: String,
         path: String,

@@ -27,7 +27,8 @@ const MOST_PASSAGES: u64 = 100_000;
 const LONGEST_PATH: usize = 1000;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The hint to what no grant covers. A recorded conversation holds it, word for word.
-const HINT: &str = "a package is asked for as pip:<name> or apt:<name>; nothing is fetched from inside the container";
+const HINT: &str =
+    "a package is asked for as pip:<name>, apt:<name> or npm:<name>; nothing is fetched from inside the container";
 
 /// A try that is refused, for its record and for whoever tried.
 #[derive(Debug)]

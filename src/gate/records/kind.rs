@@ -27,6 +27,8 @@ pub enum Kind {
     ActionDenied,
     /// What was asked of the gate itself and refused.
     RequestRefused,
+    /// What the kernel refused the attempt, as its PID 1 says.
+    AgentHeld,
     /// A connection was ended for what the client did, or did not do in time.
     ClientDropped,
     /// Bodies were taken away, by whom and why.
@@ -54,6 +56,7 @@ impl Kind {
             Self::ActionDone => "action.done",
             Self::ActionFailed => "action.failed",
             Self::ActionDenied => "action.denied",
+            Self::AgentHeld => "agent.held_back",
             Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
             Self::Other(name) => name,
@@ -75,6 +78,7 @@ impl Kind {
             Self::ActionDone,
             Self::ActionFailed,
             Self::ActionDenied,
+            Self::AgentHeld,
             Self::RequestRefused,
             Self::ClientDropped,
             Self::Redacted,

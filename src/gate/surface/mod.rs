@@ -9,6 +9,7 @@ mod egress;
 mod forwards;
 mod grammar;
 mod greeting;
+mod held;
 mod json;
 mod memory;
 mod refused;
@@ -92,6 +93,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/memory" if post => memory::change(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
+        "/taskforge/v1/held" if post => held::held(session, request).await,
         "/v1/chat/completions" if post => {
             chat::complete(session, Wire::Chat, request).await.map_err(Refusal::for_openais_clients)
         }
@@ -120,7 +122,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 15] = [
+    const PATHS: [&str; 16] = [
         "/taskforge/v1/actions",
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
@@ -132,6 +134,7 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/memory",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",
+        "/taskforge/v1/held",
         "/v1/chat/completions",
         "/v1/embeddings",
         "/v1/messages",

@@ -205,3 +205,21 @@ fn who_cannot_have_an_image_is_refused_one_and_told_so() {
     assert_eq!(inspected["disk"]["enforced"], "soft", "{inspected}");
     assert_eq!(auto.json(&["doctor", "--containers"])["disk"], "soft");
 }
+
+/// What a run leaves here when its folder is removed is taken away with the images that nobody needs.
+#[test]
+fn workspaces_of_a_run_that_is_gone_are_cleared_up() {
+    let world = world(World::new(), "image");
+    for run in ["stays", "goes"] {
+        world.attack(run, small(python("attack", "found(x=1)")));
+    }
+    fs::remove_dir_all(world.run_folder("goes")).unwrap();
+    let all = |arguments: &[&str]| world.json(&[&["image", "gc"], arguments].concat())["workspaces"].clone();
+    let found = all(&["--dry-run"]);
+    assert_eq!((&found[0]["run"], found.as_array().unwrap().len()), (&json!("goes"), 1), "{found}");
+    assert!(found[0]["size"].as_u64().unwrap() > 0, "{found}");
+    assert!(image(&world, "goes").exists());
+    assert_eq!(all(&[]), found);
+    assert!(!image(&world, "goes").exists() && image(&world, "stays").exists());
+    assert_eq!(all(&[]), json!([]));
+}
