@@ -31,6 +31,7 @@ mod inspect;
 mod kept;
 mod keys;
 mod kill;
+mod leaks;
 mod listing;
 mod mount_table;
 mod notify;
