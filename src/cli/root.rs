@@ -11,7 +11,7 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
+    action, agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
     helper, image, inbox, init, keys, kill, llm, node, openclaw, policy, reference, repair, run, schedule, secret,
     suggest, tick, unlock, workflow,
 };
@@ -70,6 +70,8 @@ enum Command {
     Container(container::Container),
     #[command(subcommand)]
     Llm(llm::Llm),
+    #[command(subcommand)]
+    Action(action::Action),
     Doctor(doctor::Doctor),
     Repair(repair::Repair),
     Helper(helper::Helper),
@@ -142,6 +144,7 @@ impl Root {
             Command::Image(command) => command.run(&context),
             Command::Container(command) => command.run(&context),
             Command::Llm(command) => command.run(&context),
+            Command::Action(command) => command.run(&context),
             Command::Doctor(command) => command.run(&context),
             Command::Repair(command) => command.run(&context),
             Command::Helper(command) => Ok(command.run(context.registry.as_deref())),

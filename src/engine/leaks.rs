@@ -155,10 +155,17 @@ impl Looking<'_> {
     /// Where the kernel leaves core dumps, if that is a folder.
     fn dumps(&mut self) {
         let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
-        let Some(folder) = Path::new(pattern.trim()).parent().filter(|folder| folder.is_absolute()) else { return };
+        let pattern = Path::new(pattern.trim());
+        let Some(folder) = pattern.parent().filter(|folder| folder.is_absolute()) else { return };
         let Ok(entries) = fs::read_dir(folder) else { return };
+        // `%` begins what differs from dump to dump.
+        let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let start = name.split('%').next().unwrap_or_default().as_bytes();
         let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        files.retain(|path| path.symlink_metadata().is_ok_and(|found| found.is_file()));
+        files.retain(|path| {
+            let begins = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(start));
+            begins && path.symlink_metadata().is_ok_and(|found| found.is_file())
+        });
         files.sort();
         files.iter().for_each(|path| self.file(path));
     }

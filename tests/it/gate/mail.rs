@@ -30,7 +30,7 @@ impl Smtp {
         let python = environment("taskforge-smtp", "SMTP_VERSION", "ensure_smtp").join("bin/python");
         let script = repository("tests/fixtures/smtp_server.py");
         let folder = fixture("");
-        let mut child = Command::new(python).arg(script).arg(mode).arg(folder).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(python).arg(script).arg(mode).arg(folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
