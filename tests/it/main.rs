@@ -39,3 +39,4 @@ mod sessions;
 mod shelf;
 mod signed;
 mod starters;
+mod vault;
