@@ -226,6 +226,17 @@ ensure_openssh() {
     have git || apt_install git
 }
 
+# ensure_age: the real tool reads what the vault writes, and the other way round.
+ensure_age() {
+    { have age && have age-keygen; } || apt_install age
+}
+
+# ---- a real mail server, which gates send to
+
+SMTP_VERSION=aiosmtpd-1.4.6
+
+ensure_smtp() { ensure_python_environment "taskforge-smtp/$SMTP_VERSION" 'aiosmtpd==1.4.6'; }
+
 # ---- what OpenTask's models are made with, for readers as strict as its own
 
 PYDANTIC_VERSION=2.13.4

@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its arguments (the doc comment is the help text), one call into
 //! the library and one rendering. Nothing imports this room.
 
+mod action;
 mod agent;
 mod approve;
 mod audit;

@@ -11,9 +11,9 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, role, run,
-    schedule, secret, suggest, tick, unlock, workflow,
+    action, agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
+    helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, role, run, schedule,
+    secret, suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -76,6 +76,8 @@ enum Command {
     Container(container::Container),
     #[command(subcommand)]
     Llm(llm::Llm),
+    #[command(subcommand)]
+    Action(action::Action),
     Doctor(doctor::Doctor),
     Repair(repair::Repair),
     Helper(helper::Helper),
@@ -145,6 +147,7 @@ impl Root {
             Command::Image(command) => command.run(&context),
             Command::Container(command) => command.run(&context),
             Command::Llm(command) => command.run(&context),
+            Command::Action(command) => command.run(&context),
             Command::Doctor(command) => command.run(&context),
             Command::Repair(command) => command.run(&context),
             Command::Helper(command) => Ok(command.run(context.registry.as_deref())),

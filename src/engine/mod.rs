@@ -34,6 +34,7 @@ mod inspect;
 mod kept;
 mod keys;
 mod kill;
+mod leaks;
 mod listing;
 mod mount_table;
 mod notify;

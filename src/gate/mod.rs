@@ -38,6 +38,8 @@ mod transcript;
 mod turns;
 mod watch;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use action::Action;
 pub use conversation::Conversation;
 #[cfg(any(test, fuzzing))]
 pub(crate) use egress::{Hello, Records, read_hello};

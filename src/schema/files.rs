@@ -71,6 +71,7 @@ pub(super) fn all() -> Vec<Named> {
         ("kill-lock.json", of::<kill::Kill>()),
         ("tick.json", of::<Last>()),
         ("replay.jsonl", of::<Replay>()),
+        ("vault-log.jsonl", of::<crate::vault::Entry>()),
     ];
     for (name, schema) in &mut all {
         if schema["properties"]["format"]["type"] == "integer" {

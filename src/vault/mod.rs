@@ -6,6 +6,7 @@ pub mod dotenv;
 mod error;
 mod identity;
 mod log;
+pub mod search;
 mod store;
 #[cfg(test)]
 mod tests;

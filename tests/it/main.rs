@@ -41,3 +41,4 @@ mod sessions;
 mod shelf;
 mod signed;
 mod starters;
+mod vault;

@@ -83,6 +83,8 @@ impl World {
         let mut options = GateOptions::new(root.join("gate"), root.join("kill"), root.join("secrets"));
         options.bundle = root.join("no-bundle");
         options.version = Some("0123456789ab".into());
+        let settles = std::fs::read_to_string(root.join("settles")).ok();
+        options.settles = Duration::from_millis(settles.map_or(60_000, |text| text.parse().unwrap()));
         options
     }
 

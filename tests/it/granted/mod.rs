@@ -10,5 +10,5 @@ mod mounts;
 mod npm;
 mod ruled;
 mod server;
-mod stage;
+pub mod stage;
 mod tools;
