@@ -547,7 +547,7 @@ fn short_of<'a>(
     asker: &(NodeId, u32),
 ) -> Option<(&'a RequestId, &'a Capability)> {
     let of_it = |request: &&super::state::Request| request.capability == *spent && request.askers.contains(asker);
-    let request = state.requests.iter().filter(of_it).next_back()?;
+    let request = state.requests.iter().rfind(of_it)?;
     let hopeless = request.status.is_answered() && request.status != RequestStatus::Applied;
     (!hopeless).then_some((&request.id, &request.capability))
 }
