@@ -33,6 +33,7 @@ mod output;
 mod policy;
 mod reference;
 mod repair;
+mod review;
 mod root;
 mod run;
 mod run_arg;

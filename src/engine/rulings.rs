@@ -41,8 +41,12 @@ pub(crate) fn of_run(registry: &Registry, state: &State) -> Policies {
 
 /// What the policies in force say of `capability`, which would bring `brings` along, for an agent of run `state`.
 pub(crate) fn on(registry: &Registry, state: &State, capability: &Capability, brings: &[Capability]) -> Ruling {
-    let policies = of_run(registry, state);
-    let ruling = on_by(&policies, state, capability, brings);
+    on_with(&of_run(registry, state), state, capability, brings)
+}
+
+/// [`on`], of policies that have been read.
+pub(crate) fn on_with(policies: &Policies, state: &State, capability: &Capability, brings: &[Capability]) -> Ruling {
+    let ruling = on_by(policies, state, capability, brings);
     // A person's word is later than any rule: what was taken back is not given again without another one.
     let revoked = |request: &Request| request.has_ended() && request.capability == *capability;
     if ruling.effect == Effect::Allow && state.requests.iter().any(revoked) {
