@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::policy::{Attempt, RequestStatus};
+use super::policy::{Attempt, CapabilityRequest, RequestStatus};
 use super::rules::Rules;
 use super::{Error, durable};
 use crate::run::id::{NodeId, RequestId};
@@ -189,7 +189,9 @@ impl Asked {
         let mut state = self.state.lock().await;
         // The newest of equal ones: those before it could not be resolved or built.
         let known = rules.requests().filter(|r| r.capability == capability).last();
-        let known = known.filter(|known| known.status != RequestStatus::Revoked);
+        // What is over by the clock is asked for anew, also before the host has taken note of that.
+        let ended = |known: &CapabilityRequest| known.status == RequestStatus::Revoked || rules.is_over(&known.id);
+        let known = known.filter(|known| !ended(known));
         // A folder may be this attempt's or another's.
         let known = known.map(|known| asker.attempt.requests.iter().find(|r| r.id == known.id).unwrap_or(known));
         let (node, attempt) = (&asker.attempt.node, asker.attempt.attempt);

@@ -132,7 +132,7 @@ fn a_request_that_nobody_decides_in_time_is_over_and_the_agent_is_told() {
     let scene = stage("say(*ask(\"net:127.0.0.2:9\"))\nsay(*ask(\"net:127.0.0.2:9\", 0))");
     let settings = scene.read("taskforge.toml");
     scene.write("taskforge.toml", format!("{settings}\n[capabilities]\nrequestExpiry = \"0s\"\n"));
-    scene.tf(&["run", "start", "granted"]).exits(2).complains("requestExpiry");
+    scene.tf(&["run", "start", "granted"]).exits(2).complains("must be more than nothing");
     scene.write("taskforge.toml", format!("{settings}\n[capabilities]\nrequestExpiry = \"1s\"\n"));
     scene.start("granted", RUN);
     complete(&scene);

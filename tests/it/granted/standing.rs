@@ -92,6 +92,8 @@ except Exception:
     assert_eq!((&revoked["withIt"][0]["run"], &revoked["withIt"][0]["problem"]), (&json!("r2"), &json!("")));
     for run in [RUN, "r2"] {
         scene.tick_until(run, |shown| shown["status"] == "completed");
+    }
+    for run in [RUN, "r2"] {
         assert_eq!(said_in(&scene, run).last().unwrap(), "cut");
         assert_eq!(scene.events(run, "capability.revoked").len(), 1);
         scene.is_sound(run);
