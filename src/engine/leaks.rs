@@ -100,7 +100,8 @@ impl Looking<'_> {
     }
 
     fn take(&mut self, place: &str, hits: Vec<crate::vault::search::Hit>) {
-        let leak = |hit: crate::vault::search::Hit| Leak { secret: hit.secret, form: hit.form, place: place.to_owned() };
+        let leak =
+            |hit: crate::vault::search::Hit| Leak { secret: hit.secret, form: hit.form, place: place.to_owned() };
         self.found.leaks.extend(hits.into_iter().map(leak));
     }
 
@@ -210,7 +211,8 @@ impl Looking<'_> {
     fn process(&mut self, container: &str, pid: u32, memory: bool) {
         for part in ["environ", "cmdline"] {
             let mut bytes = Vec::new();
-            match File::open(format!("/proc/{pid}/{part}")).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes)) {
+            match File::open(format!("/proc/{pid}/{part}")).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+            {
                 Ok(_) => self.text(&format!("{part} of process {pid} in {container}"), &bytes),
                 // It has ended meanwhile, or is another user's.
                 Err(error) => self.left_out(format!("{part} of process {pid} in {container}: {error}")),
@@ -224,7 +226,8 @@ impl Looking<'_> {
     /// What a process can write to, as far as this user may look.
     fn memory(&mut self, container: &str, pid: u32) {
         let place = format!("memory of process {pid} in {container}");
-        let opened = fs::read_to_string(format!("/proc/{pid}/maps")).and_then(|maps| Ok((maps, File::open(format!("/proc/{pid}/mem"))?)));
+        let opened = fs::read_to_string(format!("/proc/{pid}/maps"))
+            .and_then(|maps| Ok((maps, File::open(format!("/proc/{pid}/mem"))?)));
         let (maps, memory) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.left_out(format!("{place}: {error}")),

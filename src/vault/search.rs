@@ -58,7 +58,11 @@ impl Search {
             }
             if is_random(value) {
                 let pieces = value.as_bytes().windows(PIECE);
-                needles.extend(pieces.map(|piece| Needle { secret, form: "piece", bytes: Zeroizing::new(piece.to_vec()) }));
+                needles.extend(pieces.map(|piece| Needle {
+                    secret,
+                    form: "piece",
+                    bytes: Zeroizing::new(piece.to_vec()),
+                }));
             }
         }
         needles.retain(|needle| needle.bytes.len() >= SHORTEST);
@@ -157,7 +161,8 @@ mod tests {
     const VALUE: &str = "k3y-Zq81/plus+0123456789abcdefXYZ";
 
     fn forms(bytes: &[u8]) -> Vec<&'static str> {
-        let (search, names) = Search::new([("one".to_owned(), VALUE), ("other".to_owned(), "another-value-of-a-secret")]);
+        let (search, names) =
+            Search::new([("one".to_owned(), VALUE), ("other".to_owned(), "another-value-of-a-secret")]);
         let (streamed, total) = search.read(&names, Trickle(bytes), u64::MAX).unwrap();
         assert_eq!((search.within(&names, bytes), total), (streamed.clone(), bytes.len() as u64));
         streamed.into_iter().map(|hit| hit.form).collect()
