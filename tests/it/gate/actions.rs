@@ -449,6 +449,7 @@ fn a_limit_holds_over_runs_and_restarts_and_a_revocation_at_once() {
     let id = "01JD2Z3V5Q8M4K7N9P1R2S3T4V";
     world.policy.attempts[0].actions = vec![rule("github.pr.comment", &format!("request {id}"))];
     world.policy.attempts[0].grants = vec![Grant {
+        until: None,
         request: RequestId::parse(id).unwrap(),
         capability: Capability::parse("action:github.pr.comment,repo=octo/demo").unwrap(),
     }];
