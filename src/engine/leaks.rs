@@ -53,6 +53,8 @@ pub struct Searched {
 }
 
 struct Looking<'s> {
+    /// Copies of this program, whose names say what is in them.
+    skip: PathBuf,
     search: &'s Search,
     names: &'s Names,
     found: Searched,
@@ -77,7 +79,8 @@ pub fn search(registry: &Registry, passphrase: Passphrase<'_>) -> Result<Option<
     }
     let (search, names) = Search::new(values.iter().map(|(name, value)| (name.clone(), value.expose())));
     let found = Searched { secrets: values.len(), ..Searched::default() };
-    let mut looking = Looking { search: &search, names: &names, found };
+    let skip = registry.layout().bin();
+    let mut looking = Looking { skip, search: &search, names: &names, found };
     looking.folder(registry.root(), 0);
     looking.dumps();
     looking.containers(registry);
@@ -122,6 +125,7 @@ impl Looking<'_> {
             let hits = self.search.within(self.names, &name);
             self.take(&format!("the name of {}", folder.display()), hits);
             match path.symlink_metadata().map(|found| found.file_type()) {
+                Ok(kind) if kind.is_dir() && path == self.skip => {}
                 Ok(kind) if kind.is_dir() => self.folder(&path, depth + 1),
                 Ok(kind) if kind.is_file() => self.file(&path),
                 Ok(kind) if kind.is_symlink() => {

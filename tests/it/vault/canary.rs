@@ -12,10 +12,10 @@ use super::run::stage;
 use super::{identity, set};
 use crate::gate::tls::{TlsServer, answer};
 use crate::gate::upstream::Upstream;
-use crate::granted::stage::{RUN, complete, hear, wait_for_request};
+use crate::granted::stage::{RUN, complete, hear, tick_until};
 use crate::scene::Scene;
 
-const CANARY: &str = "c4n4ry/Zq81+plus_0123456789abcdefXYZ.qwertz";
+const CANARY: &str = "c4n4ry/Zq81+plus_7kfQe0Lw5Rb2Xn9Tz3Mh6Vj.Ud";
 
 fn doctor(scene: &Scene) -> Vec<Value> {
     // The exit code is about everything that doctor looks at.
@@ -83,10 +83,12 @@ child.kill()
     let service = format!("[actions.github]\nbaseUrl = \"http://127.0.0.1:{}\"\ntoken = \"vault:canary\"\n", api.port);
     scene.write("taskforge.toml", format!("{settings}\n{service}"));
     scene.start("granted", RUN);
-    for _ in 0..2 {
-        wait_for_request(&scene);
+    for number in 1..=2 {
+        tick_until(&scene, "a request", || {
+            let asked = scene.events(RUN, "capability.requested").len() == number;
+            (asked && !scene.waiting(RUN).is_empty()).then_some(())
+        });
         scene.approve(RUN);
-        crate::granted::stage::tick_until(&scene, "the decision", || scene.waiting(RUN).is_empty().then_some(()));
     }
     hear(&scene, "ready");
     // It was used, twice, by both ways.

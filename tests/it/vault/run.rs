@@ -167,16 +167,17 @@ say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["conte
     let model =
         format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
     scene.set("model = \"recorded\"", &model);
-    // It is not there.
-    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(1).error();
-    assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key` in the vault"), "{missing}");
+    // It is not there: the node waits, and no attempt has begun.
+    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(3).error();
+    assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key`"), "{missing}");
+    assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
     set(&scene, "model-key", TOKEN);
-    // It is, and the identity is not: the node waits, and nothing is half done.
+    // It is, and the identity is not: it waits on.
     let away = scene.outside("away.key");
     fs::rename(identity(&scene), &away).unwrap();
     scene.tf(&["tick", RUN]).exits(3).complains("there is no identity");
     assert!(server.got().is_empty());
-    assert_eq!(scene.events(RUN, "node.started").len(), 0);
+    assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
     fs::rename(&away, identity(&scene)).unwrap();
     complete(&scene);
     assert_eq!(said(&scene), ["hello"]);
