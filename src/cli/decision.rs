@@ -78,7 +78,7 @@ struct Item {
 }
 
 /// The least of a digest that a person has to name when nobody can be asked.
-const SHORTEST_PREFIX: usize = 12;
+pub(crate) const SHORTEST_PREFIX: usize = 12;
 
 pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;

@@ -35,6 +35,7 @@ mod output;
 mod policy;
 mod reference;
 mod repair;
+mod review;
 mod role;
 mod root;
 mod run;

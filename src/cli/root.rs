@@ -11,9 +11,9 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    action, agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, role, run, schedule,
-    secret, suggest, tick, unlock, workflow,
+    action, agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from,
+    gate, helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, review, role,
+    run, schedule, secret, suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -49,6 +49,7 @@ enum Command {
     #[command(subcommand)]
     Node(node::Node),
     Inbox(inbox::Inbox),
+    Review(review::Review),
     Approve(approve::Approve),
     Deny(deny::Deny),
     Suggest(suggest::Suggest),
@@ -134,6 +135,7 @@ impl Root {
             Command::Event(command) => command.run(&context),
             Command::Node(command) => command.run(&context),
             Command::Inbox(command) => command.run(&context),
+            Command::Review(command) => command.run(&context),
             Command::Approve(command) => command.run(&context),
             Command::Deny(command) => command.run(&context),
             Command::Suggest(command) => command.run(&context),

@@ -163,7 +163,11 @@ fn secrets(registry: &Registry) -> Vec<Diagnosis> {
     let mut found = vec![good("vault", format!("{count} secret(s), and it opens"))];
     found.extend(searched.leaks.iter().map(|leak| {
         let detail = format!("`{}` lies in {} ({})", leak.secret, leak.place, leak.form);
-        bad("leaked secret", detail, &format!("taskforge secret set {}, with a new value from its service", leak.secret))
+        bad(
+            "leaked secret",
+            detail,
+            &format!("taskforge secret set {}, with a new value from its service", leak.secret),
+        )
     }));
     if searched.leaks.is_empty() {
         let mb = searched.bytes as f64 / 1e6;

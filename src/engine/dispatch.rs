@@ -20,7 +20,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{agents, binary, folders, gate, images, workspace};
+use super::{agents, binary, folders, gate, images, secrets, workspace};
 
 /// How long a start waits for a kill that is under way to be over with its sweep; the start is then refused.
 pub(crate) const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -45,6 +45,8 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
         Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
         Err(error) => return Err(error),
     };
+    // Before anything is journaled: what waits for somebody to open the vault has no deadline that runs.
+    secrets::require_open(store, state, node)?;
     let name = agent_name(&state.created.registry, store.run(), node, number);
     let deadline =
         Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));

@@ -5,10 +5,12 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::capability::policy::Policies;
 use crate::capability::{self, Review};
 use crate::registry::{Registry, queries};
 use crate::run::capability::Capability;
 use crate::run::command::Command;
+use crate::run::decide::decide;
 use crate::run::event::Presented;
 use crate::run::folder::Folder;
 use crate::run::id::{Digest, RequestId, RunId};
@@ -23,18 +25,45 @@ use super::{asked, folders, gate, policy, rulings, standing, tick};
 /// How long a gate may take to cut what was revoked.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Makes the review that a person will be shown.
-pub(crate) fn present(store: &Store<'_>, state: &State, request: &Request) -> Result<(), Error> {
+/// Makes the reviews that a person will be shown, all in one batch of the journal: what is granted stands in each, so that
+/// one more grant shows every other request anew.
+pub(crate) fn present_all(store: &Store<'_>, ids: &[RequestId]) -> Result<(), Error> {
+    let registry = store.registry();
+    let policies = rulings::of_run(registry, &store.load()?);
+    let committed = store.commit_with(TICK, |state, now| {
+        let mut state = state.clone();
+        let mut all = Vec::new();
+        for id in ids {
+            let Some(request) = state.request(id).filter(|request| request.is_undecided()) else { continue };
+            let command = presenting(registry, &policies, &state, request)?;
+            // What does not apply any more is for the next look.
+            let Ok(events) = decide(&state, command, now) else { continue };
+            for event in events {
+                state.apply(&event, now).map_err(|source| Error::Fold { run: store.run().clone(), source })?;
+                all.push(event);
+            }
+        }
+        Ok(all)
+    });
+    committed.map(drop)
+}
+
+/// Makes the review of one request anew.
+pub(crate) fn present(store: &Store<'_>, request: &Request) -> Result<(), Error> {
+    present_all(store, std::slice::from_ref(&request.id))
+}
+
+/// What is to be said of `request`: what a person will be shown, or that a rule denies it, or why it cannot be had.
+fn presenting(registry: &Registry, policies: &Policies, state: &State, request: &Request) -> Result<Command, Error> {
     let role = state.role_of(&request.node);
-    let ruling = rulings::on(store.registry(), state, role, request.meant(), &[]);
+    let ruling = rulings::on_with(policies, state, role, request.meant(), &[]);
     if ruling.effect == Effect::Deny {
-        return forbid(store, state, request, ruling);
+        return Ok(forbidding(state, request, ruling));
     }
-    let folder = match folder_of(store.registry(), request) {
+    let folder = match folder_of(registry, request) {
         Ok(folder) => folder,
         Err(Error::Unfit(unfit)) => {
-            let command = Command::CannotResolve { id: request.id.clone(), reason: unfit.to_string() };
-            return store.commit(TICK, command).map(drop);
+            return Ok(Command::CannotResolve { id: request.id.clone(), reason: unfit.to_string() });
         }
         Err(error) => return Err(error),
     };
@@ -42,18 +71,22 @@ pub(crate) fn present(store: &Store<'_>, state: &State, request: &Request) -> Re
     let mut presented =
         Presented { grants: state.given_with(request), folder, policy: Some(ruling.clone()), review: Digest::of(b"") };
     let review = review_of(state, request, &presented);
-    if let Some(standing) = standing::ruling(store.registry(), state, request, &ruling, &review)? {
+    if let Some(standing) = standing::ruling(registry, state, request, &ruling, &review)? {
         presented.policy = Some(standing);
     }
     presented.review = review_of(state, request, &presented).digest();
-    store.commit(TICK, Command::Present { id: request.id.clone(), presented }).map(drop)
+    Ok(Command::Present { id: request.id.clone(), presented })
 }
 
 /// Denies what a rule denies.
 pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling: Ruling) -> Result<(), Error> {
+    store.commit(TICK, forbidding(state, request, ruling)).map(drop)
+}
+
+fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
     let shown = Presented { grants: Vec::new(), folder: None, policy: Some(ruling.clone()), review: Digest::of(b"") };
     let digest = review_of(state, request, &shown).digest();
-    store.commit(TICK, Command::Forbid { id: request.id.clone(), ruling, digest }).map(drop)
+    Command::Forbid { id: request.id.clone(), ruling, digest }
 }
 
 /// The folder that a request for one means now; none for other requests.

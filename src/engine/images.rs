@@ -57,7 +57,7 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
 pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
     let Some(request) = state.request(id) else { return Ok(()) };
     if request.capability.kind().is_given() {
-        return given::present(store, state, request);
+        return given::present(store, request);
     }
     let registry = store.registry();
     // What is denied whatever its version is not looked up first.
@@ -186,7 +186,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         resolution.review = review_of(state, request, &resolution)?.digest();
         store.commit(TICK, Command::Resolve { id: id.clone(), resolution })?;
     } else {
-        given::present(store, state, request)?;
+        given::present(store, request)?;
     }
     Ok(false)
 }

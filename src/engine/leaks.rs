@@ -53,6 +53,8 @@ pub struct Searched {
 }
 
 struct Looking<'s> {
+    /// Copies of this program, whose names say what is in them.
+    skip: PathBuf,
     search: &'s Search,
     names: &'s Names,
     found: Searched,
@@ -77,7 +79,8 @@ pub fn search(registry: &Registry, passphrase: Passphrase<'_>) -> Result<Option<
     }
     let (search, names) = Search::new(values.iter().map(|(name, value)| (name.clone(), value.expose())));
     let found = Searched { secrets: values.len(), ..Searched::default() };
-    let mut looking = Looking { search: &search, names: &names, found };
+    let skip = registry.layout().bin();
+    let mut looking = Looking { skip, search: &search, names: &names, found };
     looking.folder(registry.root(), 0);
     looking.dumps();
     looking.containers(registry);
@@ -100,7 +103,8 @@ impl Looking<'_> {
     }
 
     fn take(&mut self, place: &str, hits: Vec<crate::vault::search::Hit>) {
-        let leak = |hit: crate::vault::search::Hit| Leak { secret: hit.secret, form: hit.form, place: place.to_owned() };
+        let leak =
+            |hit: crate::vault::search::Hit| Leak { secret: hit.secret, form: hit.form, place: place.to_owned() };
         self.found.leaks.extend(hits.into_iter().map(leak));
     }
 
@@ -121,6 +125,7 @@ impl Looking<'_> {
             let hits = self.search.within(self.names, &name);
             self.take(&format!("the name of {}", folder.display()), hits);
             match path.symlink_metadata().map(|found| found.file_type()) {
+                Ok(kind) if kind.is_dir() && path == self.skip => {}
                 Ok(kind) if kind.is_dir() => self.folder(&path, depth + 1),
                 Ok(kind) if kind.is_file() => self.file(&path),
                 Ok(kind) if kind.is_symlink() => {
@@ -210,7 +215,8 @@ impl Looking<'_> {
     fn process(&mut self, container: &str, pid: u32, memory: bool) {
         for part in ["environ", "cmdline"] {
             let mut bytes = Vec::new();
-            match File::open(format!("/proc/{pid}/{part}")).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes)) {
+            match File::open(format!("/proc/{pid}/{part}")).and_then(|file| file.take(1 << 20).read_to_end(&mut bytes))
+            {
                 Ok(_) => self.text(&format!("{part} of process {pid} in {container}"), &bytes),
                 // It has ended meanwhile, or is another user's.
                 Err(error) => self.left_out(format!("{part} of process {pid} in {container}: {error}")),
@@ -224,7 +230,8 @@ impl Looking<'_> {
     /// What a process can write to, as far as this user may look.
     fn memory(&mut self, container: &str, pid: u32) {
         let place = format!("memory of process {pid} in {container}");
-        let opened = fs::read_to_string(format!("/proc/{pid}/maps")).and_then(|maps| Ok((maps, File::open(format!("/proc/{pid}/mem"))?)));
+        let opened = fs::read_to_string(format!("/proc/{pid}/maps"))
+            .and_then(|maps| Ok((maps, File::open(format!("/proc/{pid}/mem"))?)));
         let (maps, memory) = match opened {
             Ok(opened) => opened,
             Err(error) => return self.left_out(format!("{place}: {error}")),

@@ -272,7 +272,7 @@ fn attempt_policy(
 }
 
 /// What the gate gives to a node: what it asked for, in this attempt or before, and a person approved.
-fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
+pub(crate) fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
     state
         .requests
         .iter()

@@ -108,7 +108,7 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
 }
 
 fn capability(request: &Request) -> Result<serde_json::Value, Error> {
-    let mut file = json!({
+    Ok(json!({
         "id": request.id,
         "capability": request.capability,
         "status": request.status,
@@ -119,12 +119,9 @@ fn capability(request: &Request) -> Result<serde_json::Value, Error> {
         "at": isoformat(request.at),
         "resolution": serde_json::to_value(&request.resolution).map_err(Error::Json)?,
         "presented": serde_json::to_value(&request.presented).map_err(Error::Json)?,
+        "edited": serde_json::to_value(&request.edited).map_err(Error::Json)?,
         "decision": serde_json::to_value(&request.decision).map_err(Error::Json)?,
         "problem": request.problem,
         "image": request.image,
-    });
-    if let Some(edited) = &request.edited {
-        file["edited"] = serde_json::to_value(edited).map_err(Error::Json)?;
-    }
-    Ok(file)
+    }))
 }

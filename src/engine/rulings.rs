@@ -48,8 +48,18 @@ pub(crate) fn on(
     capability: &Capability,
     brings: &[Capability],
 ) -> Ruling {
-    let policies = of_run(registry, state);
-    let ruling = on_by(&policies, state, role, capability, brings);
+    on_with(&of_run(registry, state), state, role, capability, brings)
+}
+
+/// [`on`], of policies that have been read.
+pub(crate) fn on_with(
+    policies: &Policies,
+    state: &State,
+    role: Option<&RoleName>,
+    capability: &Capability,
+    brings: &[Capability],
+) -> Ruling {
+    let ruling = on_by(policies, state, role, capability, brings);
     // A person's word is later than any rule: what was taken back is not given again without another one.
     let revoked = |request: &Request| request.has_ended() && request.capability == *capability;
     if ruling.effect == Effect::Allow && state.requests.iter().any(revoked) {

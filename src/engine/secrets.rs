@@ -13,8 +13,9 @@ use crate::gate::Policy;
 use crate::registry::config::Provider;
 use crate::registry::private;
 use crate::run::capability::{Capability, SecretName};
+use crate::run::id::NodeId;
 use crate::run::state::State;
-use crate::vault::{Identities, Vault};
+use crate::vault::{Identities, Vault, VaultError};
 
 use super::binary;
 use super::dispatch::make_folder;
@@ -46,6 +47,26 @@ pub(crate) fn named(store: &Store<'_>, policy: &Policy) -> Result<BTreeMap<Strin
     Ok(wanted.into_iter().filter_map(|name| Some((format!("{VAULT}{name}"), digest(name)?))).collect())
 }
 
+/// Makes sure that what the next attempt of `node` needs can be read.
+///
+/// # Errors
+/// That the vault is locked, its identity is not there, or it does not have a key that a provider names: then the node
+/// waits for somebody to mend that.
+pub(crate) fn require_open(store: &Store<'_>, state: &State, node: &NodeId) -> Result<(), Error> {
+    let providers = store.registry().config()?.llm.providers.values();
+    let keys: Vec<&SecretName> = providers.filter_map(|provider| provider.key.as_ref()).map(|key| key.name()).collect();
+    let uses = |grant: &crate::gate::Grant| matches!(grant.capability, Capability::Secret(_) | Capability::Action(_));
+    if keys.is_empty() && !super::policy::given(state, node).iter().any(uses) {
+        return Ok(());
+    }
+    let log = Vault::of(store.registry())?.log()?;
+    if let Some(name) = keys.into_iter().find(|name| !log.secrets.contains_key(name.as_str())) {
+        return Err(VaultError::NotFound { name: name.to_string() }.into());
+    }
+    Identities::open(store.registry(), &|_| None)?;
+    Ok(())
+}
+
 /// Writes what `policy` needs for the run's gate. The folder to mount.
 pub(crate) fn publish(store: &Store<'_>, state: &State, policy: &Policy) -> Result<PathBuf, Error> {
     let folder = folder(store)?;
@@ -70,8 +91,7 @@ pub(crate) fn publish(store: &Store<'_>, state: &State, policy: &Policy) -> Resu
         let (log, identities) = (vault.log()?, Identities::open(store.registry(), &|_| None)?);
         for key in policy.secrets.keys() {
             let name = key.strip_prefix(VAULT).unwrap_or(key);
-            let name = SecretName::parse(name)
-                .map_err(|rule| crate::vault::VaultError::Name { text: name.to_owned(), rule })?;
+            let name = SecretName::parse(name).map_err(|rule| VaultError::Name { text: name.to_owned(), rule })?;
             let value = vault.get(&log, &name, &identities)?;
             keys.insert(key.clone(), Zeroizing::new(value.expose().to_owned()));
         }

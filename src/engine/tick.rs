@@ -90,6 +90,16 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         let dispatched: Option<Vec<NodeId>> = actions.iter().map(starts).collect();
         // The Engine is not asked again for what none of this has touched a millisecond later.
         known = actions.iter().all(leaves_containers_alone).then_some(seen);
+        let (shown, actions): (Vec<Action>, Vec<Action>) =
+            actions.into_iter().partition(|action| is_shown_at_once(&state, action));
+        if !shown.is_empty() {
+            let ids = shown.iter().filter_map(|action| match action {
+                Action::Resolve { id } => Some(id.clone()),
+                _ => None,
+            });
+            given::present_all(store, &ids.collect::<Vec<_>>())?;
+            done.extend(shown.iter().map(describe));
+        }
         for action in actions {
             done.push(describe(&action));
             // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
@@ -129,6 +139,12 @@ fn starts(action: &Action) -> Option<NodeId> {
         Action::Dispatch { node } | Action::Start { node, .. } | Action::Adopt { node, .. } => Some(node.clone()),
         _ => None,
     }
+}
+
+/// Whether all there is to do for a request is to show it: it needs no image.
+fn is_shown_at_once(state: &State, action: &Action) -> bool {
+    let given = |id| state.request(id).is_some_and(|request| request.capability.kind().is_given());
+    matches!(action, Action::Resolve { id } if given(id))
 }
 
 /// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::policy::{Attempt, RequestStatus};
+use super::policy::{Attempt, CapabilityRequest, RequestStatus};
 use super::rules::Rules;
 use super::{Error, durable, memory};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
@@ -217,7 +217,9 @@ impl Asked {
         // The newest of equal ones: those before it could not be resolved or built.
         // What another role asked for was decided for that role: an attempt's own list has those of its own.
         let known = asker.attempt.requests.iter().rev().find(|r| r.capability == capability);
-        let known = known.filter(|known| known.status != RequestStatus::Revoked);
+        // What is over by the clock is asked for anew, also before the host has taken note of that.
+        let ended = |known: &CapabilityRequest| known.status == RequestStatus::Revoked || rules.is_over(&known.id);
+        let known = known.filter(|known| !ended(known));
         let (node, attempt) = (&asker.attempt.node, asker.attempt.attempt);
         if let Some(known) = known
             && !known.is_for_the_next()

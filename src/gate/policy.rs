@@ -451,6 +451,14 @@ impl Attempt {
         std::borrow::Cow::Owned(left)
     }
 
+    /// What may be done for it at `now`: what a role allows, and what a grant does that stands here and is not over.
+    pub(crate) fn actions_at(&self, now: DateTime<Utc>) -> impl Iterator<Item = &AllowedAction> {
+        self.actions.iter().filter(move |action| {
+            let Some(id) = action.by.strip_prefix("request ") else { return true };
+            self.grants.iter().any(|grant| grant.request.as_str() == id && !grant.is_over(now))
+        })
+    }
+
     /// Globs of the models it may use: its own, and those granted.
     pub(crate) fn model_globs(&self) -> impl Iterator<Item = &str> {
         let granted = self.grants.iter().filter_map(|grant| match &grant.capability {

@@ -14,6 +14,7 @@ use crate::provider::{
     self, DEFAULT_TIMEOUT, Dialect, Foreign, Key, Keys, OpenAi, Provider, ProviderError, Replay, Target, glob_matches,
 };
 use crate::run::capability::Capability;
+use crate::run::id::RequestId;
 
 /// A policy and its providers.
 pub(crate) struct Rules {
@@ -117,6 +118,13 @@ impl Rules {
     /// A capability request of the run, by id.
     pub(crate) fn request(&self, id: &str) -> Option<&CapabilityRequest> {
         self.requests().find(|request| request.id.as_str() == id)
+    }
+
+    /// Whether what was granted upon a request was for a time that is over.
+    pub(crate) fn is_over(&self, request: &RequestId) -> bool {
+        let now = chrono::Utc::now();
+        let mut grants = self.policy.attempts.iter().flat_map(|attempt| &attempt.grants);
+        grants.any(|grant| grant.request == *request && grant.is_over(now))
     }
 
     /// All capability requests of the run that the policy knows.

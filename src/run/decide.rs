@@ -91,6 +91,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
                     && state.role_of(&request.node) == definition.role()
                     && !matches!(request.status, RequestStatus::Unresolvable | RequestStatus::Failed)
                     && !request.has_ended()
+                    && !request.is_over(now)
             });
             Ok(vec![match same {
                 Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },

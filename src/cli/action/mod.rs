@@ -81,7 +81,8 @@ fn acts(traffic: &Traffic) -> Vec<Act<'_>> {
         .filter(|record| matches!(record.kind, Kind::ActionDone | Kind::ActionFailed))
         .filter_map(|record| Some((record.fields.get("intent")?.as_u64()?, record)))
         .collect();
-    let asked = traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionRequested | Kind::ActionDenied));
+    let asked =
+        traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionRequested | Kind::ActionDenied));
     asked.map(|record| Act { record, end: ends.get(&record.seq).copied() }).collect()
 }
 

@@ -31,7 +31,8 @@ pub(super) fn run(context: &Context<'_>, run: &RunArg, seq: u64) -> Result<(), F
     (value["arguments"], value["result"]) = (arguments.clone(), result.clone());
     context.output.result(&json!({"run": run, "action": value}), || {
         let field = |key: &str| act.record.text(key).map(plain).unwrap_or_default();
-        let mut text = format!("{BOLD}{} {}{BOLD:#} {DIM}{}{DIM:#}\n", field("action"), act.standing(), act.record.time);
+        let mut text =
+            format!("{BOLD}{} {}{BOLD:#} {DIM}{}{DIM:#}\n", field("action"), act.standing(), act.record.time);
         for key in ["target", "by", "key", "code", "message"] {
             if act.record.text(key).is_some() {
                 text += &format!("{key}: {}\n", field(key));

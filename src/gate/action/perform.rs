@@ -57,7 +57,7 @@ pub(crate) async fn perform(gate: Arc<Gate>, socket: Arc<Socket>, asked: Asked) 
     let action = match Action::parse(&name, arguments) {
         Ok(action) => action,
         Err(None) => {
-            let known: Vec<&str> = attempt.actions.iter().map(|action| action.name.as_str()).collect();
+            let known: Vec<&str> = attempt.actions_at(Utc::now()).map(|action| action.name.as_str()).collect();
             let message = format!("no gate can do {}", name.chars().take(100).collect::<String>());
             let refusal = Refusal::new(StatusCode::NOT_FOUND, "no_such_action", message);
             deny(&gate, &socket, &name, "", "no_such_action", "no gate can do this").await?;
@@ -134,7 +134,7 @@ impl Act {
 
     /// The rule that allows it.
     async fn allowed(&self) -> Result<AllowedAction, Refusal> {
-        let of_name = self.attempt.actions.iter().filter(|action| action.name == self.name);
+        let of_name = self.attempt.actions_at(Utc::now()).filter(|action| action.name == self.name);
         let mut why = None;
         for rule in of_name {
             match self.action.check(&rule.rules) {
@@ -155,7 +155,11 @@ impl Act {
 
     fn still_allowed(&self, rule: &AllowedAction) -> Result<(), Refusal> {
         self.gate.check(&self.socket)?;
-        if self.socket.attempt().actions.contains(rule) { Ok(()) } else { Err(Refusal::revoked()) }
+        if self.socket.attempt().actions_at(Utc::now()).any(|action| action == rule) {
+            Ok(())
+        } else {
+            Err(Refusal::revoked())
+        }
     }
 
     /// Finds out what became of an earlier try; the answer, if it was done. Where that cannot be told, it is not done again.

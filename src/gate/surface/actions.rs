@@ -20,8 +20,10 @@ const LONGEST: Duration = Duration::from_secs(300);
 /// What this attempt may have done for it, with the rules.
 pub(super) fn list(session: &Session) -> Result<Response<Body>, Refusal> {
     let attempt = session.attempt();
-    let actions: Vec<Value> =
-        attempt.actions.iter().map(|action| json!({"name": action.name, "rules": action.rules})).collect();
+    let actions: Vec<Value> = attempt
+        .actions_at(chrono::Utc::now())
+        .map(|action| json!({"name": action.name, "rules": action.rules}))
+        .collect();
     Ok(reply(StatusCode::OK, &json!({"actions": actions})))
 }
 

@@ -57,18 +57,25 @@ fn serve(line: &str, got: &Got, wire: &mut Wire, comments: &Mutex<Vec<Value>>) {
     let number = |key: &str| {
         query.split('&').find_map(|pair| pair.strip_prefix(&format!("{key}="))?.parse::<usize>().ok()).unwrap_or(1)
     };
-    let pull = |n: usize| json!({"number": n, "title": format!("t{n}"), "state": "open", "body": "b", "user": {"login": "ada"},
+    let pull = |n: usize| {
+        json!({"number": n, "title": format!("t{n}"), "state": "open", "body": "b", "user": {"login": "ada"},
         "head": {"ref": "f", "sha": "a".repeat(40), "repo": {"full_name": "octo/demo"}}, "base": {"ref": "main", "sha": "b".repeat(40)},
-        "_links": {"self": "…"}});
+        "_links": {"self": "…"}})
+    };
     let page = |all: Vec<Value>, wire: &mut Wire| {
         let (size, at) = (number("per_page"), number("page"));
         let part: Vec<Value> = all.iter().skip((at - 1) * size).take(size).cloned().collect();
         let link = if at * size < all.len() { "link: <http://evil.test/steal?page=2>; rel=\"next\"\r\n" } else { "" };
         let body = json!(part).to_string();
-        wire.write(format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{link}content-length: {}\r\n\r\n{body}", body.len()));
+        wire.write(format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n{link}content-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
     };
     match (method, path) {
-        ("GET", "/api/v3/repos/octo/demo") => wire.json(json!({"full_name": "octo/demo", "private": true, "owner": {}}).to_string()),
+        ("GET", "/api/v3/repos/octo/demo") => {
+            wire.json(json!({"full_name": "octo/demo", "private": true, "owner": {}}).to_string())
+        }
         ("GET", "/api/v3/repos/octo/demo/pulls") => page((1..=230).map(pull).collect(), wire),
         ("GET", "/api/v3/repos/octo/demo/pulls/7") => wire.json(pull(7).to_string()),
         ("GET", "/api/v3/repos/octo/demo/pulls/7/files") => {
@@ -111,7 +118,8 @@ const ALL: [&str; 6] = [
 fn prepared(github: &Github) -> World {
     let mut world = World::new("http://127.0.0.1:1/v1");
     std::fs::write(world.root.path().join("secrets/keys.json"), json!({"vault:gh": TOKEN}).to_string()).unwrap();
-    world.policy.services.github = Some(Endpoint { base_url: github.base(), key: Some("vault:gh".into()), timeout_ms: None });
+    world.policy.services.github =
+        Some(Endpoint { base_url: github.base(), key: Some("vault:gh".into()), timeout_ms: None });
     world.policy.attempts[0].actions = ALL.map(|name| rule(name, "role reviewer")).into();
     world
 }
@@ -130,13 +138,20 @@ fn reads_and_writes_with_a_credential_that_is_nowhere_else() {
     let world = prepared(&github).start();
     let listed = act(&world, "github.pr.list", &json!({"repo": "octo/demo"})).json();
     assert_eq!(listed["result"]["pulls"].as_array().unwrap().len(), 230, "all pages");
-    assert_eq!((&listed["result"]["truncated"], &listed["result"]["pulls"][229]["number"]), (&json!(false), &json!(230)));
+    assert_eq!(
+        (&listed["result"]["truncated"], &listed["result"]["pulls"][229]["number"]),
+        (&json!(false), &json!(230))
+    );
     let read = act(&world, "github.pr.read", &json!({"repo": "octo/demo", "number": 7})).json();
     assert_eq!((&read["result"]["user"], &read["result"]["head"]["sha"]), (&json!("ada"), &json!("a".repeat(40))));
     assert!(read["result"].get("_links").is_none());
     let files = act(&world, "github.pr.files", &json!({"repo": "octo/demo", "number": "7"})).json();
     assert_eq!(files["result"]["files"], json!([{"filename": "a.rs", "status": "modified", "patch": "@@"}]));
-    assert_eq!(act(&world, "github.repo.read", &json!({"repo": "Octo/Demo"})).status, 502, "the server knows one spelling");
+    assert_eq!(
+        act(&world, "github.repo.read", &json!({"repo": "Octo/Demo"})).status,
+        502,
+        "the server knows one spelling"
+    );
     assert_eq!(act(&world, "github.repo.read", &json!({"repo": "octo/demo"})).json()["result"]["private"], true);
     let done = act(&world, "github.pr.comment", &comment("fine"));
     assert_eq!(done.status, 200, "{}", done.json());
@@ -155,7 +170,10 @@ fn reads_and_writes_with_a_credential_that_is_nowhere_else() {
     let intents: Vec<_> = world.traffic().of(&Kind::ActionRequested).cloned().collect();
     assert_eq!(intents.len(), 7);
     let intent = &intents[5];
-    assert_eq!((intent.text("action"), intent.text("target"), intent.text("by")), (Some("github.pr.comment"), Some("octo/demo#7"), Some("role reviewer")));
+    assert_eq!(
+        (intent.text("action"), intent.text("target"), intent.text("by")),
+        (Some("github.pr.comment"), Some("octo/demo#7"), Some("role reviewer"))
+    );
     assert_eq!(serde_json::from_slice::<Value>(&world.body(intent)).unwrap(), comment("fine"));
     for (path, bytes) in world.files() {
         assert!(!bytes.windows(TOKEN.len()).any(|part| part == TOKEN.as_bytes()), "{}", path.display());
@@ -172,7 +190,11 @@ fn nothing_is_allowed_that_no_rule_names() {
     assert_eq!((denied.status, denied.code().as_str()), (403, "action_not_allowed"));
     assert_eq!(denied.json()["error"]["capability"], "action:github.pr.comment,repo=octo/demo");
     world.policy.attempts[0].actions = ALL.map(|name| rule(name, "role reviewer")).into();
-    world.policy.attempts[0].actions.push(AllowedAction { by: "role reviewer".into(), name: "github.pr.merge".into(), rules: ActionRules::default() });
+    world.policy.attempts[0].actions.push(AllowedAction {
+        by: "role reviewer".into(),
+        name: "github.pr.merge".into(),
+        rules: ActionRules::default(),
+    });
     world.apply();
     let with = |key: &str, value: Value| {
         let mut arguments = comment("x");
@@ -220,12 +242,17 @@ fn the_same_thing_is_done_once_unless_it_is_said_to_be_another() {
     let mut world = prepared(&github).start();
     let first = act(&world, "github.pr.comment", &comment("once")).json();
     let again = act(&world, "github.pr.comment", &comment("once")).json();
-    assert_eq!((&first["repeated"], &again["repeated"], &first["result"]), (&json!(false), &json!(true), &again["result"]));
+    assert_eq!(
+        (&first["repeated"], &again["repeated"], &first["result"]),
+        (&json!(false), &json!(true), &again["result"])
+    );
     // Through a restart of the gate as well.
     world.restart();
     assert_eq!(act(&world, "github.pr.comment", &comment("once")).json()["repeated"], true);
     assert_eq!(github.comments().len(), 1);
-    let keyed = |key: &str, text: &str| world.post("/taskforge/v1/actions/github.pr.comment", &json!({"arguments": comment(text), "key": key}));
+    let keyed = |key: &str, text: &str| {
+        world.post("/taskforge/v1/actions/github.pr.comment", &json!({"arguments": comment(text), "key": key}))
+    };
     assert_eq!(keyed("k1", "once").json()["repeated"], false);
     assert_eq!(keyed("k1", "once").json()["repeated"], true);
     assert_eq!(keyed("k1", "something else").code(), "key_reused");
@@ -233,7 +260,8 @@ fn the_same_thing_is_done_once_unless_it_is_said_to_be_another() {
     assert_eq!(github.comments().len(), 3);
     // Eight at once are one.
     let answers: Vec<Value> = std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| act(&world, "github.pr.comment", &comment("at once")).json())).collect();
+        let threads: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| act(&world, "github.pr.comment", &comment("at once")).json())).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert_eq!(answers.iter().filter(|answer| answer["repeated"] == false).count(), 1, "{answers:?}");
@@ -244,7 +272,8 @@ fn the_same_thing_is_done_once_unless_it_is_said_to_be_another() {
     world.policy.attempts.push(other);
     world.apply();
     let body = json!({"arguments": comment("once")}).to_string();
-    let answer = super::http::request(&world.socket("b1"), "POST", "/taskforge/v1/actions/github.pr.comment", body.as_bytes());
+    let answer =
+        super::http::request(&world.socket("b1"), "POST", "/taskforge/v1/actions/github.pr.comment", body.as_bytes());
     assert_eq!(answer.json()["repeated"], false);
 }
 
@@ -318,7 +347,9 @@ fn a_server_that_falls_over_is_looked_at_before_it_is_asked_again() {
     assert_eq!(world.records(&Kind::ActionFailed, 1)[0].fields["unclear"], true);
     let done = act(&world, "github.pr.comment", &comment("falls"));
     assert_eq!((done.status, github.comments().len()), (200, 1), "{}", done.json());
-    assert!(github.server.got().iter().any(|got| got.head.starts_with("GET /api/v3/repos/octo/demo/issues/7/comments?")));
+    assert!(
+        github.server.got().iter().any(|got| got.head.starts_with("GET /api/v3/repos/octo/demo/issues/7/comments?"))
+    );
 }
 
 #[test]
@@ -365,7 +396,11 @@ fn what_servers_refuse_is_told_and_a_redirect_gets_no_credential() {
     assert_eq!(busy.header("retry-after").as_deref(), Some("30"));
     assert!(elsewhere.got().is_empty());
     assert!(github.comments().is_empty());
-    assert_eq!(github.server.got().iter().filter(|got| got.head.contains("other-down")).count(), 3, "what reads is asked again");
+    assert_eq!(
+        github.server.got().iter().filter(|got| got.head.contains("other-down")).count(),
+        3,
+        "what reads is asked again"
+    );
 }
 
 #[test]
@@ -414,6 +449,7 @@ fn a_limit_holds_over_runs_and_restarts_and_a_revocation_at_once() {
     let id = "01JD2Z3V5Q8M4K7N9P1R2S3T4V";
     world.policy.attempts[0].actions = vec![rule("github.pr.comment", &format!("request {id}"))];
     world.policy.attempts[0].grants = vec![Grant {
+        until: None,
         request: RequestId::parse(id).unwrap(),
         capability: Capability::parse("action:github.pr.comment,repo=octo/demo").unwrap(),
     }];
@@ -436,7 +472,8 @@ fn a_service_that_is_not_set_up_and_a_secret_that_is_not_there_are_named() {
     let mut world = world.start();
     let missing = act(&world, "github.pr.comment", &comment("x"));
     assert_eq!((missing.status, missing.code().as_str()), (503, "service_missing"));
-    world.policy.services.github = Some(Endpoint { base_url: github.base(), key: Some("vault:none".into()), timeout_ms: None });
+    world.policy.services.github =
+        Some(Endpoint { base_url: github.base(), key: Some("vault:none".into()), timeout_ms: None });
     world.apply();
     let missing = act(&world, "github.pr.comment", &comment("x"));
     assert!(missing.json()["error"]["message"].as_str().unwrap().contains("vault:none"), "{}", missing.json());

@@ -30,7 +30,14 @@ impl Smtp {
         let python = environment("taskforge-smtp", "SMTP_VERSION", "ensure_smtp").join("bin/python");
         let script = repository("tests/fixtures/smtp_server.py");
         let folder = fixture("");
-        let mut child = Command::new(python).arg(script).arg(mode).arg(folder).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = Command::new(python)
+            .arg(script)
+            .arg(mode)
+            .arg(folder)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         said.read_line(&mut line).unwrap();
@@ -71,7 +78,11 @@ fn world(server: &str, tls: MailTls, from: &str) -> World {
         ..ActionRules::default()
     };
     for name in ["email.send", "email.draft"] {
-        world.policy.attempts[0].actions.push(AllowedAction { by: "role secretary".into(), name: name.into(), rules: rules.clone() });
+        world.policy.attempts[0].actions.push(AllowedAction {
+            by: "role secretary".into(),
+            name: name.into(),
+            rules: rules.clone(),
+        });
     }
     world
 }
@@ -99,7 +110,10 @@ fn mail_goes_by_tls_with_the_password_that_only_the_gate_has() {
         assert_eq!(done.status, 200, "{}", done.json());
         let got = smtp.next();
         assert_eq!((got["tls"].as_bool(), got["user"].as_str()), (Some(true), Some("agent")), "{mode}");
-        assert_eq!((got["sender"].as_str(), &got["to"]), (Some("agent@example.org"), &json!(["ada@example.org", "bob@team.example"])));
+        assert_eq!(
+            (got["sender"].as_str(), &got["to"]),
+            (Some("agent@example.org"), &json!(["ada@example.org", "bob@team.example"]))
+        );
         let (head, said) = parts(&got);
         assert_eq!(said, body.replace('\n', "\r\n"));
         assert!(head.contains("To: ada@example.org, bob@team.example\r\n"), "{head}");
@@ -141,9 +155,12 @@ fn who_is_not_named_gets_nothing_and_no_header_is_the_agents() {
         let refused = send(&world, &json!({"to": to, "subject": subject, "body": "b"}));
         assert_eq!((refused.status, refused.code().as_str()), (status, code), "{to} {subject}");
     }
-    let refused = send(&world, &json!({"to": "ada@example.org", "cc": "eve@evil.example", "subject": "s", "body": "b"}));
+    let refused =
+        send(&world, &json!({"to": "ada@example.org", "cc": "eve@evil.example", "subject": "s", "body": "b"}));
     assert_eq!(refused.code(), "arguments_not_allowed");
-    assert!(refused.json()["error"]["capability"].as_str().unwrap().ends_with("to=ada@example.org,to=eve@evil.example"));
+    assert!(
+        refused.json()["error"]["capability"].as_str().unwrap().ends_with("to=ada@example.org,to=eve@evil.example")
+    );
     // What the server refuses before the message was not sent, to nobody.
     let refused = send(&world, &json!({"to": ["ada@example.org", "refuse@example.org"], "subject": "s", "body": "b"}));
     assert_eq!((refused.status, refused.code().as_str()), (502, "service_refused"));

@@ -18,8 +18,10 @@ fn act(world: &World, name: &str, arguments: &Value) -> Answer {
 }
 
 fn allow(world: &mut World, names: &[&str], rules: &ActionRules) {
-    world.policy.attempts[0].actions =
-        names.iter().map(|name| AllowedAction { by: "role secretary".into(), name: (*name).into(), rules: rules.clone() }).collect();
+    world.policy.attempts[0].actions = names
+        .iter()
+        .map(|name| AllowedAction { by: "role secretary".into(), name: (*name).into(), rules: rules.clone() })
+        .collect();
 }
 
 /// A workspace with one channel. A text with "lost" is taken and its answer lost, once.
@@ -40,12 +42,26 @@ fn slack() -> (Upstream, Arc<Mutex<Vec<Value>>>) {
             if text.contains("lost") {
                 return wire.answer("500 Internal Server Error", "text/plain", "lost");
             }
-            wire.json(json!({"ok": true, "channel": message["channel"], "ts": message["ts"], "message": {}}).to_string());
+            wire.json(
+                json!({"ok": true, "channel": message["channel"], "ts": message["ts"], "message": {}}).to_string(),
+            );
         } else if path.starts_with("/api/conversations.") {
             // One a page: who looks has to turn them.
-            let at = path.split("cursor=").nth(1).and_then(|cursor| cursor.trim_end_matches("%3D").parse::<usize>().ok()).unwrap_or(0);
-            let page: Vec<Value> = if path.contains("include_all_metadata") { all.iter().skip(at).take(1).cloned().collect() } else { all.clone() };
-            let next = if path.contains("include_all_metadata") && at + 1 < all.len() { format!("{}=", at + 1) } else { String::new() };
+            let at = path
+                .split("cursor=")
+                .nth(1)
+                .and_then(|cursor| cursor.trim_end_matches("%3D").parse::<usize>().ok())
+                .unwrap_or(0);
+            let page: Vec<Value> = if path.contains("include_all_metadata") {
+                all.iter().skip(at).take(1).cloned().collect()
+            } else {
+                all.clone()
+            };
+            let next = if path.contains("include_all_metadata") && at + 1 < all.len() {
+                format!("{}=", at + 1)
+            } else {
+                String::new()
+            };
             wire.json(json!({"ok": true, "messages": page, "response_metadata": {"next_cursor": next}}).to_string());
         } else {
             wire.answer("404 Not Found", "text/plain", "");
@@ -104,7 +120,10 @@ fn a_webhook_is_signed_called_once_and_only_as_it_is_named() {
         let path = got.head.split(' ').nth(1).unwrap().to_owned();
         match path.as_str() {
             "/deploys" => wire.answer("204 No Content", "text/plain", ""),
-            "/moved" => wire.write("HTTP/1.1 307 Temporary Redirect\r\nlocation: /deploys\r\ncontent-length: 0\r\n\r\n").then_some(()).unwrap_or(()),
+            "/moved" => wire
+                .write("HTTP/1.1 307 Temporary Redirect\r\nlocation: /deploys\r\ncontent-length: 0\r\n\r\n")
+                .then_some(())
+                .unwrap_or(()),
             "/down" => wire.answer("503 Service Unavailable", "text/plain", ""),
             _ => wire.answer("400 Bad Request", "text/plain", "no"),
         }
@@ -113,7 +132,11 @@ fn a_webhook_is_signed_called_once_and_only_as_it_is_named() {
     let mut world = World::new("http://127.0.0.1:1/v1");
     std::fs::write(world.root.path().join("secrets/keys.json"), json!({"vault:hook": KEY}).to_string()).unwrap();
     world.policy.services.webhook = Some("vault:hook".into());
-    let urls = ["/deploys", "/moved", "/down", "/bad"].map(url).into_iter().chain(["http://private.test/x".to_owned()]).collect();
+    let urls = ["/deploys", "/moved", "/down", "/bad"]
+        .map(url)
+        .into_iter()
+        .chain(["http://private.test/x".to_owned()])
+        .collect();
     allow(&mut world, &["webhook.post"], &ActionRules { urls, ..ActionRules::default() });
     world.policy.hosts.insert("private.test".into(), vec!["10.0.0.1".parse().unwrap()]);
     let world = world.start();
@@ -124,7 +147,8 @@ fn a_webhook_is_signed_called_once_and_only_as_it_is_named() {
     let got = hook.got();
     assert_eq!(got.len(), 1);
     let signing = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, KEY.as_bytes());
-    let hex: String = ring::hmac::sign(&signing, &got[0].body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex: String =
+        ring::hmac::sign(&signing, &got[0].body).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(header(&got[0], "x-taskforge-signature-256"), format!("sha256={hex}"));
     assert_eq!(header(&got[0], "idempotency-key").len(), 32);
     assert!(!got[0].head.contains(KEY));

@@ -12,10 +12,10 @@ use super::run::stage;
 use super::{identity, set};
 use crate::gate::tls::{TlsServer, answer};
 use crate::gate::upstream::Upstream;
-use crate::granted::stage::{RUN, complete, hear, wait_for_request};
+use crate::granted::stage::{RUN, complete, hear, tick_until};
 use crate::scene::Scene;
 
-const CANARY: &str = "c4n4ry/Zq81+plus_0123456789abcdefXYZ.qwertz";
+const CANARY: &str = "c4n4ry/Zq81+plus_7kfQe0Lw5Rb2Xn9Tz3Mh6Vj.Ud";
 
 fn doctor(scene: &Scene) -> Vec<Value> {
     // The exit code is about everything that doctor looks at.
@@ -36,8 +36,11 @@ fn leaks(scene: &Scene) -> Vec<String> {
     let checks = doctor(scene);
     let vault = checks.iter().find(|check| check["name"] == "vault").unwrap();
     assert_eq!(vault["grade"], "good", "{vault}");
-    let all: Vec<String> =
-        checks.iter().filter(|check| check["name"] == "leaked secret").map(|check| check["detail"].as_str().unwrap().to_owned()).collect();
+    let all: Vec<String> = checks
+        .iter()
+        .filter(|check| check["name"] == "leaked secret")
+        .map(|check| check["detail"].as_str().unwrap().to_owned())
+        .collect();
     if all.is_empty() {
         let none = checks.iter().find(|check| check["name"] == "leaked secrets").unwrap();
         assert!(none["detail"].as_str().unwrap().starts_with("none in "), "{none}");
@@ -51,7 +54,9 @@ fn leaks(scene: &Scene) -> Vec<String> {
 #[test]
 fn nothing_holds_the_canary_and_a_leak_is_found_wherever_it_is() {
     let server = TlsServer::start(|got, stream| answer(stream, "200 OK", "x-a: b\r\n", got.head.as_bytes()));
-    let api = Upstream::start(|got, wire| wire.answer("200 OK", "application/json", json!({"full_name": got.head}).to_string()));
+    let api = Upstream::start(|got, wire| {
+        wire.answer("200 OK", "application/json", json!({"full_name": got.head}).to_string())
+    });
     let host = format!("127.0.0.1:{}", server.port);
     let scene = stage(&format!(
         r#"
@@ -78,10 +83,12 @@ child.kill()
     let service = format!("[actions.github]\nbaseUrl = \"http://127.0.0.1:{}\"\ntoken = \"vault:canary\"\n", api.port);
     scene.write("taskforge.toml", format!("{settings}\n{service}"));
     scene.start("granted", RUN);
-    for _ in 0..2 {
-        wait_for_request(&scene);
+    for number in 1..=2 {
+        tick_until(&scene, "a request", || {
+            let asked = scene.events(RUN, "capability.requested").len() == number;
+            (asked && !scene.waiting(RUN).is_empty()).then_some(())
+        });
         scene.approve(RUN);
-        crate::granted::stage::tick_until(&scene, "the decision", || scene.waiting(RUN).is_empty().then_some(()));
     }
     hear(&scene, "ready");
     // It was used, twice, by both ways.
@@ -102,7 +109,9 @@ child.kill()
         ("url", url),
         ("piece", format!("{}\n{}", &CANARY[..20], &CANARY[20..])),
     ];
-    for place in ["notes.txt", &format!("runs/{RUN}/nodes/work/workspace/core.4711"), &format!("runs/{RUN}/gate/bodies/planted")] {
+    for place in
+        ["notes.txt", &format!("runs/{RUN}/nodes/work/workspace/core.4711"), &format!("runs/{RUN}/gate/bodies/planted")]
+    {
         for (form, text) in &forms {
             scene.write(place, text);
             let found = leaks(&scene);
@@ -116,7 +125,17 @@ child.kill()
     let name = format!("tf-canary-{}", scene.id().to_lowercase());
     let label = format!("io.taskforge.registry={}", scene.id());
     let made = Command::new("docker")
-        .args(["create", "--name", &name, "--label", &label, "--env", &format!("KEY={CANARY}"), "taskforge/base:default", "true"])
+        .args([
+            "create",
+            "--name",
+            &name,
+            "--label",
+            &label,
+            "--env",
+            &format!("KEY={CANARY}"),
+            "taskforge/base:default",
+            "true",
+        ])
         .output()
         .unwrap();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));

@@ -51,7 +51,10 @@ fn age_reads_what_the_vault_writes_and_the_vault_what_age_writes() {
     // Rotated to two recipients, either key opens it, and the old one does not.
     let before = fs::read(identity(&scene)).unwrap();
     let rotated = scene.tf(&["secret", "rotate", "--also", &public, "--json"]).ok().json();
-    assert_eq!((&rotated["secrets"], rotated["recipients"].as_array().unwrap().len()), (&json!(["github-token", "other"]), 2));
+    assert_eq!(
+        (&rotated["secrets"], rotated["recipients"].as_array().unwrap().len()),
+        (&json!(["github-token", "other"]), 2)
+    );
     for key in [&key, &other] {
         assert_eq!(age(&["-d", "-i", key, &file], b""), VALUE.as_bytes());
     }
@@ -87,7 +90,8 @@ fn values_come_from_nowhere_but_a_prompt_a_file_or_stdin_and_nothing_shows_them(
     }
     assert_eq!(mode(&identity(&scene)), 0o600);
     let log = scene.read(".taskforge/vault/log.jsonl");
-    let kinds: Vec<Value> = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"]["kind"].clone()).collect();
+    let kinds: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["event"]["kind"].clone()).collect();
     assert_eq!(kinds, ["vault.created", "secret.set", "secret.set", "secret.set", "secret.set"]);
     for entry in fs::read_dir(&folder).unwrap() {
         let bytes = fs::read(entry.unwrap().path()).unwrap();
@@ -99,7 +103,9 @@ fn values_come_from_nowhere_but_a_prompt_a_file_or_stdin_and_nothing_shows_them(
     assert!(!folder.join("filed.age").exists());
     scene.tf(&["secret", "rm", "filed"]).exits(3);
     scene.tf(&["secret", "show-metadata", "filed"]).exits(3);
-    for (name, value) in [("../x", "v"), ("X", "v"), ("a/b", "v"), ("", "v"), (".hidden", "v"), ("ok", ""), ("ok", "\n"), ("ok", "a\0b")] {
+    for (name, value) in
+        [("../x", "v"), ("X", "v"), ("a/b", "v"), ("", "v"), (".hidden", "v"), ("ok", ""), ("ok", "\n"), ("ok", "a\0b")]
+    {
         scene.tf(&["secret", "set", name]).stdin(value).exits(2);
     }
     scene.tf(&["secret", "set", "ok"]).stdin("x".repeat(70_000)).exits(2);
@@ -118,11 +124,22 @@ fn a_dotenv_file_is_taken_whole_or_not_at_all_and_is_data() {
     assert_eq!(age(&["-d", "-i", &key, &file], b""), format!("$(touch {proof})").as_bytes());
     // What is there is not replaced unseen, and then nothing is taken.
     scene.write("more.env", "NEW=1value\nTRAP=other\n");
-    scene.tf(&["secret", "import", "more.env"]).exits(7).complains("there is a secret `trap` already; nothing was taken");
+    scene
+        .tf(&["secret", "import", "more.env"])
+        .exits(7)
+        .complains("there is a secret `trap` already; nothing was taken");
     assert!(!scene.path(".taskforge/vault/new.age").exists());
     scene.tf(&["secret", "import", "more.env", "--only", "NEW"]).ok();
     scene.tf(&["secret", "import", "more.env", "--replace"]).ok();
-    for (text, line) in [("A=$(id)\n", 1), ("B=1\nC=`id`\n", 2), ("D=\"x\n", 1), ("E\n", 1), ("F=1\nF=2\n", 2), ("__=x\n", 0), ("A_B=1x\nA__B=\n", 0)] {
+    for (text, line) in [
+        ("A=$(id)\n", 1),
+        ("B=1\nC=`id`\n", 2),
+        ("D=\"x\n", 1),
+        ("E\n", 1),
+        ("F=1\nF=2\n", 2),
+        ("__=x\n", 0),
+        ("A_B=1x\nA__B=\n", 0),
+    ] {
         scene.write("bad.env", text);
         let refused = scene.tf(&["secret", "import", "bad.env", "--json"]).exits(2).error();
         let message = refused["message"].as_str().unwrap();
@@ -226,7 +243,11 @@ fn loose_modes_lost_identities_and_changed_files_are_named_refusals() {
     // The log: a byte, a line, a line of somebody else's.
     let log = folder.join("log.jsonl");
     let text = fs::read_to_string(&log).unwrap();
-    for changed in [text.replacen("ada", "eve", 1), text.lines().skip(1).map(|l| format!("{l}\n")).collect(), format!("{text}{{\"seq\":1}}\n")] {
+    for changed in [
+        text.replacen("ada", "eve", 1),
+        text.lines().skip(1).map(|l| format!("{l}\n")).collect(),
+        format!("{text}{{\"seq\":1}}\n"),
+    ] {
         fs::write(&log, changed).unwrap();
         scene.tf(&["secret", "list"]).exits(8).complains("the vault's log is not what was written");
     }

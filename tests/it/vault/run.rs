@@ -106,7 +106,10 @@ say(json.loads(listed)["actions"][0]["rules"]["limit"])
     let settings = scene.read("taskforge.toml");
     scene.write(
         "taskforge.toml",
-        format!("{settings}\n[actions.github]\nbaseUrl = \"http://127.0.0.1:{}\"\ntoken = \"vault:github-token\"\n", server.port),
+        format!(
+            "{settings}\n[actions.github]\nbaseUrl = \"http://127.0.0.1:{}\"\ntoken = \"vault:github-token\"\n",
+            server.port
+        ),
     );
     scene.start("granted", RUN);
     wait_for_request(&scene);
@@ -116,12 +119,24 @@ say(json.loads(listed)["actions"][0]["rules"]["limit"])
     shown.says("In the repositories octo/demo, and no others.").says("At most 2/hour.");
     scene.approve(RUN);
     complete(&scene);
-    let expected = ["action_not_allowed", "2 2", "0", "0 False 1", "True", "arguments_not_allowed", "bad_arguments", "0", "action_limit", "2/hour"];
+    let expected = [
+        "action_not_allowed",
+        "2 2",
+        "0",
+        "0 False 1",
+        "True",
+        "arguments_not_allowed",
+        "bad_arguments",
+        "0",
+        "action_limit",
+        "2/hour",
+    ];
     assert_eq!(said(&scene), expected);
     assert_eq!(server.got().len(), 2);
     assert!(server.got().iter().all(|got| authorization(&got.head) == format!("Bearer {TOKEN}")));
     let log = scene.tf(&["action", "log", RUN, "--json"]).ok().json();
-    let standings: Vec<&str> = log["actions"].as_array().unwrap().iter().map(|act| act["standing"].as_str().unwrap()).collect();
+    let standings: Vec<&str> =
+        log["actions"].as_array().unwrap().iter().map(|act| act["standing"].as_str().unwrap()).collect();
     assert_eq!(standings, ["denied", "done", "denied", "denied", "done", "denied"]);
     let text = scene.tf(&["action", "log", RUN, "--action", "github.pr.comment", "--node", "work"]).ok();
     text.says("octo/demo#7").says(&format!("request {id}")).says("nothing allows github.pr.comment");
@@ -149,25 +164,29 @@ ask_model = urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", 
 say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["content"])
 "#;
     let scene = stage(script);
-    let model = format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
+    let model =
+        format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
     scene.set("model = \"recorded\"", &model);
-    // It is not there.
-    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(1).error();
-    assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key` in the vault"), "{missing}");
+    // It is not there: the node waits, and no attempt has begun.
+    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(3).error();
+    assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key`"), "{missing}");
+    assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
     set(&scene, "model-key", TOKEN);
-    // It is, and the identity is not: the node waits, and nothing is half done.
+    // It is, and the identity is not: it waits on.
     let away = scene.outside("away.key");
     fs::rename(identity(&scene), &away).unwrap();
     scene.tf(&["tick", RUN]).exits(3).complains("there is no identity");
     assert!(server.got().is_empty());
-    assert_eq!(scene.events(RUN, "node.started").len(), 0);
+    assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
     fs::rename(&away, identity(&scene)).unwrap();
     complete(&scene);
     assert_eq!(said(&scene), ["hello"]);
     assert_eq!(authorization(&server.got()[0].head), format!("Bearer {TOKEN}"));
     scene.is_sound(RUN);
     // One key, please; and a key itself is none.
-    for (key, part) in [("key = \"vault:a\", keyEnv = \"B\"", "one of them"), (&format!("key = \"{TOKEN}\""), "vault:NAME")] {
+    for (key, part) in
+        [("key = \"vault:a\", keyEnv = \"B\"", "one of them"), (&format!("key = \"{TOKEN}\""), "vault:NAME")]
+    {
         let text = scene.read("taskforge.toml").replace("key = \"vault:model-key\"", key);
         let before = scene.read("taskforge.toml");
         scene.write("taskforge.toml", text);
