@@ -58,6 +58,8 @@ mod vouched;
 mod workspace;
 
 pub use actor::operator;
+#[cfg(test)]
+pub(crate) use agents::Projection as AgentProjection;
 pub use agents::{
     AgentStore, Hired, ListedAgent, Offboarding, Remembered, Task, agents, exchange_text, forget, hire, history,
     offboard, remember, task_text,

@@ -23,7 +23,8 @@ use crate::registry::{Config, Scan, controls};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
 use crate::run::foreign::{SeenRun, begin};
-use crate::run::id::{Digest, RunId};
+use crate::role::{PROMPT_LIMIT, Role, Skill};
+use crate::run::id::{Digest, RoleName, RunId, SkillName};
 use crate::run::projection::{refs_json, service_json, state_json};
 use crate::run::ruling::Effect;
 use crate::signature::{AllowedSigners, DECISION};
@@ -33,7 +34,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 16] = [
+pub const ENTRIES: [Entry; 17] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -50,6 +51,7 @@ pub const ENTRIES: [Entry; 16] = [
     ("signature", signature),
     ("signers", signers),
     ("agent", agent),
+    ("role", role),
 ];
 
 /// A `*.task.md`.
@@ -63,6 +65,25 @@ pub fn workflow(bytes: &[u8]) {
         Err(problems) => {
             black_box(problems.to_string());
         }
+    }
+}
+
+/// A `roles/r.role.md`, or a `skills/r/SKILL.md`.
+pub fn role(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (Ok(role), Ok(skill)) = (RoleName::parse("r"), SkillName::parse("r")) else { return };
+    match Role::parse(&role, "r.role.md", text) {
+        Ok(role) => {
+            assert!(role.prompt.len() <= PROMPT_LIMIT, "a prompt beyond its bound");
+            black_box(role.soul());
+        }
+        // What is wrong is shown with the lines around it.
+        Err(problems) => {
+            black_box(problems.to_string());
+        }
+    }
+    if let Err(problems) = Skill::parse(&skill, "SKILL.md", text) {
+        black_box(problems.to_string());
     }
 }
 
