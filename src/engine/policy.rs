@@ -10,7 +10,7 @@ use crate::registry::project::read_file;
 use crate::role::{Action, Bundle, Family};
 use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
-use crate::run::id::NodeId;
+use crate::run::id::{NodeId, RoleName};
 use crate::run::state::{Attempt, Request, RequestStatus, State};
 use crate::workflow::Workflow;
 
@@ -30,6 +30,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let budget = &config.llm.budget;
     policy.ceilings = ceilings(state, BudgetScope::Run, &budget.run(), None);
     policy.day = ceilings(state, BudgetScope::Day, &budget.day, None);
+    policy.roles = role_budgets(store, state)?;
     policy.patience = patience(&config.gate.patience);
     policy.prices = config.llm.prices.iter().map(price).collect();
     policy.models = config.llm.models.iter().map(model_rule).collect();
@@ -60,6 +61,33 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
         None => 1,
     };
     Ok(policy)
+}
+
+/// What the roles of the run may take within one day: of several agents of one role the smallest.
+pub(crate) fn role_budgets(store: &Store<'_>, state: &State) -> Result<BTreeMap<RoleName, wire::RoleBudget>, Error> {
+    let mut budgets: BTreeMap<RoleName, wire::RoleBudget> = BTreeMap::new();
+    for definition in &state.created.nodes {
+        let Some(bundle) = roles::of_node(store, definition)? else { continue };
+        let own = bundle.role.config.budget;
+        if own.is_empty() {
+            continue;
+        }
+        let day = wire::Ceilings { requests: own.requests, tokens: own.tokens, money: own.money.map(millionths) };
+        let fresh = || wire::RoleBudget { day, nodes: Vec::new() };
+        let budget = budgets.entry(bundle.role.name.clone()).or_insert_with(fresh);
+        budget.day.requests = least(budget.day.requests, day.requests);
+        budget.day.tokens = least(budget.day.tokens, day.tokens);
+        budget.day.money = least(budget.day.money, day.money);
+        budget.nodes.push(definition.id.clone());
+    }
+    Ok(budgets)
+}
+
+fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Whether the gate has been told what the state says.

@@ -27,6 +27,7 @@ pub mod records;
 mod redact;
 mod refusal;
 mod retry;
+mod role_budget;
 mod rules;
 mod serve;
 mod shared;
@@ -50,6 +51,7 @@ pub use policy::{
     Policy, PolicyError, Price, ProviderSpec, RequestStatus,
 };
 pub use redact::{Redacted, redact};
+pub use role_budget::{RoleBudget, folder as role_days};
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;
 pub use transcript::export;

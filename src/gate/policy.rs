@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::durable;
 use super::memory::MemoryUse;
 use super::pace::MOST as MOST_IN_A_WINDOW;
+use super::role_budget::RoleBudget;
 use crate::run::capability::Capability;
 use crate::run::id::{NodeId, RequestId, RoleName, RunId};
 
@@ -59,6 +60,9 @@ pub struct Policy {
     /// What the models of all runs of the registry may take within one day of UTC, as far as this run goes.
     #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
     pub day: Ceilings,
+    /// The same for all agents of a role.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<RoleName, RoleBudget>,
     /// What a million tokens cost; the first match counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<Price>,
@@ -428,6 +432,7 @@ impl Policy {
             models: Vec::new(),
             ceilings: Ceilings::default(),
             day: Ceilings::default(),
+            roles: BTreeMap::new(),
             prices: Vec::new(),
             patience: Patience::default(),
             hosts: BTreeMap::new(),

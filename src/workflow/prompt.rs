@@ -31,11 +31,11 @@ pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String 
     text
 }
 
-/// The text of a workflow file with the one node `task`, which the hired agent `agent` does. With `report` it has to
-/// leave a `report.md`; without, its result is all. As for [`one_node`], whatever `prompt` holds.
+/// The text of a workflow file with the one node `task`, which the hired agent `agent` does; its title is the
+/// first words of `named`. With `report` it has to leave a `report.md`; without, its result is all. As for [`one_node`], whatever `prompt` holds.
 #[must_use]
-pub fn one_agent(agent: &AgentName, prompt: &str, inputs: &[String], report: bool) -> String {
-    let mut text = head(&quoted(agent.as_str()), &title(prompt), prompt);
+pub fn one_agent(agent: &AgentName, named: &str, prompt: &str, inputs: &[String], report: bool) -> String {
+    let mut text = head(&quoted(agent.as_str()), &title(named), prompt);
     if report {
         text.push_str("    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n");
     }

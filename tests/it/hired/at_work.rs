@@ -136,6 +136,7 @@ fn talking_is_a_run_an_exchange() {
         .env("HOME", scene.outside("home"));
     command.env("TASKFORGE_OPERATOR", "ada").write_stdin("hello\n\nhow are you\n");
     let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
@@ -157,4 +158,35 @@ fn a_task_that_fails_gives_its_place_back() {
     scene.drive("b", 1);
     assert_eq!(ends(&scene.show("b"), "work")[0].0, "failed");
     assert_eq!(agent(&scene, "ada")["active"], json!([]));
+}
+
+#[test]
+fn a_role_has_so_much_a_day_in_whatever_run() {
+    let model = Model::start(|_| Move::Call("finish", json!({"summary": "done"})));
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    hire(&scene, "ada", "config: {budget: {requests: 2}}");
+    scene.tf(&["agent", "hire", "role-ada", "--name", "eve"]).ok();
+    let task = |agent: &str| {
+        let container = format!("runtime: builtin\nagent: {agent}");
+        let text = format!(
+            "---\nworkflowId: t\ntitle: t\nnodes:\n  - id: work\n    title: w\n    kind: session_turn\n    prompt: x\n    container:\n      {}\n---\n",
+            container.replace('\n', "\n      ")
+        );
+        scene.write("workflows/t.task.md", text);
+    };
+    for (run, agent, code) in [("one", "ada", 0), ("two", "eve", 0), ("three", "ada", 1)] {
+        task(agent);
+        scene.start("t", run);
+        scene.drive(run, code);
+    }
+    let shown = scene.show("three").to_string();
+    assert!(shown.contains("the agents of role `role-ada` have taken 2 of 2 requests today"), "{shown}");
+    assert_eq!(model.talks().len(), 2, "the third was never asked");
+    // Another role has its own.
+    hire(&scene, "bob", "config: {budget: {requests: 1}}");
+    task("bob");
+    scene.start("t", "four");
+    scene.drive("four", 0);
+    scene.is_sound("four");
 }
