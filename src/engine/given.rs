@@ -177,9 +177,28 @@ pub fn revoke(registry: &Registry, text: &str, reason: &str) -> Result<Revoked, 
     store.commit(&by, Command::Revoke { id: id.clone(), by: by.clone(), reason: reason.to_owned() })?;
     let state = store.load()?;
     let had = state.live_attempts().filter(|(_, attempt)| state.taken_from(attempt).is_some());
+    revoke_below(registry, &state, &capability, &request.askers, reason)?;
     let ended = had.map(|(definition, attempt)| format!("{}/{}", definition.id, attempt.number)).collect();
     let cut = told(&store)?;
     Ok(Revoked { id, run, capability, by, cut, ended })
+}
+
+/// What is taken from a node is taken from its children, and theirs.
+fn revoke_below(
+    registry: &Registry,
+    state: &State,
+    capability: &Capability,
+    askers: &[(NodeId, u32)],
+    reason: &str,
+) -> Result<(), Error> {
+    for child in state.children.iter().filter(|child| askers.iter().any(|(node, _)| *node == child.node)) {
+        let theirs = Store::open(registry, &child.run)?.load()?;
+        let held = |request: &&Request| request.capability == *capability && request.status.is_granted();
+        for request in theirs.requests.iter().filter(held).filter(|_| !theirs.status.is_terminal()) {
+            revoke(registry, request.id.as_str(), reason)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ticks until the gate has in force what the journal says; whether there is a gate to tell. Another process that

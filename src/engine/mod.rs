@@ -10,6 +10,7 @@ mod attempt_log;
 mod backtest;
 mod base;
 pub mod binary;
+mod children;
 mod collect;
 mod control;
 mod decisions;

@@ -16,7 +16,7 @@ use crate::workflow::Workflow;
 
 use super::error::Error;
 use super::store::Store;
-use super::{agents, roles};
+use super::{agents, children, roles};
 
 /// The largest text of what an attempt is told of its memory, in bytes.
 const LARGEST_TOLD: u64 = 1 << 20;
@@ -28,7 +28,13 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     policy.providers = providers(config);
     policy.hosts = config.gate.hosts.clone();
     let budget = &config.llm.budget;
-    policy.ceilings = ceilings(state, BudgetScope::Run, &budget.run(), None);
+    policy.ceilings = run_ceilings(store, state)?;
+    for child in &state.children {
+        // What was given away is nobody's here any more.
+        let less = |own: Option<u64>, given: Option<u64>| own.map(|own| own.saturating_sub(given.unwrap_or(0)));
+        policy.ceilings.tokens = less(policy.ceilings.tokens, child.share.tokens);
+        policy.ceilings.money = less(policy.ceilings.money, child.share.money);
+    }
     policy.day = ceilings(state, BudgetScope::Day, &budget.day, None);
     policy.roles = role_budgets(store, state)?;
     policy.patience = patience(&config.gate.patience);
@@ -50,6 +56,11 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 let persona =
                     role.map(|bundle| Persona { bundle, memory: String::from_utf8_lossy(&memory).into_owned() });
                 let built = attempt_policy(config, state, &workflow, definition, container, attempt, persona.as_ref())?;
+                let children = children::views(store.registry(), state, &definition.id);
+                let given: u64 = children::given(state, &definition.id).map(|share| share.requests).sum();
+                let mut built = built;
+                built.limits.llm_requests = built.limits.llm_requests.saturating_sub(given);
+                built.children = children;
                 policy.attempts.push(built);
             }
         }
@@ -61,6 +72,18 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
         None => 1,
     };
     Ok(policy)
+}
+
+/// What the models of the run may take in all, those of its children included: of a child no more than its part.
+pub(crate) fn run_ceilings(store: &Store<'_>, state: &State) -> Result<wire::Ceilings, Error> {
+    let budget = &store.registry().config()?.llm.budget;
+    let mut own = ceilings(state, BudgetScope::Run, &budget.run(), None);
+    if let Some(parent) = &state.created.parent {
+        own.requests = least(own.requests, Some(parent.share.requests));
+        own.tokens = least(own.tokens, parent.share.tokens);
+        own.money = least(own.money, parent.share.money);
+    }
+    Ok(own)
 }
 
 /// What the roles of the run may take within one day: of several agents of one role the smallest.
@@ -260,6 +283,8 @@ fn attempt_policy(
         node: definition.id.clone(),
         attempt: attempt.number,
         role: definition.role().cloned(),
+        delegation: persona.and_then(|persona| children::delegation(&persona.bundle.role)),
+        children: Vec::new(),
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),

@@ -17,7 +17,8 @@ use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 use super::{
-    agents, approvers, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing, workspace,
+    agents, approvers, children, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing,
+    workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -70,7 +71,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     workspace::release_run(store);
     store.project(TICK)?;
     let mut done = Vec::new();
-    let mut state = ingest::ingest(store, store.load()?)?;
+    let mut state = children::end_orphan(store, ingest::ingest(store, store.load()?)?)?;
     approvers::require_proven(store, &state)?;
     let ran_before = running(&state);
     let mut known = None;
@@ -101,6 +102,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
             break;
         }
     }
+    children::tick_all(store, &state, docker);
     copy_running_logs(store, docker, &state, &ran_before);
     let openclaw = registry.config()?.openclaw.cli.is_some();
     let mut waits_for = executors::waits_for(&state, openclaw);

@@ -28,6 +28,8 @@ pub enum Kind {
     Result,
     /// Body: `{"key","value"}`; a value that is null forgets the key.
     Memory,
+    /// Body: `{"role","task","requests","wallMs"}`; the message's id is the child's.
+    Child,
 }
 
 /// One message.
@@ -138,6 +140,8 @@ struct State {
     heard: HashSet<(String, u32, String)>,
     /// Changes of memories that the host has not taken in, as far as is known here, oldest first.
     changes: Vec<Change>,
+    /// Children that were asked for and that the policy does not know, with their parts of the requests.
+    children: Vec<(RequestId, NodeId, u64)>,
     /// Messages by node, attempt and kind.
     said: HashMap<(String, u32, Kind), u64>,
     /// Ids that grow, within a millisecond too: the host takes messages in their order, and the first of equal
@@ -152,6 +156,17 @@ struct Change {
     key: MemoryKey,
     /// None if it was forgotten.
     entry: Option<Entry>,
+}
+
+/// What became of asking for a child.
+pub(crate) enum Child {
+    Asked(RequestId),
+    /// The node has had all of its children.
+    TooMany,
+    /// There are not so many requests to give.
+    TooMuch {
+        left: u64,
+    },
 }
 
 /// What became of a change of a memory.
@@ -190,6 +205,10 @@ impl Asked {
         for found in inbox.list()? {
             let Ok(message) = found.message else { continue };
             state.changes.extend(change(&message));
+            if message.kind == Kind::Child {
+                let requests = message.body.get("requests").and_then(Value::as_u64).unwrap_or(0);
+                state.children.push((message.id.clone(), message.node.clone(), requests));
+            }
             let node = message.node.as_str().to_owned();
             if message.kind == Kind::Capability
                 && let Some(capability) = message.body.get("capability").and_then(Value::as_str)
@@ -350,6 +369,43 @@ impl Asked {
         let entry = value.map(|value| Entry { value, at: chrono::Utc::now() });
         state.changes.push(Change { id, node: of.0.clone(), key, entry });
         Ok(Remembering::Done)
+    }
+
+    /// Asks for a child of `of`, which has `left` requests to models and gives `wanted` of them, half if it does not say.
+    /// `known` are the children that the policy names, whose parts are no longer among `left`.
+    pub(crate) async fn child(
+        &self,
+        of: (&NodeId, u32),
+        known: &[RequestId],
+        most: u32,
+        (left, wanted): (u64, Option<u64>),
+        mut body: Map<String, Value>,
+    ) -> Result<Child, Error> {
+        let mut state = self.state.lock().await;
+        let folder = &self.inbox.folder;
+        state.children.retain(|(id, ..)| !known.contains(id) && folder.join(format!("{id}.json")).exists());
+        let open: Vec<u64> =
+            state.children.iter().filter(|(_, node, _)| node == of.0).map(|(.., part)| *part).collect();
+        if (known.len() + open.len()) as u64 >= u64::from(most) {
+            return Ok(Child::TooMany);
+        }
+        let left = left.saturating_sub(open.into_iter().sum());
+        let requests = wanted.unwrap_or_else(|| (left / 2).max(1));
+        if requests > left {
+            return Ok(Child::TooMuch { left });
+        }
+        body.insert("requests".into(), requests.into());
+        let id = next_id(&mut state)?;
+        self.store(&id, Kind::Child, of, body).await?;
+        state.children.push((id.clone(), of.0.clone(), requests));
+        Ok(Child::Asked(id))
+    }
+
+    /// Whether a child that the policy does not know lies in the inbox.
+    pub(crate) async fn is_asked(&self, id: &str) -> bool {
+        let state = self.state.lock().await;
+        state.children.iter().any(|(known, ..)| known.as_str() == id)
+            && self.inbox.folder.join(format!("{id}.json")).exists()
     }
 
     async fn store(

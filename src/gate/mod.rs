@@ -47,8 +47,8 @@ pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, ModelRule, Patience,
-    Policy, PolicyError, Price, ProviderSpec, RequestStatus,
+    Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, DelegationUse, Endpoint, Fallback, Grant, Limits,
+    ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus,
 };
 pub use redact::{Redacted, redact};
 pub use role_budget::{RoleBudget, folder as role_days};

@@ -235,6 +235,12 @@ pub struct Attempt {
     /// The memory that it reaches; none where no hired agent does the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUse>,
+    /// Whom it may give work to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<DelegationUse>,
+    /// The runs that work for its node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildView>,
     /// When the socket closes.
     pub deadline: DateTime<Utc>,
     /// Globs of the models it may use.
@@ -253,6 +259,32 @@ pub struct Attempt {
     /// All capability requests of the node, with their present status.
     #[serde(default)]
     pub requests: Vec<CapabilityRequest>,
+}
+
+/// Whom an attempt may give a part of its work to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DelegationUse {
+    pub roles: Vec<RoleName>,
+    /// The most children of the node.
+    pub children: u32,
+}
+
+/// A run that works for a node, as its agent sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChildView {
+    pub id: RequestId,
+    pub role: RoleName,
+    pub run: RunId,
+    /// Of the run: `running`, `completed`, `failed`, `cancelled`, `paused`.
+    pub status: String,
+    /// What it was given of the node's requests to models.
+    pub requests: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
 }
 
 /// A way out, or models, that somebody approved.

@@ -98,6 +98,7 @@ impl State {
             status_reason: String::new(),
             nodes,
             requests: Vec::new(),
+            children: Vec::new(),
             approved: Vec::new(),
             ingested: std::collections::BTreeSet::new(),
             applied_controls: Vec::new(),
@@ -161,6 +162,10 @@ impl State {
             Event::RunProgress { message, inbox, .. } => {
                 self.last_progress = Some((message.clone(), at));
                 self.ingested.extend(inbox.clone());
+            }
+            Event::ChildStarted(child) => {
+                self.ingested.insert(child.id.to_string());
+                self.children.push((**child).clone());
             }
             Event::RunNotified { ids } => self.notified.extend(ids.iter().cloned()),
             Event::NodeResult { node, inbox, result, report } => {

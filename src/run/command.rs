@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
-use super::event::{AttemptPlan, DecisionRecord, Presented, Report, Resolution, TrafficHead};
+use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::ruling::Ruling;
@@ -163,6 +163,8 @@ pub enum Command {
         reason: String,
         traffic: Option<TrafficHead>,
     },
+    /// A run was made that works for a node of this one.
+    Child(Box<ChildRun>),
     /// Nothing new: only what follows from the state as it is.
     Settle,
 }

@@ -148,6 +148,13 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             Ok(vec![Event::RunProgress { node, message, inbox }])
         }
+        Command::Child(child) => {
+            if state.ingested.contains(child.id.as_str()) {
+                return Ok(Vec::new());
+            }
+            find(state, &child.node)?;
+            Ok(vec![Event::ChildStarted(child)])
+        }
         Command::Result { inbox, node, result, report } => {
             if inbox.as_ref().is_some_and(|id| state.ingested.contains(id)) {
                 return Ok(Vec::new());

@@ -10,10 +10,11 @@ use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition, Sessions};
 use super::folder::{Folder, GrantedMount};
-use super::id::{Digest, NodeId, RequestId, RunId};
+use super::id::{Digest, NodeId, RequestId, RoleName, RunId};
 use super::outgoing::Outgoing;
 use super::record::{Draft, Record};
 use super::ruling::Ruling;
+use super::share::Share;
 use super::status::NodeStatus;
 
 /// One event, by its name in the journal.
@@ -38,6 +39,9 @@ pub enum Event {
     RunReopened {},
     #[serde(rename = "run.progress")]
     RunProgress { node: Option<NodeId>, message: String, inbox: Option<String> },
+    /// A run works for a node of this one.
+    #[serde(rename = "child.started")]
+    ChildStarted(Box<ChildRun>),
     /// A person was told what waits; the ids are not told again.
     #[serde(rename = "run.notified")]
     RunNotified { ids: Vec<RequestId> },
@@ -230,6 +234,20 @@ pub struct AttemptEnd {
     /// The records of the gate up to this point.
     #[serde(default)]
     pub traffic: Option<TrafficHead>,
+}
+
+/// A run that an agent asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ChildRun {
+    /// Of the message that asked for it.
+    pub id: RequestId,
+    pub node: NodeId,
+    pub attempt: u32,
+    pub role: RoleName,
+    pub run: RunId,
+    /// What it was given of the node's.
+    pub share: Share,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -455,6 +473,7 @@ pub fn is_known(name: &str) -> bool {
         "run.failed",
         "run.reopened",
         "run.progress",
+        "child.started",
         "run.notified",
         "node.ready",
         "node.reset",
@@ -564,6 +583,7 @@ impl Event {
             | Self::NodeRewired { node, .. }
             | Self::CapabilityRequested { node, .. }
             | Self::CapabilityJoined { node, .. } => Some(node),
+            Self::ChildStarted(child) => Some(&child.node),
             Self::RunProgress { node, .. } | Self::RunCronBound { node, .. } => node.as_ref(),
             _ => None,
         }
@@ -621,6 +641,9 @@ impl Event {
             }
             Self::RunReopened {} => "Run was reopened.".to_owned(),
             Self::RunProgress { message, .. } => message.clone(),
+            Self::ChildStarted(child) => {
+                format!("Run {} works for node {} as {}.", child.run, child.node, child.role)
+            }
             Self::RunNotified { ids } => format!("A person was told of {} waiting.", ids.len()),
             Self::NodeReady { node, why, .. } => match why {
                 ReadyReason::NeedsMet => format!("Node {node} is ready for dispatch."),

@@ -2,6 +2,7 @@
 //! thing, prints one line of JSON and returns an exit code; none of them can decide anything.
 
 mod asked;
+mod delegate;
 mod memory;
 mod progress;
 mod request;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 use super::error::AgentError;
 
 pub(crate) use asked::unanswered;
+pub use delegate::{Delegated, delegate};
 pub(crate) use memory::ask as ask_memory;
 pub use memory::{MemoryVerb, memory};
 pub use progress::progress;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use crate::agent::{self, AgentError, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
+use crate::agent::{self, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inside {
@@ -38,6 +38,22 @@ pub(crate) enum Inside {
         /// A JSON object, or - to read it from stdin
         #[arg(value_name = "JSON")]
         object: String,
+    },
+    /// In a container: give a part of the work, and of what may be taken, to a run of another role; exit 0 done, 75 at work
+    Delegate {
+        /// One that the own role may give work to
+        role: String,
+        /// What is to be done
+        task: String,
+        /// Requests to models that it may make, of the own ones [default: half of what is left]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        requests: Option<u64>,
+        /// Seconds that it may take [default: what is left of the own time]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: Option<u64>,
+        /// Seconds to wait for its end
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
+        wait: u64,
     },
     /// In a container: work with what a hired agent keeps from one task to the next
     #[command(subcommand)]
@@ -86,6 +102,10 @@ impl Inside {
             Self::Openclaw => agent::openclaw(&OpenclawOptions::from_env(), &mut io::stdout()),
             Self::Request { capability, reason, wait } => {
                 agent::request(&socket(), &capability, &reason, Duration::from_secs(wait), &mut io::stdout())
+            }
+            Self::Delegate { role, task, requests, seconds, wait } => {
+                let asked = Delegated { role, task, requests, seconds };
+                agent::delegate(&socket(), &asked, Duration::from_secs(wait), &mut io::stdout())
             }
             Self::Memory(verb) => agent::memory(&socket(), verb.into(), &mut io::stdin(), &mut io::stdout()),
             Self::Progress { message } => agent::progress(&socket(), &message, &mut io::stdout()),

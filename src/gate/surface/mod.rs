@@ -3,6 +3,7 @@
 
 mod capabilities;
 mod chat;
+mod children;
 mod conversation;
 mod egress;
 mod forwards;
@@ -87,6 +88,8 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/refusals" if get => egress::list(session, &request),
         "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
+        "/taskforge/v1/children" if post => children::ask(session, request).await,
+        "/taskforge/v1/children" if get => Ok(children::list(session)),
         "/taskforge/v1/memory" if get => memory::list(session).await,
         "/taskforge/v1/memory" if post => memory::change(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
@@ -104,6 +107,10 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         _ => match (path.strip_prefix("/taskforge/v1/capabilities/"), path.strip_prefix("/taskforge/v1/memory/")) {
             (Some(id), _) if get => capabilities::show(session, &request, id).await,
             (_, Some(key)) if get => memory::show(session, key).await,
+            _ if get && path.starts_with("/taskforge/v1/children/") => {
+                let id = path.trim_start_matches("/taskforge/v1/children/");
+                children::show(session, &request, id).await
+            }
             _ => {
                 body::ignore(request).await;
                 Err(unknown(&path))
@@ -113,7 +120,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 14] = [
+    const PATHS: [&str; 15] = [
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",
@@ -121,6 +128,7 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/refusals",
         "/taskforge/v1/forwards",
         "/taskforge/v1/capabilities",
+        "/taskforge/v1/children",
         "/taskforge/v1/memory",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",

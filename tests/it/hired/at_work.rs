@@ -108,6 +108,10 @@ fn a_task_is_a_run_with_who_the_agent_is_in_its_prompt() {
     assert_eq!((&history[0]["by"]["run"], &history[0]["actor"]), (&json!("ada-1"), &json!("agent:task")));
     assert_eq!(node(&scene.show("ada-1"), "task")["status"], "completed");
     scene.is_sound("ada-1");
+    let counted = crate::schemas::count_by_schema(&scene.root());
+    for name in ["role.md", "agent.json", "agent-events.jsonl", "memory.json"] {
+        assert!(counted.contains_key(name), "no {name}");
+    }
     // The next task knows.
     scene.tf(&["agent", "run", "ada", "And now y", "--follow"]).ok();
     let talks = model.talks();
@@ -170,7 +174,7 @@ fn a_role_has_so_much_a_day_in_whatever_run() {
     let task = |agent: &str| {
         let container = format!("runtime: builtin\nagent: {agent}");
         let text = format!(
-            "---\nworkflowId: t\ntitle: t\nnodes:\n  - id: work\n    title: w\n    kind: session_turn\n    prompt: x\n    container:\n      {}\n---\n",
+            "---\nworkflowId: t\ntitle: t\nnodes:\n  - id: work\n    title: w\n    kind: session_turn\n    prompt: x\n    outputs: {{mode: notify, requiredFiles: []}}\n    container:\n      {}\n---\n",
             container.replace('\n', "\n      ")
         );
         scene.write("workflows/t.task.md", text);
