@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,6 +13,9 @@ use super::rules::Rules;
 use super::{Error, durable, memory};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
 use crate::run::id::{AgentName, NodeId, RequestId};
+
+/// How long the host may take from taking in that a child is wanted to a policy that names it.
+const TAKEN: Duration = Duration::from_secs(20);
 
 /// No message is larger, in bytes: a result of 256 KiB, escaped.
 const LARGEST: u64 = 2 << 20;
@@ -141,7 +145,7 @@ struct State {
     /// Changes of memories that the host has not taken in, as far as is known here, oldest first.
     changes: Vec<Change>,
     /// Children that were asked for and that the policy does not know, with their parts of the requests.
-    children: Vec<(RequestId, NodeId, u64)>,
+    children: Vec<Wanted>,
     /// Messages by node, attempt and kind.
     said: HashMap<(String, u32, Kind), u64>,
     /// Ids that grow, within a millisecond too: the host takes messages in their order, and the first of equal
@@ -156,6 +160,26 @@ struct Change {
     key: MemoryKey,
     /// None if it was forgotten.
     entry: Option<Entry>,
+}
+
+/// A child that was asked for.
+struct Wanted {
+    id: RequestId,
+    node: NodeId,
+    /// Its part of the node's requests to models.
+    requests: u64,
+    /// When its message was first missed.
+    taken: Option<Instant>,
+}
+
+impl Wanted {
+    /// Whether the host still has to say what became of it: its message is there, or was taken in a moment ago.
+    fn is_open(&mut self, folder: &Path) -> bool {
+        if self.taken.is_none() && folder.join(format!("{}.json", self.id)).exists() {
+            return true;
+        }
+        self.taken.get_or_insert_with(Instant::now).elapsed() < TAKEN
+    }
 }
 
 /// What became of asking for a child.
@@ -207,7 +231,8 @@ impl Asked {
             state.changes.extend(change(&message));
             if message.kind == Kind::Child {
                 let requests = message.body.get("requests").and_then(Value::as_u64).unwrap_or(0);
-                state.children.push((message.id.clone(), message.node.clone(), requests));
+                let (id, node) = (message.id.clone(), message.node.clone());
+                state.children.push(Wanted { id, node, requests, taken: None });
             }
             let node = message.node.as_str().to_owned();
             if message.kind == Kind::Capability
@@ -383,9 +408,9 @@ impl Asked {
     ) -> Result<Child, Error> {
         let mut state = self.state.lock().await;
         let folder = &self.inbox.folder;
-        state.children.retain(|(id, ..)| !known.contains(id) && folder.join(format!("{id}.json")).exists());
-        let open: Vec<u64> =
-            state.children.iter().filter(|(_, node, _)| node == of.0).map(|(.., part)| *part).collect();
+        state.children.retain_mut(|wanted| !known.contains(&wanted.id) && wanted.is_open(folder));
+        let own = state.children.iter().filter(|wanted| wanted.node == *of.0);
+        let open: Vec<u64> = own.map(|wanted| wanted.requests).collect();
         if (known.len() + open.len()) as u64 >= u64::from(most) {
             return Ok(Child::TooMany);
         }
@@ -397,15 +422,15 @@ impl Asked {
         body.insert("requests".into(), requests.into());
         let id = next_id(&mut state)?;
         self.store(&id, Kind::Child, of, body).await?;
-        state.children.push((id.clone(), of.0.clone(), requests));
+        state.children.push(Wanted { id: id.clone(), node: of.0.clone(), requests, taken: None });
         Ok(Child::Asked(id))
     }
 
-    /// Whether a child that the policy does not know lies in the inbox.
+    /// Whether the host still has to say what became of a child that the policy does not know.
     pub(crate) async fn is_asked(&self, id: &str) -> bool {
-        let state = self.state.lock().await;
-        state.children.iter().any(|(known, ..)| known.as_str() == id)
-            && self.inbox.folder.join(format!("{id}.json")).exists()
+        let mut state = self.state.lock().await;
+        let wanted = state.children.iter_mut().find(|wanted| wanted.id.as_str() == id);
+        wanted.is_some_and(|wanted| wanted.is_open(&self.inbox.folder))
     }
 
     async fn store(

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::adoption::Adoption;
 use super::definition::FORMAT;
-use super::event::{Event, EventError, WaitingOn};
+use super::event::{ChildRun, Event, EventError, WaitingOn};
 use super::id::{NodeId, RequestId, RunId};
 use super::record::Record;
 use super::state::{Attempt, Node, Request, RequestStatus, State};
@@ -163,9 +163,10 @@ impl State {
                 self.last_progress = Some((message.clone(), at));
                 self.ingested.extend(inbox.clone());
             }
-            Event::ChildStarted(child) => {
-                self.ingested.insert(child.id.to_string());
-                self.children.push((**child).clone());
+            Event::ChildStarted { id, node, attempt, role, run, share } => {
+                self.ingested.insert(id.to_string());
+                let (id, node, role, run) = (id.clone(), node.clone(), role.clone(), run.clone());
+                self.children.push(ChildRun { id, node, attempt: *attempt, role, run, share: *share });
             }
             Event::RunNotified { ids } => self.notified.extend(ids.iter().cloned()),
             Event::NodeResult { node, inbox, result, report } => {

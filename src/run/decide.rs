@@ -6,7 +6,9 @@ use chrono::{DateTime, Utc};
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
-use super::event::{AttemptEnd, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn};
+use super::event::{
+    AttemptEnd, ChildRun, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn,
+};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::refusal::Refusal;
@@ -153,7 +155,8 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
                 return Ok(Vec::new());
             }
             find(state, &child.node)?;
-            Ok(vec![Event::ChildStarted(child)])
+            let ChildRun { id, node, attempt, role, run, share } = *child;
+            Ok(vec![Event::ChildStarted { id, node, attempt, role, run, share }])
         }
         Command::Result { inbox, node, result, report } => {
             if inbox.as_ref().is_some_and(|id| state.ingested.contains(id)) {

@@ -41,7 +41,7 @@ pub enum Event {
     RunProgress { node: Option<NodeId>, message: String, inbox: Option<String> },
     /// A run works for a node of this one.
     #[serde(rename = "child.started")]
-    ChildStarted(Box<ChildRun>),
+    ChildStarted { id: RequestId, node: NodeId, attempt: u32, role: RoleName, run: RunId, share: Share },
     /// A person was told what waits; the ids are not told again.
     #[serde(rename = "run.notified")]
     RunNotified { ids: Vec<RequestId> },
@@ -581,9 +581,9 @@ impl Event {
             | Self::NodeRunBound { node, .. }
             | Self::NodeAdded { node, .. }
             | Self::NodeRewired { node, .. }
+            | Self::ChildStarted { node, .. }
             | Self::CapabilityRequested { node, .. }
             | Self::CapabilityJoined { node, .. } => Some(node),
-            Self::ChildStarted(child) => Some(&child.node),
             Self::RunProgress { node, .. } | Self::RunCronBound { node, .. } => node.as_ref(),
             _ => None,
         }
@@ -641,9 +641,7 @@ impl Event {
             }
             Self::RunReopened {} => "Run was reopened.".to_owned(),
             Self::RunProgress { message, .. } => message.clone(),
-            Self::ChildStarted(child) => {
-                format!("Run {} works for node {} as {}.", child.run, child.node, child.role)
-            }
+            Self::ChildStarted { run, node, role, .. } => format!("Run {run} works for node {node} as {role}."),
             Self::RunNotified { ids } => format!("A person was told of {} waiting.", ids.len()),
             Self::NodeReady { node, why, .. } => match why {
                 ReadyReason::NeedsMet => format!("Node {node} is ready for dispatch."),

@@ -20,7 +20,8 @@ def delegate(*words):
 "#;
 
 fn script(scene: &Scene, run: &str, script: &str, more: &str) {
-    let container = format!("command: {}\nagent: ada\n{more}", json!(["python3", "-c", format!("{PRELUDE}\n{script}")]));
+    let container =
+        format!("command: {}\nagent: ada\n{more}", json!(["python3", "-c", format!("{PRELUDE}\n{script}")]));
     scene.commands(run, &[("work", &container, &["said.txt"])]);
     scene.start(run, run);
 }
@@ -61,7 +62,7 @@ say(delegate("other", "x")[1]["error"]["message"])
 say(delegate("worker", "x", "--requests", "31")[0])
 code, told = delegate("worker", "Look at x", "--requests", "5", "--wait", "200")
 say(code, told["status"], told["result"]["summary"], told["requests"])
-say(delegate("worker", "y", "--requests", "26")[1]["error"]["left"])
+say(delegate("worker", "y", "--requests", "26")[1]["error"]["message"])
 code, told = delegate("worker", "Look at y", "--wait", "200")
 say(code, told["requests"])
 say(delegate("worker", "z")[1]["error"]["message"])
@@ -76,7 +77,7 @@ say(delegate("worker", "z")[1]["error"]["message"])
             "this attempt may give work to worker, and not to `other`",
             "4",
             "0 completed did: Look at x 5",
-            "25",
+            "the node `work` has 25 requests to models left, and a child needs at least one of them and gets no more",
             "0 12",
             "the node `work` has had all of its 2 children",
         ]
@@ -156,7 +157,10 @@ fn a_child_asks_in_vain_for_what_its_parent_does_not_have() {
     let scene = Scene::new();
     talks_to(&scene, &model);
     // A rule would give it to anybody.
-    scene.write("policies/rules.yaml", "format: 1\nrules:\n  - {effect: allow, kind: net, name: '*', because: anybody}\n");
+    scene.write(
+        "policies/rules.yaml",
+        "format: 1\nrules:\n  - {effect: allow, kind: net, name: '*', because: anybody}\n",
+    );
     role(&scene, "worker", "");
     hire(&scene, "ada", PARENT);
     script(
