@@ -185,7 +185,7 @@ class Build(Place):
         names = ["tf-bench-%s-%d" % (part, id(self)) for part in ("build", "probe")]
         debs = ["dpkg-query", "-W"]
         wheels = ["python3", "-I", "-B", "-m", "pip", "list", "--format=json", "--disable-pip-version-check"]
-        setuid = ["find", "/", "-xdev", "-type", "f", "-perm", "-4000", "-print0"]
+        setuid = ["find", "/", "-xdev", "-type", "f", "-perm", "/6000", "-print0"]
         install = ["python3", "-I", "-m", "pip", "install", "--no-index", "--no-deps", "--require-hashes", "--force-reinstall",
                    "--find-links=/mnt/pip", "--no-cache-dir", "--disable-pip-version-check", "--break-system-packages",
                    "--root-user-action=ignore", "--requirement=/mnt/requirements.txt"]

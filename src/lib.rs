@@ -2,8 +2,9 @@
 //!
 //! The rooms, from the pure core to the edges: [`run`] (what may happen), [`workflow`] (what was asked),
 //! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
-//! (inside the container), [`role`] (what hired agents are), [`openclaw`] (the program beside us), [`engine`] (one tick), [`schedule`] (who calls it),
-//! [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is). `cli` imports everything; nothing imports `cli`.
+//! (inside the container), [`role`] (what hired agents are), [`openclaw`] (the program beside us), [`engine`] (one tick),
+//! [`schedule`] (who calls it), [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is),
+//! [`vault`] (secrets). `cli` imports everything; nothing imports `cli`.
 
 pub mod agent;
 pub mod audit;
@@ -27,4 +28,5 @@ pub mod schedule;
 #[cfg(test)]
 mod schema;
 pub mod signature;
+pub mod vault;
 pub mod workflow;

@@ -57,6 +57,15 @@ apt_install() {
     rm -f "$log"
 }
 
+# ---- other runtimes, for an Engine of a test's own (tests/it/engine)
+
+ensure_runtimes() {
+    local runtime
+    for runtime in crun runsc; do
+        have "$runtime" || apt_install "$runtime"
+    done
+}
+
 # ---- the Docker Engine
 
 engine_answers() {
@@ -216,6 +225,17 @@ ensure_openssh() {
     { have ssh-keygen && have ssh-agent && have ssh-add; } || apt_install openssh-client
     have git || apt_install git
 }
+
+# ensure_age: the real tool reads what the vault writes, and the other way round.
+ensure_age() {
+    { have age && have age-keygen; } || apt_install age
+}
+
+# ---- a real mail server, which gates send to
+
+SMTP_VERSION=aiosmtpd-1.4.6
+
+ensure_smtp() { ensure_python_environment "taskforge-smtp/$SMTP_VERSION" 'aiosmtpd==1.4.6'; }
 
 # ---- what OpenTask's models are made with, for readers as strict as its own
 

@@ -24,6 +24,9 @@ pub struct Brief {
     /// Whether there is a memory to work with.
     #[serde(default)]
     pub memory: bool,
+    /// What it was told it has and has no more, a sentence each.
+    #[serde(default)]
+    pub notices: Vec<String>,
 }
 
 fn default_iterations() -> u64 {
@@ -58,10 +61,10 @@ pub fn system_text(outputs: &[String], inputs: &[String], capabilities: &[String
     text
 }
 
-/// What OpenClaw is told before its task: its own system message knows nothing of the container. The arguments are those
-/// of [`system_text`].
+/// What OpenClaw is told before its task: its own system message knows nothing of the container, and each turn is a
+/// conversation of its own. `outcomes` say what became of what it asked for; the others are those of [`system_text`].
 #[must_use]
-pub fn openclaw_text(outputs: &[String], inputs: &[String], capabilities: &[String]) -> String {
+pub fn openclaw_text(outputs: &[String], inputs: &[String], capabilities: &[String], outcomes: &[String]) -> String {
     let mut text = String::from(
         "You work alone in a sealed Linux container: nobody answers questions, and this one turn is all you have.\n\
          \n\
@@ -76,6 +79,7 @@ pub fn openclaw_text(outputs: &[String], inputs: &[String], capabilities: &[Stri
     );
     section(&mut text, "What you were given", inputs, "");
     section(&mut text, "What was granted to you", capabilities, "");
+    section(&mut text, "What became of your requests, in the words of who decided", outcomes, "");
     section(&mut text, "Files you must write", outputs, "/workspace/");
     text
 }

@@ -13,6 +13,8 @@ const SILENT_LIMIT: u32 = 2;
 const NUDGE: &str = "You answered without a tool call, so nothing happened. Use the tools to go on, and call finish \
                      when the work is done.";
 
+const NO_MORE: &str = "Some of what you were granted is not yours any more. Go on without it, or ask again:";
+
 /// Everything said so far, in the form that is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct Conversation {
@@ -60,6 +62,20 @@ impl Conversation {
             conversation.put_results_in_order();
         }
         Some(conversation)
+    }
+
+    /// Tells what is not so any more, unless it was told before.
+    pub(crate) fn tell(&mut self, notices: &[String]) {
+        let told = |text: &str| {
+            let content = |message: &Value| message.get("content").and_then(Value::as_str).map(str::to_owned);
+            let mut said = self.messages.iter().filter(|message| role(message) == Some("user")).filter_map(content);
+            said.any(|said| said.contains(text))
+        };
+        let new: Vec<&str> = notices.iter().map(String::as_str).filter(|notice| !told(notice)).collect();
+        if !new.is_empty() {
+            let text = format!("{NO_MORE}\n- {}", new.join("\n- "));
+            self.messages.push(json!({"role": "user", "content": text}));
+        }
     }
 
     pub(crate) fn messages(&self) -> &[Value] {

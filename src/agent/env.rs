@@ -15,6 +15,8 @@ pub const GATE_SOCKET: &str = "TASKFORGE_GATE_SOCKET";
 pub const GATE: &str = "TASKFORGE_GATE";
 /// When the attempt ends, RFC 3339. Unset means that only the host keeps the time.
 pub const DEADLINE: &str = "TASKFORGE_DEADLINE";
+/// How many bytes the workspace may hold. Unset means that only the host looks.
+pub const DISK: &str = "TASKFORGE_DISK";
 /// The folder the agent works in; `/workspace` when unset.
 pub const WORKSPACE: &str = "TASKFORGE_WORKSPACE";
 
@@ -70,6 +72,15 @@ pub(crate) fn deadline() -> Result<Option<DateTime<Utc>>, AgentError> {
             expected: "an RFC 3339 time, such as 2026-01-31T12:00:00Z",
         }),
     }
+}
+
+pub(crate) fn disk() -> Result<Option<u64>, AgentError> {
+    let Some(value) = set(DISK) else {
+        return Ok(None);
+    };
+    let text = value.to_string_lossy();
+    let wrong = || AgentError::Setting { name: DISK, value: text.clone().into_owned(), expected: "a number of bytes" };
+    text.parse().map(Some).map_err(|_| wrong())
 }
 
 fn path(name: &str, default: &str) -> PathBuf {

@@ -13,6 +13,8 @@ pub const NOTHING: u8 = 3;
 pub const DENIED: u8 = 4;
 /// The gate did not greet, or said that the run is killed or that this attempt's time is over.
 pub const GATE_REFUSED: u8 = 72;
+/// The workspace holds more than it may; the host looks for itself.
+pub const OVER_DISK: u8 = 73;
 /// The attempt waits for a decision and costs nothing until then.
 pub const SUSPENDED: u8 = 75;
 /// The wall clock of the attempt ran out.

@@ -19,7 +19,7 @@ use super::family::{Family, Reaped};
 use super::forwards::Forwards;
 use super::gate_client::GateClient;
 use super::narration::complain;
-use super::{env, exit, forward, gate_watch};
+use super::{disk, env, exit, forward, gate_watch, held};
 
 /// How long the gate is waited for at the start.
 const GREETING: Duration = Duration::from_secs(10);
@@ -39,6 +39,8 @@ pub struct InitOptions {
     pub workspace: PathBuf,
     /// When the attempt ends.
     pub deadline: Option<DateTime<Utc>>,
+    /// How many bytes the workspace may hold.
+    pub disk: Option<u64>,
 }
 
 impl InitOptions {
@@ -53,6 +55,7 @@ impl InitOptions {
             listen: env::listen()?,
             workspace: env::workspace(),
             deadline: env::deadline()?,
+            disk: env::disk()?,
         })
     }
 }
@@ -90,8 +93,9 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
     // What was granted before is there when the program begins.
     let mut forwards = Forwards::new(gate.clone());
     forwards.open_granted().await;
+    let mut room = pin!(disk::until_exceeded(options.workspace.clone(), options.disk));
     let mut family = Family::start(&options.argv, &options.workspace)?;
-    tokio::spawn(forward::serve(listener, gate));
+    tokio::spawn(forward::serve(listener, gate.clone()));
     tokio::spawn(forwards.keep());
 
     let mut watch = pin!(gate_watch::until_ended(&options.socket));
@@ -108,6 +112,9 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
         {
             // What it left behind in its group; as PID 1 the kernel ends all the rest with us.
             family.signal(Signal::KILL);
+            if verdict != Some(exit::GATE_REFUSED) {
+                held::report(&gate).await;
+            }
             return Ok(verdict.unwrap_or(code));
         }
         tokio::select! {
@@ -124,6 +131,11 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
                 complain(&refusal);
                 verdict = Some(exit::GATE_REFUSED);
                 kill_at = None;
+                family.signal_everything(Signal::KILL);
+            }
+            () = &mut room, if watching && verdict.is_none() => {
+                complain(&format!("the workspace holds more than {} bytes, or more files than may be", options.disk.unwrap_or(0)));
+                verdict = Some(exit::OVER_DISK);
                 family.signal_everything(Signal::KILL);
             }
             () = &mut clock, if ticking => {

@@ -12,6 +12,7 @@ mod capture;
 mod chat;
 mod conversation;
 mod decision;
+mod disk;
 pub mod env;
 mod error;
 pub mod exit;
@@ -20,6 +21,7 @@ mod forward;
 mod forwards;
 mod gate_client;
 mod gate_watch;
+mod held;
 mod init;
 mod narration;
 mod openclaw;
@@ -34,7 +36,7 @@ pub use init::{InitOptions, init};
 pub use openclaw::{OpenclawOptions, openclaw};
 pub use run_loop::{LoopOptions, run_loop};
 pub use tools::Roots;
-pub use verbs::{Delegated, MemoryVerb, delegate, memory, progress, request, result};
+pub use verbs::{ActionCall, Delegated, MemoryVerb, action, delegate, memory, progress, request, result};
 
 /// The runtime of every part of this room: one thread, since all of it waits far more than it works.
 fn runtime() -> Result<tokio::runtime::Runtime, AgentError> {

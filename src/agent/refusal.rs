@@ -53,6 +53,20 @@ impl Refusal {
         refusal
     }
 
+    /// What a model works with.
+    pub(crate) fn told(&self) -> Value {
+        let mut told = json!({"code": self.code, "message": self.message});
+        if let Some(hint) = &self.hint {
+            told["hint"] = hint.as_str().into();
+        }
+        for (key, value) in
+            self.details.iter().filter(|(key, _)| matches!(key.as_str(), "capability" | "status" | "unclear"))
+        {
+            told[key] = value.as_str().into();
+        }
+        told
+    }
+
     /// Whether the gate said that nothing more will come: the run is killed, or this attempt's time is over.
     pub(crate) fn ends_the_attempt(&self) -> bool {
         self.status == 423 || matches!(self.code.as_str(), "killed" | "closed")

@@ -120,11 +120,14 @@ impl<'a> Agent<'a> {
         if self.resumed {
             self.narration.step(&format!("going on after {} turns", self.conversation.turns()));
         }
+        let notices = std::mem::take(&mut self.brief.notices);
         // The gate counts over all attempts; this count only ends a loop with a gate that does not.
         let mut left = self.brief.iterations;
         loop {
             match self.conversation.next() {
                 Next::Ask => {
+                    // Once in a conversation, and after what it waited for: what it counts on may be gone.
+                    self.conversation.tell(&notices);
                     let Some(fewer) = left.checked_sub(1) else {
                         let limit = self.brief.iterations;
                         return Err(AgentError::Model(format!("the model did not finish within {limit} turns")));
@@ -215,6 +218,18 @@ impl<'a> Agent<'a> {
             }
             Tool::ReadFile { path } => read_file(&self.options.roots, path),
             Tool::WriteFile { path, content } => write_file(&self.options.roots, path, content),
+            Tool::Act { action, arguments, key } => {
+                let mut body = json!({"arguments": arguments});
+                if let Some(key) = key {
+                    body["key"] = key.as_str().into();
+                }
+                let reply = self.gate.post(&format!("/taskforge/v1/actions/{action}"), &body).await?;
+                match reply.is_success() {
+                    // The record's number differs between runs of the same work.
+                    true => json!({"result": reply.json()?["result"]}),
+                    false => json!({"error": reply.refusal().told()}),
+                }
+            }
             Tool::Memory(verb) => {
                 let reply = ask_memory(&self.gate, verb.clone(), &mut std::io::empty()).await?;
                 match for_the_model(&reply)? {

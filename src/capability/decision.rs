@@ -1,13 +1,14 @@
 //! A person's word on one request: `decisions/<requestId>.json`. The file is the decision; a journal only repeats
 //! it. Read strictly, since it may come from a merge of someone else's branch.
 
-use chrono::DateTime;
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::error::DecisionError;
 use super::review::Review;
 use crate::run::capability::Capability;
 use crate::run::id::{Digest, RequestId, RunId};
+use crate::run::terms::{Scope, Terms};
 
 /// Largest file, and longest comment and name, in bytes.
 const FILE: usize = 64 << 10;
@@ -42,6 +43,12 @@ pub struct Decision {
     /// What may be asked for instead: of a suggestion, and of nothing else.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instead: Vec<Capability>,
+    /// When what is approved ends, if not with the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// For whom it is approved.
+    #[serde(default, skip_serializing_if = "Scope::is_run")]
+    pub scope: Scope,
     /// The digest of the review that was shown.
     pub digest: Digest,
     /// For the agent to read; may be empty.
@@ -64,6 +71,7 @@ impl Decision {
         run: RunId,
         verdict: Verdict,
         instead: Vec<Capability>,
+        terms: Terms,
         digest: Digest,
         comment: &str,
         by: &str,
@@ -71,7 +79,9 @@ impl Decision {
     ) -> Result<Self, DecisionError> {
         let (comment, by, at) = (comment.to_owned(), by.to_owned(), at.to_owned());
         let registry = Some(registry.to_owned());
-        let decision = Self { format: 2, registry, request, run, verdict, instead, digest, comment, by, at };
+        let format = if terms.are_usual() { 2 } else { 3 };
+        let Terms { until, scope } = terms;
+        let decision = Self { format, registry, request, run, verdict, instead, until, scope, digest, comment, by, at };
         decision.check().map(|()| decision)
     }
 
@@ -113,6 +123,12 @@ impl Decision {
         review.check_digest(self.digest.as_str()).map(drop)
     }
 
+    /// The bounds of what it approves.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { until: self.until, scope: self.scope.clone() }
+    }
+
     /// The name in `by`.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -131,10 +147,20 @@ impl Decision {
         };
         match (self.format, &self.registry) {
             (1, None) => {}
-            (2, Some(registry)) if registry.len() <= NAME && !registry.contains(char::is_control) => {}
+            (2 | 3, Some(registry)) if registry.len() <= NAME && !registry.contains(char::is_control) => {}
             (1, Some(_)) => return Err(DecisionError::Format { reason: "format 1 names no registry".to_owned() }),
-            (2, _) => return Err(DecisionError::Format { reason: "format 2 names its registry".to_owned() }),
+            (2 | 3, _) => {
+                return Err(DecisionError::Format { reason: "it names no registry that can be one".to_owned() });
+            }
             (format, _) => return Err(DecisionError::Format { reason: format!("format {format} is not known") }),
+        }
+        // A reader of format 2 would grant without bounds what has some.
+        if (self.format == 3) == self.terms().are_usual() {
+            let reason = "a time or a scope goes with format 3, and format 3 with one of them".to_owned();
+            return Err(DecisionError::Format { reason });
+        }
+        if self.verdict != Verdict::Approve && !self.terms().are_usual() {
+            return Err(DecisionError::Format { reason: "a time and a scope go with approvals only".to_owned() });
         }
         let wanted = if self.verdict == Verdict::Suggest { 1..=ALTERNATIVES } else { 0..=0 };
         if !wanted.contains(&self.instead.len()) {

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 
 use super::request::Request;
 use crate::run::address::{self, Special};
-use crate::run::capability::{Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse, MountMode};
+use crate::run::capability::{
+    ActionRule, ActionUse, Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse, MountMode,
+    SecretScheme, SecretUse, rules_of,
+};
 use crate::run::folder::Folder;
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
@@ -16,6 +19,8 @@ pub(super) fn of(request: &Request) -> Vec<String> {
         Capability::Tcp(endpoint) => tcp(endpoint),
         Capability::Llm(models) => llm(models),
         Capability::Budget(budget) => return ceiling(request, *budget),
+        Capability::Secret(secret) => secret_use(secret),
+        Capability::Action(action) => action_use(action),
         _ => return Vec::new(),
     };
     let who = "It holds for this node, and for every other node of this run that asks for the same.";
@@ -102,6 +107,56 @@ fn tcp(endpoint: &Endpoint) -> Vec<String> {
         format!("It finds it at port {port} of a loopback address in its container, usually 127.0.0.1:{port}."),
     ];
     effect.extend(warning(host));
+    effect
+}
+
+fn secret_use(secret: &SecretUse) -> Vec<String> {
+    let (name, host, port) = (secret.name(), secret.host(), secret.endpoint().port());
+    let how = match secret.scheme() {
+        SecretScheme::Bearer => "behind `Bearer`",
+        SecretScheme::Token => "behind `token`",
+        SecretScheme::Basic => "as user and password of `Basic`",
+        SecretScheme::Plain => "as it is",
+    };
+    let mut effect = vec![
+        format!(
+            "The gate sends its requests to {host}, port {port}, by TLS, with the secret {name} in the header {}, {how}.",
+            secret.header()
+        ),
+        "It never has the secret; it can do with it all that the host lets the secret do, with any method and path."
+            .to_owned(),
+        "Each request is on record; the secret is taken out of what comes back.".to_owned(),
+    ];
+    effect.extend(warning(host));
+    effect
+}
+
+fn action_use(action: &ActionUse) -> Vec<String> {
+    let rules = action.rules();
+    let mut effect = vec![format!("The gate does {} for it, with a credential that only the gate has.", action.name())];
+    for rule in rules_of(action.name().as_str()).unwrap_or_default() {
+        let named = rules.of(*rule).join(", ");
+        let what = match rule {
+            ActionRule::Repository => "In the repositories",
+            ActionRule::Verdict => "With the verdicts",
+            ActionRule::Channel => "In the channels",
+            ActionRule::Recipient => "To",
+            ActionRule::Url => "To",
+        };
+        effect.push(if named.is_empty() {
+            format!("{what} nothing: no rule names any.")
+        } else {
+            format!("{what} {named}, and no others.")
+        });
+    }
+    if rules.verdicts.iter().any(|verdict| verdict == "APPROVE") {
+        effect.push("Careful: an approval can be all that a merge waits for.".to_owned());
+    }
+    effect.push(match rules.limit {
+        Some(limit) => format!("At most {limit}."),
+        None => "As often as it likes: no limit is named.".to_owned(),
+    });
+    effect.push("Each is on record before it is done; the same one twice is done once.".to_owned());
     effect
 }
 

@@ -3,8 +3,10 @@
 //!
 //! Never decides anything, and never grants: it shows, compares and parses.
 
+mod covers;
 mod decision;
 mod diff;
+mod edited;
 mod effect;
 mod error;
 pub mod policy;
@@ -15,6 +17,7 @@ mod review;
 mod tests;
 
 pub use decision::{Decision, Verdict};
+pub use edited::Edited;
 pub use effect::of_tool as effect_of_tool;
 pub use error::DecisionError;
 pub use request::Request;

@@ -19,6 +19,12 @@ pub(super) fn render(review: &Review) -> String {
     let request = &review.request;
     let _ = writeln!(text, "Request   {}", request.id);
     let _ = writeln!(text, "Asked     {}", request.capability);
+    if let Some(edited) = &review.edited {
+        let list: Vec<String> = edited.list.iter().map(ToString::to_string).collect();
+        let asked: Vec<String> = edited.asked.iter().map(ToString::to_string).collect();
+        let _ = writeln!(text, "Edited    {}", list.join(", "));
+        let _ = writeln!(text, "          by {}, from {}", visible_line(&edited.by, WIDTH), asked.join(", "));
+    }
     let _ = writeln!(text, "By        {}", visible_line(&review.requested_by, WIDTH));
     let _ = writeln!(text, "For       run {}, node {}, attempt {}", request.run, request.node, request.attempt);
     let _ = writeln!(text, "Policy    {}", visible_line(&review.policy_view, WIDTH));

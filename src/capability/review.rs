@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::edited::Edited;
 use super::effect;
 use super::error::DecisionError;
 use super::render;
@@ -25,6 +26,9 @@ pub struct Review {
     pub request: Request,
     /// Who asks: `agent:<id>`, or the node.
     pub requested_by: String,
+    /// What a person made of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Edited>,
     /// Why, in the agent's own words; hostile text.
     pub reason: String,
     /// What the policies say: `ask (no rule)`.
@@ -49,6 +53,7 @@ impl Review {
     /// The review of a package request that was resolved to `recipe`. `before` is the recipe of the run's image now,
     /// or `None` if it still runs in the base; `approved` is what was granted so far.
     #[must_use]
+    #[allow(clippy::too_many_arguments)] // what a person is shown, in its order
     pub fn of_packages(
         request: Request,
         requested_by: String,
@@ -57,16 +62,19 @@ impl Review {
         approved: &[Capability],
         recipe: &Recipe,
         before: Option<&Recipe>,
+        edited: Option<Edited>,
     ) -> Self {
-        let granted = recipe.lock().granted(&request.capability).unwrap_or_else(|| request.capability.clone());
+        let meant = edited.as_ref().map_or(std::slice::from_ref(&request.capability), |edited| &edited.list);
+        let granted = meant.iter().map(|one| recipe.lock().granted(one).unwrap_or_else(|| one.clone()));
         let mut grants = approved.to_vec();
-        grants.push(granted);
+        grants.extend(granted);
         grants.sort_unstable();
         grants.dedup();
         Self {
             format: 1,
             request,
             requested_by,
+            edited,
             reason,
             policy_view,
             grants,
@@ -89,15 +97,20 @@ impl Review {
         policy_view: String,
         grants: Vec<Capability>,
         folder: Option<(&Folder, Option<u32>)>,
+        edited: Option<Edited>,
     ) -> Self {
+        // What a grant does is what is granted.
+        let meant = edited.as_ref().and_then(|edited| edited.list.first()).unwrap_or(&request.capability);
+        let meant = Request { capability: meant.clone(), ..request.clone() };
         let effect = match folder {
-            Some((folder, uid)) => effect::of_folder(&request, folder, uid),
-            None => effect::of(&request),
+            Some((folder, uid)) => effect::of_folder(&meant, folder, uid),
+            None => effect::of(&meant),
         };
         Self {
             format: 1,
             request,
             requested_by,
+            edited,
             reason,
             policy_view,
             grants,

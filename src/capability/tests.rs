@@ -5,6 +5,7 @@ use crate::container::ImageRef;
 use crate::image::{AptPin, Lock, PipPin, Recipe};
 use crate::run::capability::Capability;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
+use crate::run::terms::Terms;
 use proptest::prelude::*;
 
 fn pip(name: &str, version: &str) -> PipPin {
@@ -44,6 +45,7 @@ fn review(reason: &str) -> Review {
         &approved,
         &after,
         Some(&before),
+        None,
     )
 }
 
@@ -128,6 +130,7 @@ fn decide(comment: &str, by: &str) -> Result<Decision, DecisionError> {
         run,
         Verdict::Approve,
         Vec::new(),
+        Terms::default(),
         review.digest(),
         comment,
         by,
@@ -198,7 +201,15 @@ fn gate_review(capability: &str, reason: &str) -> Review {
     let capability = Capability::parse(capability).unwrap();
     let asked = Request { capability: capability.clone(), ..request() };
     let grants = vec![Capability::parse("net:a.example:443").unwrap(), capability];
-    Review::of_given(asked, "agent:analyse".to_owned(), reason.to_owned(), "ask (no rule)".to_owned(), grants, None)
+    Review::of_given(
+        asked,
+        "agent:analyse".to_owned(),
+        reason.to_owned(),
+        "ask (no rule)".to_owned(),
+        grants,
+        None,
+        None,
+    )
 }
 
 #[test]

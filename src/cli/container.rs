@@ -65,7 +65,9 @@ fn text(found: &Inspection) -> String {
     text.push('\n');
     text.push_str(&graded::grade(&found.container));
     let kept = match found.disk.enforced {
-        engine::DiskEnforcement::Soft => "of one file by the kernel, in all softly, by a look at each tick",
+        engine::DiskEnforcement::Soft => {
+            "of one file by the kernel, in all softly, by a look each second and at each tick"
+        }
         engine::DiskEnforcement::Image => "in all by the kernel, which has an image of that size for it",
     };
     text.push_str(&format!("Disk of the workspace: {} bytes; {kept}.\n", found.disk.limit));

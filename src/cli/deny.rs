@@ -16,9 +16,9 @@ pub(crate) struct Deny {
     /// An id from `taskforge inbox`, the start of one, or RUN/NODE
     #[arg(required = true)]
     ids: Vec<String>,
-    /// The review digest you decide on
+    /// The review digest you decide on; once for each id
     #[arg(long, value_name = "DIGEST")]
-    digest: Option<String>,
+    digest: Vec<String>,
     /// Why, and what to do instead
     #[arg(long, short = 'm')]
     comment: String,
@@ -30,12 +30,10 @@ pub(crate) struct Deny {
 impl Deny {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let answer = Answer {
-            verdict: Verdict::Deny,
-            instead: Vec::new(),
-            digest: self.digest,
+            digests: self.digest.into_iter().collect(),
             comment: self.comment,
-            show: false,
             write_only: self.write_only,
+            ..Answer::of(Verdict::Deny)
         };
         decision::run(context, &self.ids, &answer)
     }

@@ -67,7 +67,11 @@ fn containers(context: &Context<'_>, registry: Option<&Registry>) -> Result<Exit
 }
 
 fn facts(engine: &Facts, found: &Grades) -> String {
-    let users = if engine.user_namespaces { "remapped (starts are refused)" } else { "the host's" };
+    let users = match engine.remap {
+        Some(remap) => format!("remapped: root in a container is {}:{} on the host", remap.uid, remap.gid),
+        None if engine.user_namespaces => "remapped, nobody knows to whom (starts are refused)".to_owned(),
+        None => "the host's".to_owned(),
+    };
     let rootless = if engine.rootless { "yes (starts are refused)" } else { "no" };
     let runtime = match &found.runtime {
         Some(runtime) if found.runtime_present => format!("{runtime}, as configured"),
@@ -76,14 +80,16 @@ fn facts(engine: &Facts, found: &Grades) -> String {
     };
     let workspaces = match found.disk {
         None => "no registry to look at",
-        Some(engine::DiskEnforcement::Soft) => "folders: their limits are soft, kept by a look at each tick",
+        Some(engine::DiskEnforcement::Soft) => {
+            "folders: their limits are soft, kept by a look each second and at each tick"
+        }
         Some(engine::DiskEnforcement::Image) => "images of a fixed size, kept by the kernel",
     };
     let filters = [("seccomp", engine.seccomp), ("AppArmor", engine.apparmor), ("SELinux", engine.selinux)];
     let filters: Vec<&str> = filters.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
     let lines = [
         ("Engine", engine.version.clone()),
-        ("users", users.to_owned()),
+        ("users", users),
         ("rootless", rootless.to_owned()),
         ("runtime", runtime),
         ("runtimes", engine.runtimes.join(", ")),

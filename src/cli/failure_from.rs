@@ -6,6 +6,7 @@ use crate::failure::{Failure, Kind};
 use crate::role::agent::AgentRefusal;
 use crate::run::refusal::Refusal;
 use crate::signature::SignatureError;
+use crate::vault::VaultError;
 use crate::{container, engine, gate, openclaw, registry, schedule, workflow};
 
 /// A file that could not be used.
@@ -112,6 +113,51 @@ impl From<SignatureError> for Failure {
     }
 }
 
+impl From<VaultError> for Failure {
+    fn from(error: VaultError) -> Self {
+        let message = error.to_string();
+        match error {
+            VaultError::Registry(error) => error.into(),
+            VaultError::NoVault | VaultError::NoIdentity { .. } => Self::new(Kind::NotFound, message)
+                .hint("`taskforge secret init` makes one; an identity that was made elsewhere goes to that place, mode 0600"),
+            VaultError::IdentityLost { .. } => Self::new(Kind::NotFound, message)
+                .hint("bring the identity back to that place, mode 0600; without it the secrets are lost, and `.taskforge/vault` can go"),
+            VaultError::NotFound { .. } => {
+                Self::new(Kind::NotFound, message).hint("`taskforge secret list` shows what there is")
+            }
+            VaultError::IdentityExists { .. } => {
+                Self::new(Kind::Conflict, message).hint("`taskforge secret rotate` makes another")
+            }
+            VaultError::IdentityMode { ref path, .. } => {
+                let hint = format!("`chmod 600 {}`, and think about who has read it since", path.display());
+                Self::new(Kind::Refused, message).hint(hint)
+            }
+            VaultError::Mode { ref path, .. } => {
+                let hint = format!("`chmod go= {}`", path.display());
+                Self::new(Kind::Refused, message).hint(hint)
+            }
+            VaultError::IdentityOwner { .. } | VaultError::NotForUs { .. } => Self::new(Kind::Refused, message),
+            VaultError::WrongPassphrase { .. } => Self::new(Kind::Refused, message).hint("nothing was changed: try again"),
+            VaultError::Locked { .. } => Self::new(Kind::Waiting, message)
+                .hint("`taskforge secret unlock` on a terminal opens it until the next restart"),
+            VaultError::Changed { ref name, .. } | VaultError::Missing { ref name, .. } => {
+                let hint = format!(
+                    "`taskforge secret set {name}` gives it a value again; `--from-age FILE` takes a file that another program encrypted"
+                );
+                Self::new(Kind::Integrity, message).hint(hint)
+            }
+            VaultError::Log { .. } | VaultError::Damaged { .. } => Self::new(Kind::Integrity, message),
+            VaultError::Name { .. }
+            | VaultError::Value(_)
+            | VaultError::Recipient { .. }
+            | VaultError::Dotenv { .. }
+            | VaultError::Identity { .. } => Self::new(Kind::Usage, message),
+            VaultError::NoTmpfs => Self::new(Kind::Unavailable, message),
+            VaultError::NoHome | VaultError::Io { .. } => Self::new(Kind::Failed, message),
+        }
+    }
+}
+
 impl From<gate::Error> for Failure {
     fn from(error: gate::Error) -> Self {
         let message = error.to_string();
@@ -163,7 +209,7 @@ impl From<engine::Error> for Failure {
                 .hint("`git log -- allowed_signers` says where it went; `taskforge keys setup` makes a new one"),
             Error::NotSigned { .. } | Error::Unsigned(_) => Self::new(Kind::Refused, message)
                 .hint("`taskforge approve ID` signs; `taskforge keys list` says who may"),
-            Error::Unproven { ref run, .. } => {
+            Error::Unproven { ref run, .. } | Error::Unexplained { ref run, .. } => {
                 let hint = format!("`taskforge audit verify {run}` says what else; `git log decisions` may say who");
                 Self::new(Kind::Integrity, message).hint(hint)
             }

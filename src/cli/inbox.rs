@@ -23,10 +23,12 @@ pub(crate) struct Inbox {
 impl Inbox {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
-        let engine::Inbox { waiting, unreadable } = match &self.run {
+        let engine::Inbox { waiting, untaken, unreadable } = match &self.run {
             Some(run) => {
-                let state = engine::Store::open(&registry, &run.find(&registry)?)?.load()?;
-                engine::Inbox { waiting: engine::waiting_of(&state), unreadable: Vec::new() }
+                let run = run.find(&registry)?;
+                let state = engine::Store::open(&registry, &run)?.load()?;
+                let untaken = engine::untaken(&registry, &run).into_iter().collect();
+                engine::Inbox { waiting: engine::waiting_of(&state), untaken, unreadable: Vec::new() }
             }
             None => engine::inbox(&registry)?,
         };
@@ -40,13 +42,19 @@ impl Inbox {
         for (run, reason) in &unreadable {
             context.output.warn(&format!("warning: run {run} cannot be read: {reason}"));
         }
-        context.output.result(&json!({"waiting": waiting, "decisionsProven": proven}), || {
+        context.output.result(&json!({"waiting": waiting, "untaken": untaken, "decisionsProven": proven}), || {
             let mut table = Table::new(["ID", "RUN", "NODE", "WHAT", "BY", "WHY"]);
             for item in &waiting {
                 let (id, run, node) = (item.id.to_string(), item.run.to_string(), item.node.to_string());
                 table.row([id, run, node, item.what.clone(), item.by.clone(), shorten(&item.why)]);
             }
             let mut text = table.or("Nothing waits for you.\n");
+            for found in &untaken {
+                let (run, messages) = (&found.run, found.messages);
+                text.push_str(&format!(
+                    "Run {run}: {messages} message(s) of its agents to be taken in: `taskforge tick {run}`.\n"
+                ));
+            }
             if !waiting.is_empty() {
                 text.push_str("\n`taskforge approve ID` shows what it comes down to, and asks.\n");
                 text.push_str(if proven {

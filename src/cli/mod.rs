@@ -1,6 +1,7 @@
 //! The command line: one file a command, each with its arguments (the doc comment is the help text), one call into
 //! the library and one rendering. Nothing imports this room.
 
+mod action;
 mod agent;
 mod approve;
 mod audit;
@@ -13,6 +14,7 @@ mod control_command;
 mod decision;
 mod deny;
 mod doctor;
+mod edited;
 mod event;
 mod failure_from;
 mod follow;
@@ -33,11 +35,13 @@ mod output;
 mod policy;
 mod reference;
 mod repair;
+mod review;
 mod role;
 mod root;
 mod run;
 mod run_arg;
 mod schedule;
+mod secret;
 mod suggest;
 mod table;
 mod terminal;

@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use crate::failure::{Failure, Kind};
+use crate::run::visible::visible_json;
 
 use super::terminal::plain;
 
@@ -39,7 +40,9 @@ impl Output {
     pub(crate) fn result<T: Serialize>(self, value: &T, text: impl FnOnce() -> String) -> Result<(), Failure> {
         let mut stdout = anstream::stdout().lock();
         let written = if self.json {
+            // It may hold what a container or a file said, and be read on a terminal.
             let json = serde_json::to_string_pretty(value)
+                .map(visible_json)
                 .map_err(|error| Failure::new(Kind::Failed, format!("the result is not JSON: {error}")))?;
             writeln!(stdout, "{json}")
         } else {
@@ -73,7 +76,7 @@ impl Output {
                 "code": failure.kind.code(), "exit": failure.kind.exit_code(),
                 "message": failure.message, "hints": failure.hints,
             }});
-            let _ = writeln!(stderr, "{value}");
+            let _ = writeln!(stderr, "{}", visible_json(value.to_string()));
             return;
         }
         // A message may hold what a container, an upstream or a file said.

@@ -11,9 +11,9 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from, gate,
-    helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, role, run,
-    schedule, suggest, tick, unlock, workflow,
+    action, agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from,
+    gate, helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, review, role,
+    run, schedule, secret, suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -49,6 +49,7 @@ enum Command {
     #[command(subcommand)]
     Node(node::Node),
     Inbox(inbox::Inbox),
+    Review(review::Review),
     Approve(approve::Approve),
     Deny(deny::Deny),
     Suggest(suggest::Suggest),
@@ -64,6 +65,8 @@ enum Command {
     Memory(memory::Memory),
     #[command(subcommand)]
     Keys(keys::Keys),
+    #[command(subcommand)]
+    Secret(secret::Secret),
     Kill(kill::Kill),
     Unlock(unlock::Unlock),
     #[command(subcommand)]
@@ -74,6 +77,8 @@ enum Command {
     Container(container::Container),
     #[command(subcommand)]
     Llm(llm::Llm),
+    #[command(subcommand)]
+    Action(action::Action),
     Doctor(doctor::Doctor),
     Repair(repair::Repair),
     Helper(helper::Helper),
@@ -130,18 +135,21 @@ impl Root {
             Command::Event(command) => command.run(&context),
             Command::Node(command) => command.run(&context),
             Command::Inbox(command) => command.run(&context),
+            Command::Review(command) => command.run(&context),
             Command::Approve(command) => command.run(&context),
             Command::Deny(command) => command.run(&context),
             Command::Suggest(command) => command.run(&context),
             Command::Capability(command) => command.run(&context),
             Command::Policy(command) => command.run(&context),
             Command::Keys(command) => command.run(&context),
+            Command::Secret(command) => command.run(&context),
             Command::Kill(command) => command.run(&context),
             Command::Unlock(command) => command.run(&context),
             Command::Audit(command) => command.run(&context),
             Command::Image(command) => command.run(&context),
             Command::Container(command) => command.run(&context),
             Command::Llm(command) => command.run(&context),
+            Command::Action(command) => command.run(&context),
             Command::Doctor(command) => command.run(&context),
             Command::Repair(command) => command.run(&context),
             Command::Helper(command) => Ok(command.run(context.registry.as_deref())),

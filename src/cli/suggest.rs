@@ -36,12 +36,11 @@ pub(crate) struct Suggest {
 impl Suggest {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let answer = Answer {
-            verdict: Verdict::Suggest,
             instead: self.instead,
-            digest: self.digest,
+            digests: self.digest.into_iter().collect(),
             comment: self.comment,
-            show: false,
             write_only: self.write_only,
+            ..Answer::of(Verdict::Suggest)
         };
         decision::run(context, &[self.id], &answer)
     }

@@ -21,6 +21,17 @@ pub(crate) fn ask(question: &str) -> std::io::Result<String> {
     Ok(line.trim().to_owned())
 }
 
+/// As [`ask`], and nothing at end of input, which is no answer.
+pub(crate) fn ask_or_end(question: &str) -> std::io::Result<Option<String>> {
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{question} ")?;
+    stderr.flush()?;
+    let mut line = String::new();
+    let read = std::io::stdin().lock().read_line(&mut line)?;
+    // A line that breaks off is not what somebody meant to say.
+    Ok(line.ends_with('\n').then(|| line.trim().to_owned()).filter(|_| read > 0))
+}
+
 /// The passphrase of a key file, asked for without showing it; nothing where nobody can be asked.
 pub(crate) fn passphrase(path: &Path) -> Option<Zeroizing<String>> {
     secret(&format!("Passphrase of {}:", path.display())).filter(|phrase| !phrase.is_empty())

@@ -43,6 +43,9 @@ pub enum Error {
     Output(#[source] std::io::Error),
     #[error("the Engine runs with {what}, where a container's user is not the host's user")]
     UserNamespace { what: &'static str },
+    /// The kernel says of a container that its users are others than the run's.
+    #[error("root in the container is {found:?} on the host by the kernel's map, and this run is for {wanted}")]
+    Mapping { wanted: u32, found: String },
     #[error(transparent)]
     Image(#[from] super::image_ref::ImageRefError),
     #[error("the image `{image}` is not what its name says: {why}")]
@@ -79,7 +82,10 @@ impl Error {
             Self::Start { message, .. } if message.contains("rlimit") => &[
                 "the Engine may not raise a limit above its own: lower the number of open files, or raise the Engine's",
             ],
-            Self::UserNamespace { .. } => &["use an Engine without userns-remap, run by root"],
+            Self::UserNamespace { .. } => &["use an Engine that root runs, with or without userns-remap"],
+            Self::Mapping { .. } => {
+                &["the Engine was set up anew since this run began, or the run began without it: start another run"]
+            }
             _ => &[],
         };
         lines.iter().map(|&line| line.to_owned()).collect()
@@ -95,6 +101,7 @@ impl Error {
                 | Self::ImageMissing { .. }
                 | Self::RuntimeMissing { .. }
                 | Self::Start { .. }
+                | Self::Mapping { .. }
                 | Self::Image(_)
         )
     }

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::engine::Engine;
 use super::error::Error;
+use super::remap::{Remap, remap};
 
 /// How the Engine is set up, in one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -12,6 +13,8 @@ pub struct Facts {
     pub version: String,
     /// Whether a container's user is another user on the host (`userns-remap`).
     pub user_namespaces: bool,
+    /// Who root in a container then is.
+    pub remap: Option<Remap>,
     /// Whether the Engine itself runs without root.
     pub rootless: bool,
     /// Every runtime that a container can be given, by name.
@@ -38,6 +41,7 @@ impl Engine {
         Ok(Facts {
             version: info.server_version.unwrap_or_default(),
             user_namespaces: has("name=userns"),
+            remap: remap(&options, info.docker_root_dir.as_deref().unwrap_or_default()).ok().flatten(),
             rootless: has("name=rootless"),
             runtimes,
             default_runtime: info.default_runtime.unwrap_or_default(),

@@ -1,5 +1,6 @@
 //! Ending containers: softly, at once, and all of a registry's.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bollard::errors::Error as Bollard;
@@ -8,19 +9,23 @@ use bollard::query_parameters::{
     WaitContainerOptionsBuilder,
 };
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, pin_mut};
 
 use super::engine::Engine;
 use super::error::Error;
 use super::list::Summary;
 use super::name::is_addressable;
+use super::patience::Patience;
 
-/// How long the Engine may take for one container. A busy one takes a second or two; one that hangs must not hold up the
-/// removal of the others, nor the news that it hangs.
-const REMOVE: Duration = Duration::from_secs(10);
+/// How often it is looked whether what cannot be seen to end gets on.
+const LOOK: Duration = Duration::from_millis(250);
 
-/// How long the Engine may take for a list, and for a signal.
-const BRIEF: Duration = Duration::from_secs(5);
+/// How long a list may take before what is known without one is ended meanwhile.
+const FIRST_LOOK: Duration = Duration::from_millis(700);
+
+/// How long the Engine may take to send a signal, when it has not removed a container.
+const SIGNAL: Duration = Duration::from_millis(500);
 
 /// What [`Engine::kill_all`] did.
 #[derive(Debug, Default)]
@@ -38,22 +43,33 @@ impl Engine {
     /// # Errors
     /// The list could not be had. What could not be removed stands in [`Killed::failed`].
     pub async fn kill_all(&self, registry: &str) -> Result<Killed, Error> {
-        self.kill_all_but(registry, &[]).await
+        self.kill_all_but(registry, &[], &mut Patience::default()).await
     }
 
     /// As [`Engine::kill_all`], without another try at the containers whose ids are `stuck`.
     ///
     /// # Errors
     /// As [`Engine::kill_all`].
-    pub async fn kill_all_but(&self, registry: &str, stuck: &[String]) -> Result<Killed, Error> {
-        let mut found = self.list_soon(registry).await?;
+    pub async fn kill_all_but(
+        &self,
+        registry: &str,
+        stuck: &[String],
+        patience: &mut Patience,
+    ) -> Result<Killed, Error> {
+        let mut found = self.list_within(registry, patience.left().clamp(LOOK, FIRST_LOOK)).await?;
+        patience.heard();
         found.retain(|summary| !stuck.contains(&summary.id));
-        let outcomes = join_all(found.iter().map(|summary| self.end_at_once(&summary.id))).await;
+        let ids: Vec<String> = found.iter().map(|summary| summary.id.clone()).collect();
+        let mut outcomes = self.end_at_once(&ids, Some(registry), patience).await;
         let mut killed = Killed::default();
-        for (summary, outcome) in found.into_iter().zip(outcomes) {
-            match outcome {
-                Ok(_) => killed.removed.push(summary),
-                Err(error) => killed.failed.push((summary, error)),
+        for summary in found {
+            match outcomes.remove(&summary.id) {
+                Some(Ok(_)) => killed.removed.push(summary),
+                Some(Err(error)) => killed.failed.push((summary, error)),
+                None => {
+                    let what = format!("remove `{}`", summary.name);
+                    killed.failed.push((summary, Error::Timeout { what }));
+                }
             }
         }
         Ok(killed)
@@ -64,38 +80,73 @@ impl Engine {
     /// # Errors
     /// [`Error::Timeout`] besides those of [`Engine::list`].
     pub async fn list_soon(&self, registry: &str) -> Result<Vec<Summary>, Error> {
-        self.within(BRIEF, "list containers", self.list(registry)).await
+        self.list_within(registry, Patience::default().left()).await
+    }
+
+    async fn list_within(&self, registry: &str, wait: Duration) -> Result<Vec<Summary>, Error> {
+        let listed = tokio::time::timeout(wait, self.list(registry)).await;
+        listed.unwrap_or_else(|_| Err(Error::Timeout { what: "list containers".to_owned() }))
     }
 
     /// Removes the containers `names`, for an Engine that does not say which there are. Those that were there.
-    pub async fn kill_named(&self, names: &[String]) -> Vec<String> {
-        let outcomes = join_all(names.iter().map(|name| self.end_at_once(name))).await;
-        let there = names.iter().zip(outcomes).filter(|(_, outcome)| matches!(outcome, Ok(true)));
-        there.map(|(name, _)| name.clone()).collect()
+    pub async fn kill_named(&self, names: &[String], patience: &mut Patience) -> Vec<String> {
+        let outcomes = self.end_at_once(names, None, patience).await;
+        names.iter().filter(|name| matches!(outcomes.get(*name), Some(Ok(true)))).cloned().collect()
     }
 
-    /// Removes a container, or, where the Engine does not do that in time or at all, at least ends what runs in it.
-    async fn end_at_once(&self, name: &str) -> Result<bool, Error> {
-        let removed = self.within(REMOVE, format!("remove `{name}`"), self.remove(name)).await;
-        let Err(error) = removed else { return removed };
-        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
-        let signal = async {
-            let sent = self.docker().kill_container(name, Some(options)).await;
-            sent.map_err(|error| self.explain(format!("signal `{name}`"), error))
-        };
-        // What went wrong first is what is reported: the container is still there either way.
-        let _ = self.within(BRIEF, format!("signal `{name}`"), signal).await;
-        Err(error)
-    }
-
-    async fn within<T>(
+    /// Removes containers, or, where the Engine does not do that or does not get on with it, at least ends what runs in
+    /// them. By name or id, what became of each that the Engine said anything of.
+    async fn end_at_once(
         &self,
-        patience: Duration,
-        what: impl Into<String>,
-        call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
-        let answered = tokio::time::timeout(patience, call).await;
-        answered.unwrap_or_else(|_| Err(Error::Timeout { what: what.into() }))
+        names: &[String],
+        registry: Option<&str>,
+        patience: &mut Patience,
+    ) -> HashMap<String, Result<bool, Error>> {
+        let mut removals: FuturesUnordered<_> =
+            names.iter().map(|name| async move { (name.clone(), self.remove(name).await) }).collect();
+        let mut outcomes = HashMap::new();
+        let mut before = None;
+        let mut looking = std::pin::pin!(self.states(registry));
+        loop {
+            tokio::select! {
+                removed = removals.next() => match removed {
+                    Some((name, outcome)) => {
+                        patience.heard();
+                        outcomes.insert(name, outcome);
+                    }
+                    None => break,
+                },
+                states = &mut looking => {
+                    if let Some(states) = states {
+                        patience.heard();
+                        if before.as_ref().is_some_and(|before| *before != states) {
+                            patience.moved();
+                        }
+                        before = Some(states);
+                    }
+                    looking.set(self.states(registry));
+                }
+                () = tokio::time::sleep(patience.left()) => if patience.is_over() { break },
+            }
+        }
+        drop(removals);
+        let left = names.iter().filter(|name| !matches!(outcomes.get(*name), Some(Ok(_))));
+        // What went wrong first is what is reported: the container is still there either way.
+        let signals = join_all(left.map(|name| self.signal(name)));
+        let _ = tokio::time::timeout(SIGNAL, signals).await;
+        outcomes
+    }
+
+    /// A moment later, which containers there are and in what state; nothing if that cannot be had.
+    async fn states(&self, registry: Option<&str>) -> Option<Vec<(String, String)>> {
+        tokio::time::sleep(LOOK).await;
+        let found = self.list(registry?).await.ok()?;
+        Some(found.into_iter().map(|summary| (summary.id, summary.status)).collect())
+    }
+
+    async fn signal(&self, name: &str) {
+        let options = KillContainerOptionsBuilder::default().signal("SIGKILL").build();
+        let _ = self.docker().kill_container(name, Some(options)).await;
     }
 
     /// Removes one container and its anonymous volumes, by SIGKILL if it runs. `false` if there was none.

@@ -9,7 +9,8 @@ use super::engine::{API, Engine};
 use super::error::Error;
 use super::gate_image::GateImage;
 use super::image_ref::ImageRef;
-use super::user::check_namespaces;
+use super::remap::{Remap, remap};
+use super::user::Operator;
 use crate::run::id::Digest;
 
 /// One thing that was looked at.
@@ -98,8 +99,17 @@ fn api(version: &SystemVersion) -> Check {
 }
 
 fn namespaces(info: &SystemInfo) -> Check {
-    match check_namespaces(info.security_options.as_deref().unwrap_or_default()) {
-        Ok(()) => good("users", "a container's user is the host's user"),
+    let options = info.security_options.as_deref().unwrap_or_default();
+    match remap(options, info.docker_root_dir.as_deref().unwrap_or_default()) {
+        Ok(None) => good("users", "a container's user is the host's user"),
+        Ok(Some(Remap { uid, gid, size })) => {
+            let detail = format!("remapped: {size} users from {uid}:{gid} on");
+            if Operator::current().uid == 0 {
+                return good("users", detail);
+            }
+            let fix = "run taskforge as root: nobody else can give files to the users of the mapping";
+            bad("users", detail, fix)
+        }
         Err(error) => failed("users", &error),
     }
 }

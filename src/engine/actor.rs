@@ -2,6 +2,7 @@
 //! it where approvers are configured.
 
 use crate::run::definition::Sessions;
+use crate::run::state::Request;
 
 /// `operator:<name>` of the person at the keyboard: the name that a signature or a review would carry.
 #[must_use]
@@ -29,6 +30,18 @@ fn account() -> Option<String> {
 
 /// What the engine does by itself.
 pub(crate) const TICK: &str = "tick";
+
+/// What the gate asks by itself, since a budget is spent.
+pub(crate) const GATE: &str = "gate";
+
+/// Who asks for something, as people are shown it.
+pub(crate) fn asker(request: &Request) -> String {
+    match request {
+        Request { by_gate: true, node, .. } => format!("{GATE}, for {}", agent(node)),
+        Request { attempt: 0, .. } => "workflow".to_owned(),
+        Request { node, .. } => agent(node),
+    }
+}
 
 /// An agent, by the node it works on.
 pub(crate) fn agent(node: &crate::run::id::NodeId) -> String {

@@ -201,7 +201,8 @@ fn stands(
 /// A signature is good for one request of one run, and for what was shown of it.
 fn fits(state: &State, id: &RequestId, record: &DecisionRecord, bytes: &[u8]) -> Option<String> {
     let file = Decision::parse(bytes).ok()?;
-    let same = file.request == *id && file.run == state.run && file.digest == record.digest;
+    let terms = file.terms() == record.terms();
+    let same = file.request == *id && file.run == state.run && file.digest == record.digest && terms;
     (!same).then(|| "is for another request".to_owned())
 }
 

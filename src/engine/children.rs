@@ -11,7 +11,7 @@ use crate::run::capability::{BudgetScope, Capability};
 use crate::run::command::{Command, Control};
 use crate::run::definition::{Created, NodeDefinition, Parent, Pinned};
 use crate::run::event::ChildRun;
-use crate::run::id::{Digest, NodeId, RoleName, RunId};
+use crate::run::id::{Digest, NodeId, RequestId, RoleName, RunId};
 use crate::run::ruling::{Effect, Ruling};
 use crate::run::share::Share;
 use crate::run::state::{Request, State};
@@ -203,9 +203,7 @@ pub(crate) fn given<'s>(state: &'s State, node: &'s NodeId) -> impl Iterator<Ite
 /// What was granted to `node` and is in force.
 fn granted<'s>(state: &'s State, node: &'s NodeId) -> impl Iterator<Item = &'s Capability> {
     let of_node = state.requests.iter().filter(|request| request.status.is_granted());
-    of_node
-        .filter(move |request| request.askers.iter().any(|(asker, _)| asker == node))
-        .map(|request| &request.capability)
+    of_node.filter(move |request| request.askers.iter().any(|(asker, _)| asker == node)).map(|request| request.meant())
 }
 
 /// The ruling on a request of a child for something that its parent does not have now; none for anything else.
@@ -216,18 +214,34 @@ pub(crate) fn beyond(registry: &Registry, state: &State, request: &Request) -> R
     let Some(parent) = &state.created.parent else { return Ok(None) };
     let deny = |because: String| {
         let policies = Digest::of(b"");
-        Ok(Some(Ruling { effect: Effect::Deny, rule: None, because, policies }))
+        Ok(Some(Ruling { effect: Effect::Deny, rule: None, because, policies, until: None }))
     };
-    if let Capability::Budget(budget) = &request.capability
+    if let Capability::Budget(budget) = request.meant()
         && budget.scope() != BudgetScope::Day
     {
         return deny("what a child may take of models is a part of its parent's".to_owned());
     }
     let theirs = Store::open(registry, &parent.run)?.load()?;
-    if granted(&theirs, &parent.node).any(|capability| *capability == request.capability) {
+    if granted(&theirs, &parent.node).any(|capability| capability == request.meant()) {
         return Ok(None);
     }
     deny(format!("a child has no more than its parent, and {}/{} does not have this", parent.run, parent.node))
+}
+
+/// What was granted to a child that its parent does not have any more.
+///
+/// # Errors
+/// As [`beyond`].
+pub(crate) fn lost(registry: &Registry, state: &State) -> Result<Vec<RequestId>, Error> {
+    let mut lost = Vec::new();
+    if state.created.parent.is_some() {
+        for request in state.requests.iter().filter(|request| request.status.is_granted()) {
+            if beyond(registry, state, request)?.is_some() {
+                lost.push(request.id.clone());
+            }
+        }
+    }
+    Ok(lost)
 }
 
 /// Cancels a child whose parent's attempt is over. The state afterwards.

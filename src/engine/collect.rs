@@ -102,7 +102,13 @@ pub(crate) fn collect(
     let folder = store.layout().attempt(node, attempt);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
     project::write_durable(&folder.join("exit.json"), to_opentask_json(&exit).as_bytes())?;
-    let seen = Seen { how, artifacts, missing, said, traffic, at: Utc::now() };
+    let failed = match how {
+        How::Exited { code: 0, .. } => !missing.is_empty(),
+        How::Exited { code, .. } => code != EXIT_SUSPENDED,
+        _ => false,
+    };
+    let spent = if failed { gate::spent(store, node, attempt) } else { None };
+    let seen = Seen { how, artifacts, missing, said, traffic, spent, at: Utc::now() };
     store.commit(TICK, Command::End { node: node.clone(), attempt, seen })?;
     give_back(store, state, node, attempt);
     Ok(())

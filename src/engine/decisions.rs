@@ -16,6 +16,7 @@ use crate::run::id::{Digest, RequestId};
 use crate::run::refusal::Refusal;
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
+use crate::run::terms::Terms;
 use crate::signature::{self, AllowedSigners, Proof};
 
 use super::actor::operator;
@@ -24,6 +25,7 @@ use super::error::Error;
 use super::given;
 use super::images;
 use super::inbox::{Inbox, Waiting, inbox};
+use super::standing;
 use super::store::Store;
 
 /// What a person is shown.
@@ -46,6 +48,8 @@ pub struct Word<'a> {
     pub comment: &'a str,
     /// What may be asked for instead; of a suggestion only.
     pub instead: &'a [Capability],
+    /// The bounds of a grant; of an approval only.
+    pub terms: &'a Terms,
 }
 
 /// What became of a decision.
@@ -133,33 +137,63 @@ pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
 /// # Errors
 /// [`Error::Stale`] when something else stands there now; [`Error::Refused`] when it was decided before.
 pub fn decide_on(registry: &Registry, waiting: &Waiting, word: &Word<'_>, hand: &Hand<'_>) -> Result<Decided, Error> {
-    let store = Store::open(registry, &waiting.run)?;
+    let mut decided = decide_all(registry, &[(waiting, word)], hand)?;
+    decided.pop().ok_or_else(|| Error::NothingWaits(waiting.id.to_string()))
+}
+
+/// Decides several things that wait in one run as they stand beside each other: all of them, or none.
+///
+/// # Errors
+/// As [`decide_on`], of the first that cannot be decided so; nothing was decided then.
+pub fn decide_all(
+    registry: &Registry,
+    words: &[(&Waiting, &Word<'_>)],
+    hand: &Hand<'_>,
+) -> Result<Vec<Decided>, Error> {
+    let Some((first, _)) = words.first() else { return Ok(Vec::new()) };
+    let store = Store::open(registry, &first.run)?;
     // What a crash left of an earlier decision counts first.
     let state = take_files(&store, store.load()?)?;
-    if !images::is_ruled_the_same(&store, &state, &waiting.id)? {
-        return Err(Error::RuledAnew { id: waiting.id.clone() });
+    for (waiting, _) in words {
+        if !images::is_ruled_the_same(&store, &state, &waiting.id)? {
+            return Err(Error::RuledAnew { id: waiting.id.clone() });
+        }
     }
     let allowed = approvers::of_run(registry, &state)?;
-    let signed = sign(&state, waiting, word, allowed.as_ref(), hand)?;
-    let (by, path) = (signed.file.by.clone(), registry.layout().decision(&waiting.id));
-    let record = judge(&signed.file, &signed.bytes, signed.proof.as_ref());
+    let mut made = Vec::new();
+    for (waiting, word) in words {
+        let signed = sign(&state, waiting, word, allowed.as_ref(), hand)?;
+        let record = judge(&signed.file, &signed.bytes, signed.proof.as_ref());
+        made.push((*waiting, *word, signed, record));
+    }
+    let by = made.first().map_or_else(operator, |(_, _, signed, _)| signed.file.by.clone());
     let committed = store.commit_with(&by, |state, now| {
-        let command = Command::Decide { id: waiting.id.clone(), verdict: word.verdict, decision: record.clone() };
-        let events =
-            decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
-        // The file first: a crash before the journal leaves a decision that the next tick takes up.
-        write(state, &path, &signed, allowed.as_ref(), now)?;
+        let words = made.iter().map(|(waiting, word, _, record)| (waiting.id.clone(), word.verdict, record.clone()));
+        let events = decide(state, Command::DecideAll(words.collect()), now)
+            .map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
+        for (waiting, _, signed, _) in &made {
+            make_room(state, &registry.layout().decision(&waiting.id), signed, allowed.as_ref(), now)?;
+        }
+        // The files first: a crash before the journal leaves decisions that the next tick takes up.
+        for (waiting, _, signed, _) in &made {
+            write(&registry.layout().decision(&waiting.id), signed)?;
+        }
         Ok(events)
     });
     match committed {
         // Written by somebody who did not come to journal it, or through git, since our look: it came first.
         Err(Error::Registry(error)) if error.io_kind() == Some(std::io::ErrorKind::AlreadyExists) => {
             take_files(&store, store.load()?)?;
-            return Err(Error::DecidedBefore { id: waiting.id.clone() });
+            let there = |waiting: &&Waiting| registry.layout().decision(&waiting.id).exists();
+            let taken = words.iter().map(|(waiting, _)| *waiting).find(there).unwrap_or(first);
+            return Err(Error::DecidedBefore { id: taken.id.clone() });
         }
         other => other?,
     };
-    Ok(decided(waiting, word, &signed))
+    for (waiting, _, signed, _) in &made {
+        standing::keep(registry, &state, &waiting.id, &signed.file)?;
+    }
+    Ok(made.iter().map(|(waiting, word, signed, _)| decided(waiting, word, signed)).collect())
 }
 
 /// Decides as [`decide_on`] does, and leaves it at the file and its signature: for a clone of the registry that another
@@ -184,7 +218,8 @@ pub fn decide_for_elsewhere(
     let command = Command::Decide { id: waiting.id.clone(), verdict: word.verdict, decision: record };
     decide(&state, command, Utc::now()).map_err(|refusal| Error::Refused { run: waiting.run.clone(), refusal })?;
     let path = registry.layout().decision(&waiting.id);
-    match write(&state, &path, &signed, allowed.as_ref(), Utc::now()) {
+    let placed = make_room(&state, &path, &signed, allowed.as_ref(), Utc::now()).and_then(|()| write(&path, &signed));
+    match placed {
         Err(Error::Registry(error)) if error.io_kind() == Some(std::io::ErrorKind::AlreadyExists) => {
             Err(Error::DecidedBefore { id: waiting.id.clone() })
         }
@@ -220,6 +255,7 @@ fn sign(
             Verdict::Suggest => FileVerdict::Suggest,
         },
         word.instead.to_vec(),
+        word.terms.clone(),
         word.digest.clone(),
         word.comment,
         &by,
@@ -239,25 +275,31 @@ fn sign(
     Ok(Signed { file, bytes, proof })
 }
 
-/// Puts a decision into its place, which has to be free: but for one that does not count.
-fn write(
+/// Sees that the place of a decision is free, and sets aside what lies there and does not count.
+fn make_room(
     state: &State,
     path: &Path,
     signed: &Signed,
     allowed: Option<&AllowedSigners>,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    let Some((armoured, _)) = &signed.proof else { return Ok(registry::decisions::write(path, &signed.bytes)?) };
-    if let (Some(allowed), Some(bytes)) = (allowed, registry::decisions::read(path)?) {
+    let Some(bytes) = registry::decisions::read(path)? else { return Ok(()) };
+    if let (Some(allowed), Some(_)) = (allowed, &signed.proof) {
         let signature = registry::decisions::read(&registry::decisions::signature(path))?;
         if approvers::prove(allowed, &state.created.registry, &bytes, signature.as_deref(), &[now]).is_err() {
             registry::decisions::set_aside(path)?;
-        } else {
-            let taken = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
-            return Err(registry::Error::io("create", path)(taken).into());
+            return Ok(());
         }
     }
-    registry::decisions::write_signature(path, armoured)?;
+    let taken = std::io::Error::from(std::io::ErrorKind::AlreadyExists);
+    Err(registry::Error::io("create", path)(taken).into())
+}
+
+/// Puts a decision into its place, with its signature.
+fn write(path: &Path, signed: &Signed) -> Result<(), Error> {
+    if let Some((armoured, _)) = &signed.proof {
+        registry::decisions::write_signature(path, armoured)?;
+    }
     Ok(registry::decisions::write(path, &signed.bytes)?)
 }
 
@@ -285,6 +327,8 @@ fn judge(file: &Decision, bytes: &[u8], proof: Option<&(String, Proof)>) -> Deci
         digest: file.digest.clone(),
         comment: file.comment.clone(),
         instead: file.instead.clone(),
+        until: file.until,
+        scope: file.scope.clone(),
         file: Digest::of(bytes),
         proven: proof.is_some(),
         key: proof.map(|(_, proof)| proof.key.clone()),

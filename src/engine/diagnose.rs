@@ -6,7 +6,7 @@ use crate::container::{Engine, ImageRef, probe};
 use crate::registry::{Registry, kill};
 
 use super::repair::{self, Depth, Safety};
-use super::{Store, approvers, binary};
+use super::{Store, approvers, binary, leaks};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -144,6 +144,39 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
     }
     found.push(decisions(registry));
     found.extend(spent(registry));
+    found.extend(secrets(registry));
+    found
+}
+
+/// The vault: whether it can be opened, and whether something of it lies where it should not.
+fn secrets(registry: &Registry) -> Vec<Diagnosis> {
+    let none = |_: &std::path::Path| None;
+    let searched = match leaks::search(registry, &none) {
+        Ok(None) => return Vec::new(),
+        Ok(Some(searched)) => searched,
+        Err(super::Error::Vault(error)) if error.is_locked() => {
+            return vec![note("vault", format!("{error}; secrets were not looked for"), "taskforge secret unlock")];
+        }
+        Err(error) => return vec![bad("vault", error.to_string(), "taskforge secret list")],
+    };
+    let count = searched.secrets;
+    let mut found = vec![good("vault", format!("{count} secret(s), and it opens"))];
+    found.extend(searched.leaks.iter().map(|leak| {
+        let detail = format!("`{}` lies in {} ({})", leak.secret, leak.place, leak.form);
+        bad(
+            "leaked secret",
+            detail,
+            &format!("taskforge secret set {}, with a new value from its service", leak.secret),
+        )
+    }));
+    if searched.leaks.is_empty() {
+        let mb = searched.bytes as f64 / 1e6;
+        let detail = format!("none in {} places, {mb:.1} MB", searched.places);
+        found.push(match searched.left_out.as_slice() {
+            [] => good("leaked secrets", detail),
+            [first, ..] => note("leaked secrets", format!("{detail}; not looked at: {first} …"), ""),
+        });
+    }
     found
 }
 

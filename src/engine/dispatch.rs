@@ -20,7 +20,7 @@ use super::actor::TICK;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{agents, binary, folders, gate, images, workspace};
+use super::{agents, binary, folders, gate, images, secrets, workspace};
 
 /// How long a start waits for a kill that is under way to be over with its sweep; the start is then refused.
 pub(crate) const START_PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);
@@ -45,6 +45,8 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
         Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
         Err(error) => return Err(error),
     };
+    // Before anything is journaled: what waits for somebody to open the vault has no deadline that runs.
+    secrets::require_open(store, state, node)?;
     let name = agent_name(&state.created.registry, store.run(), node, number);
     let mut deadline =
         Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));
@@ -144,8 +146,15 @@ fn not_started(
 
 fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Error> {
     super::collect::give_back(store, &store.load()?, node, number);
-    let seen =
-        Seen { how, artifacts: Vec::new(), missing: Vec::new(), said: String::new(), traffic: None, at: Utc::now() };
+    let seen = Seen {
+        how,
+        artifacts: Vec::new(),
+        missing: Vec::new(),
+        said: String::new(),
+        traffic: None,
+        spent: None,
+        at: Utc::now(),
+    };
     store.commit(TICK, Command::End { node: node.clone(), attempt: number, seen })?;
     Ok(())
 }
@@ -192,8 +201,8 @@ fn spec(
         attempt: number,
         image: ImageRef::parse(&plan.image).map_err(Error::ImageRef)?,
         argv,
-        env: env(container, plan),
-        user: (users.agent_uid, users.agent_gid),
+        env: env(container, plan, resources.disk),
+        user: users.agent_inside(),
         resources: Resources {
             #[allow(clippy::cast_precision_loss)] // thousandths of a processor
             cpus: resources.cpu_millis as f64 / 1000.0,
@@ -214,9 +223,10 @@ fn spec(
     .spec())
 }
 
-fn env(container: &ContainerDefinition, plan: &AttemptPlan) -> Vec<(String, String)> {
+fn env(container: &ContainerDefinition, plan: &AttemptPlan, disk: u64) -> Vec<(String, String)> {
     let mut env = vec![
         ("TASKFORGE_DEADLINE".to_owned(), plan.deadline.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)),
+        ("TASKFORGE_DISK".to_owned(), disk.to_string()),
         ("TASKFORGE_MODEL".to_owned(), container.model.clone()),
     ];
     if let Some(role) = &container.role {

@@ -40,6 +40,8 @@ pub enum Error {
     #[error(transparent)]
     Registry(#[from] crate::registry::Error),
     #[error(transparent)]
+    Vault(#[from] crate::vault::VaultError),
+    #[error(transparent)]
     Container(#[from] crate::container::Error),
     #[error(transparent)]
     Image(#[from] crate::image::Error),
@@ -117,6 +119,8 @@ pub enum Error {
     NoApprovers { path: PathBuf },
     #[error("run `{run}` is not driven on: {file} {what}, and only signed decisions count here")]
     Unproven { run: RunId, file: String, what: String },
+    #[error("run `{run}` is not driven on: {what}")]
+    Unexplained { run: RunId, what: String },
     #[error("there is no image `{0}` to run in")]
     NoBaseImage(String),
     #[error("there is no image `{0}` to run OpenClaw in; `taskforge image openclaw` makes it")]

@@ -3,13 +3,15 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::container::{self, GateContainer, GateImage, Network, gate_name};
-use crate::gate::records;
-use crate::gate::{Policy, Status};
+use crate::container::{self, Engine, GateContainer, GateImage, Network, gate_name};
+use crate::gate::records::{self, Kind, Record};
+use crate::gate::{Policy, SPENT, Status};
 use crate::registry::config::GateNetwork;
 use crate::registry::{StartPermit, kill};
+use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::TrafficHead;
+use crate::run::id::NodeId;
 use crate::run::state::State;
 
 use super::actor::TICK;
@@ -76,6 +78,10 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
     let folder = store.layout().gate();
     let on_disk = Policy::read(&folder).ok();
     if on_disk.as_ref() != Some(&policy) {
+        // The secrets first: a gate reads both when it finds another policy. One that starts later gets them then.
+        if on_disk.is_some_and(|old| old.secrets != policy.secrets) {
+            secrets::publish(store, state, &policy)?;
+        }
         policy.write(&folder)?;
     }
     Ok(policy.generation)
@@ -103,7 +109,9 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
         // Its status is from another life.
         let _ = std::fs::remove_file(folder.join("status.json"));
         let spec = spec(store, docker, state)?;
-        docker.wait(|engine| engine.ensure_started(&spec, permit))?;
+        let started = docker.wait(|engine| engine.ensure_started(&spec, permit));
+        started.map_err(|error| other_users(docker, state).unwrap_or(error))?;
+        prove_users(docker, state, &name)?;
     }
     let begun = Instant::now();
     loop {
@@ -127,6 +135,29 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
         }
         std::thread::sleep(Duration::from_micros(500));
     }
+}
+
+/// Why a gate may not have started: the Engine maps users in another way than when the run began.
+fn other_users(docker: &Docker, state: &State) -> Option<Error> {
+    let wanted = binary::users(state).ok()?.root;
+    let now = docker.wait(Engine::remap).ok()?;
+    if now.map(|remap| (remap.uid, remap.gid)) == wanted {
+        return None;
+    }
+    let found = now.map_or_else(|| "0 0".to_owned(), |remap| format!("0 {} {}", remap.uid, remap.size));
+    Some(container::Error::Mapping { wanted: wanted.unwrap_or_default().0, found }.into())
+}
+
+/// Looks whether the gate's users are on the host who the run's folders were given to: agents are started by the same
+/// Engine, and theirs are then as well.
+fn prove_users(docker: &Docker, state: &State, name: &str) -> Result<(), Error> {
+    let wanted = binary::users(state)?.root;
+    let Some(pid) = docker.wait(|engine| engine.pid(name))? else { return Ok(()) };
+    let proof = container::prove_mapping(pid, wanted);
+    if proof.is_err() {
+        docker.wait(|engine| engine.remove(name))?;
+    }
+    Ok(proof?)
 }
 
 /// Waits until the gate, which runs, says that the policy on disk is in force.
@@ -190,7 +221,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         args: ["gate", "serve", "--dir", "/gate", "--kill", "/kill", "--secrets", "/run/taskforge/secrets"]
             .map(str::to_owned)
             .into(),
-        user: (users.gate_uid, users.gate_gid),
+        user: users.gate_inside(),
         network: match config.gate.network {
             GateNetwork::Host => Network::Host,
             GateNetwork::Bridge => Network::Bridge,
@@ -199,7 +230,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
         gate_folder: store.layout().gate(),
         kill_folder: registry.layout().kill(),
         spent_folder: registry.layout().spent(),
-        secrets: Some(secrets::publish(store, state)?),
+        secrets: Some(secrets::publish(store, state, &Policy::read(&store.layout().gate())?)?),
         ca_bundle: super::images::ca_bundle(registry)?,
     }
     .spec())
@@ -212,6 +243,20 @@ pub(crate) fn stop(store: &Store<'_>, docker: &Docker, state: &State) -> Result<
     secrets::withdraw(store)?;
     store.commit(TICK, Command::GateStopped { traffic: traffic_head(store) })?;
     Ok(())
+}
+
+/// The budget that the gate said was spent, if it let the attempt ask no model since; what would be enough. From the
+/// gate's own records, and none if they cannot be read (which `audit verify` says).
+pub(crate) fn spent(store: &Store<'_>, node: &NodeId, attempt: u32) -> Option<Capability> {
+    let traffic = records::read(&store.layout().gate().join("traffic.jsonl"), store.run()).ok()?;
+    let own = |record: &&Record| record.node.as_deref() == Some(node.as_str()) && record.attempt == Some(attempt);
+    let of_models = |record: &&Record| match record.kind {
+        Kind::LlmRequest => true,
+        Kind::RequestRefused => record.text("code") == Some(SPENT),
+        _ => false,
+    };
+    let last = traffic.records.iter().rev().filter(own).find(of_models)?;
+    (last.kind == Kind::RequestRefused).then(|| Capability::parse(last.text("capability")?).ok()).flatten()
 }
 
 /// Where the gate's records stand now; none if there are none, or if they cannot be read (which `audit verify` says).

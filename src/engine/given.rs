@@ -5,54 +5,93 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
+use crate::capability::policy::Policies;
 use crate::capability::{self, Review};
 use crate::registry::{Registry, queries};
 use crate::run::capability::Capability;
 use crate::run::command::Command;
+use crate::run::decide::decide;
 use crate::run::event::Presented;
 use crate::run::folder::Folder;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::ruling::{Effect, Ruling};
-use crate::run::state::{Request, RequestStatus, State};
+use crate::run::state::{Request, State};
 
 use super::actor::{TICK, operator};
 use super::error::Error;
 use super::store::Store;
-use super::{folders, gate, policy, rulings, tick};
+use super::{asked, folders, gate, policy, rulings, standing, tick};
 
 /// How long a gate may take to cut what was revoked.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Makes the review that a person will be shown.
-pub(crate) fn present(store: &Store<'_>, state: &State, request: &Request) -> Result<(), Error> {
-    let ruling = rulings::on(store.registry(), state, state.role_of(&request.node), &request.capability, &[]);
+/// Makes the reviews that a person will be shown, all in one batch of the journal: what is granted stands in each, so that
+/// one more grant shows every other request anew.
+pub(crate) fn present_all(store: &Store<'_>, ids: &[RequestId]) -> Result<(), Error> {
+    let registry = store.registry();
+    let policies = rulings::of_run(registry, &store.load()?);
+    let committed = store.commit_with(TICK, |state, now| {
+        let mut state = state.clone();
+        let mut all = Vec::new();
+        for id in ids {
+            let Some(request) = state.request(id).filter(|request| request.is_undecided()) else { continue };
+            let command = presenting(registry, &policies, &state, request)?;
+            // What does not apply any more is for the next look.
+            let Ok(events) = decide(&state, command, now) else { continue };
+            for event in events {
+                state.apply(&event, now).map_err(|source| Error::Fold { run: store.run().clone(), source })?;
+                all.push(event);
+            }
+        }
+        Ok(all)
+    });
+    committed.map(drop)
+}
+
+/// Makes the review of one request anew.
+pub(crate) fn present(store: &Store<'_>, request: &Request) -> Result<(), Error> {
+    present_all(store, std::slice::from_ref(&request.id))
+}
+
+/// What is to be said of `request`: what a person will be shown, or that a rule denies it, or why it cannot be had.
+fn presenting(registry: &Registry, policies: &Policies, state: &State, request: &Request) -> Result<Command, Error> {
+    let role = state.role_of(&request.node);
+    let ruling = rulings::on_with(policies, state, role, request.meant(), &[]);
     if ruling.effect == Effect::Deny {
-        return forbid(store, state, request, ruling);
+        return Ok(forbidding(state, request, ruling));
     }
-    let folder = match folder_of(store.registry(), request) {
+    let folder = match folder_of(registry, request) {
         Ok(folder) => folder,
         Err(Error::Unfit(unfit)) => {
-            let command = Command::CannotResolve { id: request.id.clone(), reason: unfit.to_string() };
-            return store.commit(TICK, command).map(drop);
+            return Ok(Command::CannotResolve { id: request.id.clone(), reason: unfit.to_string() });
         }
         Err(error) => return Err(error),
     };
+    let ruling = rulings::of_a_list(request, ruling);
     let mut presented =
-        Presented { grants: state.given_with(request), folder, policy: Some(ruling), review: Digest::of(b"") };
+        Presented { grants: state.given_with(request), folder, policy: Some(ruling.clone()), review: Digest::of(b"") };
+    let review = review_of(state, request, &presented);
+    if let Some(standing) = standing::ruling(registry, state, request, &ruling, &review)? {
+        presented.policy = Some(standing);
+    }
     presented.review = review_of(state, request, &presented).digest();
-    store.commit(TICK, Command::Present { id: request.id.clone(), presented }).map(drop)
+    Ok(Command::Present { id: request.id.clone(), presented })
 }
 
 /// Denies what a rule denies.
 pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling: Ruling) -> Result<(), Error> {
+    store.commit(TICK, forbidding(state, request, ruling)).map(drop)
+}
+
+fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
     let shown = Presented { grants: Vec::new(), folder: None, policy: Some(ruling.clone()), review: Digest::of(b"") };
     let digest = review_of(state, request, &shown).digest();
-    store.commit(TICK, Command::Forbid { id: request.id.clone(), ruling, digest }).map(drop)
+    Command::Forbid { id: request.id.clone(), ruling, digest }
 }
 
 /// The folder that a request for one means now; none for other requests.
 fn folder_of(registry: &Registry, request: &Request) -> Result<Option<Folder>, Error> {
-    match &request.capability {
+    match request.meant() {
         Capability::Mount(mount) => folders::find(registry, mount).map(Some),
         _ => Ok(None),
     }
@@ -70,7 +109,7 @@ pub(crate) fn is_the_same_folder(registry: &Registry, request: &Request) -> Resu
 
 /// What a person is shown of `request`: made from the journal alone, but for the digest of it.
 pub(crate) fn review_of(state: &State, request: &Request, presented: &Presented) -> Review {
-    let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+    let by = super::actor::asker(request);
     let asked = capability::Request {
         id: request.id.clone(),
         run: state.run.clone(),
@@ -81,7 +120,13 @@ pub(crate) fn review_of(state: &State, request: &Request, presented: &Presented)
     let view = rulings::view(presented.policy.as_ref());
     let uid = state.created.users.map(|users| users.agent_uid);
     let folder = presented.folder.as_ref().map(|folder| (folder, uid));
-    Review::of_given(asked, by, request.reason.clone(), view, presented.grants.clone(), folder)
+    let edited = request.edited.as_ref().map(shown_list);
+    Review::of_given(asked, by, request.reason.clone(), view, presented.grants.clone(), folder, edited)
+}
+
+/// A list that a person made, as it is shown.
+pub(crate) fn shown_list(edited: &crate::run::state::Edited) -> capability::Edited {
+    capability::Edited { by: edited.by.clone(), asked: edited.asked.clone(), list: edited.list.clone() }
 }
 
 /// Puts an approved request into force: journaled once the gate gives it, or at once if no agent runs.
@@ -92,61 +137,6 @@ pub(crate) fn give(store: &Store<'_>, state: &State, id: RequestId) -> Result<()
         gate::await_in_force(store)?;
     }
     store.commit(TICK, Command::Given { id }).map(drop)
-}
-
-/// What somebody asked for.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AskedFor {
-    pub id: RequestId,
-    pub run: RunId,
-    pub node: NodeId,
-    pub capability: Capability,
-    pub status: RequestStatus,
-    /// Who decided.
-    pub by: Option<String>,
-    /// Why it could not be had, or was revoked; empty otherwise.
-    pub problem: String,
-}
-
-/// What was asked for in a registry.
-#[derive(Debug, Clone)]
-pub struct Asked {
-    pub requests: Vec<AskedFor>,
-    /// Runs that could not be read, each with the reason.
-    pub unreadable: Vec<(RunId, String)>,
-}
-
-/// What was asked for in `run`, or in all runs of `registry`.
-///
-/// # Errors
-/// When the runs cannot be listed, or the one that was named cannot be read.
-pub fn asked(registry: &Registry, run: Option<&RunId>) -> Result<Asked, Error> {
-    let runs = match run {
-        Some(run) => vec![run.clone()],
-        None => queries::list_runs(registry)?,
-    };
-    let mut asked = Asked { requests: Vec::new(), unreadable: Vec::new() };
-    for name in runs {
-        let state = match Store::open(registry, &name).and_then(|store| store.load()) {
-            Ok(state) => state,
-            Err(error) if run.is_some() => return Err(error),
-            Err(error) => {
-                asked.unreadable.push((name, error.to_string()));
-                continue;
-            }
-        };
-        asked.requests.extend(state.requests.into_iter().map(|request| AskedFor {
-            id: request.id,
-            run: name.clone(),
-            node: request.node,
-            capability: request.capability,
-            status: request.status,
-            by: request.decision.map(|decision| decision.by),
-            problem: request.problem,
-        }));
-    }
-    Ok(asked)
 }
 
 /// What became of a revocation.
@@ -161,41 +151,112 @@ pub struct Revoked {
     pub cut: bool,
     /// Attempts that were ended because they had it as a folder, as `node/number`.
     pub ended: Vec<String>,
+    /// Whether a grant beyond its run was ended with it.
+    pub standing: bool,
+    /// Requests of other runs that had it by that grant, and have it no more.
+    pub with_it: Vec<Withdrawn>,
+}
+
+/// A request that lost what a standing grant gave it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Withdrawn {
+    pub id: RequestId,
+    pub run: RunId,
+    /// Why it could not be taken back; empty if it was.
+    pub problem: String,
 }
 
 /// Takes back what request `text` (an id, or the start of one) was granted. When it returns, the gate has cut every
-/// connection of it, and attempts that had it as a folder are over.
+/// connection of it, and attempts that had it as a folder are over. If it was granted beyond its run, it stands no more,
+/// and runs that had it by that lose it, too.
 ///
 /// # Errors
 /// [`Error::NothingGranted`], [`Error::Ambiguous`], [`Error::Refused`]; and when the gate cannot be told, which does not
 /// undo the revocation: the next tick tells it.
 pub fn revoke(registry: &Registry, text: &str, reason: &str) -> Result<Revoked, Error> {
-    let (run, request) = find(registry, text)?;
-    let store = Store::open(registry, &run)?;
+    let standing = standing::called(registry, text)?;
+    let (run, request) = match (standing.as_slice(), asked::find_request(registry, text)) {
+        // The run that it was asked in may have been cleared up.
+        ([id], Err(Error::NothingGranted(_))) => return revoke_standing_alone(registry, id, reason),
+        (_, found) => found?,
+    };
     let by = operator();
     let (id, capability) = (request.id, request.capability);
-    store.commit(&by, Command::Revoke { id: id.clone(), by: by.clone(), reason: reason.to_owned() })?;
+    if !standing.contains(&id) {
+        let (cut, ended) = take_back(registry, &run, &id, &by, reason)?;
+        return Ok(Revoked { id, run, capability, by, cut, ended, standing: false, with_it: Vec::new() });
+    }
+    // First that nobody gets it any more.
+    standing::revoke(registry, &id, reason)?;
+    let with_it = withdraw(registry, &id, &by, reason)?;
+    let (cut, ended) = match take_back(registry, &run, &id, &by, reason) {
+        // Its own run is over, or had it in an image: the grant is ended all the same.
+        Err(Error::Refused { .. }) => (false, Vec::new()),
+        other => other?,
+    };
+    Ok(Revoked { id, run, capability, by, cut, ended, standing: true, with_it })
+}
+
+fn revoke_standing_alone(registry: &Registry, id: &RequestId, reason: &str) -> Result<Revoked, Error> {
+    let grants = standing::standing_grants(registry)?;
+    let grant = grants.into_iter().find(|grant| grant.id == *id);
+    let grant = grant.ok_or_else(|| Error::NothingGranted(id.to_string()))?;
+    let capability = Capability::parse(&grant.capability).map_err(|error| Error::Usage(error.to_string()))?;
+    let by = operator();
+    standing::revoke(registry, id, reason)?;
+    let with_it = withdraw(registry, id, &by, reason)?;
+    let (id, ended) = (id.clone(), Vec::new());
+    Ok(Revoked { id, run: grant.run, capability, by, cut: false, ended, standing: true, with_it })
+}
+
+/// Takes a standing grant from the runs that have it.
+fn withdraw(registry: &Registry, grant: &RequestId, by: &str, reason: &str) -> Result<Vec<Withdrawn>, Error> {
+    let mut with_it = Vec::new();
+    for run in queries::list_runs(registry)? {
+        let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { continue };
+        if state.status.is_terminal() {
+            continue;
+        }
+        let by_it = |request: &&Request| {
+            let decided_by = request.decision.as_ref().and_then(|decision| decision.standing());
+            request.status.is_granted() && decided_by == Some(grant.as_str())
+        };
+        for request in state.requests.iter().filter(by_it) {
+            let problem = take_back(registry, &run, &request.id, by, reason).err().map(|error| error.to_string());
+            with_it.push(Withdrawn { id: request.id.clone(), run: run.clone(), problem: problem.unwrap_or_default() });
+        }
+    }
+    Ok(with_it)
+}
+
+/// Takes back one request of one run: whether the gate has cut it, and the attempts that were ended.
+fn take_back(
+    registry: &Registry,
+    run: &RunId,
+    id: &RequestId,
+    by: &str,
+    reason: &str,
+) -> Result<(bool, Vec<String>), Error> {
+    let store = Store::open(registry, run)?;
+    store.commit(by, Command::Revoke { id: id.clone(), by: by.to_owned(), reason: reason.to_owned() })?;
     let state = store.load()?;
     let had = state.live_attempts().filter(|(_, attempt)| state.taken_from(attempt).is_some());
-    revoke_below(registry, &state, &capability, &request.askers, reason)?;
+    if let Some(request) = state.request(id) {
+        take_back_below(registry, &state, request, by, reason)?;
+    }
     let ended = had.map(|(definition, attempt)| format!("{}/{}", definition.id, attempt.number)).collect();
-    let cut = told(&store)?;
-    Ok(Revoked { id, run, capability, by, cut, ended })
+    Ok((told(&store)?, ended))
 }
 
 /// What is taken from a node is taken from its children, and theirs.
-fn revoke_below(
-    registry: &Registry,
-    state: &State,
-    capability: &Capability,
-    askers: &[(NodeId, u32)],
-    reason: &str,
-) -> Result<(), Error> {
-    for child in state.children.iter().filter(|child| askers.iter().any(|(node, _)| *node == child.node)) {
+fn take_back_below(registry: &Registry, state: &State, taken: &Request, by: &str, reason: &str) -> Result<(), Error> {
+    let of_asker = |node: &NodeId| taken.askers.iter().any(|(asker, _)| asker == node);
+    for child in state.children.iter().filter(|child| of_asker(&child.node)) {
         let theirs = Store::open(registry, &child.run)?.load()?;
-        let held = |request: &&Request| request.capability == *capability && request.status.is_granted();
+        let held = |request: &&Request| request.meant() == taken.meant() && request.status.is_granted();
         for request in theirs.requests.iter().filter(held).filter(|_| !theirs.status.is_terminal()) {
-            revoke(registry, request.id.as_str(), reason)?;
+            take_back(registry, &child.run, &request.id, by, reason)?;
         }
     }
     Ok(())
@@ -220,27 +281,5 @@ fn told(store: &Store<'_>) -> Result<bool, Error> {
             return Err(Error::GateBehind { run: store.run().clone() });
         }
         std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-fn find(registry: &Registry, text: &str) -> Result<(RunId, Request), Error> {
-    let mut found = Vec::new();
-    for run in queries::list_runs(registry)? {
-        // A run that cannot be read keeps nobody from revoking what another has.
-        let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { continue };
-        let fits = state.requests.into_iter().filter(|request| request.id.as_str().starts_with(text));
-        found.extend(fits.map(|request| (run.clone(), request)));
-    }
-    // An id says which; the start of one is taken for what can be revoked.
-    if found.len() > 1 {
-        found.retain(|(_, request)| request.status.is_granted());
-    }
-    match found.len() {
-        0 => Err(Error::NothingGranted(text.to_owned())),
-        1 => Ok(found.remove(0)),
-        _ => {
-            let found = found.iter().map(|(_, request)| request.id.to_string()).collect();
-            Err(Error::Ambiguous { text: text.to_owned(), found })
-        }
     }
 }

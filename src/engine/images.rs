@@ -25,7 +25,7 @@ use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{given, rulings};
+use super::{given, rulings, standing};
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
@@ -62,7 +62,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
         return given::forbid(store, state, request, ruling);
     }
     if request.capability.kind().is_given() {
-        return given::present(store, state, request);
+        return given::present(store, request);
     }
     // What is denied whatever its version is not looked up first.
     let ruling = rulings::on(registry, state, state.role_of(&request.node), &request.capability, &[]);
@@ -75,7 +75,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     };
     let config = registry.config()?;
     let reference = ImageRef::parse(&base).map_err(Error::ImageRef)?;
-    let members = match members_of(config, &request.capability) {
+    let members = match asked_of(config, request) {
         Ok(members) => members,
         Err(reason) => return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop),
     };
@@ -101,7 +101,10 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     };
     let engine = docker.engine()?;
     let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
-    let resolved = docker.wait(|_| image::resolve(engine.docker(), &order, &guard));
+    let make = |lock| Recipe::new(reference.clone(), layers.clone(), lock);
+    let standing = standing::lock_for(registry, state, request, make, &approved)?;
+    let resolved = standing.map(|lock| Ok(image::Resolution::Lock(lock)));
+    let resolved = resolved.unwrap_or_else(|| docker.wait(|_| image::resolve(engine.docker(), &order, &guard)));
     // A kill ends the resolving container, which looks like an answer of the tool in it, and is none.
     crate::registry::kill::refuse_if_killed(registry.layout())?;
     let command = match resolved? {
@@ -123,6 +126,12 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
                 policy: Some(ruling),
                 review: Digest::of(b""),
             };
+            let review = review_of(state, request, &resolution)?;
+            if let Some(rules) = &resolution.policy
+                && let Some(standing) = standing::ruling(registry, state, request, rules, &review)?
+            {
+                resolution.policy = Some(standing);
+            }
             resolution.review = review_of(state, request, &resolution)?.digest();
             Command::Resolve { id: id.clone(), resolution }
         }
@@ -135,7 +144,8 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
 /// with it.
 fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock, before: &Lock) -> Ruling {
     let role = state.role_of(&request.node);
-    rulings::on(registry, state, role, &exact(&request.capability, lock), &lock.beyond(before))
+    let first = request.edited.as_ref().and_then(|edited| edited.list.first()).unwrap_or(&request.capability);
+    rulings::of_a_list(request, rulings::on(registry, state, role, &exact(first, lock), &lock.beyond(before)))
 }
 
 /// What a request stands for, as far as it was resolved: itself with its version, and what comes with it.
@@ -144,7 +154,8 @@ pub(crate) fn stands_for(state: &State, request: &Request) -> Result<(Capability
     let lock = lock_of(request)?;
     let upon = resolution.upon.as_ref().and_then(|id| state.request(id));
     let before = upon.map_or_else(|| Ok(Lock::default()), lock_of)?;
-    Ok((exact(&request.capability, &lock), lock.beyond(&before)))
+    let first = request.edited.as_ref().and_then(|edited| edited.list.first()).unwrap_or(&request.capability);
+    Ok((exact(first, &lock), lock.beyond(&before)))
 }
 
 /// Looks again at what the policies say of a request that waits. Whether what was shown of it still stands.
@@ -160,8 +171,19 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         given::forbid(store, state, request, ruling)?;
         return Ok(false);
     }
-    let (capability, brings) = stands_for(state, request)?;
-    let now = rulings::on(registry, state, state.role_of(&request.node), &capability, &brings);
+    let (capability, brings) =
+        if request.resolution.is_some() { stands_for(state, request)? } else { (request.meant().clone(), Vec::new()) };
+    let mut now =
+        rulings::of_a_list(request, rulings::on(registry, state, state.role_of(&request.node), &capability, &brings));
+    let review = match (&request.resolution, &request.presented) {
+        (Some(resolution), _) => Some(review_of(state, request, resolution)?),
+        (None, presented) => presented.as_ref().map(|presented| given::review_of(state, request, presented)),
+    };
+    if let Some(review) = review
+        && let Some(standing) = standing::ruling(registry, state, request, &now, &review)?
+    {
+        now = standing;
+    }
     if !rulings::differs(request.ruling(), &now) && given::is_the_same_folder(registry, request)? {
         return Ok(true);
     }
@@ -172,7 +194,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         resolution.review = review_of(state, request, &resolution)?.digest();
         store.commit(TICK, Command::Resolve { id: id.clone(), resolution })?;
     } else {
-        given::present(store, state, request)?;
+        given::present(store, request)?;
     }
     Ok(false)
 }
@@ -181,7 +203,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
 pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolution) -> Result<Review, Error> {
     let before = resolution.upon.as_ref().and_then(|id| state.request(id)).and_then(|r| r.resolution.as_ref());
     let before = before.map(recipe_of).transpose()?;
-    let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+    let by = super::actor::asker(request);
     let asked = capability::Request {
         id: request.id.clone(),
         run: state.run.clone(),
@@ -191,8 +213,11 @@ pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolutio
     };
     let (view, granted) = (rulings::view(resolution.policy.as_ref()), granted_before(state, resolution));
     let recipe = recipe_of(resolution)?;
-    let mut review = Review::of_packages(asked, by, request.reason.clone(), view, &granted, &recipe, before.as_ref());
-    review.effect = capability::effect_of_tool(&request.capability, &resolution.members);
+    let (edited, why) = (request.edited.as_ref().map(given::shown_list), request.reason.clone());
+    let mut review = Review::of_packages(asked, by, why, view, &granted, &recipe, before.as_ref(), edited);
+    if request.edited.is_none() {
+        review.effect = capability::effect_of_tool(&request.capability, &resolution.members);
+    }
     Ok(review)
 }
 
@@ -219,7 +244,7 @@ fn granted_before(state: &State, resolution: &Resolution) -> Vec<Capability> {
     while let Some(request) = next.and_then(|id| state.request(id)) {
         let Some(earlier) = &request.resolution else { break };
         let lock: Lock = serde_json::from_value(earlier.lock.clone()).unwrap_or_default();
-        granted.push(exact(&request.capability, &lock));
+        granted.extend(meant(request).iter().map(|one| exact(one, &lock)));
         // Each was resolved after the one it builds upon was approved, so that the chain ends.
         next = earlier.upon.as_ref().filter(|_| granted.len() <= state.requests.len());
     }
@@ -231,11 +256,27 @@ fn exact(capability: &Capability, lock: &Lock) -> Capability {
     lock.granted(capability).unwrap_or_else(|| capability.clone())
 }
 
-/// What was asked for, with the version that the lock gives it: the answer that an agent reads.
-pub(crate) fn granted_name(request: &Request) -> String {
+/// What is granted, with the versions that the lock gives it: the answer that an agent reads.
+pub(crate) fn granted_names(request: &Request) -> Vec<String> {
     match request.resolution.as_ref().and_then(|resolution| serde_json::from_value(resolution.lock.clone()).ok()) {
-        Some(lock) => exact(&request.capability, &lock).to_string(),
-        None => request.capability.to_string(),
+        Some(lock) => meant(request).iter().map(|one| exact(one, &lock).to_string()).collect(),
+        None => vec![request.meant().to_string()],
+    }
+}
+
+/// What was asked for, or what a person made of it.
+fn meant(request: &Request) -> &[Capability] {
+    match &request.edited {
+        Some(edited) => &edited.list,
+        None => std::slice::from_ref(&request.capability),
+    }
+}
+
+/// The packages that a request stands for, where it is not one itself.
+pub(crate) fn asked_of(config: &Config, request: &Request) -> Result<Vec<Capability>, String> {
+    match &request.edited {
+        Some(edited) => Ok(edited.list.clone()),
+        None => members_of(config, &request.capability),
     }
 }
 

@@ -38,7 +38,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
     let mut found = Vec::new();
     for id in state.waiting_for_a_person() {
         if let Some(request) = state.request(&id).filter(|request| request.status == RequestStatus::Pending) {
-            let by = if request.attempt == 0 { "workflow".to_owned() } else { super::actor::agent(&request.node) };
+            let by = super::actor::asker(request);
             found.push(Waiting {
                 run: state.run.clone(),
                 node: request.node.clone(),
@@ -70,10 +70,27 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
 /// Below so many runs a second thread costs more than it saves.
 const MANY: usize = 64;
 
+/// What agents have said, and nobody has heard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Untaken {
+    pub run: RunId,
+    pub messages: usize,
+}
+
+/// What lies in the inbox of a run's gate. One that cannot be read has its own complaint at the next tick.
+#[must_use]
+pub fn untaken(registry: &Registry, run: &RunId) -> Option<Untaken> {
+    let messages = crate::registry::inbox::count(&registry.layout().run(run)).unwrap_or(0);
+    (messages > 0).then(|| Untaken { run: run.clone(), messages })
+}
+
 /// What waits in a registry.
 #[derive(Debug, Clone)]
 pub struct Inbox {
     pub waiting: Vec<Waiting>,
+    /// Runs with messages of their agents that no tick has taken in yet, and how many: requests may be among them.
+    pub untaken: Vec<Untaken>,
     /// Runs that could not be read, each with the reason.
     pub unreadable: Vec<(RunId, String)>,
 }
@@ -84,7 +101,12 @@ pub struct Inbox {
 /// When the registry's runs cannot be listed.
 pub fn inbox(registry: &Registry) -> Result<Inbox, Error> {
     let (mut waiting, mut unreadable, mut open) = (Vec::new(), Vec::new(), Vec::new());
+    let mut heard = Vec::new();
     for Listed { run, entry } in listing::list(registry, Ask::Shown)? {
+        // In a run that has ended nobody is heard any more.
+        if entry.as_ref().is_ok_and(|entry| entry.active) {
+            heard.extend(untaken(registry, &run));
+        }
         // The index says where nothing waits; what waits, the run says itself.
         match entry {
             Ok(entry) if entry.waiting == 0 => {}
@@ -99,5 +121,5 @@ pub fn inbox(registry: &Registry) -> Result<Inbox, Error> {
             Err(error) => unreadable.push((run.clone(), error.to_string())),
         }
     }
-    Ok(Inbox { waiting, unreadable })
+    Ok(Inbox { waiting, untaken: heard, unreadable })
 }

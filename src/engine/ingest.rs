@@ -41,7 +41,7 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
         for message in children {
             state = beget(store, &state, &message)?;
         }
-        for messages in others.chunk_by(|a, b| a.node == b.node) {
+        for messages in others.chunk_by(|a, b| a.node == b.node && a.is_of_gate() == b.is_of_gate()) {
             state = take(store, messages)?;
         }
         if !found.more {
@@ -76,7 +76,8 @@ fn beget(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<S
 
 fn take(store: &Store<'_>, messages: &[inbox::Message]) -> Result<State, Error> {
     let Some(first) = messages.first() else { return store.load() };
-    let state = store.commit_with(&actor::agent(&first.node), |state, now| {
+    let actor = if first.is_of_gate() { actor::GATE.to_owned() } else { actor::agent(&first.node) };
+    let state = store.commit_with(&actor, |state, now| {
         let mut state = state.clone();
         let mut all = Vec::new();
         for message in messages {
@@ -115,6 +116,7 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             attempt: message.attempt,
             capability: Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?,
             reason: text("reason", 4096)?,
+            by_gate: message.is_of_gate(),
         }),
         inbox::Kind::Child => Err("it asks for a run, which is no event of this one".to_owned()),
         inbox::Kind::Memory => Err("it is about a memory, which is no event of the run".to_owned()),

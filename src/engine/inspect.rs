@@ -39,7 +39,8 @@ pub struct Disk {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DiskEnforcement {
-    /// Each tick looks, and ends an attempt that has more; until then it is on the disk.
+    /// The container's PID 1 looks each second, and each tick, and ends an attempt that has more; until then it is on the
+    /// disk.
     Soft,
     /// A file system of that size: the kernel writes no more.
     Image,

@@ -55,6 +55,7 @@ pub(crate) fn observe(
         files_there: files_there(store, state),
         policy_is_current: policy::is_current(store, state),
         openclaw: store.registry().config()?.openclaw.cli.is_some(),
+        request_expiry: store.registry().config()?.capabilities.request_expiry(),
         notify: store.registry().config()?.notify.command.is_some(),
     })
 }

@@ -7,16 +7,17 @@ use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
 use crate::registry::project::read_file;
-use crate::role::{Action, Bundle, Family};
-use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
+use crate::role::{Action, Bundle, Family, Glob};
+use crate::run::capability::{ActionLimit, ActionRules, BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
-use crate::run::id::{NodeId, RoleName};
+use crate::run::id::{NodeId, RequestId, RoleName};
 use crate::run::state::{Attempt, Request, RequestStatus, State};
 use crate::workflow::Workflow;
 
 use super::error::Error;
+use super::secrets;
 use super::store::Store;
-use super::{agents, children, roles};
+use super::{agents, children, roles, told};
 
 /// The largest text of what an attempt is told of its memory, in bytes.
 const LARGEST_TOLD: u64 = 1 << 20;
@@ -26,6 +27,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
+    policy.services = services(&config.actions);
     policy.hosts = config.gate.hosts.clone();
     let budget = &config.llm.budget;
     policy.ceilings = run_ceilings(store, state)?;
@@ -59,12 +61,21 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 let children = children::views(store.registry(), state, &definition.id);
                 let given: u64 = children::given(state, &definition.id).map(|share| share.requests).sum();
                 let mut built = built;
+                if let Some(persona) = &persona {
+                    built.actions.extend(persona.actions());
+                }
+                // What its parent has no more, a child has no more: revoked, or its time over.
+                let lost = children::lost(store.registry(), state)?;
+                built.grants.retain(|grant| !lost.contains(&grant.request));
+                let by = |id: &RequestId| format!("request {id}");
+                built.actions.retain(|action| !lost.iter().any(|id| action.by == by(id)));
                 built.limits.llm_requests = built.limits.llm_requests.saturating_sub(given);
                 built.children = children;
                 policy.attempts.push(built);
             }
         }
     }
+    policy.secrets = secrets::named(store, &policy)?;
     let on_disk = wire::Policy::read(&store.layout().gate()).ok();
     policy.generation = match on_disk {
         Some(old) if same(&old, &policy) => old.generation,
@@ -155,7 +166,7 @@ fn ceilings(state: &State, scope: BudgetScope, budget: &config::Ceilings, node: 
         let granted = state.requests.iter().filter(|request| request.status.is_granted());
         let own =
             granted.filter(|request| node.is_none_or(|node| request.askers.iter().any(|(asker, _)| asker == node)));
-        let amounts = own.filter_map(|request| match request.capability {
+        let amounts = own.filter_map(|request| match *request.meant() {
             Capability::Budget(budget) if (budget.scope(), budget.unit()) == (scope, unit) => Some(budget.amount()),
             _ => None,
         });
@@ -191,7 +202,10 @@ fn providers(config: &config::Config) -> BTreeMap<String, wire::ProviderSpec> {
     let spec = |(name, provider): (&String, &config::Provider)| {
         let endpoint = || wire::Endpoint {
             base_url: provider.base_url.clone().unwrap_or_default(),
-            key: (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
+            key: match &provider.key {
+                Some(key) => Some(key.to_string()),
+                None => (provider.key_file.is_some() || provider.key_env.is_some()).then(|| name.clone()),
+            },
             timeout_ms: Some(millis(provider.timeout)),
         };
         let spec = match provider.kind {
@@ -240,12 +254,41 @@ impl Persona {
         (!actions.is_empty()).then_some(wire::MemoryUse { agent, actions })
     }
 
+    /// What the gate may do for it by its role, and for what. An action whose rules name nothing can do nothing.
+    fn actions(&self) -> impl Iterator<Item = wire::AllowedAction> {
+        let role = &self.bundle.role;
+        let known = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
+        known.map(move |action| wire::AllowedAction {
+            by: format!("role {}", role.name),
+            name: action.as_str().to_owned(),
+            rules: rules(&role.config, *action),
+        })
+    }
+
     /// What it is told of itself, behind `system`.
     fn tell(&self, system: &mut String) {
         let skills: Vec<(&str, &str)> =
             self.bundle.skills.iter().map(|skill| (skill.name.as_str(), skill.description.as_str())).collect();
         system.push_str(&brief::persona_text(&self.bundle.role.soul(), &skills, &self.memory));
     }
+}
+
+/// A role's rules for one action.
+fn rules(config: &crate::role::Config, action: Action) -> ActionRules {
+    let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut rules = ActionRules::default();
+    match action.family() {
+        Family::Github => rules.repositories = texts(&config.github.repositories),
+        Family::Slack => rules.channels = texts(&config.slack.channels),
+        Family::Email => rules.recipients = texts(&config.email.recipients),
+        Family::Webhook => rules.urls = texts(&config.webhook.urls),
+        Family::Memory => {}
+    }
+    if action == Action::GithubReviewSubmit {
+        rules.verdicts = config.github.verdicts.iter().map(|verdict| verdict.as_str().to_owned()).collect();
+    }
+    rules.limit = config.limits.get(&action).and_then(|rate| ActionLimit::parse(&rate.to_string()).ok());
+    rules
 }
 
 #[allow(clippy::too_many_arguments)] // each is one thing that a policy is made of
@@ -265,13 +308,13 @@ fn attempt_policy(
         .requests
         .iter()
         .filter(|request| request.status == RequestStatus::Applied)
-        .map(|request| request.capability.to_string())
+        .flat_map(super::images::granted_names)
         .collect();
     let mut system = match container.runtime {
         // What was granted is not part of it: the system message is the same in every attempt of a conversation,
         // and the agent reads the grant as the answer to its request.
         Runtime::Builtin => brief::system_text(&outputs, &inputs, &workflow_capabilities(container, &granted)),
-        Runtime::Openclaw => brief::openclaw_text(&outputs, &inputs, &granted),
+        Runtime::Openclaw => brief::openclaw_text(&outputs, &inputs, &granted, &told::outcomes(state, &definition.id)),
         Runtime::Command => String::new(),
     };
     if let Some(persona) = persona.filter(|_| container.runtime != Runtime::Command) {
@@ -288,6 +331,7 @@ fn attempt_policy(
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
+        actions: actions(state, &definition.id),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -305,6 +349,7 @@ fn attempt_policy(
             outputs,
             inputs,
             memory: memory.is_some(),
+            notices: told::losses(state, &definition.id),
         },
         memory,
         requests: state
@@ -317,14 +362,58 @@ fn attempt_policy(
 }
 
 /// What the gate gives to a node: what it asked for, in this attempt or before, and a person approved.
-fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
+pub(crate) fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
     state
         .requests
         .iter()
         .filter(|request| request.status.is_granted() && request.capability.kind().is_of_gate())
         .filter(|request| request.askers.iter().any(|(asker, _)| asker == node))
-        .map(|request| wire::Grant { request: request.id.clone(), capability: request.capability.clone() })
+        .map(|request| wire::Grant {
+            request: request.id.clone(),
+            capability: request.meant().clone(),
+            until: request.decision.as_ref().and_then(|decision| decision.until),
+        })
         .collect()
+}
+
+/// What the gate does for a node: what was granted to it as an action.
+fn actions(state: &State, node: &NodeId) -> Vec<wire::AllowedAction> {
+    let granted = given(state, node).into_iter();
+    let action = |grant: wire::Grant| match grant.capability {
+        Capability::Action(action) => Some(wire::AllowedAction {
+            by: format!("request {}", grant.request),
+            name: action.name().to_string(),
+            rules: action.rules().clone(),
+        }),
+        _ => None,
+    };
+    granted.filter_map(action).collect()
+}
+
+/// Where the services are that gates act upon.
+fn services(actions: &config::Actions) -> wire::Services {
+    let service = |service: &config::Service| wire::Endpoint {
+        base_url: service.base_url.clone(),
+        key: Some(service.token.to_string()),
+        timeout_ms: None,
+    };
+    let mail = |email: &config::Email| wire::MailServer {
+        server: email.server.clone(),
+        tls: match email.tls {
+            config::MailTls::Starttls => wire::MailTls::Starttls,
+            config::MailTls::Implicit => wire::MailTls::Implicit,
+            config::MailTls::None => wire::MailTls::None,
+        },
+        user: email.user.clone(),
+        key: email.password.as_ref().map(ToString::to_string),
+        from: email.from.clone(),
+    };
+    wire::Services {
+        github: actions.github.as_ref().map(service),
+        slack: actions.slack.as_ref().map(service),
+        email: actions.email.as_ref().map(mail),
+        webhook: actions.webhook.as_ref().map(|webhook| webhook.secret.to_string()),
+    }
 }
 
 /// Capabilities that the workflow itself asked for and got.
@@ -354,13 +443,13 @@ fn input_names(state: &State, definition: &NodeDefinition) -> Vec<String> {
 /// A request as the gate knows it. Until it is resolved it is pending, as far as an agent is concerned.
 fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityRequest> {
     let capability = request.capability.to_string();
-    if let Capability::Mount(mount) = &request.capability
+    if let Capability::Mount(mount) = request.meant()
         && request.status.is_granted()
         && !attempt.has(mount)
     {
         // As far as this attempt is concerned it waits, and there is no use in waiting for it.
         let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
-        let answer = Some(wire::Answer { comment, by: None, granted: Vec::new(), alternative: Vec::new() });
+        let answer = Some(wire::Answer { comment, ..wire::Answer::default() });
         let status = wire::RequestStatus::Pending;
         return Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer });
     }
@@ -372,6 +461,9 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
         RequestStatus::Superseded => wire::RequestStatus::Superseded,
         RequestStatus::Failed => wire::RequestStatus::Failed,
         RequestStatus::Revoked => wire::RequestStatus::Revoked,
+        // What was granted and is over can be asked for again, as what was taken back can.
+        RequestStatus::Expired if request.has_ended() => wire::RequestStatus::Revoked,
+        RequestStatus::Expired => wire::RequestStatus::Expired,
         RequestStatus::Unresolvable => wire::RequestStatus::Unresolvable,
     };
     let comment = request.decision.as_ref().map(|decision| decision.comment.clone());
@@ -380,11 +472,14 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
     // What the gate gives is in force with the policy that says so.
     let answered = request.status.is_answered() || (granted && request.capability.kind().is_of_gate());
     let answer = answered.then(|| wire::Answer {
-        comment: if request.status == RequestStatus::Revoked { problem } else { comment.or(problem) }
-            .filter(|text| !text.is_empty()),
+        comment: if request.has_ended() { problem } else { comment.or(problem) }.filter(|text| !text.is_empty()),
         by: request.decision.as_ref().map(|decision| decision.by.clone()),
         alternative: request.decision.iter().flat_map(|decision| &decision.instead).map(ToString::to_string).collect(),
-        granted: if granted { vec![super::images::granted_name(request)] } else { Vec::new() },
+        granted: if granted { super::images::granted_names(request) } else { Vec::new() },
+        withheld: match &request.edited {
+            Some(edited) if granted => edited.withheld().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        },
     });
     Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer })
 }
@@ -404,6 +499,7 @@ mod tests {
 
     fn asked(state: &State, capability: &str, status: RequestStatus) -> Request {
         Request {
+            by_gate: false,
             id: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
             node: state.created.nodes[0].id.clone(),
             attempt: 1,
@@ -414,6 +510,7 @@ mod tests {
             status,
             resolution: None,
             presented: None,
+            edited: None,
             decision: None,
             problem: String::new(),
             image: None,

@@ -119,6 +119,7 @@ fn capability(request: &Request) -> Result<serde_json::Value, Error> {
         "at": isoformat(request.at),
         "resolution": serde_json::to_value(&request.resolution).map_err(Error::Json)?,
         "presented": serde_json::to_value(&request.presented).map_err(Error::Json)?,
+        "edited": serde_json::to_value(&request.edited).map_err(Error::Json)?,
         "decision": serde_json::to_value(&request.decision).map_err(Error::Json)?,
         "problem": request.problem,
         "image": request.image,

@@ -8,7 +8,7 @@ use crate::registry::{self, Registry, policies as files};
 use crate::run::capability::Capability;
 use crate::run::id::RoleName;
 use crate::run::ruling::{Effect, Ruling};
-use crate::run::state::{Request, RequestStatus, State};
+use crate::run::state::{Request, State};
 
 use super::approvers;
 use super::vouched::vouched;
@@ -35,6 +35,11 @@ pub(super) fn unreadable(path: &Path, error: &registry::Error) -> Policies {
     Policies::unreadable(PolicyProblem::new(&name, 0, error.to_string()))
 }
 
+/// The policies in force for the run `state`.
+pub(crate) fn of_run(registry: &Registry, state: &State) -> Policies {
+    vouched(registry, approvers::of_run(registry, state))
+}
+
 /// What the policies in force say of `capability`, which would bring `brings` along, for an agent of run `state`.
 pub(crate) fn on(
     registry: &Registry,
@@ -43,15 +48,33 @@ pub(crate) fn on(
     capability: &Capability,
     brings: &[Capability],
 ) -> Ruling {
-    let policies = vouched(registry, approvers::of_run(registry, state));
-    let ruling = on_by(&policies, state, role, capability, brings);
+    on_with(&of_run(registry, state), state, role, capability, brings)
+}
+
+/// [`on`], of policies that have been read.
+pub(crate) fn on_with(
+    policies: &Policies,
+    state: &State,
+    role: Option<&RoleName>,
+    capability: &Capability,
+    brings: &[Capability],
+) -> Ruling {
+    let ruling = on_by(policies, state, role, capability, brings);
     // A person's word is later than any rule: what was taken back is not given again without another one.
-    let revoked = |request: &Request| request.status == RequestStatus::Revoked && request.capability == *capability;
+    let revoked = |request: &Request| request.has_ended() && request.capability == *capability;
     if ruling.effect == Effect::Allow && state.requests.iter().any(revoked) {
-        let because = "it allows this, which was revoked in this run".to_owned();
+        let because = "it allows this, which was revoked in this run, or granted for a time that is over".to_owned();
         return Ruling { effect: Effect::Ask, because, ..ruling };
     }
     ruling
+}
+
+/// What a person made another list of they confirm: no rule allows it.
+pub(crate) fn of_a_list(request: &Request, ruling: Ruling) -> Ruling {
+    if request.edited.is_none() || ruling.effect != Effect::Allow {
+        return ruling;
+    }
+    Ruling { effect: Effect::Ask, because: "it allows this, and the list was edited".to_owned(), ..ruling }
 }
 
 /// What `policies` say of it, whatever became of it in the run.

@@ -1,68 +1,129 @@
-//! Provider keys: from a file that only the operator can read, or from a named variable of the operator's
-//! environment, to a file on a tmpfs that only the gate mounts. They appear in no argument, label, variable of a
-//! container, log or record, and never on a disk of ours.
+//! What a gate needs to act: provider keys, from a file that only the operator can read, from a named variable of the
+//! operator's environment or from the vault, and the secrets that grants and services name, from the vault; to a file on a
+//! tmpfs that only the gate mounts. They appear in no argument, label, variable of a container, log or record, and never in
+//! the clear on a disk of ours.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::gate::Policy;
 use crate::registry::config::Provider;
+use crate::registry::private;
+use crate::run::capability::{Capability, SecretName};
+use crate::run::id::NodeId;
 use crate::run::state::State;
+use crate::vault::{Identities, Vault, VaultError};
 
 use super::binary;
 use super::dispatch::make_folder;
 use super::error::Error;
 use super::store::Store;
 
-/// Statfs magic of tmpfs, as in `linux/magic.h`.
-const TMPFS: i64 = 0x0102_1994;
+/// What a secret of the vault is called in the gate's file; no provider's name holds a colon.
+const VAULT: &str = "vault:";
 
-/// Writes the keys of the configured providers for the run's gate. The folder to mount.
-pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<PathBuf, Error> {
+/// The secrets of the vault that `policy` needs, by their names in the gate's file, each with the digest of its encrypted
+/// form. What is not in the vault is left out: whoever would use it is told so.
+pub(crate) fn named(store: &Store<'_>, policy: &Policy) -> Result<BTreeMap<String, String>, Error> {
+    let config = store.registry().config()?;
+    let mut wanted: BTreeSet<&SecretName> = BTreeSet::new();
+    wanted.extend(config.llm.providers.values().filter_map(|provider| provider.key.as_ref()).map(|key| key.name()));
+    if policy.attempts.iter().any(|attempt| !attempt.actions.is_empty()) {
+        wanted.extend(config.actions.keys().map(|key| key.name()));
+    }
+    let grants = policy.attempts.iter().flat_map(|attempt| &attempt.grants);
+    wanted.extend(grants.filter_map(|grant| match &grant.capability {
+        Capability::Secret(secret) => Some(secret.name()),
+        _ => None,
+    }));
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let log = Vault::of(store.registry())?.log()?;
+    let digest = |name: &SecretName| log.secrets.get(name.as_str()).map(|known| known.sha256.short().to_owned());
+    Ok(wanted.into_iter().filter_map(|name| Some((format!("{VAULT}{name}"), digest(name)?))).collect())
+}
+
+/// Makes sure that what the next attempt of `node` needs can be read.
+///
+/// # Errors
+/// That the vault is locked, its identity is not there, or it does not have a key that a provider names: then the node
+/// waits for somebody to mend that.
+pub(crate) fn require_open(store: &Store<'_>, state: &State, node: &NodeId) -> Result<(), Error> {
+    let providers = store.registry().config()?.llm.providers.values();
+    let keys: Vec<&SecretName> = providers.filter_map(|provider| provider.key.as_ref()).map(|key| key.name()).collect();
+    let uses = |grant: &crate::gate::Grant| matches!(grant.capability, Capability::Secret(_) | Capability::Action(_));
+    if keys.is_empty() && !super::policy::given(state, node).iter().any(uses) {
+        return Ok(());
+    }
+    let log = Vault::of(store.registry())?.log()?;
+    if let Some(name) = keys.into_iter().find(|name| !log.secrets.contains_key(name.as_str())) {
+        return Err(VaultError::NotFound { name: name.to_string() }.into());
+    }
+    Identities::open(store.registry(), &|_| None)?;
+    Ok(())
+}
+
+/// Writes what `policy` needs for the run's gate. The folder to mount.
+pub(crate) fn publish(store: &Store<'_>, state: &State, policy: &Policy) -> Result<PathBuf, Error> {
     let folder = folder(store)?;
     let users = binary::users(state)?;
     let gate = (users.gate_uid, users.gate_gid);
-    if let Some(parent) = folder.parent() {
-        make_folder(parent, 0o711, None)?;
-        if !is_own(parent) {
-            // Anyone can make a folder of this name here; in another's folder anything can be swapped under us.
-            let source = std::io::Error::other("it belongs to somebody else; remove it");
-            return Err(Error::Io { action: "keep keys in", path: parent.to_owned(), source });
-        }
-    }
     make_folder(&folder, 0o700, Some(gate))?;
-    let mut keys: BTreeMap<&str, Zeroizing<String>> = BTreeMap::new();
+    let mut keys: BTreeMap<String, Zeroizing<String>> = BTreeMap::new();
     for (name, provider) in &store.registry().config()?.llm.providers {
         if let Some(key) = key(name, provider)? {
-            keys.insert(name, key);
+            keys.insert(name.clone(), key);
+        }
+        if let Some(key) = &provider.key
+            && !policy.secrets.contains_key(&key.to_string())
+        {
+            let reason = format!("there is no secret `{}` in the vault: `taskforge secret set {0}`", key.name());
+            return Err(Error::Key { provider: name.clone(), reason });
         }
     }
-    let plain: BTreeMap<&str, &str> = keys.iter().map(|(name, key)| (*name, key.as_str())).collect();
+    if !policy.secrets.is_empty() {
+        let vault = Vault::of(store.registry())?;
+        // Nobody is at the keyboard of a tick.
+        let (log, identities) = (vault.log()?, Identities::open(store.registry(), &|_| None)?);
+        for key in policy.secrets.keys() {
+            let name = key.strip_prefix(VAULT).unwrap_or(key);
+            let name = SecretName::parse(name).map_err(|rule| VaultError::Name { text: name.to_owned(), rule })?;
+            let value = vault.get(&log, &name, &identities)?;
+            keys.insert(key.clone(), Zeroizing::new(value.expose().to_owned()));
+        }
+    }
+    let plain: BTreeMap<&str, &str> = keys.iter().map(|(name, key)| (name.as_str(), key.as_str())).collect();
     let text = Zeroizing::new(serde_json::to_vec(&plain).map_err(Error::Json)?);
-    let path = folder.join("keys.json");
+    replace(&folder, &text, gate)?;
+    Ok(folder)
+}
+
+/// Puts `keys.json` in place at once: a gate that reads it meanwhile finds the one or the other.
+fn replace(folder: &Path, text: &[u8], gate: (u32, u32)) -> Result<(), Error> {
+    let (path, staged) = (folder.join("keys.json"), folder.join(".keys.new"));
     let io = |action| {
         let path = path.clone();
         move |source| Error::Io { action, path, source }
     };
-    let _ = std::fs::remove_file(&path);
+    let _ = std::fs::remove_file(&staged);
     let mut file =
-        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&path).map_err(io("create"))?;
-    std::io::Write::write_all(&mut file, &text).map_err(io("write"))?;
+        std::fs::OpenOptions::new().write(true).create_new(true).mode(0o400).open(&staged).map_err(io("create"))?;
+    std::io::Write::write_all(&mut file, text).map_err(io("write"))?;
     if rustix::process::geteuid().is_root() {
         std::os::unix::fs::fchown(&file, Some(gate.0), Some(gate.1)).map_err(io("give away"))?;
     }
-    Ok(folder)
+    std::fs::rename(&staged, &path).map_err(io("replace"))
 }
 
 /// Removes what [`publish`] wrote, wherever that was: whoever ends a run may have another environment than who began it.
 pub(crate) fn withdraw(store: &Store<'_>) -> Result<(), Error> {
-    for base in places() {
-        let folder = below(&base, store)?;
-        if !folder.parent().is_some_and(is_own) {
-            continue;
-        }
+    let name = crate::container::gate_name(&store.registry().id()?, store.run());
+    for folder in private::folders() {
+        let folder = folder.join(&name);
         match std::fs::remove_dir_all(&folder) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
                 return Err(Error::Io { action: "remove", path: folder, source });
@@ -74,36 +135,9 @@ pub(crate) fn withdraw(store: &Store<'_>) -> Result<(), Error> {
 }
 
 fn folder(store: &Store<'_>) -> Result<PathBuf, Error> {
-    let base = places().into_iter().find(|path| path.is_absolute() && is_tmpfs(path) && writable(path));
-    below(&base.ok_or(Error::NoTmpfs)?, store)
-}
-
-/// Where a tmpfs may be, best first.
-fn places() -> Vec<PathBuf> {
-    let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
-    session.into_iter().chain([usual, "/dev/shm".into(), "/run".into()]).collect()
-}
-
-fn below(base: &Path, store: &Store<'_>) -> Result<PathBuf, Error> {
-    let own = base.join(format!("taskforge-{}", rustix::process::getuid().as_raw()));
+    let io = |source| Error::Io { action: "keep keys in", path: "a tmpfs".into(), source };
+    let own = private::folder().map_err(io)?.ok_or(Error::NoTmpfs)?;
     Ok(own.join(crate::container::gate_name(&store.registry().id()?, store.run())))
-}
-
-/// Whether a folder, and no symlink to one, is this user's.
-fn is_own(folder: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let uid = rustix::process::geteuid().as_raw();
-    folder.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == uid)
-}
-
-#[allow(clippy::cast_lossless, clippy::unnecessary_cast)] // the field's type differs between libcs
-fn is_tmpfs(path: &Path) -> bool {
-    rustix::fs::statfs(path).is_ok_and(|found| found.f_type as i64 == TMPFS)
-}
-
-fn writable(path: &Path) -> bool {
-    rustix::fs::access(path, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 fn key(name: &str, provider: &Provider) -> Result<Option<Zeroizing<String>>, Error> {
@@ -128,28 +162,4 @@ fn key(name: &str, provider: &Provider) -> Result<Option<Zeroizing<String>>, Err
         return Err(bad("it is empty, or not one line".to_owned()));
     }
     Ok(Some(Zeroizing::new(trimmed.to_owned())))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn only_a_folder_of_ones_own_is_trusted() {
-        let folder = tempfile::tempdir().unwrap();
-        let (own, link) = (folder.path().join("own"), folder.path().join("link"));
-        std::fs::create_dir(&own).unwrap();
-        std::os::unix::fs::symlink(&own, &link).unwrap();
-        assert!(is_own(&own));
-        assert!(!is_own(&link) && !is_own(&folder.path().join("none")));
-        // Root can give a folder away; for everybody else there is one of root's.
-        let other = if rustix::process::geteuid().is_root() {
-            std::os::unix::fs::chown(&own, Some(31_337), Some(31_337)).unwrap();
-            own
-        } else {
-            "/".into()
-        };
-        assert!(!is_own(&other));
-    }
 }

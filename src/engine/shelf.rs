@@ -13,6 +13,7 @@ use super::docker::Docker;
 use super::error::Error;
 use super::listing;
 use super::store::Store;
+use super::workspace;
 
 /// One image, as the registry's files know it.
 #[derive(Debug, Clone)]
@@ -132,9 +133,12 @@ pub struct Cleared {
     pub named: Vec<(Digest, Vec<String>)>,
     /// Fetched files, with their bytes.
     pub files: Vec<(String, u64)>,
+    /// Runs that are gone, with the bytes of their workspaces' images.
+    pub workspaces: Vec<(String, u64)>,
 }
 
-/// Takes away what no run that goes on needs: images of this registry's recipes, and files that were fetched for them.
+/// Takes away what no run that goes on needs: images of this registry's recipes, files that were fetched for them, and
+/// images of workspaces whose run was removed.
 /// With `dry`, only says what it would take away. Recipes, locks and bills stay: they say what was.
 ///
 /// # Errors
@@ -181,6 +185,10 @@ pub fn clear_images(registry: &Registry, dry: bool) -> Result<Cleared, Error> {
         cleared.files.push((name, facts.len()));
     }
     cleared.files.sort();
+    cleared.workspaces = workspace::orphans(registry)?;
+    if !dry {
+        workspace::remove_orphans(registry, &cleared.workspaces)?;
+    }
     Ok(cleared)
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use crate::container::{Operator, Users as ContainerUsers};
-use crate::registry::config::Config;
+use crate::container::{Engine, Error as ContainerError, Operator, Remap, Users as ContainerUsers};
+use crate::registry::config::{Config, GateNetwork};
 use crate::registry::{Registry, RunLayout, StagedRun, collect, create as staging, kill};
 use crate::role::{Bundle, Role};
 use crate::run::apply::fold;
@@ -28,6 +28,7 @@ use crate::workflow::{self, Workflow};
 use super::actor::operator;
 use super::agents::AgentStore;
 use super::children::{self, Descent};
+use super::docker::Docker;
 use super::error::Error;
 use super::listing;
 use super::project;
@@ -183,6 +184,7 @@ fn requests_of(created: &Created) -> Vec<Command> {
         for capability in &container.capabilities {
             let Ok(id) = RequestId::parse(&ulid::Ulid::generate().to_string()) else { continue };
             commands.push(Command::Request {
+                by_gate: false,
                 id,
                 node: node.id.clone(),
                 attempt: 0,
@@ -283,6 +285,20 @@ pub(super) fn next_id(registry: &Registry, workflow: &Workflow, number: &mut u32
     }
 }
 
+/// How the Engine maps users. Without an Engine a run is for one that does not; whether that is so is looked at again
+/// when its gate has started.
+fn remap(config: &Config) -> Result<Option<Remap>, Error> {
+    let found = match Docker::default().wait(Engine::remap) {
+        Err(Error::Container(error)) if !matches!(error, ContainerError::UserNamespace { .. }) => None,
+        found => found?,
+    };
+    if found.is_some() && config.gate.network == GateNetwork::Host {
+        let why = "the Engine maps users (userns-remap), and gives the host's network to nobody: set `gate.network = \"bridge\"`";
+        return Err(Error::Usage(why.to_owned()));
+    }
+    Ok(found)
+}
+
 #[allow(clippy::too_many_arguments)] // each is one thing that a run is created from
 fn created(
     registry: &Registry,
@@ -303,9 +319,13 @@ fn created(
     let session = format!("taskforge:{run}");
     let contained = nodes.iter().any(|node| node.container.is_some());
     let users = || -> Result<Users, Error> {
-        let users = ContainerUsers::of_run(Operator::current(), &id, run.as_str(), config.containers.uid_range)
+        let remap = remap(config)?;
+        let range = config.containers.uid_range;
+        let users = ContainerUsers::of_run(Operator::current(), &id, run.as_str(), range, remap)
             .map_err(|error| Error::Usage(error.to_string()))?;
-        Ok(Users { agent_uid: users.agent.0, agent_gid: users.agent.1, gate_uid: users.gate.0, gate_gid: users.gate.1 })
+        let ((agent_uid, agent_gid), (gate_uid, gate_gid)) = (users.agent, users.gate);
+        let root = remap.map(|remap| (remap.uid, remap.gid));
+        Ok(Users { agent_uid, agent_gid, gate_uid, gate_gid, root })
     };
     let users = contained.then(users).transpose()?;
     Ok(Created {

@@ -18,7 +18,7 @@ use super::error::Error;
 use super::store::Store;
 use super::{
     agents, approvers, children, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing,
-    workspace,
+    standing, verify, workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -73,6 +73,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let mut done = Vec::new();
     let mut state = children::end_orphan(store, ingest::ingest(store, store.load()?)?)?;
     approvers::require_proven(store, &state)?;
+    verify::require_explained(store, &state)?;
+    standing::keep_all(store, &state)?;
     let ran_before = running(&state);
     let mut known = None;
     let (mut queued, mut behind) = (Vec::new(), Vec::new());
@@ -88,6 +90,16 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         let dispatched: Option<Vec<NodeId>> = actions.iter().map(starts).collect();
         // The Engine is not asked again for what none of this has touched a millisecond later.
         known = actions.iter().all(leaves_containers_alone).then_some(seen);
+        let (shown, actions): (Vec<Action>, Vec<Action>) =
+            actions.into_iter().partition(|action| is_shown_at_once(&state, action));
+        if !shown.is_empty() {
+            let ids = shown.iter().filter_map(|action| match action {
+                Action::Resolve { id } => Some(id.clone()),
+                _ => None,
+            });
+            given::present_all(store, &ids.collect::<Vec<_>>())?;
+            done.extend(shown.iter().map(describe));
+        }
         for action in actions {
             done.push(describe(&action));
             // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
@@ -97,6 +109,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         }
         state = ingest::ingest(store, store.load()?)?;
         approvers::require_proven(store, &state)?;
+        standing::keep_all(store, &state)?;
         // What has just been started takes its time: there is nothing to be found out about it now.
         if dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&state, node))) {
             break;
@@ -129,13 +142,26 @@ fn starts(action: &Action) -> Option<NodeId> {
     }
 }
 
+/// Whether all there is to do for a request is to show it: it needs no image.
+fn is_shown_at_once(state: &State, action: &Action) -> bool {
+    let given = |id| state.request(id).is_some_and(|request| request.capability.kind().is_given());
+    matches!(action, Action::Resolve { id } if given(id))
+}
+
 /// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by
 /// itself.
 fn leaves_containers_alone(action: &Action) -> bool {
-    use Action::{CompleteWait, FailImage, Give, PublishPolicy, Settle, TakeImage, Wake};
+    use Action::{CompleteWait, Expire, FailImage, Give, PublishPolicy, Settle, TakeImage, Wake};
     matches!(
         action,
-        Settle | Wake { .. } | CompleteWait { .. } | TakeImage { .. } | FailImage { .. } | Give { .. } | PublishPolicy
+        Settle
+            | Expire { .. }
+            | Wake { .. }
+            | CompleteWait { .. }
+            | TakeImage { .. }
+            | FailImage { .. }
+            | Give { .. }
+            | PublishPolicy
     )
 }
 
@@ -146,6 +172,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::Deliver { id } => outgoing::deliver(store, state, &id),
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
+        Action::Expire { id, limit } => store.commit(TICK, Command::Expire { id, limit }).map(drop),
         Action::Give { id } => given::give(store, state, id),
         Action::Build { recipe } => images::build(store, state, &recipe),
         Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
@@ -198,6 +225,7 @@ fn describe(action: &Action) -> String {
         Action::Deliver { id } => format!("ask OpenClaw: {id}"),
         Action::FinishKill => "finish the kill".to_owned(),
         Action::Resolve { id } => format!("resolve request {id}"),
+        Action::Expire { id, .. } => format!("request {id} has expired"),
         Action::Give { id } => format!("give what request {id} asks for"),
         Action::Build { recipe } => format!("build image {}", recipe.short()),
         Action::TakeImage { recipe, .. } => format!("take image {} into use", recipe.short()),

@@ -7,20 +7,21 @@ use chrono::{DateTime, Utc};
 
 use crate::audit::note::{NoteError, Vkey};
 use crate::audit::{self, Expected, Problem};
+use crate::capability::Decision;
 use crate::registry::{Head, Registry, decisions as decision_files};
 use crate::run::event::{DecisionRecord, Event};
 use crate::run::id::{Digest, RequestId, RunId};
 use crate::run::record::Record;
 use crate::run::review;
 use crate::run::ruling::Effect;
-use crate::run::state::{RequestStatus, State};
+use crate::run::state::{Request, RequestStatus, State};
 use crate::run::time::parse_time;
 use crate::signature::AllowedSigners;
 
 use super::approvers;
 use super::error::Error;
-use super::seal;
 use super::store::Store;
+use super::{images, rulings, seal, standing};
 
 /// What a run is verified against beyond what lies in the registry.
 #[derive(Debug, Clone, Default)]
@@ -96,20 +97,25 @@ pub(crate) fn decisions(
     for (id, decision) in &decided {
         let name = format!("decisions/{id}.json");
         match decision_files::read(&registry.layout().decision(id))? {
-            Some(bytes) if Digest::of(&bytes) == decision.file => {}
+            Some(bytes) if Digest::of(&bytes) == decision.file => {
+                let bounds = Decision::parse(&bytes).map(|file| file.terms());
+                if bounds.is_ok_and(|bounds| bounds != decision.terms()) {
+                    let what = "says another time or scope than the journal has for it";
+                    report.problems.push(Problem::of(&name, 0, 0, what));
+                }
+            }
             Some(_) => report.problems.push(Problem::of(&name, 0, 0, "is not the decision that the journal names")),
             None => report.problems.push(Problem::of(&name, 0, 0, "is gone; the journal names its digest")),
         }
     }
-    for request in &state.requests {
-        let Some(decision) = request.decision.as_ref().filter(|decision| decision.is_by_rule()) else { continue };
-        let allowed = request.ruling().filter(|ruling| ruling.effect == Effect::Allow);
-        let explained =
-            allowed.is_some_and(|ruling| ruling.by() == decision.by) && request.review() == Some(&decision.digest);
-        if request.status != RequestStatus::Denied && !explained {
-            let what = format!("request {} was approved by {}, which did not allow it", request.id, decision.by);
-            report.problems.push(Problem::of("decisions", 0, 0, what));
-        }
+    late(state, records, report);
+    let allowed = match &given.allowed {
+        Some(allowed) => Some(allowed.clone()),
+        // Where that cannot be read, the signatures below say so.
+        None => approvers::of_run(registry, state).ok().flatten(),
+    };
+    for what in unexplained(registry, state, allowed.as_ref()) {
+        report.problems.push(Problem::of("decisions", 0, 0, what));
     }
     for definition in approvers::passed_by(state).filter(|_| !state.created.signed) {
         let what = format!("approval node {} went by without a decision: whoever did it is unproven", definition.id);
@@ -125,6 +131,78 @@ pub(crate) fn decisions(
         report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
     Ok(())
+}
+
+/// What rules and standing grants gave without having allowed it.
+fn unexplained(registry: &Registry, state: &State, allowed: Option<&AllowedSigners>) -> Vec<String> {
+    let mut found = Vec::new();
+    for request in &state.requests {
+        let Some(decision) = request.decision.as_ref().filter(|decision| decision.is_by_rule()) else { continue };
+        if request.status == RequestStatus::Denied {
+            continue;
+        }
+        let (id, by) = (&request.id, &decision.by);
+        let allowing = request.ruling().filter(|ruling| ruling.effect == Effect::Allow);
+        if allowing.is_none_or(|ruling| ruling.by() != *by) || request.review() != Some(&decision.digest) {
+            found.push(format!("request {id} was approved by {by}, which did not allow it"));
+        } else if let Some(why) = standing::problem(registry, state, request, decision, allowed) {
+            found.push(format!("request {id} was approved by {by}, which does not cover it: {why}"));
+        }
+    }
+    found
+}
+
+/// Decisions by rules are looked at again each time that the run is driven on, as those of people are.
+///
+/// # Errors
+/// [`Error::Unexplained`] if one was not what the rules said of the request, or, by the very rules that are recorded with it
+/// and still in force, is not what they say.
+pub(crate) fn require_explained(store: &Store<'_>, state: &State) -> Result<(), Error> {
+    let by_rule = |request: &&Request| request.decision.as_ref().is_some_and(DecisionRecord::is_by_rule);
+    let granted: Vec<&Request> = state.requests.iter().filter(by_rule).filter(|r| r.status.is_granted()).collect();
+    if granted.is_empty() {
+        return Ok(());
+    }
+    let (registry, run) = (store.registry(), store.run());
+    let allowed = approvers::of_run(registry, state)?;
+    if let Some(what) = unexplained(registry, state, allowed.as_ref()).into_iter().next() {
+        return Err(Error::Unexplained { run: run.clone(), what });
+    }
+    let policies = rulings::of_run(registry, state);
+    for request in granted {
+        let Some(then) = request.ruling().filter(|then| then.policies == *policies.digest()) else { continue };
+        let (capability, brings) = images::stands_for(state, request)?;
+        let now = rulings::on_by(&policies, state, state.role_of(&request.node), &capability, &brings);
+        if now.effect != Effect::Allow {
+            let by = then.by();
+            let what = format!("request {} was approved by {by}, and the same files say {now}", request.id);
+            return Err(Error::Unexplained { run: run.clone(), what });
+        }
+    }
+    Ok(())
+}
+
+/// No attempt was started with what was granted for a time that was over.
+fn late(state: &State, records: &[Record], report: &mut audit::Report) {
+    let limited = |request: &&Request| request.decision.as_ref().is_some_and(|decision| decision.until.is_some());
+    for request in state.requests.iter().filter(limited) {
+        let Some(until) = request.decision.as_ref().and_then(|decision| decision.until) else { continue };
+        let applied = records.iter().filter_map(|record| Some((Event::from_record(record).ok()?, record)));
+        for (event, record) in applied {
+            let with = match &event {
+                Event::CapabilityApplied { id, .. } => *id == request.id,
+                Event::NodeDispatching { plan, .. } => plan.mounts.iter().any(|mount| mount.request == request.id),
+                _ => false,
+            };
+            if with && parse_time(&record.timestamp).is_some_and(|at| at > until) {
+                let what = format!(
+                    "seq {}: what was granted by {} until {until} came into force later",
+                    record.seq, request.id
+                );
+                report.problems.push(Problem::of("events.jsonl", 0, 0, what));
+            }
+        }
+    }
 }
 
 /// Each signed decision is checked against who may sign, and whose key was good when it took effect by the journal's

@@ -186,7 +186,7 @@ async fn ask(session: &Session, reached: Reached) -> Refusal {
         Ok(Asking::Pending(id)) => refusal
             .with("request", id.as_str())
             .with("status", "pending")
-            .hint("a person decides; exit code 75 waits for it"),
+            .hint("a person decides; the attempt that ends now goes on afterwards"),
         Ok(Asking::Known(id)) => {
             let status = rules.request(id.as_str()).map_or(RequestStatus::Pending, |request| request.status);
             let status = serde_json::to_value(status).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! Opens and closes the attempts' sockets as the policy, the clock and the kill switch say.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
@@ -114,12 +115,12 @@ impl Doors {
             return self.close_where(|_, socket| socket.is_closed()).await;
         }
         let now = chrono::Utc::now();
-        let wanted: HashMap<&str, &Attempt> = rules
+        let wanted: HashMap<&str, Cow<'_, Attempt>> = rules
             .policy
             .attempts
             .iter()
             .filter(|attempt| attempt.deadline > now)
-            .map(|attempt| (attempt.socket.as_str(), attempt))
+            .map(|attempt| (attempt.socket.as_str(), attempt.at(now)))
             .collect();
         let mut problems = self
             .close_where(|name, socket| {
@@ -127,11 +128,11 @@ impl Doors {
                 !wanted.get(name).is_some_and(|a| a.node == open.node && a.attempt == open.attempt)
             })
             .await;
-        for (name, attempt) in wanted {
-            if let Some(door) = self.open.get(name) {
+        for (name, attempt) in &wanted {
+            if let Some(door) = self.open.get(*name) {
                 let before = door.socket.attempt();
-                if *before != *attempt {
-                    door.socket.update(attempt.clone());
+                if *before != **attempt {
+                    door.socket.update(attempt.clone().into_owned());
                 }
                 // What was taken away must not go on on a connection that is open.
                 for lost in before.grants.iter().filter(|grant| !attempt.grants.contains(grant)) {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::policy::{Attempt, RequestStatus};
+use super::policy::{Attempt, CapabilityRequest, RequestStatus};
 use super::rules::Rules;
 use super::{Error, durable, memory};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
@@ -24,7 +24,7 @@ const LARGEST: u64 = 2 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Body: `{"capability","reason"}`; the message's id is the request's.
+    /// Body: `{"capability","reason"}`; the message's id is the request's. `"by": "gate"` if no agent asked.
     Capability,
     /// Body: `{"message"}`.
     Progress,
@@ -261,7 +261,9 @@ impl Asked {
         // The newest of equal ones: those before it could not be resolved or built.
         // What another role asked for was decided for that role: an attempt's own list has those of its own.
         let known = asker.attempt.requests.iter().rev().find(|r| r.capability == capability);
-        let known = known.filter(|known| known.status != RequestStatus::Revoked);
+        // What is over by the clock is asked for anew, also before the host has taken note of that.
+        let ended = |known: &CapabilityRequest| known.status == RequestStatus::Revoked || rules.is_over(&known.id);
+        let known = known.filter(|known| !ended(known));
         let (node, attempt) = (&asker.attempt.node, asker.attempt.attempt);
         if let Some(known) = known
             && !known.is_for_the_next()
@@ -284,6 +286,9 @@ impl Asked {
         let mut body = Map::new();
         body.insert("capability".into(), capability.into());
         body.insert("reason".into(), reason.into());
+        if asker.is_gate {
+            body.insert("by".into(), "gate".into());
+        }
         let id = next_id(&mut state)?;
         self.store(&id, Kind::Capability, (node, attempt), body).await?;
         state.heard.insert(key);

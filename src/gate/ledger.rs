@@ -88,6 +88,11 @@ impl Drop for DayTurn {
 }
 
 impl Ledger {
+    /// Where all gates of the registry count together.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(crate) fn new(folder: &Path, run: &RunId) -> Arc<Self> {
         let name = Digest::of(run.as_str().as_bytes());
         Arc::new(Self { folder: folder.to_owned(), name, day: Mutex::new(None), behind: AtomicBool::new(false) })

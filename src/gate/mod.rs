@@ -4,6 +4,7 @@
 //! It never does what its policy does not say, never falls back to less when a file cannot be read, and never sends
 //! a byte upstream that is not on record first.
 
+pub(crate) mod action;
 mod allowance;
 mod body;
 mod budget;
@@ -38,6 +39,8 @@ mod transcript;
 mod turns;
 mod watch;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use action::Action;
 pub use conversation::Conversation;
 #[cfg(any(test, fuzzing))]
 pub(crate) use egress::{Hello, Records, read_hello};
@@ -47,10 +50,12 @@ pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
-    Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, DelegationUse, Endpoint, Fallback, Grant, Limits,
-    ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus,
+    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, DelegationUse, Endpoint, Fallback,
+    Grant, Limits, MailServer, MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus,
+    Services,
 };
 pub use redact::{Redacted, redact};
+pub(crate) use refusal::SPENT;
 pub use role_budget::{RoleBudget, folder as role_days};
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;

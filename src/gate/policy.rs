@@ -13,7 +13,7 @@ use super::durable;
 use super::memory::MemoryUse;
 use super::pace::MOST as MOST_IN_A_WINDOW;
 use super::role_budget::RoleBudget;
-use crate::run::capability::Capability;
+use crate::run::capability::{ActionRules, Capability};
 use crate::run::id::{NodeId, RequestId, RoleName, RunId};
 
 const FILE: &str = "policy.json";
@@ -69,6 +69,12 @@ pub struct Policy {
     /// How long a slow client is waited for.
     #[serde(default, skip_serializing_if = "Patience::is_usual")]
     pub patience: Patience,
+    /// Where the services are that are acted upon for agents.
+    #[serde(default, skip_serializing_if = "Services::is_empty")]
+    pub services: Services,
+    /// The secrets in the secrets file, each with the digest of what it is encrypted as: another value is another policy.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, String>,
     /// Names that are not looked up, with their addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
@@ -152,6 +158,67 @@ pub enum ProviderSpec {
     Gemini(Endpoint),
     /// Ollama's own wire.
     Ollama(Endpoint),
+}
+
+/// Services that are acted upon.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, default)]
+pub struct Services {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub github: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slack: Option<Endpoint>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<MailServer>,
+    /// An entry of the secrets file: what signs the bodies of webhooks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub webhook: Option<String>,
+}
+
+impl Services {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A mail server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct MailServer {
+    /// `host:port`.
+    pub server: String,
+    pub tls: MailTls,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// An entry of the secrets file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    pub from: String,
+}
+
+/// How a mail server is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum MailTls {
+    Starttls,
+    Implicit,
+    None,
+}
+
+/// Something that an attempt may have done for it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct AllowedAction {
+    /// `request <id>` of a grant, or `role <name>`.
+    pub by: String,
+    /// `github.pr.comment`.
+    pub name: String,
+    #[serde(default)]
+    pub rules: ActionRules,
 }
 
 /// Where an HTTP upstream is.
@@ -249,6 +316,9 @@ pub struct Attempt {
     /// What it was granted beyond that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// What is done for it, by these rules; any of them is enough.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<AllowedAction>,
     #[serde(default)]
     pub limits: Limits,
     /// What the node may take of models, over all its attempts.
@@ -294,8 +364,19 @@ pub struct ChildView {
 pub struct Grant {
     /// The request that it was approved upon.
     pub request: RequestId,
-    /// `net:`, `tcp:` or `llm:`.
+    /// What a gate gives.
     pub capability: Capability,
+    /// When it is over, if not with the attempt. The gate keeps the time by itself, to the second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+}
+
+impl Grant {
+    /// Whether its time is over at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
 }
 
 /// What an attempt may use.
@@ -352,6 +433,9 @@ pub struct Brief {
     /// Whether it has a memory to work with.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub memory: bool,
+    /// What it was told it has and has no more, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
 }
 
 /// A capability request as the host knows it.
@@ -393,6 +477,24 @@ impl Attempt {
         self.grants.iter().any(|grant| grant.request == request.id)
     }
 
+    /// What is left of it at `now`: without the grants whose time is over.
+    pub(crate) fn at(&self, now: DateTime<Utc>) -> std::borrow::Cow<'_, Self> {
+        if !self.grants.iter().any(|grant| grant.is_over(now)) {
+            return std::borrow::Cow::Borrowed(self);
+        }
+        let mut left = self.clone();
+        left.grants.retain(|grant| !grant.is_over(now));
+        std::borrow::Cow::Owned(left)
+    }
+
+    /// What may be done for it at `now`: what a role allows, and what a grant does that stands here and is not over.
+    pub(crate) fn actions_at(&self, now: DateTime<Utc>) -> impl Iterator<Item = &AllowedAction> {
+        self.actions.iter().filter(move |action| {
+            let Some(id) = action.by.strip_prefix("request ") else { return true };
+            self.grants.iter().any(|grant| grant.request.as_str() == id && !grant.is_over(now))
+        })
+    }
+
     /// Globs of the models it may use: its own, and those granted.
     pub(crate) fn model_globs(&self) -> impl Iterator<Item = &str> {
         let granted = self.grants.iter().filter_map(|grant| match &grant.capability {
@@ -417,13 +519,15 @@ pub enum RequestStatus {
     Failed,
     Unresolvable,
     Revoked,
+    /// Nobody decided in time.
+    Expired,
 }
 
 impl RequestStatus {
     /// Whether the answer is a no that stands. What was taken back can be asked for again.
     #[must_use]
     pub const fn is_refused(self) -> bool {
-        matches!(self, Self::Denied | Self::Superseded | Self::Failed | Self::Unresolvable)
+        matches!(self, Self::Denied | Self::Superseded | Self::Failed | Self::Unresolvable | Self::Expired)
     }
 
     /// Whether it was approved, and not taken back.
@@ -446,6 +550,9 @@ pub struct Answer {
     /// What is granted, with exact versions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub granted: Vec<String>,
+    /// What was asked for and is not among it: a person granted another list.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<String>,
     /// What may be asked for instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternative: Vec<String>,
@@ -467,6 +574,8 @@ impl Policy {
             roles: BTreeMap::new(),
             prices: Vec::new(),
             patience: Patience::default(),
+            services: Services::default(),
+            secrets: BTreeMap::new(),
             hosts: BTreeMap::new(),
             attempts: Vec::new(),
         }
@@ -553,6 +662,14 @@ impl Policy {
                     grant.capability
                 ));
             }
+            for action in &attempt.actions {
+                if let Err(wrong) = action.rules.check() {
+                    return refuse(format!(
+                        "the action `{}` of `{name}` has a rule that is none: {wrong}",
+                        action.name
+                    ));
+                }
+            }
             let rates = [attempt.limits.per_second, attempt.limits.per_minute];
             if rates.into_iter().flatten().any(|rate| rate > MOST_IN_A_WINDOW) {
                 return refuse(format!("a rate of `{name}` is higher than {MOST_IN_A_WINDOW}"));
@@ -586,9 +703,15 @@ mod tests {
                     "fallback":[{"provider":"recorded","model":"r"}]}],
             "ceilings":{"requests":500,"tokens":2000000,"money":12500000},
             "day":{"requests":9000},"patience":{"headMs":1000,"bodyMs":2000,"readingMs":3000},
+            "services":{"github":{"baseUrl":"https://api.github.example","key":"vault:github-token"},
+                "email":{"server":"mail.example.org:587","tls":"starttls","user":"u","key":"vault:mail","from":"a@example.org"}},
+            "secrets":{"vault:github-token":"0123456789ab","vault:mail":"ba9876543210"},
             "prices":[{"match":"small-*","input":1000000,"output":4000000,"cached":100000}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
-                "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443"}],
+                "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443",
+                    "until":"2026-01-01T00:00:00Z"}],
+                "actions":[{"by":"role reviewer","name":"github.review.submit",
+                    "rules":{"repositories":["o/*"],"verdicts":["COMMENT"],"limit":"5/hour"}}],
                 "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824,
                     "concurrent":4,"perSecond":2,"perMinute":60},
                 "ceilings":{"tokens":5000},
@@ -621,6 +744,10 @@ mod tests {
             ("/attempts/0/limits/llmRequests", json!(-1)),
             ("/attempts/0/limits/perSecond", json!(100_001)),
             ("/attempts/0/limits/perMinute", json!("many")),
+            ("/attempts/0/actions/0/rules/limit", json!("5/year")),
+            ("/attempts/0/actions/0/rules/repositories/0", json!("o/../x")),
+            ("/attempts/0/actions/0/rules/verdicts/0", json!("MERGE")),
+            ("/services/email/tls", json!("maybe")),
             ("/attempts/0/requests/0/status", json!("maybe")),
             ("/attempts/0/requests/0/id", json!("../../x")),
             ("/providers/recorded/transcript", json!("../../etc/passwd")),
@@ -652,6 +779,10 @@ mod tests {
             "/attempts/0",
             "/attempts/0/grants/0",
             "/attempts/0/limits",
+            "/attempts/0/actions/0",
+            "/attempts/0/actions/0/rules",
+            "/services",
+            "/services/email",
             "/attempts/0/brief",
             "/attempts/0/requests/0",
             "/attempts/0/requests/0/answer",

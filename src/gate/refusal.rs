@@ -10,6 +10,8 @@ use super::body::Body;
 use super::pace::TooFast;
 use crate::provider::{ProviderError, Untranslatable, error_type};
 
+/// What is spent, as agents and records know it.
+pub(crate) const SPENT: &str = "budget_exhausted";
 const TOO_FAST: &str = "rate_limit_exceeded";
 const TOO_MANY_AT_ONCE: &str = "too_many_at_once";
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -98,7 +100,7 @@ impl Refusal {
     }
 
     pub(crate) fn exhausted(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "budget_exhausted", message)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, SPENT, message)
     }
 
     pub(crate) fn too_fast(TooFast { limit, within, wait }: TooFast) -> Self {
@@ -131,8 +133,21 @@ impl Refusal {
     /// Whether the request itself is to blame, and nothing of it has happened or is on record elsewhere.
     pub(crate) fn is_of_the_request(&self) -> bool {
         // Of these the whole attempt is refused, or the exchange has its records.
-        const OTHERS: [&str; 3] = ["not_granted", "revoked", "replay_mismatch"];
+        const OTHERS: [&str; 7] = [
+            "not_granted",
+            "revoked",
+            "replay_mismatch",
+            "action_not_allowed",
+            "arguments_not_allowed",
+            "bad_arguments",
+            "no_such_action",
+        ];
         matches!(self.0.status.as_u16(), 400 | 403 | 404 | 405 | 413 | 422) && !OTHERS.contains(&self.0.code)
+    }
+
+    /// Whether a ceiling is reached, for which the gate asks a person.
+    pub(crate) fn is_of_a_budget(&self) -> bool {
+        self.0.code == SPENT && self.more("capability").is_some()
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -167,7 +182,7 @@ impl Refusal {
     pub(crate) fn response(self) -> Response<Body> {
         let words = *self.0;
         // What is spent does not come back by waiting a little.
-        let passing = matches!(words.code, TOO_FAST | TOO_MANY_AT_ONCE);
+        let passing = matches!(words.code, TOO_FAST | TOO_MANY_AT_ONCE | "rate_limited" | "action_limit");
         let mut error = Map::new();
         error.insert("code".into(), words.code.into());
         error.insert("message".into(), words.message.into());

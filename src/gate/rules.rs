@@ -14,6 +14,7 @@ use crate::provider::{
     self, DEFAULT_TIMEOUT, Dialect, Foreign, Key, Keys, OpenAi, Provider, ProviderError, Replay, Target, glob_matches,
 };
 use crate::run::capability::Capability;
+use crate::run::id::RequestId;
 
 /// A policy and its providers.
 pub(crate) struct Rules {
@@ -21,6 +22,7 @@ pub(crate) struct Rules {
     /// Why nothing is granted although a policy is known: the one on disk is not understood.
     pub(crate) denied: Option<String>,
     providers: HashMap<String, Result<Arc<dyn Provider>, String>>,
+    keys: Keys,
 }
 
 impl Rules {
@@ -43,12 +45,13 @@ impl Rules {
             };
             providers.insert(name.clone(), provider);
         }
-        Self { policy, denied: None, providers }
+        Self { policy, denied: None, providers, keys: keys.clone() }
     }
 
     /// The same policy, with everything denied.
     pub(crate) fn deny(&self, reason: String) -> Self {
-        Self { policy: self.policy.clone(), denied: Some(reason), providers: self.providers.clone() }
+        let (policy, providers) = (self.policy.clone(), self.providers.clone());
+        Self { policy, denied: Some(reason), providers, keys: Keys::default() }
     }
 
     /// Who is asked for `model`, one after the other, if `attempt` may use it. There is at least one.
@@ -90,6 +93,11 @@ impl Rules {
         Ok(Step { name: name.to_owned(), provider, target, retries: rule.retries })
     }
 
+    /// A secret, by its name in the secrets file.
+    pub(crate) fn key(&self, name: &str) -> Option<&Key> {
+        self.keys.get(name)
+    }
+
     /// The models that `attempt` may use, by name: patterns name none.
     pub(crate) fn models(&self, attempt: &Attempt) -> Vec<String> {
         let rules = self.policy.models.iter().map(|rule| rule.pattern.as_str());
@@ -110,6 +118,13 @@ impl Rules {
     /// A capability request of the run, by id.
     pub(crate) fn request(&self, id: &str) -> Option<&CapabilityRequest> {
         self.requests().find(|request| request.id.as_str() == id)
+    }
+
+    /// Whether what was granted upon a request was for a time that is over.
+    pub(crate) fn is_over(&self, request: &RequestId) -> bool {
+        let now = chrono::Utc::now();
+        let mut grants = self.policy.attempts.iter().flat_map(|attempt| &attempt.grants);
+        grants.any(|grant| grant.request == *request && grant.is_over(now))
     }
 
     /// All capability requests of the run that the policy knows.

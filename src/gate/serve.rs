@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::action::Queue;
 use super::doors::Doors;
 use super::egress::Lookups;
 use super::inbox::Asked;
@@ -27,6 +28,9 @@ use crate::run::id::Digest;
 /// Where the trusted roots are, unless `SSL_CERT_FILE` says otherwise.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
+/// Longer than a service is waited for.
+const SETTLES: Duration = Duration::from_secs(60);
+
 /// Where a gate finds what it works with.
 #[derive(Debug, Clone)]
 pub struct GateOptions {
@@ -38,6 +42,8 @@ pub struct GateOptions {
     pub secrets: PathBuf,
     /// Where all gates of the registry count what models take in a day.
     pub spent: PathBuf,
+    /// How long after an action may have been done its absence means that it was not.
+    pub settles: Duration,
     /// The PEM bundle of trusted roots.
     pub bundle: PathBuf,
     /// The first 12 digits of the binary's SHA-256, where the caller knows it; else it is computed.
@@ -51,7 +57,7 @@ impl GateOptions {
     pub fn new(dir: PathBuf, kill: PathBuf, secrets: PathBuf) -> Self {
         let bundle = std::env::var_os("SSL_CERT_FILE").map_or_else(|| BUNDLE.into(), PathBuf::from);
         let spent = std::env::var_os("TASKFORGE_SPENT").map_or_else(|| kill.with_file_name("spent"), PathBuf::from);
-        Self { dir, kill, secrets, spent, bundle, version: None }
+        Self { dir, kill, secrets, spent, settles: SETTLES, bundle, version: None }
     }
 }
 
@@ -120,6 +126,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     let run = policy.run.clone();
     let recorder = Recorder::open(&RecorderOptions { gate: &options.dir, run: &run, disk: |file| Box::new(file) })?;
     let client = provider::client(&options.bundle)?;
+    let tls = Arc::new(provider::tls(&options.bundle)?);
     // Nothing is granted until the first look at the policy below.
     let ledger = Ledger::new(&options.spent, &run);
     let roles = RoleLedgers::new(&options.spent, &run);
@@ -135,6 +142,10 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         recorder,
         room: body::room(),
         lookups: Lookups::new(),
+        tls,
+        client: client.clone(),
+        acting: Queue::default(),
+        settles: options.settles,
         parsing: tokio::sync::Mutex::default(),
     });
     let counting = gate.clone();

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use super::action::Queue;
 use super::egress::Lookups;
 use super::inbox::Asked;
 use super::kill::killed;
@@ -30,6 +32,13 @@ pub(crate) struct Gate {
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,
     pub(crate) lookups: Lookups,
+    /// What is trusted when the gate itself speaks TLS.
+    pub(crate) tls: Arc<rustls::ClientConfig>,
+    /// For actions upon services.
+    pub(crate) client: reqwest::Client,
+    pub(crate) acting: Queue,
+    /// How long after something may have been done its absence means that it was not.
+    pub(crate) settles: Duration,
     /// Held while a large body is looked through.
     pub(crate) parsing: tokio::sync::Mutex<()>,
 }

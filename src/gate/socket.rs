@@ -31,6 +31,10 @@ pub(crate) struct Socket {
     faults: AtomicU32,
     /// How many requests to the gate itself were refused.
     refusals: AtomicU32,
+    /// What the kernel refused was said.
+    held: AtomicBool,
+    /// A budget was found spent since a model was last asked.
+    dry: AtomicBool,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
     /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
@@ -79,6 +83,21 @@ impl Socket {
         count.unwrap_or(u32::MAX)
     }
 
+    /// What the kernel refused is said; whether for the first time.
+    pub(crate) fn says_what_was_held(&self) -> bool {
+        !self.held.swap(true, Ordering::Relaxed)
+    }
+
+    /// A budget is spent; whether that is news.
+    pub(crate) fn runs_dry(&self) -> bool {
+        !self.dry.swap(true, Ordering::Relaxed)
+    }
+
+    /// A model is asked.
+    pub(crate) fn goes_on(&self) {
+        self.dry.store(false, Ordering::Relaxed);
+    }
+
     pub(crate) fn new(attempt: Attempt) -> Self {
         let applied = attempt.requests.iter().filter(|r| r.status == RequestStatus::Applied);
         Self {
@@ -91,6 +110,8 @@ impl Socket {
             asking: Arc::new(Semaphore::new(MOST_ASKED)),
             faults: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
+            dry: AtomicBool::new(false),
+            held: AtomicBool::new(false),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

@@ -34,7 +34,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 17] = [
+pub const ENTRIES: [Entry; 20] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -52,6 +52,9 @@ pub const ENTRIES: [Entry; 17] = [
     ("signers", signers),
     ("agent", agent),
     ("role", role),
+    ("dotenv", dotenv),
+    ("vault", vault),
+    ("actions", actions),
 ];
 
 /// A `*.task.md`.
@@ -161,6 +164,34 @@ pub fn signers(bytes: &[u8]) {
 /// What an ssh-agent answers.
 pub fn agent(bytes: &[u8]) {
     black_box(crate::signature::agent_answers(bytes));
+}
+
+/// A `.env` file.
+pub fn dotenv(bytes: &[u8]) {
+    if let Ok(settings) = crate::vault::dotenv::parse(bytes) {
+        for (name, value) in &settings {
+            black_box((crate::vault::dotenv::secret_name(name), value.len()));
+            assert!(value.len() <= bytes.len(), "a value that is more than the file");
+        }
+    }
+}
+
+/// A `vault/log.jsonl` of the registry `r`.
+pub fn vault(bytes: &[u8]) {
+    if let Ok(log) = crate::vault::Log::read("r", bytes) {
+        black_box((log.secrets.len(), log.recipients.len()));
+    }
+}
+
+/// What an agent wants done: the name of an action on the first line, its arguments as JSON behind it.
+pub fn actions(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (name, arguments) = text.split_once('\n').unwrap_or((text, "{}"));
+    let Ok(Value::Object(arguments)) = serde_json::from_str(arguments) else { return };
+    let Ok(action) = crate::gate::Action::parse(name, arguments) else { return };
+    // What names nothing allows nothing.
+    assert!(action.check(&crate::run::capability::ActionRules::default()).is_err(), "allowed by no rule");
+    black_box((action.is_write(), action.target(), action.capability(name)));
 }
 
 /// A `taskforge.toml`.

@@ -60,9 +60,9 @@ pub(super) async fn npm(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
     npm::read_list(&lines(sandbox, &npm::list()).await?)
 }
 
-/// Files that run as their owner whoever starts them.
+/// Files that run as their owner or their group whoever starts them.
 pub(super) async fn setuid(sandbox: &Sandbox<'_>) -> Result<BTreeSet<String>, Error> {
-    let found = lines(sandbox, &["find", "/", "-xdev", "-type", "f", "-perm", "-4000", "-print0"]).await?;
+    let found = lines(sandbox, &["find", "/", "-xdev", "-type", "f", "-perm", "/6000", "-print0"]).await?;
     let paths = found.split(|b| *b == 0).filter(|p| !p.is_empty());
     Ok(paths.map(|p| String::from_utf8_lossy(p).into_owned()).collect())
 }

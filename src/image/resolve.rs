@@ -94,7 +94,8 @@ pub async fn resolve<G, E: Into<Refusal>>(
     guard: &impl Fn() -> Result<G, E>,
 ) -> Result<Resolution, Error> {
     match order.capability {
-        Capability::Tool(name) => tool::resolve(docker, order, name, guard).await,
+        Capability::Tool(name) => tool::resolve(docker, order, &format!("tool `{name}`"), guard).await,
+        _ if !order.members.is_empty() => tool::resolve(docker, order, "the list", guard).await,
         _ => package(docker, order, guard).await,
     }
 }

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::ProviderError;
 
 /// The largest secrets file that is read, in bytes.
-const LARGEST: u64 = 64 * 1024;
+const LARGEST: u64 = 1 << 20;
 
 /// One key; its `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl Keys {
         let mut text = Zeroizing::new(Vec::new());
         file.take(LARGEST + 1).read_to_end(&mut text).map_err(read)?;
         if text.len() as u64 > LARGEST {
-            return Err(read(std::io::Error::other("the secrets file is larger than 64 KiB")));
+            return Err(read(std::io::Error::other("the secrets file is larger than a MiB")));
         }
         let keys: HashMap<String, String> = serde_json::from_slice(&text)
             .map_err(|_| read(std::io::Error::other("the secrets file is not a JSON object of texts")))?;

@@ -7,9 +7,10 @@ use zeroize::Zeroizing;
 /// Keys shorter than this are not looked for: they would match ordinary text.
 const SHORTEST: usize = 8;
 
-/// A mask over a stream of bytes; remembers what could be the beginning of the key at a chunk's end.
+/// A mask over a stream of bytes; remembers what could be the beginning of a key at a chunk's end.
 pub struct Mask {
-    key: Zeroizing<Vec<u8>>,
+    /// The longest first: what one begins with may be another.
+    keys: Vec<Zeroizing<Vec<u8>>>,
     held: BytesMut,
 }
 
@@ -17,62 +18,67 @@ impl Mask {
     /// Passes everything through.
     #[must_use]
     pub fn none() -> Self {
-        Self { key: Zeroizing::new(Vec::new()), held: BytesMut::new() }
+        Self { keys: Vec::new(), held: BytesMut::new() }
     }
 
     /// Replaces each occurrence of `key` by as many asterisks.
     #[must_use]
     pub fn of(key: &str) -> Self {
-        let key = if key.len() < SHORTEST { Vec::new() } else { key.as_bytes().to_vec() };
-        Self { key: Zeroizing::new(key), held: BytesMut::new() }
+        Self::of_all(std::iter::once(Zeroizing::new(key.as_bytes().to_vec())))
+    }
+
+    /// The same for several.
+    #[must_use]
+    pub fn of_all(keys: impl IntoIterator<Item = Zeroizing<Vec<u8>>>) -> Self {
+        let mut keys: Vec<Zeroizing<Vec<u8>>> = keys.into_iter().filter(|key| key.len() >= SHORTEST).collect();
+        keys.sort_by_key(|key| std::cmp::Reverse(key.len()));
+        Self { keys, held: BytesMut::new() }
     }
 
     /// Takes a chunk and gives back what may be passed on.
     pub fn push(&mut self, chunk: Bytes) -> Bytes {
-        if self.key.is_empty() {
+        if self.keys.is_empty() {
             return chunk;
         }
         let mut data = std::mem::take(&mut self.held);
         data.extend_from_slice(&chunk);
-        self.cover(&mut data);
-        let keep = self.open_end(&data);
-        self.held = data.split_off(data.len() - keep);
+        let open = self.cover(&mut data, true);
+        self.held = data.split_off(open);
         data.freeze()
     }
 
-    /// Covers the key in text that is there as a whole.
+    /// Covers the keys in text that is there as a whole.
     #[must_use]
     pub fn whole(&self, text: &[u8]) -> Vec<u8> {
         let mut data = text.to_vec();
-        self.cover(&mut data);
+        self.cover(&mut data, false);
         data
     }
 
-    fn cover(&self, data: &mut [u8]) {
-        let Some(&first) = self.key.first() else {
-            return;
-        };
+    /// Covers what is there, up to where a key may begin that goes on behind the end, if `more` may come; where that is.
+    fn cover(&self, data: &mut [u8], more: bool) -> usize {
         let mut at = 0;
-        while let Some(step) = data[at..].iter().position(|&b| b == first) {
-            at += step;
-            if data[at..].starts_with(&self.key) {
-                data[at..at + self.key.len()].fill(b'*');
-                at += self.key.len();
-            } else {
-                at += 1;
+        while at < data.len() {
+            let rest = &data[at..];
+            if more && self.keys.iter().any(|key| key.len() > rest.len() && key.starts_with(rest)) {
+                return at;
+            }
+            match self.keys.iter().find(|key| rest.starts_with(key)).map(|key| key.len()) {
+                Some(length) => {
+                    data[at..at + length].fill(b'*');
+                    at += length;
+                }
+                None => at += 1,
             }
         }
-    }
-
-    /// The length of the longest end of `data` with which the key begins.
-    fn open_end(&self, data: &[u8]) -> usize {
-        let longest = data.len().min(self.key.len().saturating_sub(1));
-        (1..=longest).rev().find(|&n| self.key.starts_with(&data[data.len() - n..])).unwrap_or(0)
+        at
     }
 
     /// What was held back, at the stream's end.
     pub fn finish(&mut self) -> Bytes {
-        std::mem::take(&mut self.held).freeze()
+        let mut data = std::mem::take(&mut self.held);
+        self.cover(&mut data, false);
+        data.freeze()
     }
 }
 
@@ -112,6 +118,22 @@ mod tests {
             chunks.push(&text.as_bytes()[from..]);
             let out = through(&mut Mask::of(key), &chunks);
             prop_assert_eq!(String::from_utf8_lossy(&out), whole);
+        }
+
+        /// However it is cut, it is what it is in one piece; of two keys of which one begins the other, all is covered.
+        #[test]
+        fn several_keys_are_covered_however_they_are_cut(text in "(abababac|ababababz|abababab|ab|c|x){0,12}", cuts in prop::collection::vec(0usize..60, 0..5)) {
+            let keys = || ["abababab", "ababababz", "abababac"].map(|key| Zeroizing::new(key.as_bytes().to_vec()));
+            let whole = Mask::of_all(keys()).whole(text.as_bytes());
+            for key in keys() {
+                prop_assert!(!whole.windows(key.len()).any(|window| window == key.as_slice()));
+            }
+            let mut cuts: Vec<usize> = cuts.into_iter().map(|c| c.min(text.len())).collect();
+            cuts.sort_unstable();
+            let ends = cuts.iter().copied().chain([text.len()]);
+            let mut from = 0;
+            let chunks: Vec<&[u8]> = ends.map(|end| { let chunk = &text.as_bytes()[from..end]; from = end; chunk }).collect();
+            prop_assert_eq!(through(&mut Mask::of_all(keys()), &chunks), whole);
         }
 
         #[test]

@@ -56,7 +56,7 @@ pub use outgoing::{Outgoing, Prepared, Target, Wire};
 pub use replay::Replay;
 pub use sse::Events;
 pub use transcript::{Exchange, Header, Transcript};
-pub use upstream::client;
+pub use upstream::{client, tls};
 
 pub(crate) use guard::{forwardable_request, forwardable_response};
 pub(crate) use messages::error_type;

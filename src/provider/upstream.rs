@@ -23,6 +23,25 @@ const CONNECT: Duration = Duration::from_secs(15);
 /// # Errors
 /// When the bundle is there and cannot be read, or TLS cannot be set up.
 pub fn client(bundle: &Path) -> Result<reqwest::Client, ProviderError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(bundle)?)
+        .http1_only()
+        .no_proxy()
+        .redirect(Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(Duration::from_secs(60))
+        .build()
+        .map_err(|e| ProviderError::Tls(e.without_url().to_string()))
+}
+
+/// What a gate trusts when it speaks TLS: the roots of `bundle`, and nobody without one.
+///
+/// # Errors
+/// As [`client`].
+pub fn tls(bundle: &Path) -> Result<rustls::ClientConfig, ProviderError> {
     let mut roots = rustls::RootCertStore::empty();
     if bundle.exists() {
         let tls = |e: rustls::pki_types::pem::Error| ProviderError::Tls(format!("{}: {e}", bundle.display()));
@@ -37,18 +56,7 @@ pub fn client(bundle: &Path) -> Result<reqwest::Client, ProviderError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(config)
-        .http1_only()
-        .no_proxy()
-        .redirect(Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT)
-        .pool_idle_timeout(Duration::from_secs(60))
-        .build()
-        .map_err(|e| ProviderError::Tls(e.without_url().to_string()))
+    Ok(config)
 }
 
 /// One upstream.

@@ -49,6 +49,14 @@ pub struct Message {
     pub body: Map<String, Value>,
 }
 
+impl Message {
+    /// Whether the gate asks by itself, and not for an agent: what agents say it writes into fields of its own choice.
+    #[must_use]
+    pub fn is_of_gate(&self) -> bool {
+        self.kind == Kind::Capability && self.body.get("by").and_then(Value::as_str) == Some("gate")
+    }
+}
+
 /// A file that was no message, and why. It lies in `gate/inbox-rejected/` now, unless `why` says otherwise.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rejected {
@@ -96,6 +104,19 @@ pub fn read(run: &RunLayout) -> Result<Inbox> {
     }
     inbox.messages.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(inbox)
+}
+
+/// How many messages wait to be taken in, at most [`MOST`]. Reads none of them, and moves nothing.
+///
+/// # Errors
+/// When the folder cannot be read; no inbox is an empty one.
+pub fn count(run: &RunLayout) -> Result<usize> {
+    let Some(gate) = open_gate(run)? else { return Ok(0) };
+    match beneath::open_dir(&gate, Path::new("inbox")) {
+        Ok(folder) => Ok(list(&folder, &run.inbox())?.0.len()),
+        Err(Errno::NOENT) => Ok(0),
+        Err(errno) => Err(Error::errno("open", run.inbox())(errno)),
+    }
 }
 
 /// Removes a message that was journaled; whether it was there.

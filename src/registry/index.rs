@@ -8,6 +8,7 @@
 
 use std::fs::File;
 use std::io::{self, Write as _};
+use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -67,8 +68,9 @@ const MANY: usize = 500;
 #[derive(Debug)]
 pub struct Index {
     runs: Option<File>,
-    /// The last line of each run, in the order of their ids.
-    lines: Vec<Line>,
+    bytes: Vec<u8>,
+    /// Where in `bytes` the last line of each run is, in the order of their ids.
+    lines: Vec<Range<usize>>,
 }
 
 impl Index {
@@ -77,26 +79,33 @@ impl Index {
     pub fn read(registry: &Registry) -> Self {
         let runs = disk::open_dir(&registry.layout().runs()).ok();
         let bytes = project::read_file(&path(registry), LARGEST).ok().flatten().unwrap_or_default();
-        Self { runs, lines: parse(&bytes) }
+        let lines = last_lines(&bytes);
+        Self { runs, bytes, lines }
     }
 
-    /// The entries of these runs, each if the files that it was made from are still those.
+    /// The entries of these runs, which are in the order of their ids, each if the files that it was made from are still
+    /// those.
     #[must_use]
-    pub fn entries(self, runs: &[RunId], ask: Ask) -> Vec<Option<Entry>> {
-        let places = spread(runs, MANY, |run| self.place(run, ask));
-        let mut lines: Vec<Option<Line>> = self.lines.into_iter().map(Some).collect();
-        places.into_iter().map(|place| lines.get_mut(place?)?.take().map(|line| line.0)).collect()
+    pub fn entries(&self, runs: &[RunId], ask: Ask) -> Vec<Option<Entry>> {
+        let mut lines = self.lines.iter().map(|line| &self.bytes[line.clone()]).peekable();
+        let asked: Vec<_> = runs
+            .iter()
+            .map(|run| {
+                let id = Some(run.as_str().as_bytes());
+                while lines.next_if(|line| run_of(line) < id).is_some() {}
+                (run, lines.next_if(|line| run_of(line) == id))
+            })
+            .collect();
+        spread(&asked, MANY, |(run, line)| self.entry(run, (*line)?, ask))
     }
 
-    /// Where the line of a run is, if the files that it was made from are still those.
-    fn place(&self, run: &RunId, ask: Ask) -> Option<usize> {
-        let place = self.lines.binary_search_by(|line| line.0.run.cmp(run)).ok()?;
-        let stamps = &self.lines.get(place)?.1;
+    fn entry(&self, run: &RunId, line: &[u8], ask: Ask) -> Option<Entry> {
+        let Line(entry, stamps) = serde_json::from_slice(line).ok()?;
         let runs = self.runs.as_ref()?;
         let files = if ask == Ask::Shown { 2 } else { FILES.len() };
         let mut name = String::with_capacity(run.as_str().len() + 16);
-        let mut asked = FILES.iter().zip(stamps).take(files);
-        asked.all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp).then_some(place)
+        let mut asked = FILES.iter().zip(&stamps).take(files);
+        asked.all(|(file, stamp)| stamp_of(runs, run, file, &mut name) == *stamp).then_some(entry)
     }
 }
 
@@ -121,24 +130,40 @@ fn stamp_of(runs: &File, run: &RunId, file: &str, name: &mut String) -> Option<S
     Some((number(found.st_size), found.st_mtime, nanoseconds, found.st_ino))
 }
 
-/// The last line of each run, in the order of their ids.
-fn parse(bytes: &[u8]) -> Vec<Line> {
-    let mut lines = bytes.split(|byte| *byte == b'\n');
-    if lines.next().and_then(live_of).is_none() {
+/// Where the last line of each run is, in the order of their ids. Nothing but the id is read of a line: most of the work is
+/// left to whoever asks for the entry, and to the thread that does.
+fn last_lines(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut start = 0;
+    let mut lines = memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]).map(|end| {
+        let range = start..end;
+        start = end + 1;
+        range
+    });
+    if lines.next().and_then(|first| live_of(&bytes[first])).is_none() {
         return Vec::new();
     }
-    // Two writers' lines may have been torn apart by a full disk: what does not read is not there.
-    let mut found: Vec<Line> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+    let id = |line: &Range<usize>| run_of(&bytes[line.clone()]);
+    // Two writers' lines may have been torn apart by a full disk: what does not begin as a line is not there, and one that
+    // does not go on as one costs the reading of its run.
+    let mut found: Vec<Range<usize>> = lines.filter(|line| id(line).is_some()).collect();
     // A stable order, so that a run's last line is the last of its lines.
-    found.sort_by(|a, b| a.0.run.cmp(&b.0.run));
+    found.sort_by(|a, b| id(a).cmp(&id(b)));
     found.dedup_by(|later, earlier| {
-        let same = later.0.run == earlier.0.run;
+        let same = id(later) == id(earlier);
         if same {
             std::mem::swap(later, earlier);
         }
         same
     });
     found
+}
+
+/// How each line begins; [`Line`] and [`Entry`] say so by the order of their members.
+const BEFORE_RUN: &[u8] = br#"[{"run":""#;
+
+/// The run of a line, if it begins as a line does. No id needs an escape.
+fn run_of(line: &[u8]) -> Option<&[u8]> {
+    line.strip_prefix(BEFORE_RUN)?.split(|byte| *byte == b'"').next()
 }
 
 /// How many bytes were live when the index was last written anew, from its first line.
@@ -217,9 +242,11 @@ fn rewrite(registry: &Registry, path: &Path) -> io::Result<()> {
     }
     let bytes = project::read_file(path, LARGEST).ok().flatten().unwrap_or_default();
     let mut lines = Vec::new();
-    for line in &parse(&bytes) {
-        if registry.layout().run(&line.0.run).root().exists() {
-            lines.extend(serde_json::to_vec(line)?);
+    for line in last_lines(&bytes) {
+        let line = &bytes[line];
+        let Ok(Line(entry, _)) = serde_json::from_slice(line) else { continue };
+        if registry.layout().run(&entry.run).root().exists() {
+            lines.extend_from_slice(line);
             lines.push(b'\n');
         }
     }

@@ -37,6 +37,7 @@ roles/** -text
 skills/** -text
 # A decision is signed to the byte.
 decisions/** -text
+grants/** -text
 ";
 
 impl Registry {
@@ -57,9 +58,15 @@ impl Registry {
         for (name, _) in &options.workflows {
             super::beneath::check(name)?;
         }
-        for folder in
-            [layout.workflows(), layout.roles(), layout.policies(), layout.decisions(), layout.images(), layout.runs()]
-        {
+        for folder in [
+            layout.workflows(),
+            layout.roles(),
+            layout.policies(),
+            layout.decisions(),
+            layout.grants(),
+            layout.images(),
+            layout.runs(),
+        ] {
             make_folder(&folder, 0o755)?;
         }
         registry.make_local_folders()?;

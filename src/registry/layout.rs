@@ -37,6 +37,8 @@ impl Layout {
         skills => "skills",
         policies => "policies",
         decisions => "decisions",
+        /// What was granted beyond one run.
+        grants => "grants",
         images => "images",
         agents => "agents",
         runs => "runs",
@@ -60,6 +62,12 @@ impl Layout {
         heads => ".taskforge/heads",
         index => ".taskforge/index",
         tmp => ".taskforge/tmp",
+        /// Secrets, a file encrypted with `age` each: mode 0700.
+        vault => ".taskforge/vault",
+        /// What was done to the vault, by whom and when, chained; never a value.
+        vault_log => ".taskforge/vault/log.jsonl",
+        /// Taken by whoever changes the vault.
+        vault_lock => ".taskforge/locks/vault",
         /// Private keys: mode 0700.
         keys => ".taskforge/keys",
         /// What this machine signs checkpoints with.

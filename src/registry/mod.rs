@@ -13,6 +13,7 @@ mod disk;
 pub mod error;
 #[cfg(any(test, debug_assertions))]
 mod faults;
+pub mod grants;
 mod home;
 pub mod inbox;
 pub mod index;
@@ -23,6 +24,7 @@ pub mod kill;
 pub mod layout;
 pub mod lock;
 pub mod policies;
+pub(crate) mod private;
 pub mod project;
 pub mod queries;
 pub mod repaired;
@@ -30,6 +32,7 @@ pub mod roles;
 mod root;
 pub(crate) mod spread;
 pub mod usage;
+pub mod vault;
 
 use std::fs::DirBuilder;
 use std::io;

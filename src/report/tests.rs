@@ -175,6 +175,8 @@ impl Story {
             file: Digest::of(b"file"),
             proven: false,
             key: None,
+            until: None,
+            scope: crate::run::terms::Scope::Run,
             instead: Vec::new(),
             signature: None,
         }
@@ -282,6 +284,7 @@ impl Story {
             1,
             "agent:analyse",
             Event::CapabilityRequested {
+                by_gate: false,
                 id: request.clone(),
                 node: id("analyse"),
                 attempt: 1,

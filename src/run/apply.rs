@@ -9,7 +9,7 @@ use super::definition::FORMAT;
 use super::event::{ChildRun, Event, EventError, WaitingOn};
 use super::id::{NodeId, RequestId, RunId};
 use super::record::Record;
-use super::state::{Attempt, Node, Request, RequestStatus, State};
+use super::state::{Attempt, Edited, Node, Request, RequestStatus, State};
 use super::status::{NodeStatus, RunStatus};
 
 /// Why a journal does not fold.
@@ -220,7 +220,9 @@ impl State {
             | Event::CapabilitySuperseded { .. }
             | Event::CapabilityApplied { .. }
             | Event::CapabilityFailed { .. }
-            | Event::CapabilityRevoked { .. } => self.apply_capability(event, at)?,
+            | Event::CapabilityRevoked { .. }
+            | Event::CapabilityEdited { .. }
+            | Event::CapabilityExpired { .. } => self.apply_capability(event, at)?,
         }
         Ok(())
     }
@@ -331,7 +333,7 @@ impl State {
 
     fn apply_capability(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
         match event {
-            Event::CapabilityRequested { id, node, attempt, capability, reason } => {
+            Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate } => {
                 self.find(event, node)?;
                 if self.request(id).is_some() {
                     return Err(self.misfit(event, "the request exists"));
@@ -343,11 +345,13 @@ impl State {
                     attempt: *attempt,
                     capability: capability.clone(),
                     reason: reason.clone(),
+                    by_gate: *by_gate,
                     askers: vec![(node.clone(), *attempt)],
                     at,
                     status: RequestStatus::Requested,
                     resolution: None,
                     presented: None,
+                    edited: None,
                     decision: None,
                     problem: String::new(),
                     image: None,
@@ -377,6 +381,7 @@ impl State {
             Event::CapabilityApproved { id, decision } => {
                 let request = self.request_step(event, id, RequestStatus::Approved)?;
                 request.decision = Some(decision.clone());
+                request.problem.clear();
                 self.approved.push(id.clone());
             }
             Event::CapabilityDenied { id, decision } => {
@@ -394,6 +399,15 @@ impl State {
             }
             Event::CapabilityRevoked { id, reason, .. } => {
                 self.request_step(event, id, RequestStatus::Revoked)?.problem.clone_from(reason);
+            }
+            Event::CapabilityEdited { id, by, asked, list, reason } => {
+                let request = self.request_step(event, id, RequestStatus::Requested)?;
+                request.edited = Some(Edited { by: by.clone(), asked: asked.clone(), list: list.clone() });
+                (request.resolution, request.presented) = (None, None);
+                request.problem.clone_from(reason);
+            }
+            Event::CapabilityExpired { id, reason } => {
+                self.request_step(event, id, RequestStatus::Expired)?.problem.clone_from(reason);
             }
             _ => {}
         }
@@ -447,17 +461,21 @@ impl State {
     }
 
     fn request_step(&mut self, event: &Event, id: &RequestId, next: RequestStatus) -> Result<&mut Request, ApplyError> {
-        use RequestStatus::{Applied, Approved, Denied, Failed, Pending, Requested, Revoked, Superseded, Unresolvable};
+        use RequestStatus::{
+            Applied, Approved, Denied, Expired, Failed, Pending, Requested, Revoked, Superseded, Unresolvable,
+        };
         let Some(from) = self.request(id).map(|request| request.status) else {
             return Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() });
         };
         let legal = match from {
-            Requested => matches!(next, Pending | Unresolvable | Denied | Superseded),
+            // Edited, it is resolved again.
+            Requested | Pending if next == Requested => matches!(event, Event::CapabilityEdited { .. }),
+            Requested => matches!(next, Pending | Unresolvable | Denied | Superseded | Expired),
             // Resolved anew when the set it builds upon has changed.
-            Pending => matches!(next, Pending | Unresolvable | Approved | Denied | Superseded),
-            Approved => matches!(next, Applied | Failed | Revoked),
-            Applied => matches!(next, Revoked),
-            Unresolvable | Denied | Superseded | Failed | Revoked => false,
+            Pending => matches!(next, Pending | Unresolvable | Approved | Denied | Superseded | Expired),
+            Approved => matches!(next, Applied | Failed | Revoked | Expired),
+            Applied => matches!(next, Revoked | Expired),
+            Unresolvable | Denied | Superseded | Failed | Revoked | Expired => false,
         };
         if !legal {
             let why = format!("request {id} cannot go from {} to {}", from.as_str(), next.as_str());

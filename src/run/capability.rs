@@ -4,6 +4,7 @@
 //! nothing that a shell or a Dockerfile reads specially (a model glob's `*` is the one exception), and no part of
 //! it starts with `-`.
 
+mod action_use;
 mod budget;
 mod debian;
 mod endpoint;
@@ -13,6 +14,7 @@ mod names;
 mod node;
 mod python;
 mod python_version;
+mod secret_use;
 #[cfg(test)]
 mod tests;
 
@@ -21,15 +23,20 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub use action_use::{
+    ActionLimit, ActionRule, ActionRules, ActionUse, is_address, is_channel, is_repository_part, is_url, known_actions,
+    rules_of,
+};
 pub use budget::{Budget, BudgetScope, BudgetUnit, MILLION};
 pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
 pub use model_use::ModelUse;
-pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretUse, ToolName};
+pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretName, ToolName};
 pub use node::NpmPackage;
 pub use python::{PipName, PipPackage};
 pub use python_version::PythonVersion;
+pub use secret_use::{SecretScheme, SecretUse};
 
 /// Longer than any real package, host or path that a person would want to read and decide on, in bytes.
 const LIMIT: usize = 512;
@@ -98,7 +105,7 @@ impl CapabilityKind {
             Self::Tcp => "tcp:db.internal:5432",
             Self::Mount => "mount:/data/sets:ro",
             Self::Secret => "secret:github-token@api.github.com",
-            Self::Action => "action:github.review.submit",
+            Self::Action => "action:github.pr.comment,repo=owner/name",
             Self::Llm => "llm:gemini-*",
             Self::Budget => "budget:tokens=2000000",
             Self::Port => "port:8080",
@@ -120,7 +127,7 @@ impl CapabilityKind {
     /// Whether the gate alone gives and takes it: in force for attempts that run, and until it is revoked.
     #[must_use]
     pub const fn is_of_gate(self) -> bool {
-        matches!(self, Self::Net | Self::Tcp | Self::Llm | Self::Budget)
+        matches!(self, Self::Net | Self::Tcp | Self::Llm | Self::Budget | Self::Secret | Self::Action)
     }
 }
 
@@ -143,7 +150,7 @@ pub enum Capability {
     Tcp(Endpoint),
     Mount(Mount),
     Secret(SecretUse),
-    Action(ActionName),
+    Action(ActionUse),
     Llm(ModelUse),
     /// What models may take: in the run, by one agent of it, in a day.
     Budget(Budget),
@@ -181,12 +188,23 @@ impl Capability {
             CapabilityKind::Tcp => Endpoint::parse(rest).map(Self::Tcp),
             CapabilityKind::Mount => Mount::parse(rest).map(Self::Mount),
             CapabilityKind::Secret => SecretUse::parse(rest).map(Self::Secret),
-            CapabilityKind::Action => ActionName::parse(rest).map(Self::Action),
+            CapabilityKind::Action => ActionUse::parse(rest).map(Self::Action),
             CapabilityKind::Llm => ModelUse::parse(rest).map(Self::Llm),
             CapabilityKind::Budget => Budget::parse(rest).map(Self::Budget),
             CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),
         };
         parsed.map_err(|rule| CapabilityError::Rule { text: text.to_owned(), rule, example: kind.example() })
+    }
+
+    /// Whether both name the same thing, whatever version, mode or budget they name with it.
+    #[must_use]
+    pub fn is_for_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Pip(a), Self::Pip(b)) => a.name() == b.name(),
+            (Self::Apt(a), Self::Apt(b)) => a.name() == b.name(),
+            (Self::Npm(a), Self::Npm(b)) => a.name() == b.name(),
+            (a, b) => a == b,
+        }
     }
 
     #[must_use]

@@ -40,6 +40,8 @@ pub enum Command {
         attempt: u32,
         capability: Capability,
         reason: String,
+        /// The gate asks, since a budget is spent.
+        by_gate: bool,
     },
     Resolve {
         id: RequestId,
@@ -71,12 +73,26 @@ pub enum Command {
         by: String,
         reason: String,
     },
+    /// The time of a request is over: of what was granted, or `limit` after it was made while nobody decided.
+    Expire {
+        id: RequestId,
+        limit: Option<chrono::Duration>,
+    },
     /// A decision on a capability request or an approval node.
     Decide {
         id: RequestId,
         verdict: Verdict,
         decision: DecisionRecord,
     },
+    /// A person makes `list` of a request, which stood for `asked`.
+    Edit {
+        id: RequestId,
+        by: String,
+        asked: Vec<Capability>,
+        list: Vec<Capability>,
+    },
+    /// Several decisions of one person at once, each on what was shown before any of them: all of them, or none.
+    DecideAll(Vec<(RequestId, Verdict, DecisionRecord)>),
     /// The image of `recipe` is there, or building it failed.
     ImageReady {
         recipe: Digest,
@@ -260,6 +276,8 @@ pub struct Seen {
     /// What its standard error ends with, on one line, made safe to show; empty if there is nothing.
     pub said: String,
     pub traffic: Option<TrafficHead>,
+    /// The budget that the gate said was spent, if it let the attempt ask no model since; what would be enough.
+    pub spent: Option<Capability>,
     pub at: DateTime<Utc>,
 }
 

@@ -3,6 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::capability::Capability;
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
@@ -11,11 +12,14 @@ use super::event::{
 };
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
+use super::quantity;
 use super::refusal::Refusal;
 use super::review;
 use super::session;
 use super::state::{Node, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
+use super::terms::Scope;
+use super::time::isoformat;
 
 /// The events of `command` and of all that follows from it at once: dependents become ready, the run ends.
 ///
@@ -51,6 +55,14 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             alive(state)?;
             let (_, found) = find(state, &node)?;
             let next = found.attempts.len() as u64 + 1;
+            // What is granted no more goes first: it must be in no container that starts.
+            if state.requests.iter().any(|request| request.is_over(now)) {
+                return Err(Refusal::NodeIs {
+                    node,
+                    status: found.status.as_str(),
+                    wanted: "dispatched with what is over",
+                });
+            }
             if found.status != NodeStatus::Ready || found.live().is_some() || state.status == RunStatus::Paused {
                 return Err(Refusal::NodeIs { node, status: found.status.as_str(), wanted: "dispatched" });
             }
@@ -68,7 +80,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
         }
         Command::End { node, attempt, seen } => end(state, &node, attempt, seen, now),
-        Command::Request { id, node, attempt, capability, reason } => {
+        Command::Request { id, node, attempt, capability, reason, by_gate } => {
             if state.ingested.contains(id.as_str()) {
                 return Ok(Vec::new());
             }
@@ -79,24 +91,31 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             let same = state.requests.iter().find(|request| {
                 request.capability == capability
                     && state.role_of(&request.node) == definition.role()
-                    && !matches!(
-                        request.status,
-                        RequestStatus::Unresolvable | RequestStatus::Failed | RequestStatus::Revoked
-                    )
+                    && !matches!(request.status, RequestStatus::Unresolvable | RequestStatus::Failed)
+                    && !request.has_ended()
+                    && !request.is_over(now)
             });
             Ok(vec![match same {
                 Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },
-                None => Event::CapabilityRequested { id, node, attempt, capability, reason },
+                None => Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate },
             }])
         }
         Command::Resolve { id, resolution } => match request_status(state, &id)? {
             RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityResolved { id, resolution }]),
             _ => Ok(Vec::new()),
         },
-        Command::CannotResolve { id, reason } => match request_status(state, &id)? {
-            RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityUnresolvable { id, reason }]),
-            _ => Ok(Vec::new()),
-        },
+        Command::CannotResolve { id, reason } => {
+            let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
+            Ok(match &request.edited {
+                _ if !request.is_undecided() => Vec::new(),
+                // A person's list that cannot be had is no answer to the agent: what it asked for is looked at again.
+                Some(edited) if edited.list != edited.asked => {
+                    let (asked, list) = (edited.asked.clone(), edited.asked.clone());
+                    vec![Event::CapabilityEdited { id, by: edited.by.clone(), asked, list, reason }]
+                }
+                _ => vec![Event::CapabilityUnresolvable { id, reason }],
+            })
+        }
         Command::Present { id, presented } => match request_status(state, &id)? {
             RequestStatus::Requested | RequestStatus::Pending => Ok(vec![Event::CapabilityPresented { id, presented }]),
             _ => Ok(Vec::new()),
@@ -107,8 +126,11 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             _ => Ok(Vec::new()),
         },
-        Command::Given { id } => Ok(match given(state, &id)?.status {
-            RequestStatus::Approved => vec![Event::CapabilityApplied { id, image: String::new() }],
+        Command::Given { id } => Ok(match given(state, &id)? {
+            request if request.is_over(now) => Vec::new(),
+            request if request.status == RequestStatus::Approved => {
+                vec![Event::CapabilityApplied { id, image: String::new() }]
+            }
             _ => Vec::new(),
         }),
         Command::Revoke { id, by, reason } => {
@@ -119,7 +141,10 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             Ok(vec![Event::CapabilityRevoked { id, by, reason }])
         }
-        Command::Decide { id, verdict, decision } => decision_on(state, id, verdict, decision),
+        Command::Expire { id, limit } => expire(state, id, limit, now),
+        Command::Decide { id, verdict, decision } => decision_on(state, id, verdict, decision, now),
+        Command::Edit { id, by, asked, list } => edit(state, id, by, asked, list),
+        Command::DecideAll(words) => decide_all(state, words, now),
         Command::ImageReady { recipe, image } => {
             let of_recipe = approved_with(state, &recipe);
             if of_recipe.is_empty() {
@@ -128,7 +153,8 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             // The newest lock holds everything that was approved before it, so that its image serves all of them.
             let base = of_recipe.last().and_then(|id| base_of(state, id)).map(str::to_owned);
             let newest = base.as_deref().and_then(|base| state.recipe_for(base)) == Some(&recipe);
-            let events = state.approved.iter().filter(|id| {
+            let over = |id: &RequestId| state.request(id).is_some_and(|request| request.is_over(now));
+            let events = state.approved.iter().filter(|id| !over(id)).filter(|id| {
                 let served = of_recipe.contains(id) || (newest && base_of(state, id) == base.as_deref());
                 served && state.request(id).is_some_and(|request| request.status == RequestStatus::Approved)
             });
@@ -229,11 +255,39 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
     }
 }
 
+/// Each is judged by the state that all of them were shown in: what one adds to the set is no surprise to who says all
+/// of it. Two sets of packages, each resolved without the other, are no set.
+fn decide_all(
+    state: &State,
+    words: Vec<(RequestId, Verdict, DecisionRecord)>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, Refusal> {
+    let mut bases: Vec<&str> = Vec::new();
+    for (at, (id, verdict, _)) in words.iter().enumerate() {
+        if words[..at].iter().any(|(other, ..)| other == id) {
+            return Err(Refusal::Decided { id: id.clone(), status: "named twice" });
+        }
+        let Some(base) = base_of(state, id).filter(|_| *verdict == Verdict::Approve) else { continue };
+        if bases.contains(&base) {
+            let status = "for a package, and so is another of them: what one changes the other is resolved upon; \
+                          approve them one after the other";
+            return Err(Refusal::NotApprovable { id: id.clone(), status: status.to_owned() });
+        }
+        bases.push(base);
+    }
+    let mut events = Vec::new();
+    for (id, verdict, decision) in words {
+        events.extend(decision_on(state, id, verdict, decision, now)?);
+    }
+    Ok(events)
+}
+
 fn decision_on(
     state: &State,
     id: RequestId,
     verdict: Verdict,
     decision: DecisionRecord,
+    now: DateTime<Utc>,
 ) -> Result<Vec<Event>, Refusal> {
     if let Some((definition, node)) = review::approval_node(state, &id) {
         let node_id = definition.id.clone();
@@ -245,6 +299,9 @@ fn decision_on(
         if now.as_ref() != Some(&decision.digest) {
             let now = now.unwrap_or_else(|| Digest::of(b""));
             return Err(Refusal::Stale { id, given: decision.digest, now });
+        }
+        if !decision.terms().are_usual() {
+            return Err(Refusal::NoTerms(node_id));
         }
         return Ok(vec![match verdict {
             Verdict::Suggest => return Err(Refusal::NothingInstead(node_id)),
@@ -268,7 +325,7 @@ fn decision_on(
     match verdict {
         Verdict::Deny => return Ok(vec![Event::CapabilityDenied { id, decision }]),
         Verdict::Suggest => return Ok(vec![Event::CapabilitySuperseded { id, decision }]),
-        Verdict::Approve => {}
+        Verdict::Approve => bounded(state, request, &decision, now)?,
     }
     if let Some(presented) = request.presented.as_ref().filter(|_| request.status == RequestStatus::Pending) {
         if presented.grants != state.given_with(request) {
@@ -294,6 +351,108 @@ fn decision_on(
     Ok(vec![Event::CapabilityApproved { id, decision }])
 }
 
+/// Whether a grant may have the bounds that a decision gives it.
+fn bounded(
+    state: &State,
+    request: &super::state::Request,
+    decision: &DecisionRecord,
+    now: DateTime<Utc>,
+) -> Result<(), Refusal> {
+    let id = request.id.clone();
+    let terms = decision.terms();
+    if terms.are_over(now) {
+        return Err(Refusal::OverAlready { id });
+    }
+    // The gate counts a ceiling over the whole run; what would become of it in between nobody could say.
+    if terms.until.is_some() && matches!(request.capability, Capability::Budget(_)) {
+        return Err(Refusal::NoTimeLimit { id });
+    }
+    match &terms.scope {
+        Scope::Run => Ok(()),
+        _ if matches!(request.capability, Capability::Budget(_)) => Err(Refusal::OnlyOfItsRun { id }),
+        Scope::Workflow { id: workflow, definition } => {
+            let same = *workflow == state.created.workflow_id && *definition == state.created.workflow_digest;
+            if same { Ok(()) } else { Err(Refusal::OtherWorkflow { id }) }
+        }
+        Scope::Role { name } => match state.role_of(&request.node) {
+            Some(role) if role == name => Ok(()),
+            Some(role) => Err(Refusal::OtherRole { node: request.node.clone(), role: role.to_string() }),
+            None => Err(Refusal::NoRole { node: request.node.clone() }),
+        },
+    }
+}
+
+/// The most that a list may hold.
+const LONGEST_LIST: usize = 64;
+
+/// A list of packages may be any other such list; what needs no image is one thing, and becomes another of its kind.
+fn edit(
+    state: &State,
+    id: RequestId,
+    by: String,
+    asked: Vec<Capability>,
+    list: Vec<Capability>,
+) -> Result<Vec<Event>, Refusal> {
+    let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
+    alive(state)?;
+    if !request.is_undecided() {
+        return Err(Refusal::Decided { id, status: request.status.as_str() });
+    }
+    let refuse = |why: String| Err(Refusal::NotThatList { id: id.clone(), why });
+    if list.is_empty() || list.len() > LONGEST_LIST {
+        return refuse(format!(
+            "it names {} things; 1 to {LONGEST_LIST} may be granted, and to grant none is to deny",
+            list.len()
+        ));
+    }
+    let kind = request.capability.kind();
+    let wrong = list.iter().find(|listed| match kind.needs_image() {
+        true => !matches!(listed, Capability::Pip(_) | Capability::Apt(_) | Capability::Npm(_)),
+        false => listed.kind() != kind,
+    });
+    if let Some(wrong) = wrong {
+        return refuse(match kind.needs_image() {
+            true => format!("{wrong} is no package"),
+            false => format!("{wrong} is no {kind}"),
+        });
+    }
+    if !kind.needs_image() && list.len() != 1 {
+        return refuse(format!("a request for a {kind} is for one"));
+    }
+    if let (Capability::Mount(asked), Some(Capability::Mount(listed))) = (&request.capability, list.first())
+        && asked.target() != listed.target()
+    {
+        return refuse(
+            "the folder has to be the one that was asked for; only how it is mounted may be another".to_owned(),
+        );
+    }
+    let now = request.edited.as_ref().map_or(&asked, |edited| &edited.list);
+    if *now == list {
+        return Ok(Vec::new());
+    }
+    // What it stood for at first, however often it is edited.
+    let asked = request.edited.as_ref().map_or(asked, |edited| edited.asked.clone());
+    Ok(vec![Event::CapabilityEdited { id, by, asked, list, reason: String::new() }])
+}
+
+fn expire(
+    state: &State,
+    id: RequestId,
+    limit: Option<chrono::Duration>,
+    now: DateTime<Utc>,
+) -> Result<Vec<Event>, Refusal> {
+    let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
+    let reason = if request.is_over(now) {
+        let until = request.decision.as_ref().and_then(|decision| decision.until).map(isoformat).unwrap_or_default();
+        format!("it was granted until {until}")
+    } else if let Some(limit) = limit.filter(|limit| request.is_undecided() && request.at + *limit <= now) {
+        format!("nobody decided within {}", quantity::words(limit))
+    } else {
+        return Ok(Vec::new());
+    };
+    Ok(vec![Event::CapabilityExpired { id, reason }])
+}
+
 fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>) -> Result<Vec<Event>, Refusal> {
     let (definition, node) = find(state, id)?;
     let Some(live) = node.live().filter(|live| live.number == attempt) else {
@@ -303,6 +462,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     let asker = (id.clone(), attempt);
     let asked = state.requests.iter().filter(|request| request.askers.contains(&asker));
     let asked: Vec<RequestId> = asked.map(|request| request.id.clone()).collect();
+    let short = seen.spent.as_ref().and_then(|spent| short_of(state, spent, &asker));
     let (outcome, code, detail) = match &seen.how {
         _ if state.status == RunStatus::Cancelled => (Outcome::Cancelled, None, "the run was cancelled".to_owned()),
         How::Cancelled => (Outcome::Cancelled, None, "cancelled".to_owned()),
@@ -320,6 +480,11 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
             (Outcome::OverDisk, None, format!("its workspace holds more than {limit} bytes, or more files than may be"))
         }
         How::Exited { code, oom: true, .. } => (Outcome::Oom, Some(*code), "its memory limit was reached".to_owned()),
+        // By what the gate said, and not by the exit code: a program knows nothing of budgets.
+        How::Exited { code, .. } if short.is_some() && !(*code == 0 && seen.missing.is_empty()) => {
+            let what = short.map_or_else(String::new, |(_, what)| format!("; {what} is asked for"));
+            (Outcome::Suspended, Some(*code), format!("a budget is spent{what}"))
+        }
         How::Exited { code, timed_out, .. } if *timed_out || *code == EXIT_TIMEOUT => {
             (Outcome::Timeout, Some(*code), "its wall clock limit was reached".to_owned())
         }
@@ -354,7 +519,8 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
                 let detail = format!("it was suspended more than {limit} times");
                 Some(Event::NodeFailed { node: id.clone(), code: FailureCode::Suspended, detail, decision: None })
             } else {
-                Some(Event::NodeWaiting { node: id.clone(), on: WaitingOn::Requests(asked) })
+                let on = short.map_or(asked, |(request, _)| vec![request.clone()]);
+                Some(Event::NodeWaiting { node: id.clone(), on: WaitingOn::Requests(on) })
             }
         }
         Outcome::Cancelled => Some(Event::NodeFailed {
@@ -383,6 +549,18 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     };
     events.extend(next);
     Ok(events)
+}
+
+/// The request for what the attempt `asker` could not go on without, unless the answer is no.
+fn short_of<'a>(
+    state: &'a State,
+    spent: &Capability,
+    asker: &(NodeId, u32),
+) -> Option<(&'a RequestId, &'a Capability)> {
+    let of_it = |request: &&super::state::Request| request.capability == *spent && request.askers.contains(asker);
+    let request = state.requests.iter().rfind(of_it)?;
+    let hopeless = request.status.is_answered() && request.status != RequestStatus::Applied;
+    (!hopeless).then_some((&request.id, &request.capability))
 }
 
 const fn failure_code(outcome: Outcome) -> FailureCode {

@@ -58,6 +58,29 @@ pub struct Users {
     pub agent_gid: u32,
     pub gate_uid: u32,
     pub gate_gid: u32,
+    /// Who root in a container is, uid and gid, where the Engine maps users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<(u32, u32)>,
+}
+
+impl Users {
+    /// The agents' uid and gid as their containers know them.
+    #[must_use]
+    pub fn agent_inside(&self) -> (u32, u32) {
+        self.inside(self.agent_uid, self.agent_gid)
+    }
+
+    /// The gate's uid and gid as its container knows them.
+    #[must_use]
+    pub fn gate_inside(&self) -> (u32, u32) {
+        self.inside(self.gate_uid, self.gate_gid)
+    }
+
+    fn inside(&self, uid: u32, gid: u32) -> (u32, u32) {
+        let (root_uid, root_gid) = self.root.unwrap_or_default();
+        // What is not of the mapping becomes root, which no container of an agent is started as.
+        (uid.saturating_sub(root_uid), gid.saturating_sub(root_gid))
+    }
 }
 
 /// OpenClaw sessions that OpenTask's readers expect a run to name.

@@ -16,6 +16,7 @@ use super::record::{Draft, Record};
 use super::ruling::Ruling;
 use super::share::Share;
 use super::status::NodeStatus;
+use super::terms::{Scope, Terms};
 
 /// One event, by its name in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,6 +118,9 @@ pub enum Event {
         attempt: u32,
         capability: Capability,
         reason: String,
+        /// The gate asks, since a budget is spent.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        by_gate: bool,
     },
     /// Another attempt asks for what the run has a request for already: equal requests are one.
     #[serde(rename = "capability.joined")]
@@ -147,6 +151,22 @@ pub enum Event {
     /// A person took back what the gate gives.
     #[serde(rename = "capability.revoked")]
     CapabilityRevoked { id: RequestId, by: String, reason: String },
+    /// A person made another list of what is asked for; it is resolved and shown anew before anybody decides on it.
+    #[serde(rename = "capability.edited")]
+    CapabilityEdited {
+        id: RequestId,
+        by: String,
+        /// What the request stood for.
+        asked: Vec<Capability>,
+        /// What would be granted instead.
+        list: Vec<Capability>,
+        /// Why the list before it cannot be had, if it is taken back for that.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        reason: String,
+    },
+    /// Nobody decided in time, or the time of a grant is over.
+    #[serde(rename = "capability.expired")]
+    CapabilityExpired { id: RequestId, reason: String },
 
     /// A build was started for an approved set.
     #[serde(rename = "image.building")]
@@ -431,6 +451,12 @@ pub struct DecisionRecord {
     /// What may be asked for instead, where that is what was decided.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub instead: Vec<Capability>,
+    /// When the grant ends, if not with the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
+    /// For whom the grant holds.
+    #[serde(default, skip_serializing_if = "Scope::is_run")]
+    pub scope: Scope,
     /// SHA-256 of the decision file; by a rule, of the policies that held it.
     pub file: Digest,
     /// Whether a signature proves it.
@@ -448,7 +474,19 @@ impl DecisionRecord {
     /// Whether a written rule decided, and no person: there is no file then.
     #[must_use]
     pub fn is_by_rule(&self) -> bool {
-        self.by.starts_with("policy:")
+        self.by.starts_with("policy:") || self.standing().is_some()
+    }
+
+    /// The request of another run whose grant stands for this one too, where that decided.
+    #[must_use]
+    pub fn standing(&self) -> Option<&str> {
+        self.by.strip_prefix(super::ruling::STANDING)
+    }
+
+    /// The bounds of what was granted.
+    #[must_use]
+    pub fn terms(&self) -> Terms {
+        Terms { until: self.until, scope: self.scope.clone() }
     }
 }
 
@@ -496,6 +534,8 @@ pub fn is_known(name: &str) -> bool {
         "capability.applied",
         "capability.failed",
         "capability.revoked",
+        "capability.expired",
+        "capability.edited",
         "image.building",
         "gate.stopped",
         "control.applied",
@@ -585,6 +625,38 @@ impl Event {
             | Self::CapabilityRequested { node, .. }
             | Self::CapabilityJoined { node, .. } => Some(node),
             Self::RunProgress { node, .. } | Self::RunCronBound { node, .. } => node.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The capability request that it is about.
+    #[must_use]
+    pub const fn request(&self) -> Option<&RequestId> {
+        match self {
+            Self::CapabilityRequested { id, .. }
+            | Self::CapabilityJoined { id, .. }
+            | Self::CapabilityResolved { id, .. }
+            | Self::CapabilityPresented { id, .. }
+            | Self::CapabilityUnresolvable { id, .. }
+            | Self::CapabilityApproved { id, .. }
+            | Self::CapabilityDenied { id, .. }
+            | Self::CapabilitySuperseded { id, .. }
+            | Self::CapabilityApplied { id, .. }
+            | Self::CapabilityFailed { id, .. }
+            | Self::CapabilityRevoked { id, .. }
+            | Self::CapabilityEdited { id, .. }
+            | Self::CapabilityExpired { id, .. } => Some(id),
+            _ => None,
+        }
+    }
+
+    /// The decision on a capability request that it is.
+    #[must_use]
+    pub const fn decision(&self) -> Option<&DecisionRecord> {
+        match self {
+            Self::CapabilityApproved { decision, .. }
+            | Self::CapabilityDenied { decision, .. }
+            | Self::CapabilitySuperseded { decision, .. } => Some(decision),
             _ => None,
         }
     }
@@ -684,8 +756,10 @@ impl Event {
                 SkipReason::Session => format!("Node {node} is skipped by its session."),
             },
             Self::NodeResult { node, .. } => format!("Node {node} gave its result."),
-            Self::CapabilityRequested { node, capability, attempt, .. } => {
-                if *attempt == 0 {
+            Self::CapabilityRequested { node, capability, attempt, by_gate, .. } => {
+                if *by_gate {
+                    format!("The gate asks for {capability} for node {node}.")
+                } else if *attempt == 0 {
                     format!("The workflow asks for {capability} for node {node}.")
                 } else {
                     format!("Node {node} asks for {capability}.")
@@ -705,6 +779,14 @@ impl Event {
             Self::CapabilityApplied { id, image } => format!("Request {id} is in force: image {image}."),
             Self::CapabilityFailed { id, reason } => format!("Request {id} could not be applied: {reason}"),
             Self::CapabilityRevoked { id, by, reason } => format!("Request {id} was revoked by {by}: {reason}"),
+            Self::CapabilityEdited { id, reason, .. } if !reason.is_empty() => {
+                format!("Of request {id}, a list was taken back that cannot be had: {reason}")
+            }
+            Self::CapabilityEdited { id, by, list, .. } => {
+                let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+                format!("Of request {id}, {by} made: {}.", list.join(", "))
+            }
+            Self::CapabilityExpired { id, reason } => format!("Request {id} has expired: {reason}"),
             Self::ImageBuilding { recipe } => format!("Image {} is being built.", recipe.short()),
             Self::GateStopped { .. } => "The gate is stopped.".to_owned(),
             Self::ControlApplied { action, .. } => format!("Control {action} was applied."),

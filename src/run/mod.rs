@@ -29,6 +29,7 @@ pub mod session;
 pub mod share;
 pub mod state;
 pub mod status;
+pub mod terms;
 pub mod time;
 pub mod visible;
 

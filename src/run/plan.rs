@@ -11,7 +11,7 @@ use super::definition::{NodeDefinition, WaitKind};
 use super::event::WaitingOn;
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing::Outgoing;
-use super::state::{Attempt, Node, RequestStatus, State};
+use super::state::{Attempt, Node, Request, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
 /// What was seen of the world. Everything in it is an observation, nothing an opinion.
@@ -36,6 +36,8 @@ pub struct Observed {
     pub queued: BTreeMap<NodeId, Queued>,
     /// Whether `gate/policy.json` says what [`State`] says.
     pub policy_is_current: bool,
+    /// How long a request may wait for a decision; for ever if there is no limit.
+    pub request_expiry: Option<chrono::Duration>,
     /// Whether somebody wants to be told of what waits.
     pub notify: bool,
     /// Whether an OpenClaw command line is configured, through which sessions can be woken.
@@ -93,6 +95,11 @@ pub enum Action {
     /// Find the lock that a request comes down to.
     Resolve {
         id: RequestId,
+    },
+    /// The time of a request, or of what was granted upon it, is over.
+    Expire {
+        id: RequestId,
+        limit: Option<chrono::Duration>,
     },
     /// Start a detached build.
     Build {
@@ -180,6 +187,11 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         actions.extend(open.map(|request| Action::Deliver { id: request.id.clone() }));
     }
     if !state.status.is_terminal() {
+        let over = expiries(state, seen);
+        if !over.is_empty() {
+            // What is granted no more is in no container that is started.
+            return over;
+        }
         actions.extend(wakes(state, seen));
         actions.extend(waits(state, seen));
         actions.extend(resolutions(state));
@@ -335,6 +347,14 @@ fn resolutions(state: &State) -> Vec<Action> {
         })
         .map(|request| Action::Resolve { id: request.id.clone() })
         .collect()
+}
+
+/// Requests whose time is over.
+fn expiries(state: &State, seen: &Observed) -> Vec<Action> {
+    let limit = seen.request_expiry;
+    let late = |request: &Request| request.is_undecided() && limit.is_some_and(|limit| request.at + limit <= seen.now);
+    let over = state.requests.iter().filter(|request| request.is_over(seen.now) || late(request));
+    over.map(|request| Action::Expire { id: request.id.clone(), limit }).collect()
 }
 
 /// What was approved and needs no image.

@@ -82,6 +82,20 @@ pub fn size(text: &str) -> Result<u64, QuantityError> {
     }
 }
 
+/// A span as [`duration`] reads it: `1h30m`. What is shorter than a millisecond is nothing.
+#[must_use]
+pub fn words(span: chrono::Duration) -> String {
+    let mut rest = u64::try_from(span.num_milliseconds()).unwrap_or(0);
+    let mut text = String::new();
+    for (unit, millis) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)] {
+        if rest >= millis {
+            text.push_str(&format!("{}{unit}", rest / millis));
+            rest %= millis;
+        }
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
+}
+
 fn leading_number(text: &str) -> Option<(u64, &str)> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, rest) = text.split_at(digits);
@@ -110,6 +124,7 @@ mod tests {
     fn durations() {
         for (text, millis) in [("30m", 1_800_000), ("1h30m", 5_400_000), ("250ms", 250), ("1d1h1m1s1ms", 90_061_001)] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+            assert_eq!(words(chrono::Duration::milliseconds(millis.cast_signed())), text);
         }
         for text in ["", "30", "m", "1.5h", "-1m", "1m1h", "1m1m", "1 m", "1m ", "1M", "٣m", "9999999999999s"] {
             assert_eq!(duration(text), Err(QuantityError::Duration), "{text}");

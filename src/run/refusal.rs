@@ -54,6 +54,24 @@ pub enum Refusal {
     Stale { id: RequestId, given: Digest, now: Digest },
     #[error("request {id} is {status}: only what is granted can be revoked")]
     NotRevocable { id: RequestId, status: &'static str },
+    #[error("request {id} cannot be granted as that list: {why}")]
+    NotThatList { id: RequestId, why: String },
+    #[error("request {id} cannot be granted for a time that is over")]
+    OverAlready { id: RequestId },
+    #[error(
+        "request {id} is for a budget, which holds to the end of its run: it takes no time limit; revoke it when it is enough"
+    )]
+    NoTimeLimit { id: RequestId },
+    #[error("request {id} is for a budget, which is of its run and of no other")]
+    OnlyOfItsRun { id: RequestId },
+    #[error("what was decided for request {id} names another workflow than its run has")]
+    OtherWorkflow { id: RequestId },
+    #[error("node {node} has no role, so that nothing can be granted to its role")]
+    NoRole { node: NodeId },
+    #[error("node {node} has role {role}, and the decision names another")]
+    OtherRole { node: NodeId, role: String },
+    #[error("node {0} is an approval: it has neither a time nor a scope")]
+    NoTerms(NodeId),
     #[error("request {id} is for a package, which is part of an image: end the run to be without it")]
     PartOfImage { id: RequestId },
     #[error("no approved request waits for image {recipe}")]

@@ -8,7 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::event::DecisionRecord;
 use super::id::Digest;
+use super::terms::Scope;
 use super::time;
+
+/// What stands before the id of a standing grant, as the rule of a ruling and as who decided.
+pub const STANDING: &str = "grant:";
 
 /// What a rule makes of the requests that it fits. The later one is the stricter one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -48,20 +52,26 @@ impl fmt::Display for Effect {
 #[serde(rename_all = "camelCase")]
 pub struct Ruling {
     pub effect: Effect,
-    /// The rule that decided, as `packages.yaml:12`; none if no rule fits, or if the policies cannot be read.
+    /// The rule that decided, as `packages.yaml:12`, or the standing grant, as `grant:ID`; none if no rule fits, or if the policies cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// What the rule says of itself, or why it is no rule.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub because: String,
-    /// SHA-256 over all policy files that were in force.
+    /// SHA-256 over all policy files that were in force; of a standing grant, of its decision's file.
     pub policies: Digest,
+    /// When what it allows ends, if not with the run: of a standing grant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Ruling {
     /// Who decided, where it was this ruling: `policy:packages.yaml:12`.
     #[must_use]
     pub fn by(&self) -> String {
+        if let Some(standing) = self.rule.as_ref().filter(|rule| rule.starts_with(STANDING)) {
+            return standing.clone();
+        }
         format!("policy:{}", self.rule.as_deref().unwrap_or("unreadable"))
     }
 
@@ -74,6 +84,8 @@ impl Ruling {
             digest: review,
             comment: self.because.clone(),
             instead: Vec::new(),
+            until: self.until,
+            scope: Scope::Run,
             key: None,
             signature: None,
             file: self.policies.clone(),

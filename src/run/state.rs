@@ -141,6 +141,9 @@ pub struct Request {
     pub attempt: u32,
     pub capability: Capability,
     pub reason: String,
+    /// The gate asked, since a budget is spent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_gate: bool,
     /// Every attempt that asked for it, the first included.
     pub askers: Vec<(NodeId, u32)>,
     pub at: DateTime<Utc>,
@@ -150,6 +153,9 @@ pub struct Request {
     /// What was shown of a request that needs no image.
     #[serde(default)]
     pub presented: Option<Presented>,
+    /// The list that a person made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub edited: Option<Edited>,
     #[serde(default)]
     pub decision: Option<DecisionRecord>,
     /// Why it could not be resolved or applied, or was revoked.
@@ -158,6 +164,24 @@ pub struct Request {
     /// The image in which it is in force.
     #[serde(default)]
     pub image: Option<String>,
+}
+
+/// What a person made of a request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Edited {
+    pub by: String,
+    /// What it stood for.
+    pub asked: Vec<Capability>,
+    /// What would be granted instead.
+    pub list: Vec<Capability>,
+}
+
+impl Edited {
+    /// What was asked for and is not on the list, whatever the version.
+    pub fn withheld(&self) -> impl Iterator<Item = &Capability> {
+        self.asked.iter().filter(|asked| !self.list.iter().any(|listed| listed.is_for_the_same(asked)))
+    }
 }
 
 /// Where a request stands.
@@ -178,15 +202,36 @@ pub enum RequestStatus {
     Failed,
     /// Granted once, and taken back.
     Revoked,
+    /// Nobody decided in time, or it was granted for a time that is over.
+    Expired,
 }
 
 impl RequestStatus {
+    pub const ALL: [Self; 10] = [
+        Self::Requested,
+        Self::Pending,
+        Self::Unresolvable,
+        Self::Approved,
+        Self::Denied,
+        Self::Superseded,
+        Self::Applied,
+        Self::Failed,
+        Self::Revoked,
+        Self::Expired,
+    ];
+
     /// Whether the asking agent has its answer.
     #[must_use]
     pub const fn is_answered(self) -> bool {
         matches!(
             self,
-            Self::Unresolvable | Self::Denied | Self::Superseded | Self::Applied | Self::Failed | Self::Revoked
+            Self::Unresolvable
+                | Self::Denied
+                | Self::Superseded
+                | Self::Applied
+                | Self::Failed
+                | Self::Revoked
+                | Self::Expired
         )
     }
 
@@ -202,6 +247,7 @@ impl RequestStatus {
             Self::Applied => "applied",
             Self::Failed => "failed",
             Self::Revoked => "revoked",
+            Self::Expired => "expired",
         }
     }
 
@@ -218,6 +264,34 @@ impl Request {
     pub fn review(&self) -> Option<&Digest> {
         let resolved = self.resolution.as_ref().map(|resolution| &resolution.review);
         resolved.or_else(|| self.presented.as_ref().map(|presented| &presented.review))
+    }
+
+    /// Whether it was granted and is not any more: taken back, or its time is over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match self.status {
+            RequestStatus::Revoked => true,
+            RequestStatus::Expired => self.decision.is_some(),
+            _ => false,
+        }
+    }
+
+    /// Whether it waits for an answer that nobody has given.
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self.status, RequestStatus::Requested | RequestStatus::Pending)
+    }
+
+    /// Whether it is granted for a time that is over at `now`.
+    #[must_use]
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.status.is_granted() && self.decision.as_ref().is_some_and(|decision| decision.terms().are_over(now))
+    }
+
+    /// What is given if it is granted and needs no image: what was asked for, or what a person made of it.
+    #[must_use]
+    pub fn meant(&self) -> &Capability {
+        self.edited.as_ref().and_then(|edited| edited.list.first()).unwrap_or(&self.capability)
     }
 
     /// What the policies said of it when it was shown.
@@ -304,7 +378,7 @@ impl State {
     #[must_use]
     pub fn given(&self) -> Vec<Capability> {
         let granted = self.requests.iter().filter(|r| r.status.is_granted() && r.capability.kind().is_given());
-        let mut all: Vec<Capability> = granted.map(|request| request.capability.clone()).collect();
+        let mut all: Vec<Capability> = granted.map(|request| request.meant().clone()).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -314,7 +388,7 @@ impl State {
     #[must_use]
     pub fn given_with(&self, request: &Request) -> Vec<Capability> {
         let mut all = self.given();
-        all.push(request.capability.clone());
+        all.push(request.meant().clone());
         all.sort_unstable();
         all.dedup();
         all
@@ -328,7 +402,7 @@ impl State {
         let own = granted.filter(|request| request.askers.iter().any(|(asker, _)| asker == node));
         let mut mounts: Vec<GrantedMount> = own
             .filter_map(|request| {
-                let Capability::Mount(mount) = &request.capability else { return None };
+                let Capability::Mount(mount) = request.meant() else { return None };
                 let folder = request.presented.as_ref()?.folder.clone()?;
                 let read_only = mount.mode() == MountMode::ReadOnly;
                 Some(GrantedMount { request: request.id.clone(), folder, target: mount.target(), read_only })

@@ -15,7 +15,7 @@ use super::definition::{
     ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime, Sessions, Users,
     WaitFor, WaitKind,
 };
-use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Presented, Resolution};
+use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Outcome, Presented, Resolution};
 use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
 use super::record::Record;
@@ -69,7 +69,7 @@ fn created(nodes: Vec<NodeDefinition>) -> Created {
         workflow_path: "workflows/w.task.md".to_owned(),
         workflow_digest: Digest::of(b"w"),
         binary: Some(Digest::of(b"b")),
-        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2 }),
+        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 2, gate_gid: 2, root: None }),
         nodes,
         inputs: Vec::new(),
         params: BTreeMap::new(),
@@ -173,6 +173,8 @@ impl Journaled {
             file: Digest::of(b"f"),
             proven: false,
             key: None,
+            until: None,
+            scope: crate::run::terms::Scope::Run,
             instead: Vec::new(),
             signature: None,
         }
@@ -186,6 +188,14 @@ impl Journaled {
         };
         let decision = self.decision(shown);
         self.command(Command::Decide { id: id.clone(), verdict, decision })
+    }
+
+    /// Approves `id` for so many seconds.
+    fn approve_for(&mut self, id: &RequestId, seconds: i64) -> Result<Vec<Event>, Refusal> {
+        let shown = self.state.request(id).and_then(|request| request.review()).cloned();
+        let until = Some(self.now + Duration::seconds(seconds));
+        let decision = DecisionRecord { until, ..self.decision(shown.unwrap_or_else(|| Digest::of(b""))) };
+        self.command(Command::Decide { id: id.clone(), verdict: Verdict::Approve, decision })
     }
 }
 
@@ -205,6 +215,8 @@ struct World {
     /// What the policies say of packages whose names begin with `p`, and of all hosts.
     rules: Option<Effect>,
     over_disk: std::collections::BTreeSet<NodeId>,
+    /// How long a request may wait.
+    expiry: Option<chrono::Duration>,
 }
 
 impl World {
@@ -225,6 +237,7 @@ impl World {
             offboarded: std::collections::BTreeSet::new(),
             queued: std::collections::BTreeMap::new(),
             policy_is_current: self.policy_is_current,
+            request_expiry: self.expiry,
             notify: true,
             openclaw: false,
         }
@@ -250,7 +263,13 @@ impl World {
 
     fn ruling(&self, request: &Request) -> Option<Ruling> {
         let effect = self.rules.filter(|_| !request.capability.to_string().starts_with("pip:s"))?;
-        Some(Ruling { effect, rule: Some("p.yaml:3".to_owned()), because: String::new(), policies: Digest::of(b"p") })
+        Some(Ruling {
+            effect,
+            rule: Some("p.yaml:3".to_owned()),
+            because: String::new(),
+            policies: Digest::of(b"p"),
+            until: None,
+        })
     }
 
     /// Performs one action and journals what it did.
@@ -262,6 +281,9 @@ impl World {
                 run.command(Command::Settle).unwrap();
             }
             Action::Wake { .. } | Action::Deliver { .. } => unreachable!("the model has no OpenClaw"),
+            Action::Expire { id, limit } => {
+                run.command(Command::Expire { id, limit }).unwrap();
+            }
             Action::Resolve { id }
                 if self.ruling(run.state.request(&id).unwrap()).is_some_and(|ruling| ruling.effect == Effect::Deny) =>
             {
@@ -326,6 +348,7 @@ impl World {
                     missing: Vec::new(),
                     said: String::new(),
                     traffic: None,
+                    spent: None,
                     at: run.now,
                 };
                 run.command(Command::End { node, attempt, seen }).unwrap();
@@ -386,7 +409,7 @@ fn ask(run: &mut Journaled, n: u64, node: &str, capability: &str) -> RequestId {
     let id = request_id(n + 1_000_000);
     let capability = Capability::parse(capability).unwrap();
     let reason = "for the chart".to_owned();
-    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason }).unwrap();
+    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false }).unwrap();
     id
 }
 
@@ -483,6 +506,62 @@ fn a_failed_build_goes_back_to_what_was_granted_before() {
     assert_eq!(run.state.granted("base").unwrap().id, first);
     let (_, gather) = run.state.node(&NodeId::parse("gather").unwrap()).unwrap();
     assert_eq!(gather.failure.as_ref().unwrap().0, FailureCode::Build, "it does not go on without what was approved");
+}
+
+/// Ends the live attempt of `gather` as one that was refused since `spent` was not had.
+fn end_dry(run: &mut Journaled, how: How, missing: &[&str], spent: &str) -> Outcome {
+    let node = NodeId::parse("gather").unwrap();
+    let attempt = run.state.node(&node).unwrap().1.attempts.len() as u32;
+    let missing = missing.iter().map(|&path| path.to_owned()).collect();
+    let spent = Some(Capability::parse(spent).unwrap());
+    let seen = Seen { how, artifacts: Vec::new(), missing, said: String::new(), traffic: None, spent, at: run.now };
+    run.command(Command::End { node: node.clone(), attempt, seen }).unwrap();
+    run.state.node(&node).unwrap().1.attempts.last().unwrap().end.as_ref().unwrap().outcome
+}
+
+#[test]
+fn whoever_ends_for_want_of_a_budget_waits_for_it_whatever_the_exit_code() {
+    let exited = |code, timed_out| How::Exited { code, oom: false, timed_out };
+    let budget = "budget:requests=4";
+    for (how, missing) in [(exited(1, false), &[][..]), (exited(124, true), &[]), (exited(0, false), &["report.md"])] {
+        let (mut run, mut world) = (Journaled::demo(), World::default());
+        world.tick(&mut run);
+        let other = ask(&mut run, 1, "gather", "net:api.example.com:443");
+        let id = ask(&mut run, 2, "gather", budget);
+        assert_eq!(end_dry(&mut run, how, missing, budget), Outcome::Suspended);
+        assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
+        world.tick(&mut run);
+        run.decide(&id, Verdict::Approve).unwrap();
+        world.tick(&mut run);
+        assert_eq!(status(&run, "gather"), NodeStatus::Running, "it does not wait for {other}");
+    }
+}
+
+#[test]
+fn a_budget_that_was_not_asked_for_or_is_refused_excuses_nothing() {
+    let failed = || How::Exited { code: 1, oom: false, timed_out: false };
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    assert_eq!(end_dry(&mut run, failed(), &[], "budget:requests=4"), Outcome::Failed, "nobody asked");
+
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "budget:requests=4");
+    world.tick(&mut run);
+    run.decide(&id, Verdict::Deny).unwrap();
+    assert_eq!(end_dry(&mut run, failed(), &[], "budget:requests=4"), Outcome::Failed, "the answer is no");
+
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    ask(&mut run, 1, "gather", "budget:requests=4");
+    let done = How::Exited { code: 0, oom: false, timed_out: false };
+    assert_eq!(end_dry(&mut run, done, &[], "budget:requests=4"), Outcome::Succeeded, "it did without");
+
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    ask(&mut run, 1, "gather", "budget:requests=4");
+    let oom = How::Exited { code: 137, oom: true, timed_out: false };
+    assert_eq!(end_dry(&mut run, oom, &[], "budget:requests=4"), Outcome::Oom);
 }
 
 #[test]
@@ -592,6 +671,140 @@ fn what_a_rule_allows_or_denies_waits_for_nobody() {
 }
 
 #[test]
+fn what_is_granted_for_a_time_is_granted_no_longer() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    assert!(matches!(run.approve_for(&id, 0), Err(Refusal::OverAlready { .. })));
+    run.approve_for(&id, 60).unwrap();
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Applied);
+    run.now += Duration::seconds(59);
+    world.tick(&mut run);
+    assert_eq!(run.state.given().len(), 1);
+    let early = Command::Expire { id: id.clone(), limit: Some(Duration::seconds(1)) };
+    assert_eq!(run.command(early).unwrap(), vec![], "nothing ends what was decided but its own time");
+    run.now += Duration::seconds(1);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Expired);
+    assert!(run.state.given().is_empty());
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
+    let again = ask(&mut run, 2, "gather", "net:a.example:443");
+    assert_eq!(run.state.request(&again).unwrap().status, RequestStatus::Requested, "it is asked anew");
+    let budget = ask(&mut run, 3, "gather", "budget:tokens=5");
+    world.tick(&mut run);
+    assert!(matches!(run.approve_for(&budget, 60), Err(Refusal::NoTimeLimit { .. })));
+}
+
+#[test]
+fn a_package_that_is_over_is_in_no_container_that_starts() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "pip:pygal");
+    world.exit(&run, "gather", 75);
+    world.tick(&mut run);
+    run.approve_for(&id, 60).unwrap();
+    run.now += Duration::seconds(61);
+    // A tick that has looked before the time was over may still want to start it.
+    let plan = AttemptPlan {
+        container: "tf-gather-2".to_owned(),
+        spec: Digest::of(b"s"),
+        image: "with pygal".to_owned(),
+        socket: "s".to_owned(),
+        deadline: run.now + Duration::seconds(60),
+        mounts: Vec::new(),
+    };
+    let gather = NodeId::parse("gather").unwrap();
+    assert!(run.command(Command::Dispatch { node: gather, attempt: 2, plan }).is_err());
+    let recipe = run.state.request(&id).unwrap().resolution.as_ref().unwrap().recipe.clone();
+    assert_eq!(run.command(Command::ImageReady { recipe, image: "with pygal".to_owned() }).unwrap(), vec![]);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Expired);
+    assert!(run.state.recipe_for("base").is_none());
+    assert_eq!(status(&run, "gather"), NodeStatus::Running, "it goes on, without");
+}
+
+#[test]
+fn a_request_that_nobody_decides_is_over_like_a_denied_one() {
+    let (mut run, mut world) = (Journaled::demo(), World { expiry: Some(Duration::hours(1)), ..World::default() });
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    world.exit(&run, "gather", 75);
+    world.tick(&mut run);
+    assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
+    run.now += Duration::minutes(59);
+    world.tick(&mut run);
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Pending);
+    run.now += Duration::minutes(1);
+    world.tick(&mut run);
+    let request = run.state.request(&id).unwrap();
+    assert_eq!((request.status, request.problem.as_str()), (RequestStatus::Expired, "nobody decided within 1h"));
+    assert_eq!(status(&run, "gather"), NodeStatus::Running, "the agent goes on with its answer");
+    assert!(matches!(run.decide(&id, Verdict::Approve), Err(Refusal::Decided { .. })));
+    ask(&mut run, 2, "gather", "net:a.example:443");
+    assert_eq!(run.state.requests.len(), 1, "asked again, it has its answer");
+}
+
+#[test]
+fn an_edited_list_is_shown_anew_before_anybody_decides_on_it() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    let shown = run.state.request(&id).unwrap().review().cloned().unwrap();
+    let all = |texts: &[&str]| texts.iter().map(|text| Capability::parse(text).unwrap()).collect::<Vec<_>>();
+    let asked = all(&["net:a.example:443"]);
+    let edit = |list: &[&str]| {
+        let (id, by, asked, list) = (id.clone(), "operator:ada".to_owned(), asked.clone(), all(list));
+        Command::Edit { id, by, asked, list }
+    };
+    for wrong in [&[][..], &["tcp:a.example:443"], &["net:b.example:1", "net:c.example:1"], &["pip:six"]] {
+        assert!(matches!(run.command(edit(wrong)), Err(Refusal::NotThatList { .. })), "{wrong:?}");
+    }
+    assert_eq!(run.command(edit(&["net:a.example:443"])).unwrap(), vec![], "that is its list");
+    run.command(edit(&["net:b.example:443"])).unwrap();
+    assert_eq!(run.state.request(&id).unwrap().status, RequestStatus::Requested);
+    let stale = run.decision(shown);
+    let stale = Command::Decide { id: id.clone(), verdict: Verdict::Approve, decision: stale };
+    assert!(matches!(run.command(stale.clone()), Err(Refusal::NotApprovable { .. })));
+    world.tick(&mut run);
+    assert!(matches!(run.command(stale), Err(Refusal::Stale { .. })), "what was shown before is not what it is now");
+    run.decide(&id, Verdict::Approve).unwrap();
+    assert_eq!(run.state.given(), all(&["net:b.example:443"]));
+    let edited = run.state.request(&id).unwrap().edited.clone().unwrap();
+    assert_eq!(edited.withheld().cloned().collect::<Vec<_>>(), asked, "both lists are kept");
+    assert!(matches!(run.command(edit(&["net:c.example:443"])), Err(Refusal::Decided { .. })));
+}
+
+#[test]
+fn several_are_decided_together_or_not_at_all() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let hosts = [ask(&mut run, 1, "gather", "net:a.example:443"), ask(&mut run, 2, "gather", "net:b.example:443")];
+    let packages = [ask(&mut run, 3, "gather", "pip:a1"), ask(&mut run, 4, "gather", "pip:b2")];
+    world.tick(&mut run);
+    let word = |run: &Journaled, id: &RequestId| {
+        let shown = run.state.request(id).unwrap().review().cloned().unwrap();
+        (id.clone(), Verdict::Approve, run.decision(shown))
+    };
+    let mut stale = word(&run, &hosts[1]);
+    stale.2.digest = Digest::of(b"yesterday");
+    let words = vec![word(&run, &hosts[0]), stale];
+    assert!(matches!(run.command(Command::DecideAll(words)), Err(Refusal::Stale { .. })));
+    assert!(run.state.given().is_empty(), "none of them");
+    let words = packages.iter().map(|id| word(&run, id)).collect();
+    assert!(matches!(run.command(Command::DecideAll(words)), Err(Refusal::NotApprovable { .. })));
+    let twice = vec![word(&run, &hosts[0]), word(&run, &hosts[0])];
+    assert!(matches!(run.command(Command::DecideAll(twice)), Err(Refusal::Decided { .. })));
+    let words = vec![word(&run, &hosts[0]), word(&run, &hosts[1]), word(&run, &packages[0])];
+    run.command(Command::DecideAll(words)).unwrap();
+    assert_eq!(run.state.given().len(), 2);
+    assert!(run.state.granted("base").is_some());
+}
+
+#[test]
 fn exit_75_without_a_request_is_a_failure() {
     let (mut run, mut world) = (Journaled::demo(), World::default());
     world.tick(&mut run);
@@ -659,7 +872,15 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
         let (mut run, mut world) = (Journaled::demo(), World::default());
         let (id, node) = (request_id(1), NodeId::parse("gather").unwrap());
         let capability = Capability::parse("apt:jq").unwrap();
-        run.command(Command::Request { id: id.clone(), node, attempt: 0, capability, reason: String::new() }).unwrap();
+        run.command(Command::Request {
+            id: id.clone(),
+            node,
+            attempt: 0,
+            capability,
+            reason: String::new(),
+            by_gate: false,
+        })
+        .unwrap();
         world.tick(&mut run);
         assert_eq!(status(&run, "gather"), NodeStatus::Waiting);
         assert!(world.starts.is_empty());
@@ -720,6 +941,8 @@ enum Step {
     Vanish(usize),
     Ask(usize, u64),
     Decide(usize, bool),
+    ApproveFor(usize, i64),
+    Edit(usize),
     StaleDecide(usize),
     Revoke(usize),
     Control(usize, usize),
@@ -738,6 +961,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..5_usize).prop_map(Step::Vanish),
         3 => (0..5_usize, 0..8_u64).prop_map(|(n, c)| Step::Ask(n, c)),
         4 => (0..4_usize, any::<bool>()).prop_map(|(n, yes)| Step::Decide(n, yes)),
+        1 => (0..4_usize, 0..50_i64).prop_map(|(n, seconds)| Step::ApproveFor(n, seconds)),
+        1 => (0..8_usize).prop_map(Step::Edit),
         1 => (0..4_usize).prop_map(Step::StaleDecide),
         1 => (0..8_usize).prop_map(Step::Revoke),
         2 => (0..5_usize, 0..5_usize).prop_map(|(n, c)| Step::Control(n, c)),
@@ -767,6 +992,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             let all = ["pip:a1", "pip:b2", "apt:jq", "pip:c3", "apt:wget", "pip:d4", "net:a.example:443", "tcp:b:5432"];
             let capability = Capability::parse(all[c as usize]);
             let command = Command::Request {
+                by_gate: false,
                 id: request_id(serial),
                 node: id(n),
                 attempt,
@@ -779,6 +1005,17 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
                 let _ = run.decide(&id, if yes { Verdict::Approve } else { Verdict::Deny });
             }
+        }
+        Step::ApproveFor(n, seconds) => {
+            if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
+                let _ = run.approve_for(&id, seconds);
+            }
+        }
+        Step::Edit(n) => {
+            let Some(request) = run.state.requests.get(n).cloned() else { return };
+            let other = if request.capability.kind().needs_image() { "pip:e5" } else { "net:e.example:443" };
+            let (asked, list) = (vec![request.capability], vec![Capability::parse(other).unwrap()]);
+            let _ = run.command(Command::Edit { id: request.id, by: "operator:ada".to_owned(), asked, list });
         }
         Step::StaleDecide(n) => {
             if let Some(id) = run.state.waiting_for_a_person().get(n).cloned() {
@@ -793,7 +1030,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             let granted = request.status.is_granted() && request.capability.kind().is_given();
             let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });
             assert_eq!(revoked.is_ok(), granted && !run.state.status.is_terminal());
-            assert!(!granted || run.state.status.is_terminal() || !run.state.given().contains(&request.capability));
+            assert!(!granted || run.state.status.is_terminal() || !run.state.given().contains(request.meant()));
         }
         Step::Control(n, c) => {
             let control = match c {
@@ -840,6 +1077,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 missing: Vec::new(),
                 said: String::new(),
                 traffic: None,
+                spent: None,
                 at: run.now,
             };
             run.command(Command::End { node: id(n), attempt, seen }).unwrap();
@@ -852,6 +1090,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 missing: Vec::new(),
                 said: String::new(),
                 traffic: None,
+                spent: None,
                 at: run.now,
             };
             let started = Command::Started { node: id(n), attempt: attempt + 50, container_id: "x".to_owned() };
@@ -871,9 +1110,10 @@ proptest! {
     fn any_history_is_consistent(
         steps in proptest::collection::vec(step(), 0..60),
         rules in proptest::option::of(proptest::sample::select(Effect::ALL.to_vec())),
+        expiry in proptest::option::of((1..100_i64).prop_map(Duration::seconds)),
     ) {
         let retry = Retry { limit: 2, backoff_ms: 1, max_backoff_ms: 1, on: Vec::new() };
-        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World { rules, ..World::default() });
+        let (mut run, mut world) = (Journaled::demo_with(Some(retry)), World { rules, expiry, ..World::default() });
         for (serial, step) in steps.into_iter().enumerate() {
             perform(&mut run, &mut world, step, serial as u64);
             if serial.is_multiple_of(8) {

@@ -74,10 +74,11 @@ pub(super) fn all() -> Vec<Named> {
         ("kill-lock.json", of::<kill::Kill>()),
         ("tick.json", of::<Last>()),
         ("replay.jsonl", of::<Replay>()),
+        ("vault-log.jsonl", of::<crate::vault::Entry>()),
     ];
     for (name, schema) in &mut all {
         if schema["properties"]["format"]["type"] == "integer" {
-            let versions = if *name == "decision.json" { json!({"enum": [1, 2]}) } else { json!({"const": 1}) };
+            let versions = if *name == "decision.json" { json!({"enum": [1, 2, 3]}) } else { json!({"const": 1}) };
             schema["properties"]["format"] = versions;
             schema["properties"]["format"]["description"] = json!("The format's version.");
         }

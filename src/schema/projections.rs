@@ -13,7 +13,7 @@ use crate::run::capability::Capability;
 use crate::run::definition::{OutputsMode, WaitFor};
 use crate::run::event::{DecisionRecord, Presented, Resolution};
 use crate::run::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
-use crate::run::state::RequestStatus;
+use crate::run::state::{Edited, RequestStatus};
 use crate::run::status::{NodeKind, NodeStatus, RunStatus};
 
 pub(super) fn all() -> Vec<Named> {
@@ -119,6 +119,7 @@ written! {
         at: DateTime<Utc>,
         resolution: Option<Resolution>,
         presented: Option<Presented>,
+        edited: Option<Edited>,
         decision: Option<DecisionRecord>,
         problem: String,
         image: Option<String>,

@@ -80,7 +80,10 @@ kinds! {
         target: String,
         method: String,
         grant: RequestId,
+        path: Option<String>,
+        secrets: Option<Vec<String>>,
         addresses: Vec<String>,
+        body: Option<BodyRef>,
     }
     "egress.ended" => Ended {
         egress: u64,
@@ -90,10 +93,45 @@ kinds! {
         bytes_out: u64,
         bytes_in: u64,
         total_ms: u64,
+        body: Option<BodyRef>,
+    }
+    "action.requested" => ActionRequested {
+        action: String,
+        target: String,
+        by: String,
+        key: Option<String>,
+        digest: Option<Digest>,
+        body: BodyRef,
+    }
+    "action.done" => ActionDone {
+        intent: u64,
+        action: String,
+        found: Option<bool>,
+        body: Option<BodyRef>,
+    }
+    "action.failed" => ActionFailed {
+        intent: u64,
+        action: String,
+        code: String,
+        message: String,
+        status: Option<u16>,
+        unclear: Option<bool>,
+    }
+    "action.denied" => ActionDenied {
+        action: String,
+        target: Option<String>,
+        code: String,
+        message: String,
     }
     "agent.tool_result" => ToolResult {
         tool_call_id: String,
         body: BodyRef,
+    }
+    "agent.held_back" => Held {
+        processes: u64,
+        memory: u64,
+        killed: u64,
+        throttled_ms: u64,
     }
     "request.refused" => Refused {
         method: String,

@@ -285,6 +285,12 @@ impl Call {
         self
     }
 
+    /// What it reads from its standard input.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.command.write_stdin(bytes);
+        self
+    }
+
     pub fn cwd(mut self, folder: &Path) -> Self {
         self.command.current_dir(folder);
         self

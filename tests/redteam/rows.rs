@@ -65,11 +65,13 @@ pub fn all() -> Vec<Needed> {
         alone(Row::User, "overwrite a file of root's in the workspace"),
         alone(Row::Groups, "overwrite a file of root's group"),
         alone(Row::ReadOnlyRoot, "write outside of the workspace"),
+        // The kernel gives a capability only to root or by a program's file, which `NoNewPrivileges` closes: what a user may
+        // have at most is of no use to one who has nothing.
         behind(Row::Capabilities, Row::User, "take another user's id"),
         alone(Row::NoNewPrivileges, "become root by a setuid program"),
         alone(Row::Seccomp, "leave a key in the kernel's keyring"),
-        behind(Row::Masked, Row::User, "change a setting of the kernel's network"),
-        behind(Row::Devices, Row::User, "write to a disk of the host's"),
+        alone(Row::Masked, "read what a neighbour's keys are called"),
+        alone(Row::Devices, "write to a disk of the host's"),
         alone(Row::Processes, "kill a neighbour's process"),
         alone(Row::SharedMemory, "write into a neighbour's shared memory"),
         alone(Row::HostName, "read the host's name"),

@@ -161,6 +161,8 @@ pub struct Stage {
     runtime: tokio::runtime::Runtime,
     id: String,
     device: Option<String>,
+    /// Its name that is handed out.
+    node: Option<String>,
     disk: PathBuf,
     cage: Cage,
     product: Product,
@@ -207,9 +209,10 @@ impl Stage {
         let disk = folder.join("disk");
         fs::write(&disk, vec![0; 1 << 20]).unwrap();
         let device = loop_device(&disk);
+        let node = device.as_ref().map(|device| open_node(device, &folder.join("disk-node")));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let docker = taskforge::container::Engine::connect().unwrap().docker().clone();
-        Self { docker, runtime, id, folder, device, disk, cage, product, victim: RefCell::new(victim) }
+        Self { docker, runtime, id, folder, device, node, disk, cage, product, victim: RefCell::new(victim) }
     }
 
     pub fn control(&self, mechanism: &Mechanism) -> Variant {
@@ -245,12 +248,12 @@ impl Stage {
         let workspace = self.workspace(&token, mechanism);
         let mut body = match variant {
             Variant::Control { private } => {
-                body::control(&self.cage, &victim, &workspace, self.device.as_deref(), *private)
+                body::control(&self.cage, &victim, &workspace, self.node.as_deref(), *private)
             }
             Variant::Ours(taken) => {
                 let mut body = body::ours(&self.product, &workspace);
                 for row in taken {
-                    body::take(*row, &mut body, &self.cage, &victim, self.device.as_deref());
+                    body::take(*row, &mut body, &self.cage, &victim, self.node.as_deref());
                 }
                 body
             }
@@ -386,6 +389,15 @@ fn note_namespaces(scene: &Scene<'_>) {
         .map(|kind| format!("{kind} {}", scene.link(&format!("ns/{kind}"))))
         .collect();
     fs::write(scene.workspace.join(".given"), lines.join("\n")).unwrap();
+}
+
+/// Another name of a block device, which everybody may write to: of one that is root's a user who is not root keeps anyone.
+fn open_node(device: &str, path: &Path) -> String {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let number = fs::metadata(device).unwrap().rdev();
+    mknodat(CWD, path, FileType::BlockDevice, Mode::from_raw_mode(0o600), number).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+    path.display().to_string()
 }
 
 fn loop_device(disk: &Path) -> Option<String> {

@@ -19,6 +19,7 @@ pub(crate) enum Tool {
     ReadFile { path: String },
     WriteFile { path: String, content: String },
     RequestCapability { capability: String, reason: String },
+    Act { action: String, arguments: Map<String, Value>, key: Option<String> },
     Memory(MemoryVerb),
     Finish { summary: String },
 }
@@ -60,6 +61,15 @@ struct RequestCapability {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Act {
+    action: String,
+    #[serde(default)]
+    arguments: Map<String, Value>,
+    key: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Finish {
     summary: String,
 }
@@ -87,6 +97,10 @@ impl Tool {
                 let RequestCapability { capability, reason } = read(name, arguments)?;
                 Self::RequestCapability { capability, reason }
             }
+            "act" => {
+                let Act { action, arguments, key } = read(name, arguments)?;
+                Self::Act { action, arguments, key }
+            }
             "memory" => Self::Memory(memory(read(name, arguments)?)?),
             "finish" => {
                 let Finish { summary } = read(name, arguments)?;
@@ -94,7 +108,7 @@ impl Tool {
             }
             _ => {
                 return Err(format!(
-                    "there is no tool `{name}`; there are shell, read_file, write_file, request_capability and finish"
+                    "there is no tool `{name}`; there are shell, read_file, write_file, request_capability, act and finish"
                 ));
             }
         };
@@ -115,6 +129,9 @@ impl Tool {
             Self::RequestCapability { capability, .. } if capability.trim().is_empty() => {
                 Err("request_capability: `capability` is empty; it looks like pip:NAME or apt:NAME".into())
             }
+            Self::Act { action, .. } if !is_action(action) => {
+                Err("act: `action` is lower-case words with dots between them, such as github.pr.comment".into())
+            }
             Self::RequestCapability { reason, .. } if reason.trim().is_empty() => {
                 Err("request_capability: `reason` is empty; a person decides by it".into())
             }
@@ -129,6 +146,10 @@ impl Tool {
             Self::ReadFile { path } => format!("read_file: {path}"),
             Self::WriteFile { path, content } => format!("write_file: {path} ({} bytes)", content.len()),
             Self::RequestCapability { capability, reason } => format!("request_capability: {capability} — {reason}"),
+            Self::Act { action, arguments, .. } => {
+                let keys: Vec<&str> = arguments.keys().map(String::as_str).collect();
+                format!("act: {action} ({})", keys.join(", "))
+            }
             Self::Memory(MemoryVerb::List) => "memory: list".to_owned(),
             Self::Memory(MemoryVerb::Get { key }) => format!("memory: get {key}"),
             Self::Memory(MemoryVerb::Set { key, value }) => {
@@ -196,6 +217,17 @@ impl Tool {
                 &["capability", "reason"],
             ),
             definition(
+                "act",
+                "Has the gate do something outside with a credential that only it has, such as github.pr.comment; what is not \
+                 granted is refused with the capability to ask for. The same thing twice is done once.",
+                &json!({
+                    "action": {"type": "string"},
+                    "arguments": {"type": "object"},
+                    "key": {"type": "string", "description": "only to do the same thing once more: any new word"},
+                }),
+                &["action"],
+            ),
+            definition(
                 "finish",
                 "Ends the work. Call it once everything asked for is done and written.",
                 &json!({"summary": {"type": "string"}}),
@@ -203,6 +235,12 @@ impl Tool {
             ),
         ])
     }
+}
+
+/// What may stand in the gate's path.
+fn is_action(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    !text.is_empty() && text.len() <= 128 && text.chars().all(fits)
 }
 
 fn memory(Memory { op, key, value }: Memory) -> Result<MemoryVerb, String> {

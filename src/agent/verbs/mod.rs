@@ -1,6 +1,7 @@
 //! The verbs for whatever runs in the container: a script, OpenClaw, a person with a shell. Each asks the gate one
 //! thing, prints one line of JSON and returns an exit code; none of them can decide anything.
 
+mod action;
 mod asked;
 mod delegate;
 mod memory;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::error::AgentError;
 
+pub use action::{ActionCall, action};
 pub(crate) use asked::unanswered;
 pub use delegate::{Delegated, delegate};
 pub(crate) use memory::ask as ask_memory;

@@ -129,7 +129,7 @@ impl Policies {
         let policies = self.digest.clone();
         if let Some(problem) = self.problems.first() {
             let because = format!("the policies cannot be read: {problem}");
-            return Ruling { effect: Effect::Deny, rule: None, because, policies };
+            return Ruling { effect: Effect::Deny, rule: None, because, policies, until: None };
         }
         let strictest = self
             .rules
@@ -142,8 +142,9 @@ impl Policies {
                 rule: Some(rule.place.to_string()),
                 because: rule.because.clone(),
                 policies,
+                until: None,
             },
-            None => Ruling { effect: Effect::Ask, rule: None, because: NO_RULE.to_owned(), policies },
+            None => Ruling { effect: Effect::Ask, rule: None, because: NO_RULE.to_owned(), policies, until: None },
         }
     }
 }

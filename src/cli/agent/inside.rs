@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use crate::agent::{self, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
+use crate::agent::{self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inside {
@@ -30,6 +30,20 @@ pub(crate) enum Inside {
         /// Seconds to wait for the decision
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
         wait: u64,
+    },
+    /// In a container: have the gate do something with a credential that only it has; without NAME: list what it may do
+    Action {
+        /// Such as github.pr.comment
+        name: Option<String>,
+        /// An argument, as KEY=VALUE; can be repeated
+        #[arg(long = "arg", value_name = "KEY=VALUE")]
+        args: Vec<String>,
+        /// All arguments as a JSON object, or - to read it from stdin
+        #[arg(long = "arguments", value_name = "JSON")]
+        arguments: Option<String>,
+        /// Do it once more than the others that are the same: any word that they do not have
+        #[arg(long, value_name = "WORD")]
+        key: Option<String>,
     },
     /// In a container: tell whoever watches the run what happens now
     Progress { message: String },
@@ -106,6 +120,10 @@ impl Inside {
             Self::Delegate { role, task, requests, seconds, wait } => {
                 let asked = Delegated { role, task, requests, seconds };
                 agent::delegate(&socket(), &asked, Duration::from_secs(wait), &mut io::stdout())
+            }
+            Self::Action { name, args, arguments, key } => {
+                let call = ActionCall { name, args, json: arguments, key };
+                agent::action(&socket(), &call, &mut io::stdin(), &mut io::stdout())
             }
             Self::Memory(verb) => agent::memory(&socket(), verb.into(), &mut io::stdin(), &mut io::stdout()),
             Self::Progress { message } => agent::progress(&socket(), &message, &mut io::stdout()),

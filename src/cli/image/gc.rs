@@ -11,9 +11,9 @@ use crate::cli::terminal::plain;
 use crate::engine;
 use crate::failure::Failure;
 
-/// Remove images, and the files fetched for them, that no run needs which goes on
+/// Remove images, and the files fetched for them, that no run needs which goes on; and workspaces of runs that are gone
 ///
-/// Their recipes, locks and bills of materials stay. An image that has another name as well is kept: remove that name first. A run that is retried has its image built again.
+/// Their recipes, locks and bills of materials stay. Workspaces are meant that are images (`containers.workspace`), of runs whose folder was removed. An image that has another name as well is kept: remove that name first. A run that is retried has its image built again.
 #[derive(Debug, Args)]
 pub(crate) struct Gc {
     /// Only say what would be removed
@@ -33,6 +33,7 @@ impl Gc {
             "inUse": cleared.in_use,
             "named": cleared.named.iter().map(|(recipe, names)| json!({"recipe": recipe, "names": names})).collect::<Vec<_>>(),
             "files": cleared.files.iter().map(|(name, bytes)| json!({"name": name, "size": bytes})).collect::<Vec<_>>(),
+            "workspaces": cleared.workspaces.iter().map(|(run, bytes)| json!({"run": run, "size": bytes})).collect::<Vec<_>>(),
         });
         context.output.result(&value, || {
             let mut text = String::new();
@@ -49,6 +50,9 @@ impl Gc {
             }
             for (name, bytes) in &cleared.files {
                 let _ = writeln!(text, "{done} {}  {}", plain(name), size(*bytes));
+            }
+            for (run, bytes) in &cleared.workspaces {
+                let _ = writeln!(text, "{done} the workspaces of {}  {}", plain(run), size(*bytes));
             }
             let (count, fetched) = (cleared.images.len(), cleared.files.len());
             let _ = writeln!(

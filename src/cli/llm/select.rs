@@ -18,8 +18,8 @@ pub(crate) struct Select {
     /// The same, for those who would rather name it
     #[arg(long = "run", value_name = "RUN", conflicts_with = "run")]
     of: Option<RunArg>,
-    /// Only this node's
-    #[arg(long)]
+    /// Only this node's. `--agent` is the same: an agent is the node that it works on, as `agent:NODE` in the journal
+    #[arg(long, visible_alias = "agent", value_name = "NODE", value_parser = node)]
     node: Option<String>,
     /// Only of models that match, such as `claude-*`
     #[arg(long, value_name = "GLOB")]
@@ -27,6 +27,11 @@ pub(crate) struct Select {
     /// Only of this day in UTC, as 2026-01-31, or month, as 2026-01
     #[arg(long)]
     day: Option<String>,
+}
+
+/// An agent's name in the journal is its node's behind `agent:`.
+fn node(text: &str) -> Result<String, std::convert::Infallible> {
+    Ok(text.strip_prefix("agent:").unwrap_or(text).to_owned())
 }
 
 /// The records of some runs.

@@ -15,6 +15,7 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Column {
     Run,
+    #[value(alias = "agent")]
     Node,
     Model,
     Provider,

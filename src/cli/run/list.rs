@@ -75,11 +75,12 @@ fn time(text: &str) -> Result<DateTime<Utc>, String> {
 impl List {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let statuses = self.status.iter().map(|text| status(text)).collect::<Result<Vec<_>, _>>()?;
-        let mut runs = Vec::new();
+        let listed = engine::list(&context.registry()?, Ask::Shown)?;
+        let mut runs = Vec::with_capacity(listed.len());
         let mut unreadable = Vec::new();
-        for Listed { run, entry } in engine::list(&context.registry()?, Ask::Shown)? {
+        for Listed { run, entry } in &listed {
             match entry {
-                Ok(entry) if self.fits(&entry, &statuses) => runs.push(entry),
+                Ok(entry) if self.fits(entry, &statuses) => runs.push(entry),
                 Ok(_) => {}
                 // Nothing is known of it, so that no filter may hide it.
                 Err(error) => {
@@ -92,7 +93,7 @@ impl List {
         let found = runs.len();
         let all = context.output.is_json();
         let limit = self.limit.map_or(if all { usize::MAX } else { PAGE }, |n| if n == 0 { usize::MAX } else { n });
-        let shown: Vec<Entry> = runs.into_iter().skip(self.offset).take(limit).collect();
+        let shown: Vec<&Entry> = runs.into_iter().skip(self.offset).take(limit).collect();
         let time = time_format()?;
         context.output.result(&Rows { shown: &shown, unreadable: &unreadable }, || {
             let mut table = Table::new(["RUN", "STATUS", "NODES", "WAITS FOR YOU", "UPDATED", "TITLE"]);
@@ -149,14 +150,15 @@ fn moment((seconds, nanoseconds): (i64, u32)) -> DateTime<Utc> {
 
 /// The list as JSON, made only where it is asked for.
 struct Rows<'a> {
-    shown: &'a [Entry],
-    unreadable: &'a [(RunId, String)],
+    shown: &'a [&'a Entry],
+    unreadable: &'a [(&'a RunId, String)],
 }
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let unreadable = |(run, why): &(RunId, String)| json!({"run": run, "status": "unreadable", "problem": why});
-        serializer.collect_seq(self.shown.iter().map(value).chain(self.unreadable.iter().map(unreadable)))
+        let unreadable = |(run, why): &(&RunId, String)| json!({"run": run, "status": "unreadable", "problem": why});
+        serializer
+            .collect_seq(self.shown.iter().map(|entry| value(entry)).chain(self.unreadable.iter().map(unreadable)))
     }
 }
 

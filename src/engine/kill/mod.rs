@@ -25,12 +25,9 @@ mod sweep;
 pub use self::status::{KillState, KillStatus, kill_status};
 use self::sweep::Sweep;
 
-/// How long a kill waits for starts that are under way; what starts later than that dies by itself, since no gate greets
-/// it.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// As [`PATIENCE`], for a command that has something else to do.
-const IN_PASSING: Duration = Duration::from_secs(1);
+/// How often a kill that waits for starts under way looks at what they bring, and whether the Engine gets on. What starts
+/// later than it waits dies by itself, since no gate greets it.
+const LOOK: Duration = Duration::from_millis(250);
 
 /// What `kill` did.
 #[derive(Debug, Clone, Serialize)]
@@ -64,7 +61,7 @@ pub fn kill(registry: &Registry, reason: &str) -> Result<Killed, Error> {
 /// # Errors
 /// When the switch is off, or the registry cannot be read.
 pub fn finish_kill(registry: &Registry) -> Result<Killed, Error> {
-    finish(registry, PATIENCE).map(|(killed, _)| killed)
+    finish(registry).map(|(killed, _)| killed)
 }
 
 /// Goes on with a kill that was cut short (the Engine was away, the command was ended), whoever comes by. What is still
@@ -74,7 +71,7 @@ pub fn finish_in_passing(registry: &Registry) -> Vec<String> {
     if !switch::is_unfinished(registry.layout()) {
         return Vec::new();
     }
-    match finish(registry, IN_PASSING) {
+    match finish(registry) {
         Ok((killed, _)) => killed.unfinished,
         Err(Error::NotKilled) => Vec::new(),
         Err(error) => vec![error.to_string()],
@@ -82,7 +79,7 @@ pub fn finish_in_passing(registry: &Registry) -> Vec<String> {
 }
 
 /// [`finish_kill`], and the lock under which it was finished: nobody starts, and nobody lifts the switch, while it is held.
-fn finish(registry: &Registry, patience: Duration) -> Result<(Killed, Option<KillLock>), Error> {
+fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
     if switch::read(registry.layout())?.is_none() {
         return Err(Error::NotKilled);
     }
@@ -90,7 +87,7 @@ fn finish(registry: &Registry, patience: Duration) -> Result<(Killed, Option<Kil
     let mut sweep = Sweep::new(registry);
     sweep.until_none_is_left();
     // Whoever was between its look at the file and its start has started by the time we get this lock.
-    let lock = KillLock::acquire(registry, patience);
+    let lock = await_starts(registry, &mut sweep);
     // Lifted while we waited: what runs now may run, and is not to be paused.
     let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
     images::end_builds(registry);
@@ -123,6 +120,23 @@ fn finish(registry: &Registry, patience: Duration) -> Result<(Killed, Option<Kil
     Ok((killed, Some(lock)))
 }
 
+/// Waits for starts that are under way as long as the Engine gets on, and removes what they bring.
+fn await_starts(registry: &Registry, sweep: &mut Sweep<'_>) -> crate::registry::error::Result<KillLock> {
+    let mut waited = false;
+    loop {
+        let patience = if sweep.gets_on() { LOOK } else { Duration::ZERO };
+        let lock = KillLock::acquire(registry, patience);
+        if lock.is_ok() && waited {
+            sweep.has_seen_a_start_end();
+        }
+        if lock.is_ok() || patience.is_zero() {
+            return lock;
+        }
+        waited = true;
+        sweep.until_none_is_left();
+    }
+}
+
 fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error> {
     let store = Store::open(registry, run)?;
     let state = store.load()?;
@@ -143,7 +157,7 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
 pub fn unlock(registry: &Registry, reason: &str, hand: &Hand<'_>) -> Result<Kill, Error> {
     let Some(killing) = switch::read(registry.layout())? else { return Err(Error::NotKilled) };
     let lifting = lift::sign(registry, &killing, reason, hand)?;
-    let (finished, _lock) = finish(registry, PATIENCE)?;
+    let (finished, _lock) = finish(registry)?;
     if let Some(first) = finished.unfinished.first() {
         return Err(Error::KillUnfinished(first.clone()));
     }

@@ -1,21 +1,19 @@
 //! Removing containers until none is left, from an Engine that may hang, refuse or lie about half of it.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crate::container::{Summary, gate_name};
+use crate::container::{Error as EngineError, Patience, Summary, gate_name};
 use crate::engine::docker::Docker;
 use crate::engine::error::Error;
 use crate::engine::store::Store;
 use crate::registry::{Registry, queries};
 
-/// Longer than any number of starts that were under way can bring new containers.
-const LONGEST: Duration = Duration::from_secs(30);
-
 /// What a kill removes, over as many passes as it takes.
 pub(super) struct Sweep<'a> {
     registry: &'a Registry,
     docker: Docker,
+    patience: Patience,
     /// By name: a container is listed again while its removal, perhaps by another kill, goes on.
     removed: Vec<String>,
     /// By id: what the Engine did not remove, and why. Not tried again, so that the others are not held up.
@@ -27,34 +25,52 @@ pub(super) struct Sweep<'a> {
 impl<'a> Sweep<'a> {
     pub(super) fn new(registry: &'a Registry) -> Self {
         let (removed, stuck) = (Vec::new(), BTreeMap::new());
-        Self { registry, docker: Docker::default(), removed, stuck, blind: None }
+        Self { registry, docker: Docker::default(), patience: Patience::default(), removed, stuck, blind: None }
     }
 
     /// One more sweep; whether the Engine has been seen without a container of the registry at its end.
     pub(super) fn until_none_is_left(&mut self) -> bool {
-        let begun = Instant::now();
+        if self.patience.is_silent() {
+            // It was asked a moment ago, and said nothing to that.
+            return false;
+        }
         self.blind = None;
-        while begun.elapsed() < LONGEST {
+        loop {
             match self.pass() {
                 Ok(true) => return self.stuck.is_empty(),
+                Ok(false) if self.patience.is_over() => break,
                 Ok(false) => std::thread::sleep(Duration::from_millis(2)),
                 Err(error) => {
                     // Without a list, those that the journals name can be ended all the same.
-                    self.by_name();
+                    let late = matches!(error, Error::Container(EngineError::Timeout { .. }));
+                    if self.by_name() && late && !self.patience.is_over() {
+                        continue;
+                    }
                     self.blind = Some(error.to_string());
                     return false;
                 }
             }
         }
-        self.blind = Some("containers keep appearing".to_owned());
+        self.blind = Some("the Engine does not get on with removing containers, or more keep appearing".to_owned());
         false
+    }
+
+    /// What a start has brought last is given its time.
+    pub(super) fn has_seen_a_start_end(&mut self) {
+        self.patience.moved();
+    }
+
+    /// Whether there is any use in waiting for the Engine: it answers, and something has changed not long ago.
+    pub(super) fn gets_on(&self) -> bool {
+        self.blind.is_none() && !self.patience.is_over()
     }
 
     /// Removes what there is; whether there was nothing.
     fn pass(&mut self) -> Result<bool, Error> {
         let id = self.registry.id()?;
         let stuck: Vec<String> = self.stuck.keys().cloned().collect();
-        let swept = self.docker.wait(|engine| async move { engine.kill_all_but(&id, &stuck).await })?;
+        let patience = &mut self.patience;
+        let swept = self.docker.wait(|engine| async move { engine.kill_all_but(&id, &stuck, patience).await })?;
         let none = swept.removed.is_empty() && swept.failed.is_empty();
         for Summary { name, .. } in swept.removed {
             self.note(name);
@@ -65,19 +81,24 @@ impl<'a> Sweep<'a> {
         Ok(none)
     }
 
-    fn by_name(&mut self) {
+    /// Whether that has ended anything that was not ended before.
+    fn by_name(&mut self) -> bool {
         let names = names(self.registry);
+        let patience = &mut self.patience;
         let ended = self.docker.wait(|engine| {
             let names = &names;
-            async move { Ok::<_, Error>(engine.kill_named(names).await) }
+            async move { Ok::<_, Error>(engine.kill_named(names, patience).await) }
         });
+        let before = self.removed.len();
         for name in ended.unwrap_or_default() {
             self.note(name);
         }
+        self.removed.len() > before
     }
 
     fn note(&mut self, name: String) {
         if !self.removed.contains(&name) {
+            self.patience.moved();
             self.removed.push(name);
         }
     }

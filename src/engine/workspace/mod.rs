@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use crate::registry::config::Workspaces;
 use crate::registry::{Layout, Registry};
-use crate::run::id::NodeId;
+use crate::run::id::{NodeId, RunId};
 use crate::run::state::State;
 
 use self::mounts::Mounted;
@@ -133,6 +133,44 @@ pub(crate) fn release_all(layout: &Layout) {
     if layout.workspaces().exists() {
         mounts::release(&layout.runs());
     }
+}
+
+/// Runs whose folder is gone, and whose workspaces lie here as images: each with the bytes that they take.
+///
+/// # Errors
+/// When the folder of the images cannot be read.
+pub(crate) fn orphans(registry: &Registry) -> Result<Vec<(String, u64)>, Error> {
+    let folder = registry.layout().workspaces();
+    let entries = match std::fs::read_dir(&folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|source| Error::Io { action: "read", path: folder.clone(), source })?,
+    };
+    let mut orphans = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        // What has no run's name is nobody's of ours.
+        let Ok(run) = RunId::parse(&name) else { continue };
+        if registry.layout().run(&run).root().symlink_metadata().is_ok() {
+            continue;
+        }
+        let files = std::fs::read_dir(entry.path()).into_iter().flatten().flatten();
+        let taken = files.filter_map(|file| file.metadata().ok()).map(|found| found.blocks().saturating_mul(512));
+        orphans.push((name, taken.sum()));
+    }
+    orphans.sort();
+    Ok(orphans)
+}
+
+/// Removes what [`orphans`] found. A container that still has one keeps it until its end.
+///
+/// # Errors
+/// The first folder that cannot be removed.
+pub(crate) fn remove_orphans(registry: &Registry, orphans: &[(String, u64)]) -> Result<(), Error> {
+    for (run, _) in orphans {
+        let path = registry.layout().workspaces().join(run);
+        std::fs::remove_dir_all(&path).map_err(|source| Error::Io { action: "remove", path, source })?;
+    }
+    Ok(())
 }
 
 fn image_of(store: &Store<'_>, node: &NodeId) -> PathBuf {

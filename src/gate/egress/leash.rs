@@ -14,7 +14,8 @@ use crate::gate::socket::Socket;
 pub(crate) struct Leash {
     gate: Arc<Gate>,
     socket: Arc<Socket>,
-    grant: Grant,
+    /// All of them have to hold.
+    grants: Vec<Grant>,
     cuts: watch::Receiver<u64>,
     attempts: watch::Receiver<Arc<Attempt>>,
     _upstream: OwnedRwLockReadGuard<()>,
@@ -22,18 +23,18 @@ pub(crate) struct Leash {
 }
 
 impl Leash {
-    /// Takes a place among the passages of `socket`, for `grant`. From here on a revocation waits for this passage;
+    /// Takes a place among the passages of `socket`, for `grants`. From here on a revocation waits for this passage;
     /// whether the grant still holds has to be looked at once more, afterwards: [`Leash::holds`].
-    pub(crate) async fn take(gate: &Arc<Gate>, socket: &Arc<Socket>, grant: &Grant) -> Result<Self, Refusal> {
+    pub(crate) async fn take(gate: &Arc<Gate>, socket: &Arc<Socket>, grants: &[Grant]) -> Result<Self, Refusal> {
         let seat =
             socket.seat().ok_or_else(|| Refusal::exhausted("this attempt has all the connections it may have"))?;
         let (cuts, attempts) = (socket.cuts(), socket.attempts());
         let upstream = socket.upstream().await;
-        socket.enter(&grant.request);
+        grants.iter().for_each(|grant| socket.enter(&grant.request));
         Ok(Self {
             gate: gate.clone(),
             socket: socket.clone(),
-            grant: grant.clone(),
+            grants: grants.to_vec(),
             cuts,
             attempts,
             _upstream: upstream,
@@ -55,7 +56,11 @@ impl Leash {
     /// Why not.
     pub(crate) fn holds(&self) -> Result<(), Refusal> {
         self.gate.check(&self.socket)?;
-        if self.attempts.borrow().grants.contains(&self.grant) { Ok(()) } else { Err(Refusal::revoked()) }
+        // New connections go by the clock; those that are open are cut by the next look at the doors.
+        let now = chrono::Utc::now();
+        let held = &self.attempts.borrow().grants;
+        let stands = |grant: &Grant| !grant.is_over(now) && held.contains(grant);
+        if self.grants.iter().all(stands) { Ok(()) } else { Err(Refusal::revoked()) }
     }
 
     /// Returns when the passage has to end, with the reason.
@@ -78,6 +83,6 @@ impl Leash {
 
 impl Drop for Leash {
     fn drop(&mut self) {
-        self.socket.leave(&self.grant.request);
+        self.grants.iter().for_each(|grant| self.socket.leave(&grant.request));
     }
 }

@@ -72,8 +72,9 @@ impl Lookups {
 fn by_address(attempt: &Attempt, address: IpAddr, endpoint: &Endpoint, raw: bool) -> bool {
     attempt.grants.iter().any(|grant| {
         let granted = match &grant.capability {
-            Capability::Tcp(granted) => granted,
-            Capability::Net(granted) if !raw => granted,
+            Capability::Tcp(granted) => granted.clone(),
+            Capability::Net(granted) if !raw => granted.clone(),
+            Capability::Secret(secret) if !raw => secret.endpoint(),
             _ => return false,
         };
         granted.host().address() == Some(address) && granted.port() == endpoint.port()

@@ -4,6 +4,7 @@
 //! Every try is on record before it is refused and before it is let through, and every passage gets its end on record.
 
 mod counted;
+mod fetch;
 mod hello;
 mod inside;
 mod leash;
@@ -15,10 +16,11 @@ mod target;
 mod tunnel;
 mod vetted;
 
+pub(crate) use fetch::{Asked, fetch};
 pub(crate) use hello::{Hello, Unfit, read as read_hello};
 pub(crate) use leash::Leash;
 pub(crate) use lookup::Lookups;
-pub(crate) use passage::{Passage, hint, open};
+pub(crate) use passage::{FETCH, Passage, hint, open};
 pub(crate) use plain::forward;
 pub(crate) use target::Target;
 pub(crate) use tunnel::tunnel;

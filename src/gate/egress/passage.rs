@@ -12,7 +12,7 @@ use super::counted::{Counted, Counts};
 use super::lookup::Nowhere;
 use super::{Leash, Target};
 use crate::gate::policy::{Attempt, Grant};
-use crate::gate::records::{Entry, Kind};
+use crate::gate::records::{Entry, Kind, Payload};
 use crate::gate::refusal::Refusal;
 use crate::gate::shared::Gate;
 use crate::gate::socket::Socket;
@@ -23,9 +23,12 @@ use crate::run::capability::{Capability, Endpoint};
 /// disk.
 const MOST_DENIALS: u64 = 10_000;
 const MOST_PASSAGES: u64 = 100_000;
+/// The longest path that stands in a record, in characters.
+const LONGEST_PATH: usize = 1000;
 const CONNECT: Duration = Duration::from_secs(10);
 /// The hint to what no grant covers. A recorded conversation holds it, word for word.
-const HINT: &str = "a package is asked for as pip:<name> or apt:<name>; nothing is fetched from inside the container";
+const HINT: &str =
+    "a package is asked for as pip:<name>, apt:<name> or npm:<name>; nothing is fetched from inside the container";
 
 /// A try that is refused, for its record and for whoever tried.
 #[derive(Debug)]
@@ -114,6 +117,7 @@ pub(crate) struct Passage {
     pub(crate) endpoint: Endpoint,
     /// Every byte passes, whatever it says: a `tcp:` grant.
     pub(crate) raw: bool,
+    pub(crate) grants: Vec<Grant>,
     pub(crate) leash: Leash,
     started: Instant,
     counts: Counts,
@@ -143,7 +147,7 @@ pub(crate) async fn open(
         let message = format!("nothing grants a connection to {}", target.text);
         Denied::of(target, "capability_required", message).asking_for(format!("net:{endpoint}"))
     };
-    let Some((grant, raw)) = granted(&attempt, &endpoint) else {
+    let Some((grants, raw)) = granted(&attempt, &endpoint, target.surface) else {
         return Err(missing().record(gate, &attempt).await);
     };
     if let Some(flaw) = &target.flaw {
@@ -154,7 +158,7 @@ pub(crate) async fn open(
         let message = format!("this attempt has made all of its {MOST_PASSAGES} connections");
         return Err(Refusal::exhausted(message));
     }
-    let mut leash = Leash::take(gate, socket, &grant).await?;
+    let mut leash = Leash::take(gate, socket, &grants).await?;
     if leash.holds().is_err() {
         gate.check(socket)?;
         return Err(missing().record(gate, &attempt).await);
@@ -170,9 +174,9 @@ pub(crate) async fn open(
         Err(nowhere) => return Err(no_way(target, &endpoint, raw, nowhere).record(gate, &attempt).await),
     };
     let counts = Counts::default();
-    let seq = gate.recorder.record(allowed(&attempt, target, &grant, raw, &addresses)).await;
+    let seq = gate.recorder.record(allowed(&attempt, target, &grants, raw, &addresses)).await;
     let seq = seq.map_err(|reason| Refusal::record_failed(&reason))?;
-    let mut passage = Passage { endpoint, raw, leash, started: Instant::now(), counts, seq, address: None };
+    let mut passage = Passage { endpoint, raw, grants, leash, started: Instant::now(), counts, seq, address: None };
     // The disk took its time, and the kill switch may have come.
     if let Err(refusal) = passage.leash.holds() {
         passage.end(refusal.code(), None).await;
@@ -192,8 +196,18 @@ pub(crate) async fn open(
     }
 }
 
-/// The grant that covers `endpoint`, and whether every byte may pass by it; the widest counts.
-fn granted(attempt: &Attempt, endpoint: &Endpoint) -> Option<(Grant, bool)> {
+/// What a request to a host through the gate's own paths is called in records.
+pub(crate) const FETCH: &str = "fetch";
+
+/// The grants that cover `endpoint`, and whether every byte may pass by them; the widest counts. A request that the gate
+/// itself sends carries every secret that is granted for where it goes.
+fn granted(attempt: &Attempt, endpoint: &Endpoint, surface: &str) -> Option<(Vec<Grant>, bool)> {
+    let secret =
+        |grant: &&Grant| matches!(&grant.capability, Capability::Secret(secret) if secret.endpoint() == *endpoint);
+    let secrets: Vec<Grant> = attempt.grants.iter().filter(secret).cloned().collect();
+    if surface == FETCH && !secrets.is_empty() {
+        return Some((secrets, false));
+    }
     let by = |raw: bool| {
         attempt.grants.iter().find(|grant| match &grant.capability {
             Capability::Tcp(granted) => raw && granted == endpoint,
@@ -201,8 +215,11 @@ fn granted(attempt: &Attempt, endpoint: &Endpoint) -> Option<(Grant, bool)> {
             _ => false,
         })
     };
-    let tcp = by(true).map(|grant| (grant.clone(), true));
-    tcp.or_else(|| by(false).map(|grant| (grant.clone(), false)))
+    let net = by(false).map(|grant| (vec![grant.clone()], false));
+    if surface == FETCH {
+        return net;
+    }
+    by(true).map(|grant| (vec![grant.clone()], true)).or(net)
 }
 
 fn no_way(target: &Target, endpoint: &Endpoint, raw: bool, nowhere: Nowhere) -> Denied {
@@ -220,15 +237,31 @@ fn no_way(target: &Target, endpoint: &Endpoint, raw: bool, nowhere: Nowhere) -> 
     }
 }
 
-fn allowed(attempt: &Attempt, target: &Target, grant: &Grant, raw: bool, addresses: &[SocketAddr]) -> Entry {
+fn allowed(attempt: &Attempt, target: &Target, grants: &[Grant], raw: bool, addresses: &[SocketAddr]) -> Entry {
     let mut fields = Map::new();
     fields.insert("surface".into(), if raw { "tcp" } else { target.surface }.into());
     fields.insert("target".into(), target.text.as_str().into());
     fields.insert("method".into(), target.method.as_str().into());
-    fields.insert("grant".into(), grant.request.as_str().into());
+    if let Some(grant) = grants.first() {
+        fields.insert("grant".into(), grant.request.as_str().into());
+    }
+    if let Some((path, _)) = &target.fetched {
+        fields.insert("path".into(), path.chars().take(LONGEST_PATH).collect::<String>().into());
+    }
+    let secrets: Vec<Value> = grants
+        .iter()
+        .filter_map(|grant| match &grant.capability {
+            Capability::Secret(secret) if target.surface == FETCH => Some(secret.name().as_str().into()),
+            _ => None,
+        })
+        .collect();
+    if !secrets.is_empty() {
+        fields.insert("secrets".into(), secrets.into());
+    }
+    let body = target.fetched.as_ref().map(|(_, body)| body.clone()).filter(|body| !body.is_empty());
     let addresses: Vec<Value> = addresses.iter().map(|address| address.to_string().into()).collect();
     fields.insert("addresses".into(), addresses.into());
-    Entry { kind: Kind::EgressAllowed, of: Some(of(attempt)), fields, body: None }
+    Entry { kind: Kind::EgressAllowed, of: Some(of(attempt)), fields, body: body.map(Payload::whole) }
 }
 
 impl Passage {
@@ -262,6 +295,11 @@ impl Passage {
 
     /// Puts the end on record.
     pub(crate) async fn end(self, verdict: &str, status: Option<StatusCode>) {
+        self.end_with(verdict, status, None).await;
+    }
+
+    /// [`Passage::end`] with what came back.
+    pub(crate) async fn end_with(self, verdict: &str, status: Option<StatusCode>, body: Option<Payload>) {
         let (out, back) = self.counts.now();
         let mut fields = Map::new();
         fields.insert("egress".into(), self.seq.into());
@@ -275,7 +313,7 @@ impl Passage {
         fields.insert("bytesOut".into(), out.into());
         fields.insert("bytesIn".into(), back.into());
         fields.insert("totalMs".into(), u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).into());
-        let entry = Entry { kind: Kind::EgressEnded, of: Some(of(&self.leash.attempt())), fields, body: None };
+        let entry = Entry { kind: Kind::EgressEnded, of: Some(of(&self.leash.attempt())), fields, body };
         // Without room for it the passage stays visible as one without an end.
         let _ = self.leash.gate().recorder.record(entry).await;
     }

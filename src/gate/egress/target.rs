@@ -1,5 +1,6 @@
 //! Where a request wants to go, by the grammar of grants: what could not be granted cannot be asked for either.
 
+use bytes::Bytes;
 use hyper::header::HOST;
 use hyper::{Method, Request};
 
@@ -22,6 +23,8 @@ pub(crate) struct Target {
     pub(crate) endpoint: Result<Endpoint, String>,
     /// What keeps the request from being forwarded although it could be granted.
     pub(crate) flaw: Option<String>,
+    /// Path, query and body of a request that the gate itself sends.
+    pub(crate) fetched: Option<(String, Bytes)>,
 }
 
 impl Target {
@@ -48,6 +51,7 @@ impl Target {
             text: text.chars().take(LONGEST).collect(),
             endpoint,
             flaw,
+            fetched: None,
         }
     }
 }

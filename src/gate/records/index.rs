@@ -6,6 +6,7 @@ use std::collections::{HashMap, VecDeque};
 use chrono::NaiveDate;
 
 use super::{Kind, Record, Taken, Tokens};
+use crate::gate::action::Acts;
 use crate::gate::allowance;
 
 /// How many refusals of an attempt are remembered.
@@ -27,6 +28,7 @@ pub(crate) struct Index {
     charged: HashMap<String, Spent>,
     /// Requests to models without an outcome.
     asking: HashMap<u64, Asking>,
+    acts: Acts,
 }
 
 /// A request to a model without an outcome.
@@ -102,6 +104,7 @@ impl Spent {
 impl Index {
     pub(crate) fn learn(&mut self, record: &Record) {
         self.count(record);
+        self.acts.learn(record);
         let Some(name) = &record.node else {
             return;
         };
@@ -182,6 +185,11 @@ impl Index {
         if let Some(node) = &record.node {
             add(self.day.by_node.entry(node.clone()).or_default());
         }
+    }
+
+    /// What was done for agents.
+    pub(crate) fn acts(&self) -> &Acts {
+        &self.acts
     }
 
     pub(crate) fn spent(&self) -> &Spent {

@@ -19,8 +19,16 @@ pub enum Kind {
     /// The end of what was allowed.
     EgressEnded,
     ToolResult,
+    /// Written before something is done for an agent.
+    ActionRequested,
+    ActionDone,
+    /// It was not done, or it is not known whether it was.
+    ActionFailed,
+    ActionDenied,
     /// What was asked of the gate itself and refused.
     RequestRefused,
+    /// What the kernel refused the attempt, as its PID 1 says.
+    AgentHeld,
     /// A connection was ended for what the client did, or did not do in time.
     ClientDropped,
     /// Bodies were taken away, by whom and why.
@@ -44,6 +52,11 @@ impl Kind {
             Self::ClientDropped => "client.dropped",
             Self::RequestRefused => "request.refused",
             Self::ToolResult => "agent.tool_result",
+            Self::ActionRequested => "action.requested",
+            Self::ActionDone => "action.done",
+            Self::ActionFailed => "action.failed",
+            Self::ActionDenied => "action.denied",
+            Self::AgentHeld => "agent.held_back",
             Self::Redacted => "llm.redacted",
             Self::Voided => "traffic.voided",
             Self::Other(name) => name,
@@ -61,6 +74,11 @@ impl Kind {
             Self::EgressDenied,
             Self::EgressEnded,
             Self::ToolResult,
+            Self::ActionRequested,
+            Self::ActionDone,
+            Self::ActionFailed,
+            Self::ActionDenied,
+            Self::AgentHeld,
             Self::RequestRefused,
             Self::ClientDropped,
             Self::Redacted,

@@ -76,6 +76,7 @@ pub(super) async fn complete(
         None => (None, turn),
     };
     let days = budget::take(session).await?;
+    session.socket.goes_on();
     let (answer, answered) = oneshot::channel();
     let (gate, socket, client) = (session.gate.clone(), session.socket.clone(), session.client.clone());
     tokio::spawn(Exchange { gate, socket, client, attempt, grant, plan, first, turn, days, room, seat }.run(answer));

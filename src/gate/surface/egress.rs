@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
 use super::{Session, parameter};
-use crate::gate::body::Body;
+use crate::gate::body::{self, Body};
 use crate::gate::egress::{self, Target};
 use crate::gate::records::Denial;
 use crate::gate::refusal::{Refusal, reply};
@@ -32,6 +32,21 @@ pub(super) async fn pass(session: &Session, request: Request<Incoming>) -> Resul
             Ok(response)
         }
     }
+}
+
+/// Answers `/to/<host>[:<port>]/…`: the gate asks the host by TLS, with the secrets that are granted for it.
+pub(super) async fn fetch(session: &Session, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    let target = Target::of_fetch(&request);
+    let (head, body) = request.into_parts();
+    let (headers, method) = (head.headers.clone(), head.method.clone());
+    let request = Request::from_parts(head, body);
+    let limit = session.attempt().limits.body_bytes;
+    let (body, room) = body::read(request, limit, session.body_patience(), &session.gate.room).await?;
+    let (gate, socket) = (session.gate.clone(), session.socket.clone());
+    let (answer, answered) = oneshot::channel();
+    let asked = egress::Asked { method, headers, body, room };
+    tokio::spawn(egress::fetch(gate, socket, target, asked, answer));
+    answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
 }
 
 /// What this attempt was refused since the record `after`.

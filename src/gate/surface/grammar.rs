@@ -17,9 +17,14 @@ pub(super) fn check_capability(text: &str) -> Result<String, String> {
         | CapabilityKind::Net
         | CapabilityKind::Tcp
         | CapabilityKind::Llm
+        | CapabilityKind::Secret
         | CapabilityKind::Budget => Ok(capability.to_string()),
+        CapabilityKind::Action => match &capability {
+            Capability::Action(action) => action.check().map(|()| capability.to_string()),
+            _ => Ok(capability.to_string()),
+        },
         kind => Err(format!(
-            "nothing can grant a capability of the kind {kind} yet; apt, pip, npm, tool, net, tcp, mount, llm and budget can be asked for"
+            "nothing can grant a capability of the kind {kind} yet; apt, pip, npm, tool, net, tcp, mount, secret, action, llm and budget can be asked for"
         )),
     }
 }
@@ -39,6 +44,9 @@ mod tests {
         assert_eq!(check_capability("mount:/data/sets:ro").as_deref(), Ok("mount:/data/sets:ro"));
         assert_eq!(check_capability("tool:browser").as_deref(), Ok("tool:browser"));
         assert_eq!(check_capability("llm:gemini-*").as_deref(), Ok("llm:gemini-*"));
+        assert_eq!(check_capability("secret:x@example.com:443").as_deref(), Ok("secret:x@example.com"));
+        let action = "action:github.review.submit,repo=a/b,verdict=COMMENT";
+        assert_eq!(check_capability(action).as_deref(), Ok(action));
         for text in [
             "",
             "pip",
@@ -48,7 +56,9 @@ mod tests {
             "apt:../x",
             "net:example.com",
             "net:*.example.com:443",
-            "secret:x@example.com",
+            "action:github.pr.merge,repo=a/b",
+            "action:github.pr.comment",
+            "secret:x@example.com,header=host",
             "mount:/data/../etc:ro",
         ] {
             assert!(check_capability(text).is_err(), "{text}");

@@ -1,6 +1,7 @@
 //! What an agent can ask of the gate, one file a surface. Nothing here decides anything about a request: that is the
 //! host's, and the host's only.
 
+mod actions;
 mod capabilities;
 mod chat;
 mod children;
@@ -9,6 +10,7 @@ mod egress;
 mod forwards;
 mod grammar;
 mod greeting;
+mod held;
 mod json;
 mod memory;
 mod refused;
@@ -94,6 +96,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/memory" if post => memory::change(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
         "/taskforge/v1/result" if post => report::result(session, request).await,
+        "/taskforge/v1/held" if post => held::held(session, request).await,
         "/v1/chat/completions" if post => {
             chat::complete(session, Wire::Chat, request).await.map_err(Refusal::for_openais_clients)
         }
@@ -104,6 +107,12 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
             chat::complete(session, Wire::Messages, request).await.map_err(Refusal::for_anthropics_clients)
         }
         "/v1/models" if get => chat::models(session),
+        "/taskforge/v1/actions" if get => actions::list(session),
+        _ if post && path.starts_with("/taskforge/v1/actions/") => {
+            let name = path.trim_start_matches("/taskforge/v1/actions/").to_owned();
+            actions::act(session, request, &name).await
+        }
+        _ if path.starts_with("/to/") => egress::fetch(session, request).await,
         _ => match (path.strip_prefix("/taskforge/v1/capabilities/"), path.strip_prefix("/taskforge/v1/memory/")) {
             (Some(id), _) if get => capabilities::show(session, &request, id).await,
             (_, Some(key)) if get => memory::show(session, key).await,
@@ -120,7 +129,8 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 15] = [
+    const PATHS: [&str; 17] = [
+        "/taskforge/v1/actions",
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",
@@ -132,6 +142,7 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/memory",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",
+        "/taskforge/v1/held",
         "/v1/chat/completions",
         "/v1/embeddings",
         "/v1/messages",

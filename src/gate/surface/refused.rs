@@ -1,5 +1,5 @@
 //! What an agent asked of the gate itself and did not get, on record: a model that is not granted, a path that there is
-//! not, a capability that is none. Refused ways out have records of their own, and so has what a model was asked.
+//! not, a capability that is none, a budget that is spent. Refused ways out have records of their own, and so has what a model was asked.
 
 use hyper::Request;
 use serde_json::{Map, Value};
@@ -27,10 +27,16 @@ impl Asked {
 /// Puts the refusal on record, if it is one of those that nothing else records. After as many as one attempt is heard
 /// with, one more record says so, and the rest leaves none.
 pub(super) async fn record(session: &Session, asked: Asked, refusal: &Refusal) {
-    if !refusal.is_of_the_request() {
+    let is_dry = refusal.is_of_a_budget();
+    // By this record the host knows what an attempt ended of: it is written whatever else was refused before, and not
+    // again before a model was asked.
+    if is_dry && !session.socket.runs_dry() {
         return;
     }
-    let before = session.socket.refuse();
+    if !is_dry && !refusal.is_of_the_request() {
+        return;
+    }
+    let before = if is_dry { 0 } else { session.socket.refuse() };
     if before > MOST_REFUSALS {
         return;
     }

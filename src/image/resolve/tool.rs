@@ -4,12 +4,11 @@ use bollard::Docker;
 
 use super::super::error::{Error, Refusal};
 use super::{Cause, Resolution, ResolveOrder, package, unresolvable};
-use crate::run::capability::ToolName;
 
 pub(super) async fn resolve<G, E: Into<Refusal>>(
     docker: &Docker,
     order: &ResolveOrder<'_>,
-    tool: &ToolName,
+    what: &str,
     guard: &impl Fn() -> Result<G, E>,
 ) -> Result<Resolution, Error> {
     let mut lock = order.approved.clone();
@@ -20,12 +19,12 @@ pub(super) async fn resolve<G, E: Into<Refusal>>(
             // A tool says what has to be there, and not what is missing.
             Resolution::Unresolvable(no) if no.cause == Cause::AlreadyThere => {}
             Resolution::Unresolvable(no) => {
-                return Ok(unresolvable(no.cause, format!("`{member}` of tool `{tool}`: {}", no.reason)));
+                return Ok(unresolvable(no.cause, format!("`{member}` of {what}: {}", no.reason)));
             }
         }
     }
     if lock == *order.approved {
-        let reason = format!("all of tool `{tool}` is already there; nothing needs to be granted");
+        let reason = format!("all of {what} is already there; nothing needs to be granted");
         return Ok(unresolvable(Cause::AlreadyThere, reason));
     }
     Ok(Resolution::Lock(lock))

@@ -23,6 +23,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     for (name, provider) in &config.llm.providers {
         check_provider(provider).map_err(|(key, what)| (format!("llm.providers.{name}.{key}"), what))?;
     }
+    config.actions.check()?;
     for rule in &config.llm.models {
         require(config.llm.providers.contains_key(&rule.provider), "llm.models", || {
             format!("{:?} is served by provider {:?}, which is not configured", rule.glob, rule.provider)
@@ -143,7 +144,8 @@ fn check_ceilings(ceilings: &Ceilings, priced: bool) -> Result<(), Wrong> {
 }
 
 fn check_provider(provider: &Provider) -> Result<(), Wrong> {
-    let key = provider.key_file.is_some() || provider.key_env.is_some();
+    let keys = [provider.key_file.is_some(), provider.key_env.is_some(), provider.key.is_some()];
+    let key = keys.contains(&true);
     match provider.kind {
         ProviderKind::Replay => {
             let transcript = provider.transcript.as_deref().unwrap_or_default();
@@ -165,11 +167,12 @@ fn check_provider(provider: &Provider) -> Result<(), Wrong> {
                 !authority.contains('@') && !url.contains(['?', '#'])
             };
             require(provider.base_url.as_deref().is_some_and(bare), "baseUrl", || {
-                "holds credentials, a query or a fragment: a key is given by keyFile or keyEnv".to_owned()
+                "holds credentials, a query or a fragment: a key is given by keyFile, keyEnv or key".to_owned()
             })?;
             require(provider.transcript.is_none(), "transcript", || "belongs to `replay` providers".to_owned())?;
-            require(!(provider.key_file.is_some() && provider.key_env.is_some()), "keyFile", || {
-                "and keyEnv: one key, please".to_owned()
+            let second = if provider.key.is_some() { "key" } else { "keyFile" };
+            require(keys.iter().filter(|given| **given).count() < 2, second, || {
+                "is one of keyFile, keyEnv and key: one of them, please".to_owned()
             })?;
             require(!provider.timeout.is_zero(), "timeout", || "is zero".to_owned())
         }

@@ -199,6 +199,7 @@ struct Served {
     base_url: String,
     key_file: Option<PathBuf>,
     key_env: Option<String>,
+    key: Option<super::VaultKey>,
     #[serde(default = "super::five_minutes", deserialize_with = "units::duration")]
     #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     timeout: Duration,
@@ -225,6 +226,7 @@ impl TryFrom<Written> for Llm {
                     base_url: Some(served.base_url),
                     key_file: served.key_file,
                     key_env: served.key_env,
+                    key: served.key,
                     timeout: served.timeout,
                 };
                 if providers.insert(OWN.to_owned(), provider).is_some() {

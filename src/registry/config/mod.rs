@@ -1,6 +1,7 @@
 //! `taskforge.toml`: the settings of a registry, typed and checked before anything starts. An unknown key, an unreadable
 //! value or a reference to nothing is an error; nothing falls back to something less safe.
 
+mod actions;
 mod check;
 mod llm;
 mod nearest;
@@ -23,6 +24,7 @@ use super::layout::Layout;
 use crate::run::capability::Capability;
 use crate::run::id::Digest;
 
+pub use self::actions::{Actions, Email, MailTls, Service, VaultKey, Webhook};
 pub use self::llm::{Budgets, Ceilings, Fallback, Llm, ModelRule, Price, Rate};
 
 /// The largest `taskforge.toml`, in bytes.
@@ -41,11 +43,15 @@ pub struct Config {
     #[serde(default)]
     pub decisions: Decisions,
     #[serde(default)]
+    pub capabilities: Capabilities,
+    #[serde(default)]
     pub llm: Llm,
     #[serde(default)]
     pub containers: Containers,
     #[serde(default)]
     pub gate: Gate,
+    #[serde(default)]
+    pub actions: Actions,
     #[serde(default)]
     pub packages: Packages,
     #[serde(default)]
@@ -84,6 +90,25 @@ pub struct Decisions {
     pub allowed_signers: PathBuf,
 }
 
+/// What holds for all requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Capabilities {
+    /// A request that nobody has decided for so long is over, like a denied one; unset, it waits for ever.
+    #[serde(deserialize_with = "units::maybe_duration")]
+    #[cfg_attr(test, schemars(with = "Option<crate::schema::Span>"))]
+    pub request_expiry: Option<Duration>,
+}
+
+impl Capabilities {
+    /// The limit on a request's wait.
+    #[must_use]
+    pub fn request_expiry(&self) -> Option<chrono::Duration> {
+        self.request_expiry.and_then(|limit| chrono::Duration::from_std(limit).ok())
+    }
+}
+
 /// Whether a decision has to be signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -111,6 +136,8 @@ pub struct Provider {
     pub key_file: Option<PathBuf>,
     /// The host's variable with the key.
     pub key_env: Option<String>,
+    /// `vault:NAME`: a secret of the vault.
+    pub key: Option<VaultKey>,
     #[serde(default = "five_minutes", deserialize_with = "units::duration")]
     #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
     pub timeout: Duration,
@@ -447,9 +474,11 @@ impl Config {
             id: bare_id(layout),
             approvals: Approvals::Unproven,
             decisions: Decisions::default(),
+            capabilities: Capabilities::default(),
             llm: Llm::default(),
             containers: Containers::default(),
             gate: Gate::default(),
+            actions: Actions::default(),
             packages: Packages::default(),
             mounts: Mounts::default(),
             tools: BTreeMap::new(),

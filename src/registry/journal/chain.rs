@@ -22,6 +22,12 @@ impl Chain {
         Self::start("taskforge-traffic-v1", run)
     }
 
+    /// The digest of an empty log of a registry's vault.
+    #[must_use]
+    pub fn vault(registry: &str) -> Self {
+        Self(Sha256::digest(format!("taskforge-vault-v1\n{registry}\n")).into())
+    }
+
     fn start(tag: &str, run: &RunId) -> Self {
         Self(Sha256::digest(format!("{tag}\n{run}\n")).into())
     }

@@ -8,6 +8,7 @@ mod kill;
 mod run;
 mod seal;
 mod start;
+mod vault;
 
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use self::kill::KillLock;
 pub use self::run::RunLock;
 pub use self::seal::SealLock;
 pub use self::start::StartPermit;
+pub use self::vault::VaultLock;
 
 use std::fs::{File, OpenOptions};
 use std::io;

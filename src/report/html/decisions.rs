@@ -127,6 +127,7 @@ const fn said(status: RequestStatus) -> &'static str {
         RequestStatus::Requested => "being resolved",
         RequestStatus::Approved => "approved, not in force yet",
         RequestStatus::Revoked => "approved, and revoked",
+        RequestStatus::Expired => "expired",
         other => other.as_str(),
     }
 }

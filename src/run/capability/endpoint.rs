@@ -75,6 +75,10 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
+    pub(super) const fn new(host: Host, port: u16) -> Self {
+        Self { host, port }
+    }
+
     /// Parses `host:port`.
     ///
     /// # Errors

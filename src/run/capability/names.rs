@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::endpoint::Host;
-
 const NAME: &str = "a name holds `a-z`, `0-9`, `.`, `_` and `-`, starts and ends with a letter or digit, and has at \
                     most 64 characters";
 
@@ -95,34 +93,26 @@ impl fmt::Display for Mount {
     }
 }
 
-/// A secret and the one host that requests carrying it may go to.
+/// What a secret of the vault is called: as a file, in settings and in grants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SecretUse {
-    name: String,
-    host: Host,
-}
+pub struct SecretName(String);
 
-impl SecretUse {
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let (name, host) = text.split_once('@').ok_or("a secret names the host it is for, as `name@host`")?;
-        check_name(name)?;
-        Ok(Self { name: name.to_owned(), host: Host::parse(host)? })
+impl SecretName {
+    /// # Errors
+    /// The rule that `text` breaks.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        check_name(text).map(|()| Self(text.to_owned()))
     }
 
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    #[must_use]
-    pub const fn host(&self) -> &Host {
-        &self.host
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
-impl fmt::Display for SecretUse {
+impl fmt::Display for SecretName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.name, self.host)
+        f.write_str(&self.0)
     }
 }
 
@@ -131,7 +121,7 @@ impl fmt::Display for SecretUse {
 pub struct ActionName(String);
 
 impl ActionName {
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
         let word = |word: &str| {
             word.starts_with(|c: char| c.is_ascii_lowercase())
                 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))

@@ -67,7 +67,7 @@ fn begin_state(registry: &str) -> State {
         workflow_path: "workflows/w.task.md".to_owned(),
         workflow_digest: Digest::of(b""),
         binary: Some(Digest::of(b"")),
-        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 1, gate_gid: 1 }),
+        users: Some(Users { agent_uid: 1, agent_gid: 1, gate_uid: 1, gate_gid: 1, root: None }),
         nodes: nodes.collect(),
         inputs: Vec::new(),
         params: std::collections::BTreeMap::new(),

@@ -96,6 +96,30 @@ found(written=written, errno=0)
     world.must_be_sound("fill");
 }
 
+/// A folder, and nobody ticks: what fills it is ended all the same, and the next tick says of what.
+#[test]
+fn a_folder_is_kept_within_its_limit_between_ticks() {
+    let world = World::new();
+    let script = r#"
+for number in range(1000):
+    with open(f"/workspace/{number}", "wb") as file:
+        file.write(b"x" * (8 << 20))
+    time.sleep(0.1)
+time.sleep(600)
+"#;
+    world.start("fill", &[small(python("attack", script))]);
+    let name = world.containers().into_iter().find(|name| name.contains("attack")).unwrap();
+    let engine = crate::container::require_engine();
+    assert_eq!(crate::container::block(engine.wait(&name)).unwrap(), 73);
+    let shown = world.finish("fill");
+    assert_eq!(last(&shown)["outcome"], "over_disk", "{shown:#}");
+    // Fifty times as much would have been written by then.
+    let taken: u64 =
+        fs::read_dir(workspace(&world, "fill")).unwrap().flatten().map(|file| file.metadata().unwrap().len()).sum();
+    assert!(taken > 64 << 20 && taken < 2 << 30, "{taken}");
+    world.must_be_sound("fill");
+}
+
 #[test]
 fn what_was_written_is_there_again_and_the_settings_in_force_are_told() {
     let world = world(World::new(), "image");
@@ -180,4 +204,22 @@ fn who_cannot_have_an_image_is_refused_one_and_told_so() {
     let inspected = auto.json(&["container", "inspect", "soft/attack"]);
     assert_eq!(inspected["disk"]["enforced"], "soft", "{inspected}");
     assert_eq!(auto.json(&["doctor", "--containers"])["disk"], "soft");
+}
+
+/// What a run leaves here when its folder is removed is taken away with the images that nobody needs.
+#[test]
+fn workspaces_of_a_run_that_is_gone_are_cleared_up() {
+    let world = world(World::new(), "image");
+    for run in ["stays", "goes"] {
+        world.attack(run, small(python("attack", "found(x=1)")));
+    }
+    fs::remove_dir_all(world.run_folder("goes")).unwrap();
+    let all = |arguments: &[&str]| world.json(&[&["image", "gc"], arguments].concat())["workspaces"].clone();
+    let found = all(&["--dry-run"]);
+    assert_eq!((&found[0]["run"], found.as_array().unwrap().len()), (&json!("goes"), 1), "{found}");
+    assert!(found[0]["size"].as_u64().unwrap() > 0, "{found}");
+    assert!(image(&world, "goes").exists());
+    assert_eq!(all(&[]), found);
+    assert!(!image(&world, "goes").exists() && image(&world, "stays").exists());
+    assert_eq!(all(&[]), json!([]));
 }

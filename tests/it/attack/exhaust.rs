@@ -11,6 +11,13 @@ fn outcome(shown: &Value) -> (String, String) {
     (text(&shown["nodes"][0]["status"]), text(&shown["nodes"][0]["attempts"][0]["outcome"]))
 }
 
+/// What the kernel refused, as the gate has it on record.
+fn held_back(world: &World, run: &str) -> Vec<Value> {
+    let text = std::fs::read_to_string(world.run_folder(run).join("gate/traffic.jsonl")).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    records.filter(|record| record["kind"] == "agent.held_back").collect()
+}
+
 #[test]
 fn processes_memory_and_files_have_an_end() {
     let world = World::new();
@@ -55,6 +62,10 @@ found(forked=forked, opened=opened, tmp=tmp, workspace=fill("/workspace/x", 1 <<
     let found = world.attack("fill", node);
     let number = |value: &Value| value.as_u64().unwrap();
     assert!(number(&found["forked"][0]) < 64 && found["forked"][1] != 0, "{found:#}");
+    // What the kernel refused stands in the records.
+    let held = held_back(&world, "fill");
+    assert_eq!(held.len(), 1, "{held:#?}");
+    assert!(held[0]["processes"].as_u64().unwrap() > 0 && held[0]["node"] == "attack", "{held:#?}");
     assert!(number(&found["opened"]) < 5000, "{found:#}");
     for (path, filled) in found["tmp"].as_object().unwrap() {
         assert!(number(&filled[0]) <= 128 << 20 && filled[1] != 0, "{path}: {found:#}");

@@ -9,4 +9,5 @@ mod grade;
 mod host;
 mod keys;
 mod kill;
+mod kill_many;
 mod world;

@@ -46,7 +46,7 @@ impl Bench {
         let engine = require_engine();
         let registry = format!("test-{}", ulid::Ulid::generate());
         let folder = tempfile::tempdir().unwrap();
-        let user = Users::of_run(Operator::current(), &registry, "run", (200_000, 265_535)).unwrap().agent;
+        let user = Users::of_run(Operator::current(), &registry, "run", (200_000, 265_535), None).unwrap().agent;
         let bench = Self { engine, registry, user, folder };
         let node = bench.root().join("runs/run/nodes/node/workspace");
         for path in [&node, &bench.root().join("runs/run/gate/sockets/s"), &bench.root().join(".taskforge/bin")] {

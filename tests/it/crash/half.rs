@@ -25,6 +25,8 @@ pub enum Verdict {
     Forgotten,
     /// As an Engine that has ended: the request is heard, and the connection breaks.
     Cut,
+    /// One after the other, and each takes its time.
+    InTurn,
     /// Neither an answer nor an end of the connection.
     Silence,
 }
@@ -38,6 +40,9 @@ struct Book {
     over: usize,
     seen: Vec<String>,
 }
+
+/// What [`Verdict::InTurn`] adds to a request: half a dozen of them take longer than a kill waits for nothing.
+const SLOW: std::time::Duration = std::time::Duration::from_millis(1200);
 
 type Rule = dyn Fn(&str, usize) -> Verdict + Send + Sync;
 
@@ -55,11 +60,13 @@ impl Half {
         let shared: Arc<(Mutex<Book>, Condvar)> = Arc::default();
         let of_thread = Arc::clone(&shared);
         let rule: Arc<Rule> = Arc::new(rule);
+        let turns: Arc<Mutex<()>> = Arc::default();
         std::thread::spawn(move || {
             for client in listener.incoming().flatten() {
                 let (shared, engine, rule) = (Arc::clone(&of_thread), engine.clone(), Arc::clone(&rule));
+                let turns = Arc::clone(&turns);
                 std::thread::spawn(move || {
-                    let _ = serve(&client, &engine, &shared, rule.as_ref());
+                    let _ = serve(&client, &engine, &shared, &turns, rule.as_ref());
                     let _ = client.shutdown(Shutdown::Both);
                 });
             }
@@ -93,7 +100,13 @@ impl Half {
     }
 }
 
-fn serve(mut client: &UnixStream, engine: &Path, shared: &(Mutex<Book>, Condvar), rule: &Rule) -> io::Result<()> {
+fn serve(
+    mut client: &UnixStream,
+    engine: &Path,
+    shared: &(Mutex<Book>, Condvar),
+    turns: &Mutex<()>,
+    rule: &Rule,
+) -> io::Result<()> {
     let Some((head, rest)) = read_head(client)? else { return Ok(()) };
     let line = head.lines().next().unwrap_or_default().trim_end_matches(" HTTP/1.1").to_owned();
     let verdict = {
@@ -118,6 +131,12 @@ fn serve(mut client: &UnixStream, engine: &Path, shared: &(Mutex<Book>, Condvar)
         // Until the client gives up.
         Verdict::Silence => return io::copy(&mut client, &mut io::sink()).map(drop),
         Verdict::HoldRequest => wait(shared),
+        Verdict::InTurn => {
+            let _turn = turns.lock().unwrap();
+            // What takes long here is what is tried.
+            std::thread::sleep(SLOW);
+            return pass_on(client, &head, &rest, engine);
+        }
         Verdict::Pass | Verdict::HoldAnswer => {}
     }
     let mut upstream = UnixStream::connect(engine)?;
@@ -146,6 +165,14 @@ fn serve(mut client: &UnixStream, engine: &Path, shared: &(Mutex<Book>, Condvar)
     shared.0.lock().unwrap().over += 1;
     shared.1.notify_all();
     written
+}
+
+/// Passes one request on, and its answer back.
+fn pass_on(mut client: &UnixStream, head: &str, rest: &[u8], engine: &Path) -> io::Result<()> {
+    let mut upstream = UnixStream::connect(engine)?;
+    upstream.write_all(head.replacen("\r\n", "\r\nConnection: close\r\n", 1).as_bytes())?;
+    upstream.write_all(rest)?;
+    io::copy(&mut upstream, &mut client).map(drop)
 }
 
 fn wait(shared: &(Mutex<Book>, Condvar)) {

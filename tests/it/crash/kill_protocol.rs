@@ -68,7 +68,13 @@ fn a_start_held_up_inside_the_engine_is_waited_for() {
             assert!(found["left"].to_string().contains("a start is under way"), "{found}");
             half.release();
             let killed = killing.wait_with_output().unwrap();
-            assert!(killed.status.success(), "{what} {nth} {verdict:?}: {}", said(&killed));
+            if killed.status.code() == Some(1) {
+                // On a machine so busy that we were slower than a kill is patient, it says what it left.
+                assert!(said(&killed).contains("a start is still under way"), "{}", said(&killed));
+                assert_eq!(world.run(&["tick"]).status.code(), Some(10));
+            } else {
+                assert!(killed.status.success(), "{what} {nth} {verdict:?}: {}", said(&killed));
+            }
             is_over(&world);
             let ticked = tick.wait_with_output().unwrap();
             assert!(matches!(ticked.status.code(), Some(0 | 10)), "{what} {nth} {verdict:?}: {}", said(&ticked));
@@ -84,6 +90,49 @@ fn hold(what: &'static str, nth: usize, verdict: Verdict) -> impl Fn(&str, usize
         let matches = line.starts_with("POST /containers/") && path.ends_with(what) && before == nth;
         if matches { verdict } else { Verdict::Pass }
     }
+}
+
+/// A start that the Engine never comes to an end with holds up the kill only for as long as that may still be a slow one;
+/// what was there is gone by then, the kill says what it left, and the next command finishes it.
+#[test]
+fn a_start_that_hangs_for_good_is_named_and_does_not_keep_the_kill() {
+    let world = World::new();
+    world.start("slow", "other");
+    world.start_without_engine("slow", "hangs");
+    let half = Half::at(&world.beside("half.sock"), hold("start", 1, Verdict::HoldAnswer));
+    let tick = spawn(half.under(&mut world.command(&["tick", "hangs"])));
+    half.until_held();
+    let killed = kill(&world).wait_with_output().unwrap();
+    assert_eq!(killed.status.code(), Some(1), "{}", said(&killed));
+    assert!(said(&killed).contains("a start is still under way"), "{}", said(&killed));
+    // Also what the start had brought.
+    assert_eq!(world.containers_now(), Vec::<String>::new());
+    assert_eq!(status(&world).0, Some(1));
+    half.release();
+    tick.wait_with_output().unwrap();
+    assert_eq!(world.run(&["tick"]).status.code(), Some(10));
+    is_over(&world);
+}
+
+/// An Engine that is slow, and gets on: each of its answers takes longer than a silent one is waited for altogether.
+#[test]
+fn an_engine_that_is_slow_is_given_its_time() {
+    let world = World::new();
+    for run in ["one", "two", "three"] {
+        world.start("slow", run);
+    }
+    assert_eq!(running(&world).len(), 6);
+    // One removal at a time, each when the one before it was a second ago.
+    let half =
+        Half::at(
+            &world.beside("half.sock"),
+            |line, _| {
+                if line.starts_with("DELETE ") { Verdict::InTurn } else { Verdict::Pass }
+            },
+        );
+    let killed = spawn(half.under(&mut world.command(&["kill", "--reason", "test"]))).wait_with_output().unwrap();
+    assert!(killed.status.success(), "{}", said(&killed));
+    is_over(&world);
 }
 
 /// The starter is dead, so that nothing holds up the kill, and the Engine goes on with what it was told after the kill

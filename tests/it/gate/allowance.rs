@@ -16,7 +16,11 @@ const FIRST: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4V";
 const SECOND: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4W";
 
 fn grant(request: &str, capability: &str) -> Grant {
-    Grant { request: RequestId::parse(request).unwrap(), capability: Capability::parse(capability).unwrap() }
+    Grant {
+        request: RequestId::parse(request).unwrap(),
+        capability: Capability::parse(capability).unwrap(),
+        until: None,
+    }
 }
 
 /// A gate over an upstream that answers with `usage`.

@@ -25,7 +25,7 @@ fn known(id: &str, capability: &str, status: RequestStatus) -> CapabilityRequest
         comment: Some("as you wish".into()),
         by: Some("operator:ada".into()),
         granted: vec!["pip:pygal==3.0.5".into()],
-        alternative: Vec::new(),
+        ..Answer::default()
     });
     CapabilityRequest { id: RequestId::parse(id).unwrap(), capability: capability.into(), status, answer }
 }

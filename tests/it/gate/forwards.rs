@@ -19,6 +19,7 @@ fn grants(capabilities: &[&str]) -> Vec<Grant> {
     let grant = |(request, capability): (&&str, &&str)| Grant {
         request: RequestId::parse(request).unwrap(),
         capability: Capability::parse(capability).unwrap(),
+        until: None,
     };
     REQUESTS.iter().zip(capabilities).map(grant).collect()
 }

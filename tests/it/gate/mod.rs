@@ -1,5 +1,6 @@
 //! The gate, run in this process over real unix sockets, against a real HTTP upstream on 127.0.0.1.
 
+mod actions;
 mod allowance;
 mod budget;
 
@@ -13,6 +14,7 @@ mod fuzzed;
 mod hostile;
 mod http;
 mod limits;
+mod mail;
 mod matrix;
 mod messages;
 mod passing;
@@ -21,7 +23,10 @@ mod records;
 mod refused;
 mod replay;
 mod retries;
+mod secrets;
+mod services;
+pub mod tls;
 mod told;
-mod upstream;
+pub mod upstream;
 mod ways_out;
 mod world;

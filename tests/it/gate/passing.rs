@@ -301,7 +301,10 @@ fn records_and_upstream_agree_on_how_many_requests_there_were() {
     }
     let usage = &traffic.usage()[&("gather".to_owned(), "m".to_owned())];
     assert_eq!((usage.requests, usage.answered, usage.failed, usage.aborted), (20, 8, 8, 4));
-    assert_eq!((usage.prompt_tokens, usage.completion_tokens), (24, 32));
+    // Eight answers with their own count, and what was sent with those that broke off or that nobody heard.
+    let uncounted = |body: &[u8]| ["cut", "leave"].iter().any(|word| String::from_utf8_lossy(body).contains(word));
+    let sent: usize = upstream.got().iter().filter(|got| uncounted(&got.body)).map(|got| got.body.len() / 4).sum();
+    assert_eq!((usage.prompt_tokens, usage.completion_tokens), (24 + sent as u64, 32));
 }
 
 #[test]

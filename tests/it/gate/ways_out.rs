@@ -27,6 +27,7 @@ fn grants(capabilities: &[String]) -> Vec<Grant> {
     let grant = |(request, capability): (&&str, &String)| Grant {
         request: RequestId::parse(request).unwrap(),
         capability: Capability::parse(capability).unwrap(),
+        until: None,
     };
     REQUESTS.iter().zip(capabilities).map(grant).collect()
 }

@@ -65,6 +65,7 @@ impl World {
             deadline: chrono::Utc::now() + chrono::Duration::hours(1),
             models: vec!["recorded".into(), "m*".into()],
             grants: Vec::new(),
+            actions: Vec::new(),
             limits: Limits::default(),
             ceilings: Ceilings::default(),
             brief: Brief { prompt: "do it".into(), model: "m".into(), ..Brief::default() },
@@ -84,6 +85,8 @@ impl World {
         let mut options = GateOptions::new(root.join("gate"), root.join("kill"), root.join("secrets"));
         options.bundle = root.join("no-bundle");
         options.version = Some("0123456789ab".into());
+        let settles = std::fs::read_to_string(root.join("settles")).ok();
+        options.settles = Duration::from_millis(settles.map_or(60_000, |text| text.parse().unwrap()));
         options
     }
 

@@ -1,10 +1,10 @@
 //! Budgets of a day and of a node, in the registry's settings, at real gates: counted over runs, asked for, and raised for
 //! who asked.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::stage::{RUN, complete, hear, said, stage, tick_until};
-use crate::scene::Scene;
+use super::stage::{RUN, complete, hear, records, said, stage, tick_until};
+use crate::scene::{Scene, ends};
 
 /// Asks a recording what it does not know: an answer of the provider's, and so a request that counts.
 const SCRIPT: &str = r#"
@@ -62,6 +62,60 @@ fn a_days_budget_is_for_all_runs_and_is_raised_for_the_one_that_asked() {
     assert_eq!(day.metadata().unwrap().len(), 2 * 128, "a row a run");
     scene.is_sound(RUN);
     scene.is_sound("r2");
+}
+
+/// Knows nothing of budgets: it asks, and ends with an error when it is refused.
+const SIMPLE: &str = r#"
+import time
+def chat():
+    body = json.dumps({"model": "recorded", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    return get(urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", body, {"content-type": "application/json"}))
+first, second = chat(), chat()
+say(first, second)
+if "budget_exhausted" in (first, second): sys.exit(CODE)
+"#;
+
+fn of_agent(code: &str) -> Scene {
+    let scene = stage(&SIMPLE.replace("CODE", code));
+    scene.set("[llm.providers.recorded]", "[llm.budget.agent]\nrequests = 1\n[llm.providers.recorded]");
+    scene
+}
+
+#[test]
+fn a_command_that_fails_on_a_spent_budget_is_called_again_when_there_is_more() {
+    let scene = of_agent("3");
+    scene.start("granted", RUN);
+    scene.drive(RUN, 11);
+    let shown = scene.show(RUN);
+    let (how, why) = &ends(&shown, "work")[0];
+    assert_eq!((how.as_str(), why.as_str()), ("suspended", "a budget is spent; budget:agent,requests=2 is asked for"));
+    // The gate asks, and not the agent, which said nothing of the kind.
+    let waiting = &scene.waiting(RUN)[0];
+    assert_eq!((&waiting["what"], &waiting["by"]), (&json!("budget:agent,requests=2"), &json!("gate, for agent:work")));
+    assert_eq!(scene.events(RUN, "capability.requested")[0]["actor"], "gate");
+    let refused = records(&scene, "request.refused");
+    assert_eq!(refused.len(), 1, "{refused:#?}");
+    assert_eq!(refused[0]["code"], "budget_exhausted");
+    scene.approve(RUN);
+    scene.drive(RUN, 11);
+    scene.approve(RUN);
+    complete(&scene);
+    assert_eq!(said(&scene).last().unwrap(), "replay_mismatch replay_mismatch");
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn a_command_that_fails_after_the_answer_was_no_fails() {
+    let scene = of_agent("3");
+    scene.start("granted", RUN);
+    scene.drive(RUN, 11);
+    let (id, digest) = scene.the_one(RUN);
+    scene.tf(&["deny", &id, "--digest", &digest, "--comment", "enough"]).ok();
+    scene.drive(RUN, 1);
+    let shown = scene.show(RUN);
+    let how: Vec<String> = ends(&shown, "work").into_iter().map(|(how, _)| how).collect();
+    assert_eq!(how, ["suspended", "failed"], "{shown:#}");
+    scene.is_sound(RUN);
 }
 
 #[test]

@@ -57,6 +57,22 @@ except openai.PermissionDeniedError as error:
     print(error.status_code, error.body["code"])
 """
 say("openai:", run("python3", "-c", sdk).replace("\n", " / "))
+# Tools, two at once, and pictures; to the provider that speaks the SDK's wire and to the one that does not.
+sdk = """
+import json, openai, sys
+client = openai.OpenAI()
+tools = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}}]
+messages = [{"role": "user", "content": "where is it cold?"}]
+first = client.chat.completions.create(model=sys.argv[1], messages=messages, tools=tools).choices[0]
+messages.append(first.message)
+for call in first.message.tool_calls:
+    messages.append({"role": "tool", "tool_call_id": call.id, "content": json.loads(call.function.arguments)["city"] + " is cold"})
+print(first.finish_reason, client.chat.completions.create(model=sys.argv[1], messages=messages, tools=tools).choices[0].message.content)
+picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+print(client.chat.completions.create(model=sys.argv[1], messages=[{"role": "user", "content": [picture]}]).choices[0].message.content)
+"""
+for model in ("scripted", "claude-scripted"):
+    say(f"openai, tools, {model}:", run("python3", "-c", sdk, model).replace("\n", " / "))
 sdk = """
 import anthropic
 client = anthropic.Anthropic()
@@ -67,6 +83,21 @@ with client.messages.stream(**asked) as parts:
     print("".join(parts.text_stream))
 """
 say("anthropic:", run("python3", "-c", sdk).replace("\n", " / "))
+sdk = """
+import anthropic, sys
+client = anthropic.Anthropic()
+asked = dict(model=sys.argv[1], max_tokens=50, tools=[{"name": "weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}}}])
+messages = [{"role": "user", "content": "where is it cold?"}]
+first = client.messages.create(messages=messages, **asked)
+results = [{"type": "tool_result", "tool_use_id": block.id, "content": block.input["city"] + " is cold"} for block in first.content]
+messages += [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
+print(first.stop_reason, client.messages.create(messages=messages, **asked).content[0].text)
+picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "iVBORw0KGgo="}}
+asked.pop("tools")
+print(client.messages.create(messages=[{"role": "user", "content": [picture]}], **asked).content[0].text)
+"""
+for model in ("claude-scripted", "scripted"):
+    say(f"anthropic, tools, {model}:", run("python3", "-c", sdk, model).replace("\n", " / "))
 # The same server by a name that was not granted: asked of the proxy, and inside a tunnel that was.
 OTHER = HOST.replace("clients.test", "other.test")
 say("ungranted:", run("curl", "-sS", "-o", "/dev/null", f"https://{OTHER}/hello.txt").strip()[-12:])
@@ -164,7 +195,7 @@ fn programs_that_know_nothing_of_it_go_by_their_environment() {
     scene.set("[llm.providers.recorded]", &format!("{provider}[llm.providers.recorded]"));
     scene.set("[[llm.models]]", "[[llm.models]]\nmatch = \"claude-*\"\nprovider = \"messages\"\n[[llm.models]]");
     let capabilities = [
-        "llm:claude-*,requests=2,tokens=1000".to_owned(),
+        "llm:claude-*,requests=8,tokens=1000".to_owned(),
         "apt:curl".to_owned(),
         "apt:git".to_owned(),
         "pip:openai".to_owned(),
@@ -202,7 +233,11 @@ fn programs_that_know_nothing_of_it_go_by_their_environment() {
             "fetch plain: hello",
             "urllib: hello by TLS",
             "openai: hello from the model 7 / hello in parts / 403 model_not_granted",
+            "openai, tools, scripted: tool_calls Oslo is cold, Rome is cold / a picture: data:image/png;base64,iVBORw0KGgo=",
+            "openai, tools, claude-scripted: tool_calls Oslo is cold, Rome is cold / a picture: iVBORw0KGgo=",
             "anthropic: hello from the model 4 end_turn / hello in parts",
+            "anthropic, tools, claude-scripted: tool_use Oslo is cold, Rome is cold / a picture: iVBORw0KGgo=",
+            "anthropic, tools, scripted: tool_use Oslo is cold, Rome is cold / a picture: data:image/png;base64,iVBORw0KGgo=",
             "ungranted: response 403",
             "smuggled: failed:",
         ]

@@ -231,3 +231,30 @@ say("gone")
     complete(&scene);
     assert_eq!(said(&scene).last().unwrap(), "gone");
 }
+
+/// What an agent has asked for is there to be seen before any tick has heard it.
+#[test]
+fn what_no_tick_has_taken_in_yet_is_counted() {
+    let scene = stage("ask('net:untaken.example:443')");
+    scene.start("granted", RUN);
+    let begun = std::time::Instant::now();
+    let inbox = loop {
+        let inbox = scene.tf(&["inbox", "--json"]).ok().json();
+        if inbox["untaken"] != serde_json::json!([]) {
+            break inbox;
+        }
+        assert!(begun.elapsed().as_secs() < 300, "{inbox:#}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    };
+    assert_eq!(inbox["waiting"], serde_json::json!([]), "{inbox:#}");
+    assert_eq!(inbox["untaken"], serde_json::json!([{"run": RUN, "messages": 1}]), "{inbox:#}");
+    scene.tf(&["inbox"]).ok().says("Run r1: 1 message(s) of its agents to be taken in: `taskforge tick r1`.");
+    scene.tf(&["inbox", "--run", RUN]).ok().says("1 message(s)");
+    scene.tf(&["tick", RUN]).ok();
+    let inbox = scene.tf(&["inbox", "--json"]).ok().json();
+    assert_eq!(
+        (&inbox["untaken"], inbox["waiting"].as_array().unwrap().len()),
+        (&serde_json::json!([]), 1),
+        "{inbox:#}"
+    );
+}

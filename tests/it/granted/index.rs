@@ -8,7 +8,7 @@ use crate::image::index::{Answer, Index, Wheel};
 use crate::scene::{Scene, text};
 
 /// A registry whose packages come from `index`, and whose workflow runs `script` as node `work`.
-fn stage(index: &Index, script: &str) -> Scene {
+pub fn stage(index: &Index, script: &str) -> Scene {
     let scene = Scene::with_own_base();
     scene.set("extraCa = ", &format!("pipIndex = \"{}\"\nextraCa = ", index.simple()));
     let command = json!(["python3", "-c", format!("{PRELUDE}\n{script}")]);

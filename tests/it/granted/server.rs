@@ -96,9 +96,25 @@ fn complete(head: &str, reader: &mut impl Read, stream: &mut impl Write) {
         (answer["object"], answer["choices"], answer["usage"]) = (object.into(), choices, usage);
         answer
     };
-    if asked(head, reader)["stream"] != true {
-        let message = json!({"role": "assistant", "content": "hello from the model"});
-        let choices = json!([{"index": 0, "finish_reason": "stop", "message": message}]);
+    let asked = asked(head, reader);
+    let messages = asked["messages"].as_array().unwrap();
+    let of_tools: Vec<&str> =
+        messages.iter().filter(|m| m["role"] == "tool").filter_map(|m| m["content"].as_str()).collect();
+    if asked["stream"] != true {
+        let pictures = messages.iter().filter_map(|m| m["content"].as_array()).flatten();
+        let picture = pictures.filter_map(|part| part["image_url"]["url"].as_str()).next();
+        let calls = |city: &str| json!({"id": format!("call_{city}"), "type": "function", "function": {"name": "weather", "arguments": json!({"city": city}).to_string()}});
+        let (reason, message) = if asked["tools"].is_array() && of_tools.is_empty() {
+            ("tool_calls", json!({"role": "assistant", "content": null, "tool_calls": [calls("Oslo"), calls("Rome")]}))
+        } else {
+            let text = match picture {
+                Some(url) => format!("a picture: {url}"),
+                None if of_tools.is_empty() => "hello from the model".to_owned(),
+                None => of_tools.join(", "),
+            };
+            ("stop", json!({"role": "assistant", "content": text}))
+        };
+        let choices = json!([{"index": 0, "finish_reason": reason, "message": message}]);
         return answer(stream, "application/json", &with("chat.completion", choices, usage).to_string());
     }
     let chunk = |delta: Value, finish: Value| {
@@ -119,9 +135,26 @@ fn message(head: &str, reader: &mut impl Read, stream: &mut impl Write) {
         json!({"id": "msg_1", "type": "message", "role": "assistant", "model": "claude-scripted", "content": content,
             "stop_reason": reason, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": output}})
     };
-    if asked(head, reader)["stream"] != true {
-        let content = json!([{"type": "text", "text": "hello from the model"}]);
-        return answer(stream, "application/json", &message(content, "end_turn".into(), 4).to_string());
+    let asked = asked(head, reader);
+    if asked["stream"] != true {
+        let blocks = || asked["messages"].as_array().unwrap().iter().filter_map(|m| m["content"].as_array()).flatten();
+        let of_tools: Vec<&str> = blocks()
+            .filter(|block| block["type"] == "tool_result")
+            .filter_map(|block| block["content"].as_str().or(block["content"][0]["text"].as_str()))
+            .collect();
+        let picture = blocks().filter_map(|block| block["source"]["data"].as_str()).next();
+        let uses = |city: &str| json!({"type": "tool_use", "id": format!("toolu_{city}"), "name": "weather", "input": {"city": city}});
+        let (reason, content) = if asked["tools"].is_array() && of_tools.is_empty() {
+            ("tool_use", json!([uses("Oslo"), uses("Rome")]))
+        } else {
+            let text = match picture {
+                Some(data) => format!("a picture: {data}"),
+                None if of_tools.is_empty() => "hello from the model".to_owned(),
+                None => of_tools.join(", "),
+            };
+            ("end_turn", json!([{"type": "text", "text": text}]))
+        };
+        return answer(stream, "application/json", &message(content, reason.into(), 4).to_string());
     }
     let mut events = vec![
         json!({"type": "message_start", "message": message(json!([]), Value::Null, 1)}),

@@ -194,3 +194,27 @@ fn a_role_has_so_much_a_day_in_whatever_run() {
     scene.drive("four", 0);
     scene.is_sound("four");
 }
+
+#[test]
+fn the_gate_does_what_the_role_allows_for_what_it_names() {
+    let scene = Scene::new();
+    let rules = "allowedActions: [github.pr.list, github.review.submit]\n\
+                 config: {github: {repositories: ['acme/*'], verdicts: [COMMENT]}, limits: {github.pr.list: 5/hour}}";
+    hire(&scene, "ada", rules);
+    let script = "t=/taskforge/bin/taskforge; $t agent action > may; \
+                  $t agent action github.pr.list --arg repo=evil/x > other; \
+                  $t agent action github.pr.comment --arg repo=acme/x --arg number=1 --arg body=x > unlisted; \
+                  $t agent action github.review.submit --arg repo=acme/x --arg number=1 --arg verdict=APPROVE --arg body=x > verdict; exit 0";
+    let container = format!("command: {}\nagent: ada", json!(["sh", "-c", script]));
+    scene.commands("acting", &[("work", &container, &["may", "other", "unlisted", "verdict"])]);
+    scene.start("acting", "a");
+    scene.drive("a", 0);
+    let read = |name: &str| scene.read(&format!("runs/a/nodes/work/{name}"));
+    let may = read("may");
+    assert!(may.contains("github.pr.list") && may.contains("acme/*") && may.contains("5/hour"), "{may}");
+    assert!(!may.contains("github.pr.comment"), "{may}");
+    assert!(read("other").contains("arguments_not_allowed"), "{}", read("other"));
+    assert!(read("unlisted").contains("action_not_allowed"), "{}", read("unlisted"));
+    assert!(read("verdict").contains("arguments_not_allowed"), "{}", read("verdict"));
+    scene.is_sound("a");
+}

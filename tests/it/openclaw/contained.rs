@@ -129,6 +129,34 @@ fn asks_for_a_way_out_is_suspended_and_goes_on_when_it_is_decided() {
 }
 
 #[test]
+fn a_spent_budget_pauses_it_and_more_lets_it_go_on() {
+    let model = Model::start(|talk: &Talk| match talk.answers.len() {
+        0 => exec("echo counting"),
+        1 => Move::Call("write", json!({"path": "/workspace/report.md", "content": REPORT})),
+        _ => Move::Say("Done.".to_owned()),
+    });
+    let scene = stage(&model, "");
+    let text = scene.read("taskforge.toml");
+    scene.write("taskforge.toml", text + "[llm.budget]\nrequests = 1\n");
+    scene.start("claw", RUN);
+    scene.drive(RUN, 11);
+    let shown = scene.show(RUN);
+    assert_eq!(ends(&shown, "work")[0].0, "suspended", "{shown:#}");
+    assert_eq!(scene.waiting(RUN)[0]["what"], "budget:requests=2");
+    // As often as it takes: each time the ceiling is twice as high.
+    while !scene.waiting(RUN).is_empty() {
+        scene.approve(RUN);
+        scene.tick_until(RUN, |shown| shown["status"] != "running" || !scene.waiting(RUN).is_empty());
+    }
+    scene.drive(RUN, 0);
+    assert_eq!(scene.read(&format!("runs/{RUN}/nodes/work/report.md")), REPORT);
+    let shown = scene.show(RUN);
+    let ends: Vec<String> = ends(&shown, "work").into_iter().map(|(how, _)| how).collect();
+    assert!(ends.len() > 1 && ends[..ends.len() - 1].iter().all(|how| how == "suspended"), "{shown:#}");
+    scene.is_sound(RUN);
+}
+
+#[test]
 fn without_the_image_the_node_fails_with_what_makes_it() {
     let model = Model::start(|_: &Talk| Move::Say("never asked".to_owned()));
     let scene = Scene::new();

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema by the name that it has before `.schema.json`.
-pub const NAMES: [&str; 28] = [
+pub const NAMES: [&str; 29] = [
     "agent-events.jsonl",
     "agent.json",
     "capability.json",
@@ -37,6 +37,7 @@ pub const NAMES: [&str; 28] = [
     "taskforge.toml",
     "tick.json",
     "traffic.jsonl",
+    "vault-log.jsonl",
 ];
 
 /// The schema of the file at `path`, relative to the registry.
@@ -60,6 +61,7 @@ fn name_of(path: &str) -> Option<&'static str> {
         [".taskforge", "heads", _] | ["heads", _] => "head",
         [".taskforge", "kill", "lock.json"] => "kill-lock.json",
         [".taskforge", "tick.json"] => "tick.json",
+        [".taskforge", "vault", "log.jsonl"] => "vault-log.jsonl",
         ["runs", _, "workflow.lock.md"] => "task.md",
         ["runs", _, "capabilities", _] => "capability.json",
         ["runs", _, "gate", "inbox", _] if !file.starts_with('.') => "inbox-message.json",

@@ -24,6 +24,7 @@ fn the_recorded_registry_fits() {
             "inbox-message.json",
             "kill-lock.json",
             "tick.json",
+            "vault-log.jsonl",
             "agent-events.jsonl",
             "agent.json",
             "memory.json",

@@ -76,6 +76,36 @@ fn what_ssh_keygen_signs_counts() {
     }
 }
 
+/// The commands of docs/signing.md, as they stand there.
+#[test]
+fn a_decision_is_checked_by_hand_as_the_documentation_says() {
+    let scene = signed();
+    let decision = asked(&scene, "r");
+    let (id, digest) = (decision["request"].as_str().unwrap(), decision["digest"].as_str().unwrap());
+    scene.tf(&["approve", id, "--digest", digest]).ok();
+    let text = fs::read_to_string(crate::model_server::repository("docs/signing.md")).unwrap();
+    let section = text.split_once("\n## Checking a decision by hand\n").unwrap().1;
+    let blocks: Vec<&str> = section.split("```\n").skip(1).step_by(2).collect();
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    let run = |block: &str| {
+        let script =
+            block.replace("ada@example.org", "ada").replace("ID.json", &format!("{id}.json")).replace("RUN", "r");
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-euc", &script]).current_dir(scene.root()).output().unwrap()
+    };
+    let verified = must(run(blocks[0]));
+    assert!(verified.starts_with("Good \"taskforge-decision\" signature for ada with ED25519 key "), "{verified}");
+    let found = must(run(blocks[1]));
+    assert!(found.contains("\"node.completed\"") && found.contains(&format!("decisions/{id}.json")), "{found}");
+    // And they say no where something is not as it was.
+    let file = format!("decisions/{id}.json");
+    let changed = scene.read(&file).replace("\"approve\"", "\"deny\"");
+    scene.write(&file, changed);
+    for block in blocks {
+        assert!(!run(block).status.success(), "{block}");
+    }
+}
+
 #[test]
 fn a_denial_is_signed_and_verified_like_an_approval() {
     let scene = signed();

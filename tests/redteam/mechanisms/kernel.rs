@@ -9,6 +9,10 @@ use crate::scene::Scene;
 pub fn all() -> Vec<Mechanism> {
     vec![
         attack("leave a key in the kernel's keyring", KEY, keyed),
+        attack("read what a neighbour's keys are called", r#"loot(open("/proc/keys").read())"#, |s| {
+            s.looted(&s.victim.secret)
+        })
+        .after(name_keys),
         attack("a ring that passes by every filter", "ring = call(425, 8, ctypes.create_string_buffer(120))", |s| {
             opened(s, "[io_uring]")
         }),
@@ -63,6 +67,19 @@ pub fn all() -> Vec<Mechanism> {
 
 fn opened(scene: &Scene<'_>, what: &str) -> bool {
     scene.open_files().iter().any(|file| file.contains(what))
+}
+
+/// Gives the attacker's user, of whom the neighbour is, too, a key with the secret for its name. It goes by itself.
+fn name_keys(scene: &Scene<'_>) {
+    const ADD: &str = "import ctypes, os, sys; libc = ctypes.CDLL(None); c = ctypes.c_long; \
+                       os.setgroups([]); os.setresgid(*[int(sys.argv[3])] * 3); os.setresuid(*[int(sys.argv[2])] * 3); \
+                       key = libc.syscall(c(248), b'user', sys.argv[1].encode(), b'x', c(1), c(-4)); \
+                       assert key > 0 and libc.syscall(c(250), c(15), c(key), c(30)) == 0";
+    for (uid, gid) in [(0, 0), scene.product.user()] {
+        let words = [scene.victim.secret.clone(), uid.to_string(), gid.to_string()];
+        let added = Command::new("python3").args(["-c", ADD]).args(words).output().unwrap();
+        assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    }
 }
 
 /// Keys show themselves to their own user only.

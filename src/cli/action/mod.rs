@@ -1,0 +1,94 @@
+//! `taskforge action …`: what gates did for agents, from their records.
+
+mod log;
+mod show;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::gate::records::{Kind, Record, Traffic};
+
+use super::root::Context;
+use super::run_arg::RunArg;
+
+/// What gates did for a run's agents: allowed, denied and done
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// List what was asked for, by whose leave, and how it ended
+    Log {
+        run: RunArg,
+        /// Only this node's
+        #[arg(long)]
+        node: Option<String>,
+        /// Only of this action, such as github.pr.comment
+        #[arg(long)]
+        action: Option<String>,
+    },
+    /// Show one action: its arguments, and what came of it
+    Show {
+        run: RunArg,
+        /// Its number in `action log`
+        seq: u64,
+    },
+}
+
+impl Action {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        match self {
+            Self::Log { run, node, action } => log::run(context, &run, node.as_deref(), action.as_deref()),
+            Self::Show { run, seq } => show::run(context, &run, seq),
+        }?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Something that was asked for.
+struct Act<'t> {
+    /// Its intent, or its denial.
+    record: &'t Record,
+    end: Option<&'t Record>,
+}
+
+impl Act<'_> {
+    /// `denied`, `done`, `failed`, `unclear`, or `open`: begun, and nothing says how it ended.
+    fn standing(&self) -> &'static str {
+        match (&self.record.kind, self.end.map(|end| &end.kind)) {
+            (Kind::ActionDenied, _) => "denied",
+            (_, Some(Kind::ActionDone)) => "done",
+            (_, Some(_)) if self.is_unclear() => "unclear",
+            (_, Some(_)) => "failed",
+            (_, None) => "open",
+        }
+    }
+
+    fn is_unclear(&self) -> bool {
+        self.end.and_then(|end| end.fields.get("unclear")).and_then(Value::as_bool) == Some(true)
+    }
+
+    fn json(&self) -> Value {
+        json!({"standing": self.standing(), "record": record(self.record), "outcome": self.end.map(record)})
+    }
+}
+
+/// All of a run, in order. An action that was looked for again has the newest of its ends.
+fn acts(traffic: &Traffic) -> Vec<Act<'_>> {
+    let ends: std::collections::HashMap<u64, &Record> = traffic
+        .records
+        .iter()
+        .filter(|record| matches!(record.kind, Kind::ActionDone | Kind::ActionFailed))
+        .filter_map(|record| Some((record.fields.get("intent")?.as_u64()?, record)))
+        .collect();
+    let asked =
+        traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionRequested | Kind::ActionDenied));
+    asked.map(|record| Act { record, end: ends.get(&record.seq).copied() }).collect()
+}
+
+fn record(record: &Record) -> Value {
+    json!({
+        "seq": record.seq, "time": record.time, "kind": record.kind.as_str(), "node": record.node,
+        "attempt": record.attempt, "fields": record.fields,
+    })
+}

@@ -1,0 +1,55 @@
+//! `taskforge capability revoke`.
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::engine::{self, Revoked};
+use crate::failure::Failure;
+
+use super::super::root::Context;
+
+/// Take back what was granted: it is cut off before this returns
+///
+/// It concerns what the gate gives, whose connections are cut, and `mount:`, where the attempt that has the folder is ended
+/// and tried again without it; a package is part of an image, and ends with the run. What was granted beyond its run stands
+/// no more, and is taken from every run that has it. The agent may ask again, and a person decides again.
+#[derive(Debug, Args)]
+pub(crate) struct Revoke {
+    /// The request's id, or the start of one
+    request: String,
+    /// Why; stands in the journal, and is what the agent reads
+    #[arg(long)]
+    reason: String,
+}
+
+impl Revoke {
+    pub(super) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let registry = context.registry()?;
+        let revoked = engine::revoke(&registry, &self.request, &self.reason)?;
+        context.output.result(&revoked, || {
+            let Revoked { capability, run, .. } = &revoked;
+            let mut text = if !revoked.ended.is_empty() {
+                let ended = revoked.ended.join(", ");
+                format!(
+                    "Revoked {capability} of run {run}: attempt {ended} had it and was ended; it is tried again without it.\n"
+                )
+            } else {
+                let what = if revoked.cut { "the gate has cut its connections" } else { "no agent runs that had it" };
+                format!("Revoked {capability} of run {run}: {what}.\n")
+            };
+            if revoked.standing {
+                text.push_str("It stands for no later run any more.\n");
+            }
+            for other in &revoked.with_it {
+                let _ = match other.problem.as_str() {
+                    "" => writeln!(text, "Run {} had it by that, and has it no more.", other.run),
+                    problem => writeln!(text, "Run {} had it by that, and keeps it: {problem}", other.run),
+                };
+            }
+            text
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

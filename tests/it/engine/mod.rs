@@ -1,0 +1,7 @@
+//! Engines that are set up in other ways than the machine's: each is a real one that the test starts.
+
+mod own;
+mod remapped;
+mod runtimes;
+
+pub use own::OwnEngine;

@@ -1,0 +1,135 @@
+//! A Docker Engine of a test's own, beside the machine's: its own data, socket, network and mount table, gone with the test.
+//! The one that all other tests use is not touched: a second Engine in the same network would take its bridge away.
+
+use std::io::Read as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::container::BASE;
+use crate::scene::Scene;
+
+/// How long an Engine may take to start, on however busy a machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is done before it starts. Alone in its mount table it may have tables of sub-users of its own, and no second
+/// hierarchy of control groups beside the first, which old versions of crun cannot do with.
+const PRELUDE: &str = r#"
+set -e
+mount --make-rprivate /
+if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi
+for table in subuid subgid; do touch "$1/$table"; [ -e /etc/$table ] || continue; mount --bind "$1/$table" /etc/$table; done
+ip link set lo up
+shift
+exec "$@"
+"#;
+
+/// The Engine, until this is dropped.
+pub struct OwnEngine {
+    folder: tempfile::TempDir,
+    child: Child,
+}
+
+impl OwnEngine {
+    /// Starts one with more arguments for `dockerd`. `sub_users` becomes `/etc/subuid` and `/etc/subgid` for it.
+    pub fn start(arguments: &[&str], sub_users: &str) -> Self {
+        assert!(rustix::process::geteuid().is_root(), "an Engine of one's own needs root");
+        // Short: a socket's path has 108 bytes.
+        let folder = tempfile::Builder::new().prefix("tf-engine-").tempdir_in("/var/tmp").unwrap();
+        let at = |name: &str| folder.path().join(name).display().to_string();
+        for table in ["subuid", "subgid"] {
+            std::fs::write(folder.path().join(table), sub_users).unwrap();
+        }
+        // Containers of other users have to get at what lies below.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).unwrap();
+        let log = std::fs::File::create(folder.path().join("log")).unwrap();
+        let child = Command::new("unshare")
+            .args(["--mount", "--net", "sh", "-c", PRELUDE, "sh"])
+            .arg(folder.path())
+            .args(["dockerd", "--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
+            .args(["--host", &format!("unix://{}", at("sock")), "--storage-driver", "overlay2"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            // Its containerd and what that starts are ended with it.
+            .process_group(0)
+            .spawn()
+            .expect("`unshare` is missing: `apt-get install util-linux`");
+        let mut engine = Self { folder, child };
+        let begun = Instant::now();
+        while !engine.docker(&["version"]).status.success() {
+            let ended = engine.child.try_wait().unwrap();
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "the Engine does not start: {}", engine.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        engine
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("sock")
+    }
+
+    pub fn host(&self) -> String {
+        format!("unix://{}", self.socket().display())
+    }
+
+    pub fn docker(&self, arguments: &[&str]) -> Output {
+        Command::new("docker").env("DOCKER_HOST", self.host()).args(arguments).output().unwrap()
+    }
+
+    /// What `docker` prints.
+    pub fn says(&self, arguments: &[&str]) -> String {
+        let done = self.docker(arguments);
+        assert!(done.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Gives it the base image that the machine's Engine has.
+    pub fn take_base(&self) {
+        let mut save = Command::new("docker").args(["save", BASE]).stdout(Stdio::piped()).spawn().unwrap();
+        let image = save.stdout.take().unwrap();
+        let load = Command::new("docker").env("DOCKER_HOST", self.host()).arg("load").stdin(image).output().unwrap();
+        assert!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
+        assert!(save.wait().unwrap().success(), "`taskforge image base` makes {BASE}");
+    }
+
+    /// A registry whose Engine this one is.
+    pub fn scene(&self) -> Scene {
+        let mut scene = Scene::empty();
+        scene.env("DOCKER_HOST", &self.host());
+        scene.tf(&["init", "."]).ok();
+        scene
+    }
+
+    pub fn log(&self) -> String {
+        let mut text = String::new();
+        let file = std::fs::File::open(self.folder.path().join("log"));
+        let _ = file.and_then(|mut file| file.read_to_string(&mut text));
+        let from = text.len().saturating_sub(4000);
+        String::from_utf8_lossy(&text.as_bytes()[from..]).into_owned()
+    }
+}
+
+impl Drop for OwnEngine {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).unwrap();
+        let ids = self.docker(&["ps", "--all", "--quiet"]);
+        for id in String::from_utf8_lossy(&ids.stdout).split_whitespace() {
+            self.docker(&["rm", "--force", id]);
+        }
+        // It ends its own parts and takes its mounts away when it is asked to.
+        let _ = kill_process(group, Signal::TERM);
+        let begun = Instant::now();
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            if begun.elapsed() > Duration::from_secs(20) {
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}

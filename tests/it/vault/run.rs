@@ -1,0 +1,198 @@
+//! A run whose agent uses secrets and actions that it never sees: asked, granted, used, revoked.
+
+use std::fs;
+
+use serde_json::json;
+
+use super::{identity, set, vault};
+use crate::gate::tls::{TlsServer, answer, fixture};
+use crate::gate::upstream::Upstream;
+use crate::granted::stage::{PRELUDE, RUN, complete, hear, records, said, tick_until, wait_for_request};
+use crate::scene::Scene;
+
+const TOKEN: &str = "ghp_5up3rS3cr3tT0kenOfTheVault0123456789";
+
+/// [`crate::granted::stage::stage`] with a vault.
+pub fn stage(script: &str) -> Scene {
+    let scene = vault();
+    let command = json!(["python3", "-c", format!("{PRELUDE}{ACT}\n{script}")]);
+    scene.commands("granted", &[("work", &format!("command: {command}"), &["said.txt"])]);
+    let bundle = fixture("ca.pem").display().to_string();
+    scene.set("extraCa = \"auto\"", &format!("extraCa = \"{bundle}\""));
+    scene
+}
+
+/// `act(name, **arguments)` gives the exit code and what the verb printed.
+pub const ACT: &str = r#"
+def act(name, *more, **arguments):
+    verb = ["/taskforge/bin/taskforge", "agent", "action", name, *more]
+    verb += [f"--arg={key}={value}" for key, value in arguments.items()]
+    done = subprocess.run(verb, capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout or "{}")
+def code(done):
+    return done[1].get("error", {}).get("code")
+"#;
+
+fn authorization(head: &str) -> String {
+    let line = head.lines().find(|line| line.to_lowercase().starts_with("authorization:"));
+    line.map_or_else(String::new, |line| line["authorization:".len()..].trim().to_owned())
+}
+
+#[test]
+fn a_secret_is_asked_for_granted_used_and_taken_back() {
+    let server = TlsServer::start(|got, stream| answer(stream, "200 OK", "", got.head.as_bytes()));
+    let host = format!("127.0.0.1:{}", server.port);
+    let scene = stage(&format!(
+        r#"
+url = "http://127.0.0.1:4180/to/{host}/api"
+say(get(url))
+say(ask("secret:service-token@{host}")[0])
+body = get(url)
+say("Bearer ****" in body, "5up3r" in body)
+say("used")
+import time
+while get(url) != "capability_required":
+    time.sleep(0.05)
+say("gone")
+"#
+    ));
+    set(&scene, "service-token", TOKEN);
+    scene.start("granted", RUN);
+    wait_for_request(&scene);
+    let (id, _) = scene.the_one(RUN);
+    let shown = scene.tf(&["approve", &id, "--show"]).ok();
+    shown.says(&format!("Asked     secret:service-token@{host}"));
+    shown.says("with the secret service-token in the header authorization, behind `Bearer`");
+    shown.says("It never has the secret").says("this machine itself");
+    scene.approve(RUN);
+    hear(&scene, "used");
+    assert_eq!(said(&scene), ["capability_required", "0", "True False", "used"]);
+    assert_eq!(authorization(&server.got()[0].head), format!("Bearer {TOKEN}"));
+    // Another value reaches the gate that runs with the next tick.
+    set(&scene, "service-token", "another-t0ken-of-the-vault");
+    tick_until(&scene, "the other value", || {
+        (authorization(&server.got().last().unwrap().head) == "Bearer another-t0ken-of-the-vault").then_some(())
+    });
+    scene.tf(&["capability", "revoke", &id, "--reason", "that is enough"]).ok();
+    hear(&scene, "gone");
+    complete(&scene);
+    assert_eq!(records(&scene, "egress.allowed")[0]["secrets"], json!(["service-token"]));
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn an_action_is_asked_for_granted_done_once_and_shown() {
+    let server = Upstream::start(|got, wire| {
+        assert!(got.head.starts_with("POST /repos/octo/demo/issues/7/comments "), "{}", got.head);
+        wire.answer("201 Created", "application/json", r#"{"id": 1, "html_url": "u"}"#);
+    });
+    let scene = stage(
+        r#"
+say(code(act("github.pr.comment", repo="octo/demo", number=7, body="fine")))
+say(ask("action:github.pr.merge,repo=octo/demo")[0], ask("action:github.pr.comment")[0])
+say(ask("action:github.pr.comment,repo=octo/demo,limit=2/hour")[0])
+done = act("github.pr.comment", repo="octo/demo", number=7, body="fine")
+say(done[0], done[1]["repeated"], done[1]["result"]["id"])
+say(act("github.pr.comment", repo="octo/demo", number=7, body="fine")[1]["repeated"])
+say(code(act("github.pr.comment", repo="octo/other", number=7, body="fine")))
+say(code(act("github.pr.comment", repo="octo/demo/../x", number=7, body="fine")))
+say(act("github.pr.comment", "--key", "again", repo="octo/demo", number=7, body="fine")[0])
+say(code(act("github.pr.comment", repo="octo/demo", number=7, body="a third")))
+listed = subprocess.run(["/taskforge/bin/taskforge", "agent", "action"], capture_output=True, text=True).stdout
+say(json.loads(listed)["actions"][0]["rules"]["limit"])
+"#,
+    );
+    set(&scene, "github-token", TOKEN);
+    let settings = scene.read("taskforge.toml");
+    scene.write(
+        "taskforge.toml",
+        format!(
+            "{settings}\n[actions.github]\nbaseUrl = \"http://127.0.0.1:{}\"\ntoken = \"vault:github-token\"\n",
+            server.port
+        ),
+    );
+    scene.start("granted", RUN);
+    wait_for_request(&scene);
+    let (id, _) = scene.the_one(RUN);
+    let shown = scene.tf(&["approve", &id, "--show"]).ok();
+    shown.says("The gate does github.pr.comment for it, with a credential that only the gate has.");
+    shown.says("In the repositories octo/demo, and no others.").says("At most 2/hour.");
+    scene.approve(RUN);
+    complete(&scene);
+    let expected = [
+        "action_not_allowed",
+        "2 2",
+        "0",
+        "0 False 1",
+        "True",
+        "arguments_not_allowed",
+        "bad_arguments",
+        "0",
+        "action_limit",
+        "2/hour",
+    ];
+    assert_eq!(said(&scene), expected);
+    assert_eq!(server.got().len(), 2);
+    assert!(server.got().iter().all(|got| authorization(&got.head) == format!("Bearer {TOKEN}")));
+    let log = scene.tf(&["action", "log", RUN, "--json"]).ok().json();
+    let standings: Vec<&str> =
+        log["actions"].as_array().unwrap().iter().map(|act| act["standing"].as_str().unwrap()).collect();
+    assert_eq!(standings, ["denied", "done", "denied", "denied", "done", "denied"]);
+    let text = scene.tf(&["action", "log", RUN, "--action", "github.pr.comment", "--node", "work"]).ok();
+    text.says("octo/demo#7").says(&format!("request {id}")).says("nothing allows github.pr.comment");
+    assert_eq!(scene.tf(&["action", "log", RUN, "--node", "other"]).ok().stdout, "No actions.\n");
+    let seq = log["actions"][1]["record"]["seq"].to_string();
+    let one = scene.tf(&["action", "show", RUN, &seq, "--json"]).ok().json();
+    assert_eq!((&one["action"]["arguments"]["body"], &one["action"]["result"]["id"]), (&json!("fine"), &json!(1)));
+    scene.tf(&["action", "show", RUN, &seq]).ok().says("\"repo\": \"octo/demo\"").says("action.done");
+    scene.tf(&["action", "show", RUN, "99999"]).exits(3);
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn a_providers_key_comes_from_the_vault_and_a_locked_one_waits() {
+    let server = Upstream::start(|_, wire| {
+        wire.json(
+            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+                "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}]})
+            .to_string(),
+        );
+    });
+    let script = r#"
+ask_model = urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", headers={"content-type": "application/json"},
+    data=json.dumps({"model": "scripted", "messages": [{"role": "user", "content": "hi"}]}).encode())
+say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["content"])
+"#;
+    let scene = stage(script);
+    let model =
+        format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
+    scene.set("model = \"recorded\"", &model);
+    // It is not there: the node waits, and no attempt has begun.
+    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(3).error();
+    assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key`"), "{missing}");
+    assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
+    set(&scene, "model-key", TOKEN);
+    // It is, and the identity is not: it waits on.
+    let away = scene.outside("away.key");
+    fs::rename(identity(&scene), &away).unwrap();
+    scene.tf(&["tick", RUN]).exits(3).complains("there is no identity");
+    assert!(server.got().is_empty());
+    assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
+    fs::rename(&away, identity(&scene)).unwrap();
+    complete(&scene);
+    assert_eq!(said(&scene), ["hello"]);
+    assert_eq!(authorization(&server.got()[0].head), format!("Bearer {TOKEN}"));
+    scene.is_sound(RUN);
+    // One key, please; and a key itself is none.
+    for (key, part) in
+        [("key = \"vault:a\", keyEnv = \"B\"", "one of them"), (&format!("key = \"{TOKEN}\""), "vault:NAME")]
+    {
+        let text = scene.read("taskforge.toml").replace("key = \"vault:model-key\"", key);
+        let before = scene.read("taskforge.toml");
+        scene.write("taskforge.toml", text);
+        let refused = scene.tf(&["llm", "models", "--json"]).exits(2).error();
+        let message = refused["message"].as_str().unwrap();
+        assert!(message.contains(part), "{message}");
+        scene.write("taskforge.toml", before);
+    }
+}
