@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md promises: pairs of floor and ours, interleaved, as a Markdown table.
 
-    python3 benches/run.py [--pairs N] [--only NAME] [--images] [--desk] [--skip-build] [--write docs/performance.md]
+    python3 benches/run.py [--pairs N] [--only NAME] [--images] [--desk] [--agents] [--skip-build] [--write FILE]
 
 The two of a pair run one after the other in random order, so that a slow moment of the machine hits both; the ratio is
 the median of the pairs' ratios. A pair's time runs from before the process is spawned until it has ended.
@@ -294,7 +294,7 @@ def build():
         subprocess.run(["rustc", *options, "-o", FLOORS / source.stem, source], cwd=REPOSITORY, check=True)
 
 
-def table(chosen, pairs, many, gate, images, desk):
+def table(chosen, pairs, many, gate, images, desk, agents):
     order = random.Random(1)
     lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
@@ -306,6 +306,10 @@ def table(chosen, pairs, many, gate, images, desk):
         import scale  # noqa: E402
 
         lines += scale.rows()
+    if agents:
+        import agents as agent_benches  # noqa: E402
+
+        lines += agent_benches.rows()
     if desk:
         import decide  # noqa: E402
 
@@ -339,13 +343,14 @@ def main():
     arguments.add_argument("--gate", action="store_true", help="also with --only: what the gate adds to a request")
     arguments.add_argument("--desk", action="store_true", help="also with --only: what waits, and rules")
     arguments.add_argument("--images", action="store_true", help="also with --only: builds of images, and approvals")
+    arguments.add_argument("--agents", action="store_true", help="also with --only: hired agents")
     arguments.add_argument("--skip-build", action="store_true")
     arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
     given = arguments.parse_args()
     if not given.skip_build:
         build()
     text = table(given.only or list(benches()), given.pairs, given.many or not given.only, given.gate or not given.only,
-                 given.images or not given.only, given.desk or not given.only)
+                 given.images or not given.only, given.desk or not given.only, given.agents or not given.only)
     print(text)
     if given.write:
         write(given.write, text)

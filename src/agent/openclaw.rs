@@ -42,6 +42,8 @@ pub struct OpenclawOptions {
     pub workspace: PathBuf,
     /// Node and what it is to run.
     pub program: [PathBuf; 2],
+    /// The node's role, if it has one: its `SOUL.md` and its skills.
+    pub role: PathBuf,
     /// A folder in memory: settings, prompt and OpenClaw's own state.
     pub home: PathBuf,
 }
@@ -54,6 +56,7 @@ impl OpenclawOptions {
             socket: env::gate_socket(),
             workspace: env::workspace(),
             program: [NODE.into(), PROGRAM.into()],
+            role: "/taskforge/role".into(),
             home: env::home(),
         }
     }
@@ -98,7 +101,10 @@ fn run(options: &OpenclawOptions, brief: &Brief, asked: &Path) -> Result<Ended, 
     let (state, prompt) = (options.home.join(".openclaw"), options.home.join("prompt.md"));
     let config = state.join("openclaw.json");
     std::fs::create_dir_all(&state).map_err(AgentError::home(&state))?;
-    let settings = settings::settings(&brief.model, &options.workspace);
+    let skills = skills(&options.role);
+    let named = skills.as_ref().map(|names| (options.role.join("skills"), names));
+    let named = named.as_ref().map(|(folder, names)| (folder.as_path(), names.as_slice()));
+    let settings = settings::settings(&brief.model, &options.workspace, named);
     std::fs::write(&config, settings.to_string()).map_err(AgentError::home(&config))?;
     let text = format!("{}\n# Your task\n\n{}\n", brief.system, brief.prompt.trim_end());
     std::fs::write(&prompt, text).map_err(AgentError::home(&prompt))?;
@@ -124,6 +130,17 @@ fn run(options: &OpenclawOptions, brief: &Brief, asked: &Path) -> Result<Ended, 
     }
     let code = child.wait().map_err(|source| AgentError::Spawn { program: node.display().to_string(), source })?.code();
     Ok(Ended { code, answer: Envelope::read(&answer) })
+}
+
+/// The skills of the node's role; none if it has no role.
+fn skills(role: &Path) -> Option<Vec<String>> {
+    if !role.is_dir() {
+        return None;
+    }
+    let entries = std::fs::read_dir(role.join("skills")).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.sort();
+    Some(names)
 }
 
 async fn conclude(

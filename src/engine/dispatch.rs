@@ -48,8 +48,12 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
     // Before anything is journaled: what waits for somebody to open the vault has no deadline that runs.
     secrets::require_open(store, state, node)?;
     let name = agent_name(&state.created.registry, store.run(), node, number);
-    let deadline =
+    let mut deadline =
         Utc::now() + Duration::milliseconds(i64::try_from(container.resources.wall_ms).unwrap_or(i64::MAX / 2));
+    // A child's time is within its parent's, whenever it begins.
+    if let Some(parent) = &state.created.parent {
+        deadline = deadline.min(parent.deadline);
+    }
     let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
     let mounts = state.mounts_of(node);
     let mut plan = AttemptPlan { container: name, spec: Digest::of(b""), image, socket, deadline, mounts };

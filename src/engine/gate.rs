@@ -233,7 +233,11 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
     let users = binary::users(state)?;
     let binary = binary::of(registry, state)?;
     let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
-    prepare_ledger(&registry.layout().spent())?;
+    let spent = registry.layout().spent();
+    prepare_ledger(&spent)?;
+    for role in policy::role_budgets(store, state)?.keys() {
+        prepare_ledger(&crate::gate::role_days(&spent, role))?;
+    }
     Ok(GateContainer {
         registry: state.created.registry.clone(),
         registry_root: registry.root().to_owned(),

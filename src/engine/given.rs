@@ -15,7 +15,7 @@ use crate::run::decide::decide;
 use crate::run::deployment::Proposed;
 use crate::run::event::Presented;
 use crate::run::folder::Folder;
-use crate::run::id::{Digest, RequestId, RunId};
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, State};
 
@@ -296,12 +296,28 @@ fn take_back(registry: &Registry, run: &RunId, id: &RequestId, by: &str, reason:
     store.commit(by, Command::Revoke { id: id.clone(), by: by.to_owned(), reason: reason.to_owned() })?;
     let state = store.load()?;
     let had = state.live_attempts().filter(|(_, attempt)| state.taken_from(attempt).is_some());
+    if let Some(request) = state.request(id) {
+        take_back_below(registry, &state, request, by, reason)?;
+    }
     let ended = had.map(|(definition, attempt)| format!("{}/{}", definition.id, attempt.number)).collect();
     let deployed = state.deployment(id);
     let published = deployed.map(|deployment| format!("127.0.0.1:{}", deployment.port));
     let ran = deployed.is_some_and(|deployment| deployment.live.is_some());
     let cut = told(&store)? || ran;
     Ok(Taken { cut, published, ended })
+}
+
+/// What is taken from a node is taken from its children, and theirs.
+fn take_back_below(registry: &Registry, state: &State, taken: &Request, by: &str, reason: &str) -> Result<(), Error> {
+    let of_asker = |node: &NodeId| taken.askers.iter().any(|(asker, _)| asker == node);
+    for child in state.children.iter().filter(|child| of_asker(&child.node)) {
+        let theirs = Store::open(registry, &child.run)?.load()?;
+        let held = |request: &&Request| request.meant() == taken.meant() && request.status.is_granted();
+        for request in theirs.requests.iter().filter(held).filter(|_| !theirs.status.is_terminal()) {
+            take_back(registry, &child.run, &request.id, by, reason)?;
+        }
+    }
+    Ok(())
 }
 
 /// Ticks until the gate has in force what the journal says; whether there is a gate to tell. Another process that

@@ -20,6 +20,7 @@ use crate::run::state::{Request, RequestStatus, State};
 
 use super::actor::TICK;
 use super::binary;
+use super::children;
 use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
@@ -56,10 +57,13 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
 /// Resolves a request to the lock of the whole set, and makes the review that a person will be shown.
 pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
     let Some(request) = state.request(id) else { return Ok(()) };
+    let registry = store.registry();
+    if let Some(ruling) = children::beyond(registry, state, request)? {
+        return given::forbid(store, state, request, ruling);
+    }
     if request.capability.kind().is_given() {
         return given::present(store, request);
     }
-    let registry = store.registry();
     // What is denied whatever its version is not looked up first.
     let ruling = rulings::on(registry, state, state.role_of(&request.node), &request.capability, &[]);
     if ruling.effect == Effect::Deny {
@@ -162,6 +166,10 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
     let registry = store.registry();
     if request.review().is_none() {
         return Ok(true);
+    }
+    if let Some(ruling) = children::beyond(registry, state, request)? {
+        given::forbid(store, state, request, ruling)?;
+        return Ok(false);
     }
     let (capability, brings) =
         if request.resolution.is_some() { stands_for(state, request)? } else { (request.meant().clone(), Vec::new()) };

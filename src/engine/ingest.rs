@@ -14,7 +14,7 @@ use crate::run::state::State;
 use super::actor::{self, operator};
 use super::error::Error;
 use super::store::Store;
-use super::{agents, decisions};
+use super::{agents, children, decisions};
 
 /// Journals everything that lies ready. The state afterwards.
 pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<State, Error> {
@@ -37,6 +37,11 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
         for message in memories {
             state = remember(store, state, &message)?;
         }
+        let (children, others): (Vec<_>, Vec<_>) =
+            others.into_iter().partition(|message| message.kind == inbox::Kind::Child);
+        for message in children {
+            state = beget(store, &state, &message)?;
+        }
         for messages in others.chunk_by(|a, b| a.node == b.node && a.is_of_gate() == b.is_of_gate()) {
             state = take(store, messages)?;
         }
@@ -53,6 +58,19 @@ fn remember(store: &Store<'_>, mut state: State, message: &inbox::Message) -> Re
         let input = message.id.to_string();
         state = store.commit(&actor::agent(&message.node), Command::RejectInput { input, reason })?;
     }
+    inbox::remove(&store.layout(), &message.id)?;
+    Ok(state)
+}
+
+/// A child that an agent asks for is a run of its own.
+fn beget(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<State, Error> {
+    let state = match children::take(store, state, message)? {
+        Ok(state) => state,
+        Err(reason) => {
+            let input = message.id.to_string();
+            store.commit(&actor::agent(&message.node), Command::RejectInput { input, reason })?
+        }
+    };
     inbox::remove(&store.layout(), &message.id)?;
     Ok(state)
 }
@@ -103,6 +121,7 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             let by_gate = message.is_of_gate();
             Ok(Command::Request { id, node, attempt, capability, reason, by_gate, deploy })
         }
+        inbox::Kind::Child => Err("it asks for a run, which is no event of this one".to_owned()),
         inbox::Kind::Memory => Err("it is about a memory, which is no event of the run".to_owned()),
         inbox::Kind::Progress => Ok(Command::Progress {
             inbox: Some(message.id.to_string()),

@@ -11,6 +11,7 @@ mod attempt_log;
 mod backtest;
 mod base;
 pub mod binary;
+mod children;
 mod collect;
 mod control;
 mod decisions;
@@ -64,6 +65,8 @@ mod vouched;
 mod workspace;
 
 pub use actor::operator;
+#[cfg(test)]
+pub(crate) use agents::Projection as AgentProjection;
 pub use agents::{
     AgentStore, Hired, ListedAgent, Offboarding, Remembered, Task, agents, exchange_text, forget, hire, history,
     offboard, remember, task_text,

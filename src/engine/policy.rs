@@ -7,17 +7,17 @@ use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
 use crate::registry::project::read_file;
-use crate::role::{Action, Bundle, Family};
-use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
+use crate::role::{Action, Bundle, Family, Glob};
+use crate::run::capability::{ActionLimit, ActionRules, BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
-use crate::run::id::NodeId;
+use crate::run::id::{NodeId, RequestId, RoleName};
 use crate::run::state::{Attempt, Request, RequestStatus, State};
 use crate::workflow::Workflow;
 
 use super::error::Error;
 use super::secrets;
 use super::store::Store;
-use super::{agents, roles, told};
+use super::{agents, children, roles, told};
 
 /// The largest text of what an attempt is told of its memory, in bytes.
 const LARGEST_TOLD: u64 = 1 << 20;
@@ -30,8 +30,15 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     policy.services = services(&config.actions);
     policy.hosts = config.gate.hosts.clone();
     let budget = &config.llm.budget;
-    policy.ceilings = ceilings(state, BudgetScope::Run, &budget.run(), None);
+    policy.ceilings = run_ceilings(store, state)?;
+    for child in &state.children {
+        // What was given away is nobody's here any more.
+        let less = |own: Option<u64>, given: Option<u64>| own.map(|own| own.saturating_sub(given.unwrap_or(0)));
+        policy.ceilings.tokens = less(policy.ceilings.tokens, child.share.tokens);
+        policy.ceilings.money = less(policy.ceilings.money, child.share.money);
+    }
     policy.day = ceilings(state, BudgetScope::Day, &budget.day, None);
+    policy.roles = role_budgets(store, state)?;
     policy.patience = patience(&config.gate.patience);
     policy.prices = config.llm.prices.iter().map(price).collect();
     policy.models = config.llm.models.iter().map(model_rule).collect();
@@ -51,6 +58,19 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 let persona =
                     role.map(|bundle| Persona { bundle, memory: String::from_utf8_lossy(&memory).into_owned() });
                 let built = attempt_policy(config, state, &workflow, definition, container, attempt, persona.as_ref())?;
+                let children = children::views(store.registry(), state, &definition.id);
+                let given: u64 = children::given(state, &definition.id).map(|share| share.requests).sum();
+                let mut built = built;
+                if let Some(persona) = &persona {
+                    built.actions.extend(persona.actions());
+                }
+                // What its parent has no more, a child has no more: revoked, or its time over.
+                let lost = children::lost(store.registry(), state)?;
+                built.grants.retain(|grant| !lost.contains(&grant.request));
+                let by = |id: &RequestId| format!("request {id}");
+                built.actions.retain(|action| !lost.iter().any(|id| action.by == by(id)));
+                built.limits.llm_requests = built.limits.llm_requests.saturating_sub(given);
+                built.children = children;
                 policy.attempts.push(built);
             }
         }
@@ -63,6 +83,45 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
         None => 1,
     };
     Ok(policy)
+}
+
+/// What the models of the run may take in all, those of its children included: of a child no more than its part.
+pub(crate) fn run_ceilings(store: &Store<'_>, state: &State) -> Result<wire::Ceilings, Error> {
+    let budget = &store.registry().config()?.llm.budget;
+    let mut own = ceilings(state, BudgetScope::Run, &budget.run(), None);
+    if let Some(parent) = &state.created.parent {
+        own.requests = least(own.requests, Some(parent.share.requests));
+        own.tokens = least(own.tokens, parent.share.tokens);
+        own.money = least(own.money, parent.share.money);
+    }
+    Ok(own)
+}
+
+/// What the roles of the run may take within one day: of several agents of one role the smallest.
+pub(crate) fn role_budgets(store: &Store<'_>, state: &State) -> Result<BTreeMap<RoleName, wire::RoleBudget>, Error> {
+    let mut budgets: BTreeMap<RoleName, wire::RoleBudget> = BTreeMap::new();
+    for definition in &state.created.nodes {
+        let Some(bundle) = roles::of_node(store, definition)? else { continue };
+        let own = bundle.role.config.budget;
+        if own.is_empty() {
+            continue;
+        }
+        let day = wire::Ceilings { requests: own.requests, tokens: own.tokens, money: own.money.map(millionths) };
+        let fresh = || wire::RoleBudget { day, nodes: Vec::new() };
+        let budget = budgets.entry(bundle.role.name.clone()).or_insert_with(fresh);
+        budget.day.requests = least(budget.day.requests, day.requests);
+        budget.day.tokens = least(budget.day.tokens, day.tokens);
+        budget.day.money = least(budget.day.money, day.money);
+        budget.nodes.push(definition.id.clone());
+    }
+    Ok(budgets)
+}
+
+fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// Whether the gate has been told what the state says.
@@ -195,12 +254,41 @@ impl Persona {
         (!actions.is_empty()).then_some(wire::MemoryUse { agent, actions })
     }
 
+    /// What the gate may do for it by its role, and for what. An action whose rules name nothing can do nothing.
+    fn actions(&self) -> impl Iterator<Item = wire::AllowedAction> {
+        let role = &self.bundle.role;
+        let known = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
+        known.map(move |action| wire::AllowedAction {
+            by: format!("role {}", role.name),
+            name: action.as_str().to_owned(),
+            rules: rules(&role.config, *action),
+        })
+    }
+
     /// What it is told of itself, behind `system`.
     fn tell(&self, system: &mut String) {
         let skills: Vec<(&str, &str)> =
             self.bundle.skills.iter().map(|skill| (skill.name.as_str(), skill.description.as_str())).collect();
         system.push_str(&brief::persona_text(&self.bundle.role.soul(), &skills, &self.memory));
     }
+}
+
+/// A role's rules for one action.
+fn rules(config: &crate::role::Config, action: Action) -> ActionRules {
+    let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let mut rules = ActionRules::default();
+    match action.family() {
+        Family::Github => rules.repositories = texts(&config.github.repositories),
+        Family::Slack => rules.channels = texts(&config.slack.channels),
+        Family::Email => rules.recipients = texts(&config.email.recipients),
+        Family::Webhook => rules.urls = texts(&config.webhook.urls),
+        Family::Memory => {}
+    }
+    if action == Action::GithubReviewSubmit {
+        rules.verdicts = config.github.verdicts.iter().map(|verdict| verdict.as_str().to_owned()).collect();
+    }
+    rules.limit = config.limits.get(&action).and_then(|rate| ActionLimit::parse(&rate.to_string()).ok());
+    rules
 }
 
 #[allow(clippy::too_many_arguments)] // each is one thing that a policy is made of
@@ -238,6 +326,8 @@ fn attempt_policy(
         node: definition.id.clone(),
         attempt: attempt.number,
         role: definition.role().cloned(),
+        delegation: persona.and_then(|persona| children::delegation(&persona.bundle.role)),
+        children: Vec::new(),
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),

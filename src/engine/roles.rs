@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::registry::{self, Registry, StagedRun, roles as files};
 use crate::role::agent::Agent;
 use crate::role::{Bundle, BundleError, FILE_LIMIT, Role, SKILL_LIMIT, renamed, shipped, shipped_skill};
-use crate::run::definition::{NodeDefinition, RoleBinding};
+use crate::run::definition::{NodeDefinition, Pinned, RoleBinding};
 use crate::run::id::{Digest, RoleName, SkillName};
 use crate::run::ruling::{Effect, Ruling};
 
@@ -141,7 +141,25 @@ pub(crate) fn of_node(store: &Store<'_>, definition: &NodeDefinition) -> Result<
 }
 
 fn frozen(store: &Store<'_>, binding: &RoleBinding) -> Result<Bundle, Error> {
-    pinned(&store.layout().role(&binding.digest), &binding.role, &binding.digest)
+    let mut bundle = pinned(&store.layout().role(&binding.digest), &binding.role, &binding.digest)?;
+    // From the root down: each is within the one above.
+    let mut above: Option<Role> = None;
+    for pinned in binding.under.iter().rev() {
+        let role = frozen_as_it_is(store, pinned)?.role;
+        above = Some(match above {
+            Some(above) => role.within(&above),
+            None => role,
+        });
+    }
+    if let Some(above) = above {
+        bundle.role = bundle.role.within(&above);
+    }
+    Ok(bundle)
+}
+
+/// A role that a run was started with, whatever it is below.
+pub(crate) fn frozen_as_it_is(store: &Store<'_>, role: &Pinned) -> Result<Bundle, Error> {
+    pinned(&store.layout().role(&role.digest), &role.role, &role.digest)
 }
 
 /// The role in `folder`, which has to have this digest.

@@ -27,6 +27,7 @@ use crate::workflow::{self, Workflow};
 
 use super::actor::operator;
 use super::agents::AgentStore;
+use super::children::{self, Descent};
 use super::docker::Docker;
 use super::error::Error;
 use super::listing;
@@ -46,6 +47,8 @@ pub struct Start {
     pub model: Option<String>,
     /// Instead of both: the text of a workflow, and what it is called.
     pub text: Option<(String, String)>,
+    /// Whose child the run is.
+    pub descent: Option<Descent>,
     /// Files for `/inputs`.
     pub inputs: Vec<PathBuf>,
     pub params: BTreeMap<String, String>,
@@ -118,7 +121,13 @@ fn create(
 ) -> Result<State, Error> {
     let mut staged = staging::stage_run(registry, run)?;
     let inputs = copy_inputs(&staged, workflow, start)?;
-    let created = created(registry, config, workflow, label, text, run, inputs, &start.params)?;
+    let mut created = created(registry, config, workflow, label, text, run, inputs, &start.params)?;
+    if let Some(descent) = &start.descent {
+        children::narrow(&mut created, descent);
+        for bundle in &descent.bundles {
+            roles::freeze(&staged, bundle)?;
+        }
+    }
     staged.write_file("workflow.lock.md", text.as_bytes())?;
     for node in &workflow.nodes {
         if let Some((bundle, _)) =
@@ -321,6 +330,7 @@ fn created(
     };
     let users = contained.then(users).transpose()?;
     Ok(Created {
+        parent: None,
         format: FORMAT,
         registry: id,
         signed: super::approvers::are_configured(registry)?,
@@ -472,6 +482,7 @@ fn container_definition(
         role: role.map(|(bundle, agent)| RoleBinding {
             role: bundle.role.name.clone(),
             digest: bundle.digest(),
+            under: Vec::new(),
             agent,
         }),
         iterations: container.iterations.unwrap_or(config.limits.iterations),

@@ -17,8 +17,8 @@ use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 use super::{
-    agents, approvers, collect, deployments, dispatch, executors, gate, given, images, ingest, notify, observe,
-    outgoing, standing, verify, workspace,
+    agents, approvers, children, collect, deployments, dispatch, executors, gate, given, images, ingest, notify,
+    observe, outgoing, standing, verify, workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -71,7 +71,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     workspace::release_run(store);
     store.project(TICK)?;
     let mut done = Vec::new();
-    let mut state = ingest::ingest(store, store.load()?)?;
+    let mut state = children::end_orphan(store, ingest::ingest(store, store.load()?)?)?;
     approvers::require_proven(store, &state)?;
     verify::require_explained(store, &state)?;
     standing::keep_all(store, &state)?;
@@ -115,6 +115,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
             break;
         }
     }
+    children::tick_all(store, &state, docker);
     copy_running_logs(store, docker, &state, &ran_before);
     deployments::copy_running_logs(store, docker, &state);
     let openclaw = registry.config()?.openclaw.cli.is_some();

@@ -18,6 +18,7 @@ use super::shared::Gate;
 use super::surface::Session;
 use crate::provider::glob_matches;
 use crate::run::capability::{Budget, BudgetScope, BudgetUnit, Capability, MILLION};
+use crate::run::id::{NodeId, RoleName};
 
 /// A ceiling that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     let (rules, attempt) = (session.gate.rules(), session.attempt());
     let policy = &rules.policy;
     let all = [&policy.ceilings, &attempt.ceilings, &policy.day];
+    let role = attempt.role.as_ref().and_then(|role| Some((role, policy.roles.get(role)?)));
+    let all = all.into_iter().chain(role.map(|(_, budget)| &budget.day)).collect::<Vec<_>>();
     if all.iter().all(|ceilings| ceilings.is_empty()) {
         return Ok(());
     }
@@ -54,17 +57,57 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
         let total = session.gate.ledger.look(today, own(&session.gate, today)).await;
         first = reached(BudgetScope::Day, &policy.day, total.map_err(|error| untold(&error, today))?);
     }
-    match first {
-        Some(reached) => Err(ask(session, reached).await),
+    if let Some(reached) = first {
+        return Err(ask(session, reached).await);
+    }
+    let Some((role, budget)) = role else { return Ok(()) };
+    let today = Utc::now().date_naive();
+    let own = on_role(&session.gate, role, today).unwrap_or_default();
+    let total = session.gate.roles.of(role).look(today, own).await.map_err(|error| untold(&error, today))?;
+    match reached(BudgetScope::Day, &budget.day, total) {
+        Some(reached) => Err(of_role(role, reached)),
         None => Ok(()),
     }
 }
 
-/// One more request of the day; nothing if no day has a budget.
+/// The role has had its day's part. More is for whoever writes the role to say.
+fn of_role(role: &RoleName, Reached { unit, spent, ceiling, .. }: Reached) -> Refusal {
+    let (spent, ceiling) = (shown(unit, spent), shown(unit, ceiling));
+    let message = format!("the agents of role `{role}` have taken {spent} of {ceiling} {} today", unit.as_str());
+    Refusal::exhausted(message)
+        .hint("`config.budget` of the role says how much a day")
+        .with("role", role.as_str())
+        .retry_after(left_of_the_day(Utc::now()))
+}
+
+/// One more request of the day, of all runs and of the attempt's role; nothing where no day has a budget.
 ///
 /// # Errors
 /// As [`check`].
-pub(super) async fn take(session: &Session) -> Result<Option<DayTurn>, Refusal> {
+pub(super) async fn take(session: &Session) -> Result<Vec<DayTurn>, Refusal> {
+    let mut turns = Vec::new();
+    turns.extend(take_of_all(session).await?);
+    turns.extend(take_of_role(session).await?);
+    Ok(turns)
+}
+
+async fn take_of_role(session: &Session) -> Result<Option<DayTurn>, Refusal> {
+    let (rules, attempt) = (session.gate.rules(), session.attempt());
+    let Some(role) = &attempt.role else { return Ok(None) };
+    let Some(budget) = rules.policy.roles.get(role).filter(|budget| !budget.day.is_empty()) else { return Ok(None) };
+    let today = Utc::now().date_naive();
+    let own = on_role(&session.gate, role, today).unwrap_or_default();
+    let taken = session.gate.roles.of(role).take(today, own, budget.day.requests).await;
+    match (taken.map_err(|error| untold(&error, today))?, budget.day.requests) {
+        (None, Some(ceiling)) => {
+            let unit = BudgetUnit::Requests;
+            Err(of_role(role, Reached { scope: BudgetScope::Day, unit, spent: ceiling, ceiling }))
+        }
+        (turn, _) => Ok(turn),
+    }
+}
+
+async fn take_of_all(session: &Session) -> Result<Option<DayTurn>, Refusal> {
     let day = session.gate.rules().policy.day;
     if day.is_empty() {
         return Ok(None);
@@ -79,10 +122,13 @@ pub(super) async fn take(session: &Session) -> Result<Option<DayTurn>, Refusal> 
 
 /// Shows the other gates what the records say that this run has taken today.
 pub(super) fn publish(gate: &Gate) {
+    let today = Utc::now().date_naive();
+    for (role, _) in gate.rules().policy.roles.iter().filter(|(_, budget)| !budget.day.is_empty()) {
+        gate.roles.of(role).publish(today, on_role(gate, role, today).unwrap_or_default());
+    }
     if gate.rules().policy.day.is_empty() {
         return;
     }
-    let today = Utc::now().date_naive();
     gate.ledger.publish(today, own(gate, today));
 }
 
@@ -90,6 +136,16 @@ pub(super) fn publish(gate: &Gate) {
 pub(super) fn on(gate: &Gate, date: NaiveDate) -> Option<Sums> {
     let rules = gate.rules();
     gate.recorder.index(|index: &Index| index.spent_on(date).map(|spent| sums(&rules.policy.prices, spent)))
+}
+
+/// What the nodes of a role have taken in this run on `date`; as [`on`].
+pub(super) fn on_role(gate: &Gate, role: &RoleName, date: NaiveDate) -> Option<Sums> {
+    let rules = gate.rules();
+    let nodes = rules.policy.roles.get(role)?.nodes.iter().map(NodeId::as_str);
+    gate.recorder.index(|index: &Index| {
+        let parts = index.spent_on_by(date, nodes)?;
+        Some(parts.into_iter().map(|spent| sums(&rules.policy.prices, spent)).fold(Sums::default(), Sums::and))
+    })
 }
 
 fn own(gate: &Gate, date: NaiveDate) -> Sums {

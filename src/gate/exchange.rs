@@ -38,8 +38,8 @@ pub(crate) struct Exchange {
     pub(crate) plan: Plan,
     pub(crate) first: Try,
     pub(crate) turn: Turn,
-    /// The same for the day, where days have a budget.
-    pub(crate) day: Option<DayTurn>,
+    /// The same for the day, where days have a budget: of all runs, of the role.
+    pub(crate) days: Vec<DayTurn>,
     /// The room that the request's body takes.
     pub(crate) room: Option<OwnedSemaphorePermit>,
     /// One of as many as may be under way at once.
@@ -59,7 +59,7 @@ struct Place {
 impl Exchange {
     /// Does all of it. `reply` gets the answer's head, or why there is none.
     pub(crate) async fn run(self, mut reply: Reply) {
-        let Self { gate, socket, client, attempt, grant, mut plan, first, turn, mut day, room, seat: _seat } = self;
+        let Self { gate, socket, client, attempt, grant, mut plan, first, turn, mut days, room, seat: _seat } = self;
         let of = (attempt.node.as_str().to_owned(), attempt.attempt);
         let (mut turn, mut next) = (Some(turn), first);
         let mut place = Place { number: 1, first: None, grant };
@@ -76,7 +76,7 @@ impl Exchange {
             };
             if let Some(turn) = turn.take() {
                 turn.spend();
-                day.take().into_iter().for_each(DayTurn::spend);
+                days.drain(..).for_each(DayTurn::spend);
             }
             if leave.is_none() {
                 // From here on a revocation waits for us.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,6 +14,9 @@ use super::{Error, durable, memory};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
 use crate::run::deployment::Proposal;
 use crate::run::id::{AgentName, NodeId, RequestId};
+
+/// How long the host may take from taking in that a child is wanted to a policy that names it.
+const TAKEN: Duration = Duration::from_secs(20);
 
 /// No message is larger, in bytes: a result of 256 KiB, escaped.
 const LARGEST: u64 = 2 << 20;
@@ -30,6 +34,8 @@ pub enum Kind {
     Result,
     /// Body: `{"key","value"}`; a value that is null forgets the key.
     Memory,
+    /// Body: `{"role","task","requests","wallMs"}`; the message's id is the child's.
+    Child,
 }
 
 /// One message.
@@ -162,6 +168,8 @@ struct State {
     heard: HashSet<(String, u32, String)>,
     /// Changes of memories that the host has not taken in, as far as is known here, oldest first.
     changes: Vec<Change>,
+    /// Children that were asked for and that the policy does not know, with their parts of the requests.
+    children: Vec<Wanted>,
     /// Messages by node, attempt and kind.
     said: HashMap<(String, u32, Kind), u64>,
     /// Ids that grow, within a millisecond too: the host takes messages in their order, and the first of equal
@@ -176,6 +184,37 @@ struct Change {
     key: MemoryKey,
     /// None if it was forgotten.
     entry: Option<Entry>,
+}
+
+/// A child that was asked for.
+struct Wanted {
+    id: RequestId,
+    node: NodeId,
+    /// Its part of the node's requests to models.
+    requests: u64,
+    /// When its message was first missed.
+    taken: Option<Instant>,
+}
+
+impl Wanted {
+    /// Whether the host still has to say what became of it: its message is there, or was taken in a moment ago.
+    fn is_open(&mut self, folder: &Path) -> bool {
+        if self.taken.is_none() && folder.join(format!("{}.json", self.id)).exists() {
+            return true;
+        }
+        self.taken.get_or_insert_with(Instant::now).elapsed() < TAKEN
+    }
+}
+
+/// What became of asking for a child.
+pub(crate) enum Child {
+    Asked(RequestId),
+    /// The node has had all of its children.
+    TooMany,
+    /// There are not so many requests to give.
+    TooMuch {
+        left: u64,
+    },
 }
 
 /// What became of a change of a memory.
@@ -215,6 +254,11 @@ impl Asked {
         for found in inbox.list()? {
             let Ok(message) = found.message else { continue };
             state.changes.extend(change(&message));
+            if message.kind == Kind::Child {
+                let requests = message.body.get("requests").and_then(Value::as_u64).unwrap_or(0);
+                let (id, node) = (message.id.clone(), message.node.clone());
+                state.children.push(Wanted { id, node, requests, taken: None });
+            }
             let node = message.node.as_str().to_owned();
             if message.kind == Kind::Capability
                 && let Some(capability) = message.body.get("capability").and_then(Value::as_str)
@@ -382,6 +426,43 @@ impl Asked {
         let entry = value.map(|value| Entry { value, at: chrono::Utc::now() });
         state.changes.push(Change { id, node: of.0.clone(), key, entry });
         Ok(Remembering::Done)
+    }
+
+    /// Asks for a child of `of`, which has `left` requests to models and gives `wanted` of them, half if it does not say.
+    /// `known` are the children that the policy names, whose parts are no longer among `left`.
+    pub(crate) async fn child(
+        &self,
+        of: (&NodeId, u32),
+        known: &[RequestId],
+        most: u32,
+        (left, wanted): (u64, Option<u64>),
+        mut body: Map<String, Value>,
+    ) -> Result<Child, Error> {
+        let mut state = self.state.lock().await;
+        let folder = &self.inbox.folder;
+        state.children.retain_mut(|wanted| !known.contains(&wanted.id) && wanted.is_open(folder));
+        let own = state.children.iter().filter(|wanted| wanted.node == *of.0);
+        let open: Vec<u64> = own.map(|wanted| wanted.requests).collect();
+        if (known.len() + open.len()) as u64 >= u64::from(most) {
+            return Ok(Child::TooMany);
+        }
+        let left = left.saturating_sub(open.into_iter().sum());
+        let requests = wanted.unwrap_or_else(|| (left / 2).max(1));
+        if requests > left {
+            return Ok(Child::TooMuch { left });
+        }
+        body.insert("requests".into(), requests.into());
+        let id = next_id(&mut state)?;
+        self.store(&id, Kind::Child, of, body).await?;
+        state.children.push(Wanted { id: id.clone(), node: of.0.clone(), requests, taken: None });
+        Ok(Child::Asked(id))
+    }
+
+    /// Whether the host still has to say what became of a child that the policy does not know.
+    pub(crate) async fn is_asked(&self, id: &str) -> bool {
+        let mut state = self.state.lock().await;
+        let wanted = state.children.iter_mut().find(|wanted| wanted.id.as_str() == id);
+        wanted.is_some_and(|wanted| wanted.is_open(&self.inbox.folder))
     }
 
     async fn store(

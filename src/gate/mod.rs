@@ -29,6 +29,7 @@ pub mod records;
 mod redact;
 mod refusal;
 mod retry;
+mod role_budget;
 mod rules;
 mod serve;
 mod shared;
@@ -50,11 +51,13 @@ pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
-    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, Endpoint, Fallback, Grant, Limits, MailServer,
-    MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus, Services,
+    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, DelegationUse, Endpoint, Fallback,
+    Grant, Limits, MailServer, MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus,
+    Services,
 };
 pub use redact::{Redacted, redact};
 pub(crate) use refusal::SPENT;
+pub use role_budget::{RoleBudget, folder as role_days};
 pub use serve::{GateOptions, serve, serve_until};
 pub use status::Status;
 pub use transcript::export;

@@ -12,6 +12,7 @@ use thiserror::Error;
 use super::durable;
 use super::memory::MemoryUse;
 use super::pace::MOST as MOST_IN_A_WINDOW;
+use super::role_budget::RoleBudget;
 use crate::run::capability::{ActionRules, Capability, CapabilityKind};
 use crate::run::deployment::{PORTS, Proposal};
 use crate::run::id::{NodeId, RequestId, RoleName, RunId};
@@ -60,6 +61,9 @@ pub struct Policy {
     /// What the models of all runs of the registry may take within one day of UTC, as far as this run goes.
     #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
     pub day: Ceilings,
+    /// The same for all agents of a role.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub roles: BTreeMap<RoleName, RoleBudget>,
     /// What a million tokens cost; the first match counts.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub prices: Vec<Price>,
@@ -299,6 +303,12 @@ pub struct Attempt {
     /// The memory that it reaches; none where no hired agent does the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUse>,
+    /// Whom it may give work to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delegation: Option<DelegationUse>,
+    /// The runs that work for its node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildView>,
     /// When the socket closes.
     pub deadline: DateTime<Utc>,
     /// Globs of the models it may use.
@@ -323,6 +333,32 @@ pub struct Attempt {
     /// The port of 127.0.0.1 on which the gate offers what it listens on, by its one grant, a `port:`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub publish: Option<u16>,
+}
+
+/// Whom an attempt may give a part of its work to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct DelegationUse {
+    pub roles: Vec<RoleName>,
+    /// The most children of the node.
+    pub children: u32,
+}
+
+/// A run that works for a node, as its agent sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct ChildView {
+    pub id: RequestId,
+    pub role: RoleName,
+    pub run: RunId,
+    /// Of the run: `running`, `completed`, `failed`, `cancelled`, `paused`.
+    pub status: String,
+    /// What it was given of the node's requests to models.
+    pub requests: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<serde_json::Value>,
 }
 
 /// A way out, or models, that somebody approved.
@@ -545,6 +581,7 @@ impl Policy {
             models: Vec::new(),
             ceilings: Ceilings::default(),
             day: Ceilings::default(),
+            roles: BTreeMap::new(),
             prices: Vec::new(),
             patience: Patience::default(),
             services: Services::default(),

@@ -15,6 +15,7 @@ use super::ledger::Ledger;
 use super::pace::Pace;
 use super::policy::Policy;
 use super::records::{Recorder, RecorderOptions};
+use super::role_budget::RoleLedgers;
 use super::rules::Rules;
 use super::shared::Gate;
 use super::status::Status;
@@ -128,6 +129,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     let tls = Arc::new(provider::tls(&options.bundle)?);
     // Nothing is granted until the first look at the policy below.
     let ledger = Ledger::new(&options.spent, &run);
+    let roles = RoleLedgers::new(&options.spent, &run);
     let nothing = Rules::new(Policy::new(&policy.registry, run), &options.dir, &Keys::default(), &client, None);
     let gate = Arc::new(Gate {
         kill: options.kill.clone(),
@@ -135,6 +137,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         turns: recorder.index(|index| Turns::new(index.llm_requests(), index.charged_requests())),
         asked: Asked::open(&options.dir)?,
         ledger,
+        roles,
         pace: Pace::default(),
         recorder,
         room: body::room(),
@@ -150,6 +153,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     loop {
         doors.look().await;
         counting.ledger.settle(|date| budget::on(&counting, date)).await;
+        counting.roles.settle(|role, date| budget::on_role(&counting, role, date)).await;
         tokio::select! {
             () = &mut stop => break,
             () = watch.changed() => {}
@@ -159,6 +163,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     let _ = tokio::time::timeout(Duration::from_secs(3), async {
         doors.close().await;
         counting.ledger.settle(|date| budget::on(&counting, date)).await;
+        counting.roles.settle(|role, date| budget::on_role(&counting, role, date)).await;
     })
     .await;
     Ok(())

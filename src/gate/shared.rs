@@ -14,6 +14,7 @@ use super::ledger::Ledger;
 use super::pace::Pace;
 use super::records::Recorder;
 use super::refusal::Refusal;
+use super::role_budget::RoleLedgers;
 use super::rules::Rules;
 use super::socket::Socket;
 use super::turns::Turns;
@@ -26,6 +27,7 @@ pub(crate) struct Gate {
     pub(crate) asked: Asked,
     pub(crate) turns: Arc<Turns>,
     pub(crate) ledger: Arc<Ledger>,
+    pub(crate) roles: RoleLedgers,
     pub(crate) pace: Pace,
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,

@@ -20,11 +20,12 @@ use crate::cli::json_argument;
 use crate::gate::{Hello, Policy, Records, read_hello};
 use crate::provider;
 use crate::registry::{Config, Scan, controls};
+use crate::role::{PROMPT_LIMIT, Role, Skill};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
 use crate::run::deployment::Proposal;
 use crate::run::foreign::{SeenRun, begin};
-use crate::run::id::{Digest, RunId};
+use crate::run::id::{Digest, RoleName, RunId, SkillName};
 use crate::run::projection::{refs_json, service_json, state_json};
 use crate::run::ruling::Effect;
 use crate::signature::{AllowedSigners, DECISION};
@@ -34,7 +35,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 20] = [
+pub const ENTRIES: [Entry; 21] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -52,6 +53,7 @@ pub const ENTRIES: [Entry; 20] = [
     ("signature", signature),
     ("signers", signers),
     ("agent", agent),
+    ("role", role),
     ("dotenv", dotenv),
     ("vault", vault),
     ("actions", actions),
@@ -68,6 +70,25 @@ pub fn workflow(bytes: &[u8]) {
         Err(problems) => {
             black_box(problems.to_string());
         }
+    }
+}
+
+/// A `roles/r.role.md`, or a `skills/r/SKILL.md`.
+pub fn role(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let (Ok(role), Ok(skill)) = (RoleName::parse("r"), SkillName::parse("r")) else { return };
+    match Role::parse(&role, "r.role.md", text) {
+        Ok(role) => {
+            assert!(role.prompt.len() <= PROMPT_LIMIT, "a prompt beyond its bound");
+            black_box(role.soul());
+        }
+        // What is wrong is shown with the lines around it.
+        Err(problems) => {
+            black_box(problems.to_string());
+        }
+    }
+    if let Err(problems) = Skill::parse(&skill, "SKILL.md", text) {
+        black_box(problems.to_string());
     }
 }
 

@@ -33,7 +33,7 @@ fn give((name, read): Entry, bytes: &[u8], from: &str) {
     let mut fine = true;
     let used = peak(|| fine = catch_unwind(AssertUnwindSafe(|| read(bytes))).is_ok());
     assert!(fine, "{name} panicked on {from}:\n{}", shown());
-    let (base, each) = if matches!(name, "workflow" | "rules") { ALIASES } else { (BASE, EACH) };
+    let (base, each) = if matches!(name, "workflow" | "rules" | "role") { ALIASES } else { (BASE, EACH) };
     let most = base + each * bytes.len();
     assert!(used <= most, "{name} needed {used} bytes for {} of {from}:\n{}", bytes.len(), shown());
 }

@@ -30,6 +30,7 @@ pub enum Kind {
     Progress,
     Result,
     Memory,
+    Child,
 }
 
 /// One message of the gate.

@@ -35,6 +35,9 @@ images/*/build.log
 const GITATTRIBUTES: &str = "\
 # A journal is a chain of bytes: git must neither change its line ends nor merge two of them.
 runs/** -text -merge
+agents/** -text -merge
+roles/** -text
+skills/** -text
 # A decision is signed to the byte.
 decisions/** -text
 grants/** -text

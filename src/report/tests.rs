@@ -77,6 +77,7 @@ impl Story {
     pub(super) fn begin(title: String, nodes: Vec<NodeDefinition>) -> Self {
         let now = DateTime::from_timestamp(1_795_000_000, 0).unwrap();
         let created = Created {
+            parent: None,
             format: crate::run::definition::FORMAT,
             registry: "01M8D56NGPH4ZS5VVA02ZFG4SN".to_owned(),
             signed: false,

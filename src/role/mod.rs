@@ -18,6 +18,7 @@ mod skill;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod within;
 
 use std::time::Duration;
 

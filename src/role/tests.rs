@@ -29,10 +29,10 @@ fn what_is_absent_is_none() {
 fn every_key_is_read() {
     let role = parse(
         "skills: [a, b]\nallowedActions: [github.pr.list, github.review.submit, email.send, slack.message.send, \
-         webhook.send, memory.get]\ncapabilities: ['pip:six', 'net:example.com:443']\nresources: {cpus: 0.5, memory: \
+         webhook.post, memory.get]\ncapabilities: ['pip:six', 'net:example.com:443']\nresources: {cpus: 0.5, memory: \
          64MiB, pids: 32, disk: 128MiB}\nmodel: recorded\ntasks: {maxConcurrent: 3, timeout: 90s}\nconfig:\n  github: \
          {repositories: ['acme/*'], verdicts: [COMMENT]}\n  email: {recipients: ['*@example.com']}\n  slack: {channels: \
-         ['#team']}\n  webhook: {urls: ['https://hooks.example.com/x']}\n  limits: {email.send: 5/hour}\n  memory: \
+         [C0123ABCD]}\n  webhook: {urls: ['https://hooks.example.com/x']}\n  limits: {email.send: 5/hour}\n  memory: \
          {prompt: 1KiB}\n  budget: {requests: 10, tokens: 1000, money: 0.5}\n  delegation: {roles: [x, y], depth: 2, \
          children: 3}",
     )
@@ -46,7 +46,7 @@ fn every_key_is_read() {
     assert!(role.config.allows_repository("acme/api") && !role.config.allows_repository("acme2/api"));
     assert_eq!(role.config.github.verdicts, [Verdict::Comment]);
     assert!(role.config.allows_recipient("ada@example.com") && !role.config.allows_recipient("ada@example.org"));
-    assert!(role.config.allows_channel("#team") && role.config.allows_url("https://hooks.example.com/x"));
+    assert!(role.config.allows_channel("C0123ABCD") && role.config.allows_url("https://hooks.example.com/x"));
     assert_eq!(role.config.limits[&Action::EmailSend].most(), 5);
     assert_eq!(role.config.memory.prompt, 1024);
     assert_eq!(role.config.budget, DayBudget { requests: Some(10), tokens: Some(1000), money: Some(0.5) });

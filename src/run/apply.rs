@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::adoption::Adoption;
 use super::definition::FORMAT;
-use super::event::{Event, EventError, WaitingOn};
+use super::event::{ChildRun, Event, EventError, WaitingOn};
 use super::id::{NodeId, RequestId, RunId};
 use super::record::Record;
 use super::state::{Attempt, Edited, Node, Request, RequestStatus, State};
@@ -98,6 +98,7 @@ impl State {
             status_reason: String::new(),
             nodes,
             requests: Vec::new(),
+            children: Vec::new(),
             approved: Vec::new(),
             deployments: Vec::new(),
             ingested: std::collections::BTreeSet::new(),
@@ -162,6 +163,11 @@ impl State {
             Event::RunProgress { message, inbox, .. } => {
                 self.last_progress = Some((message.clone(), at));
                 self.ingested.extend(inbox.clone());
+            }
+            Event::ChildStarted { id, node, attempt, role, run, share } => {
+                self.ingested.insert(id.to_string());
+                let (id, node, role, run) = (id.clone(), node.clone(), role.clone(), run.clone());
+                self.children.push(ChildRun { id, node, attempt: *attempt, role, run, share: *share });
             }
             Event::RunNotified { ids } => self.notified.extend(ids.iter().cloned()),
             Event::NodeResult { node, inbox, result, report } => {

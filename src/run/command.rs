@@ -7,7 +7,7 @@ use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
 use super::deployment::{self, Launch, Proposal};
-use super::event::{AttemptPlan, DecisionRecord, Presented, Report, Resolution, TrafficHead};
+use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::ruling::Ruling;
@@ -183,6 +183,8 @@ pub enum Command {
         traffic: Option<TrafficHead>,
     },
     Deployment(DeploymentCommand),
+    /// A run was made that works for a node of this one.
+    Child(Box<ChildRun>),
     /// Nothing new: only what follows from the state as it is.
     Settle,
 }

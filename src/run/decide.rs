@@ -8,7 +8,9 @@ use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, 
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
 use super::deployment;
-use super::event::{AttemptEnd, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn};
+use super::event::{
+    AttemptEnd, ChildRun, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn,
+};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::quantity;
@@ -180,6 +182,14 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
                 return Ok(Vec::new());
             }
             Ok(vec![Event::RunProgress { node, message, inbox }])
+        }
+        Command::Child(child) => {
+            if state.ingested.contains(child.id.as_str()) {
+                return Ok(Vec::new());
+            }
+            find(state, &child.node)?;
+            let ChildRun { id, node, attempt, role, run, share } = *child;
+            Ok(vec![Event::ChildStarted { id, node, attempt, role, run, share }])
         }
         Command::Result { inbox, node, result, report } => {
             if inbox.as_ref().is_some_and(|id| state.ingested.contains(id)) {

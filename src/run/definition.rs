@@ -1,10 +1,12 @@
 //! What a run was created from. Nothing in it changes while the run lives but by an event that says so: a node added
 //! or rewired, sessions bound anew.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::id::{AgentName, Digest, NodeId, RoleName, WorkflowId};
+use super::id::{AgentName, Digest, NodeId, RequestId, RoleName, RunId, WorkflowId};
+use super::share::Share;
 use super::status::NodeKind;
 
 /// The journal format this binary writes. A higher number in a journal is read, never written to.
@@ -33,6 +35,9 @@ pub struct Created {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub users: Option<Users>,
     pub nodes: Vec<NodeDefinition>,
+    /// Whose child the run is; none for one that nobody's agent asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Box<Parent>>,
     /// Files given with `--input`, as they lie under `inputs/`.
     #[serde(default)]
     pub inputs: Vec<Artifact>,
@@ -214,6 +219,33 @@ pub struct RoleBinding {
     /// The hired agent that does the node; none if only a role was named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<AgentName>,
+    /// The roles that it is below, the nearest first: none of them allows less.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub under: Vec<Pinned>,
+}
+
+/// A role by its content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Pinned {
+    pub role: RoleName,
+    pub digest: Digest,
+}
+
+/// The attempt that a run works for: with it, it ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Parent {
+    pub run: RunId,
+    pub node: NodeId,
+    pub attempt: u32,
+    /// The message that asked for the run.
+    pub request: RequestId,
+    /// Generations above, from 1.
+    pub depth: u32,
+    /// When the attempt's time is over, and so the run's.
+    pub deadline: DateTime<Utc>,
+    pub share: Share,
 }
 
 impl NodeDefinition {

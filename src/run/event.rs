@@ -11,10 +11,11 @@ use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition, Sessions};
 use super::deployment::{self, Launch, Proposal, Proposed};
 use super::folder::{Folder, GrantedMount};
-use super::id::{Digest, NodeId, RequestId, RunId};
+use super::id::{Digest, NodeId, RequestId, RoleName, RunId};
 use super::outgoing::Outgoing;
 use super::record::{Draft, Record};
 use super::ruling::Ruling;
+use super::share::Share;
 use super::status::NodeStatus;
 use super::terms::{Scope, Terms};
 
@@ -40,6 +41,9 @@ pub enum Event {
     RunReopened {},
     #[serde(rename = "run.progress")]
     RunProgress { node: Option<NodeId>, message: String, inbox: Option<String> },
+    /// A run works for a node of this one.
+    #[serde(rename = "child.started")]
+    ChildStarted { id: RequestId, node: NodeId, attempt: u32, role: RoleName, run: RunId, share: Share },
     /// A person was told what waits; the ids are not told again.
     #[serde(rename = "run.notified")]
     RunNotified { ids: Vec<RequestId> },
@@ -270,6 +274,20 @@ pub struct AttemptEnd {
     /// The records of the gate up to this point.
     #[serde(default)]
     pub traffic: Option<TrafficHead>,
+}
+
+/// A run that an agent asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct ChildRun {
+    /// Of the message that asked for it.
+    pub id: RequestId,
+    pub node: NodeId,
+    pub attempt: u32,
+    pub role: RoleName,
+    pub run: RunId,
+    /// What it was given of the node's.
+    pub share: Share,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -516,6 +534,7 @@ pub fn is_known(name: &str) -> bool {
         "run.failed",
         "run.reopened",
         "run.progress",
+        "child.started",
         "run.notified",
         "node.ready",
         "node.reset",
@@ -631,6 +650,7 @@ impl Event {
             | Self::NodeRunBound { node, .. }
             | Self::NodeAdded { node, .. }
             | Self::NodeRewired { node, .. }
+            | Self::ChildStarted { node, .. }
             | Self::CapabilityRequested { node, .. }
             | Self::CapabilityJoined { node, .. } => Some(node),
             Self::RunProgress { node, .. } | Self::RunCronBound { node, .. } => node.as_ref(),
@@ -722,6 +742,7 @@ impl Event {
             }
             Self::RunReopened {} => "Run was reopened.".to_owned(),
             Self::RunProgress { message, .. } => message.clone(),
+            Self::ChildStarted { run, node, role, .. } => format!("Run {run} works for node {node} as {role}."),
             Self::RunNotified { ids } => format!("A person was told of {} waiting.", ids.len()),
             Self::NodeReady { node, why, .. } => match why {
                 ReadyReason::NeedsMet => format!("Node {node} is ready for dispatch."),

@@ -27,6 +27,7 @@ pub mod refusal;
 pub mod review;
 pub mod ruling;
 pub mod session;
+pub mod share;
 pub mod state;
 pub mod status;
 pub mod terms;

@@ -11,8 +11,8 @@ use super::capability::{Capability, Mount, MountMode};
 use super::definition::{Artifact, Created, NodeDefinition};
 use super::deployment::{Deployment, Proposal};
 use super::event::{
-    AttemptEnd, AttemptPlan, DecisionRecord, FailureCode, Presented, ReadyReason, Report, Resolution, SkipReason,
-    WaitingOn,
+    AttemptEnd, AttemptPlan, ChildRun, DecisionRecord, FailureCode, Presented, ReadyReason, Report, Resolution,
+    SkipReason, WaitingOn,
 };
 use super::folder::GrantedMount;
 use super::id::{Digest, NodeId, RequestId, RunId};
@@ -33,6 +33,9 @@ pub struct State {
     pub status_reason: String,
     pub nodes: Vec<Node>,
     pub requests: Vec<Request>,
+    /// Runs that work for this one, in the order in which they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<ChildRun>,
     /// Requests in the order in which they were approved.
     pub approved: Vec<RequestId>,
     /// What was deployed, in the order in which it was given its ports.

@@ -61,6 +61,7 @@ pub(super) fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
 
 fn created(nodes: Vec<NodeDefinition>) -> Created {
     Created {
+        parent: None,
         format: super::definition::FORMAT,
         registry: "r".to_owned(),
         signed: false,

@@ -6,7 +6,8 @@ use serde_json::json;
 use super::{Named, of};
 use crate::capability::Decision;
 use crate::container::logs::LogCursor;
-use crate::gate::{Policy, Status};
+use crate::engine::AgentProjection;
+use crate::gate::{MemoryFile, Policy, Status};
 use crate::image::{Installed, Lock, Recipe};
 use crate::provider::{Exchange, Header};
 use crate::registry::config::Config;
@@ -64,6 +65,8 @@ pub(super) fn all() -> Vec<Named> {
         ("policy.json", of::<Policy>()),
         ("status.json", of::<Status>()),
         ("logs.cursor.json", of::<LogCursor>()),
+        ("agent.json", of::<AgentProjection>()),
+        ("memory.json", of::<MemoryFile>()),
         ("recipe.json", of::<Recipe>()),
         ("packages.lock", of::<Lock>()),
         ("installed.json", of::<Installed>()),

@@ -1,9 +1,10 @@
-//! A line of `events.jsonl`: one schema for the `data` of each event, picked by its name.
+//! A line of `events.jsonl`, of a run or of an agent: one schema for the `data` of each event, picked by its name.
 
 use schemars::JsonSchema;
 use serde_json::{Map, Value, json};
 
 use super::generator;
+use crate::role::agent::AgentEvent;
 use crate::run::event::Event;
 use crate::run::id::{Digest, NodeId};
 use crate::run::record::Record;
@@ -24,9 +25,23 @@ struct Range {
     digest: Digest,
 }
 
+/// A line of a run's journal.
 pub(super) fn line() -> Value {
+    line_of::<Event>(true)
+}
+
+/// A line of an agent's journal: no event is about one node of the journal's own.
+pub(super) fn agent_line() -> Value {
+    line_of::<AgentEvent>(false)
+}
+
+fn line_of<E: JsonSchema>(of_run: bool) -> Value {
     let mut generator = generator();
-    let events = generator.root_schema_for::<Event>().to_value();
+    let mut events = generator.root_schema_for::<E>().to_value();
+    if !of_run {
+        let own = json!({"properties": {"event": {"const": "journal.voided"}, "data": {}}});
+        events["oneOf"].as_array_mut().unwrap().push(own);
+    }
     let mut record = generator.root_schema_for::<Record>().to_value();
     let voided = generator.subschema_for::<Voided>().to_value();
     let node = generator.subschema_for::<NodeId>().to_value();
@@ -35,7 +50,7 @@ pub(super) fn line() -> Value {
     for variant in events["oneOf"].as_array().unwrap() {
         let name = variant["properties"]["event"]["const"].as_str().unwrap().to_owned();
         let mut data = variant["properties"]["data"].clone();
-        let about = about(&mut data);
+        let about = if of_run { about(&mut data) } else { None };
         if name == "journal.voided" {
             data = voided.clone();
         }

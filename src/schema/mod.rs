@@ -7,6 +7,7 @@ mod frontmatter;
 mod journal;
 mod names;
 mod projections;
+mod role;
 mod shape;
 mod tests;
 mod traffic;
@@ -34,6 +35,8 @@ fn all() -> Vec<Named> {
     let mut all = files::all();
     all.extend(projections::all());
     all.push(("events.jsonl", journal::line()));
+    all.push(("agent-events.jsonl", journal::agent_line()));
+    all.push(("role.md", role::schema()));
     all.push(("traffic.jsonl", traffic::line()));
     all.push(("task.md", frontmatter::schema()));
     for (name, schema) in &mut all {
@@ -50,6 +53,8 @@ fn all() -> Vec<Named> {
 fn title(name: &str) -> String {
     match name {
         "task.md" => "the frontmatter of workflows/*.task.md, as data".to_owned(),
+        "role.md" => "the frontmatter of roles/*.role.md, as data".to_owned(),
+        "agent-events.jsonl" => "one line of agents/*/events.jsonl".to_owned(),
         "taskforge.toml" => "taskforge.toml, as data".to_owned(),
         name if name.ends_with(".jsonl") => format!("one line of {name}"),
         name => name.to_owned(),

@@ -186,4 +186,5 @@ enum How {
     NotStarted { not_started: String },
     Cancelled { cancelled: bool },
     Revoked { revoked: bool },
+    Offboarded { offboarded: bool },
 }

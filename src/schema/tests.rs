@@ -103,6 +103,43 @@ fn the_frontmatter_has_the_parser_s_keys() {
 }
 
 #[test]
+fn an_agent_s_journal_has_a_schema_for_each_event() {
+    let line = super::journal::agent_line();
+    let names = line["$defs"]["record"]["properties"]["event"]["enum"].as_array().unwrap();
+    assert_eq!(names.len(), 9);
+    assert!(names.iter().all(|name| crate::role::agent::is_known(name.as_str().unwrap())), "{names:?}");
+}
+
+#[test]
+fn a_role_has_the_parser_s_keys() {
+    let schema = super::role::schema();
+    let name = crate::run::id::RoleName::parse("r").unwrap();
+    let keys_at = |text: &str| -> BTreeSet<String> {
+        let text = format!("---\nrole: r\ndisplayName: R\ndescription: r\n{text}\n---\nx\n");
+        let problems = crate::role::Role::parse(&name, "r", &text).unwrap_err().to_string();
+        let hint = problems.split("known keys: ").nth(1).unwrap_or_else(|| panic!("no hint in {problems}"));
+        hint.lines().next().unwrap().split(", ").map(str::to_owned).collect()
+    };
+    for (def, text) in [
+        ("", "qqqqqqqqqqqq: 1"),
+        ("/$defs/Resources", "resources: {qqqqqqqqqqqq: 1}"),
+        ("/$defs/Tasks", "tasks: {qqqqqqqqqqqq: 1}"),
+        ("/$defs/Config", "config: {qqqqqqqqqqqq: 1}"),
+        ("/$defs/Github", "allowedActions: [github.pr.list]\nconfig: {github: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Slack", "allowedActions: [slack.message.list]\nconfig: {slack: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Email", "allowedActions: [email.send]\nconfig: {email: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Webhook", "allowedActions: [webhook.post]\nconfig: {webhook: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Memory", "allowedActions: [memory.get]\nconfig: {memory: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Budget", "config: {budget: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Delegation", "config: {delegation: {roles: [], qqqqqqqqqqqq: 1}}"),
+    ] {
+        let properties = schema.pointer(def).unwrap_or_else(|| panic!("no {def}"));
+        let keys: BTreeSet<String> = properties["properties"].as_object().unwrap().keys().cloned().collect();
+        assert_eq!(keys, keys_at(text), "{def}");
+    }
+}
+
+#[test]
 fn no_object_is_open_by_oversight() {
     fn walk(place: &str, schema: &Value) {
         match schema {

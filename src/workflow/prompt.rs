@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::template::{is_literal, literal};
 use super::text::is_unsafe;
-use crate::run::id::AgentName;
+use crate::run::id::{AgentName, RoleName};
 
 /// The text of a workflow file with the one node `task`, which gives `prompt` to the built-in agent in a container and
 /// expects a `report.md`. `inputs` are the names of the files that the run is given, kept as metadata; without a
@@ -31,14 +31,15 @@ pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String 
     text
 }
 
-/// The text of a workflow file with the one node `task`, which the hired agent `agent` does. With `report` it has to
-/// leave a `report.md`; without, its result is all. As for [`one_node`], whatever `prompt` holds.
+/// The text of a workflow file with the one node `task`, which the hired agent `agent` does; its title is the
+/// first words of `named`. With `report` it has to leave a `report.md`; without, its result is all. As for [`one_node`], whatever `prompt` holds.
 #[must_use]
-pub fn one_agent(agent: &AgentName, prompt: &str, inputs: &[String], report: bool) -> String {
-    let mut text = head(&quoted(agent.as_str()), &title(prompt), prompt);
-    if report {
-        text.push_str("    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n");
-    }
+pub fn one_agent(agent: &AgentName, named: &str, prompt: &str, inputs: &[String], report: bool) -> String {
+    let mut text = head(&quoted(agent.as_str()), &title(named), prompt);
+    text.push_str(match report {
+        true => "    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n",
+        false => "    outputs:\n      mode: notify\n      requiredFiles: []\n",
+    });
     // Writing to a `String` cannot fail.
     let _ = writeln!(text, "    container:\n      runtime: builtin\n      agent: {}", quoted(agent.as_str()));
     if !inputs.is_empty() {
@@ -48,6 +49,18 @@ pub fn one_agent(agent: &AgentName, prompt: &str, inputs: &[String], report: boo
         }
     }
     text.push_str("---\n\nA task for an agent.\n");
+    text
+}
+
+/// The text of a workflow file with the one node `task`, which an agent of the role `role` does for another; its result is
+/// all that is asked for. As for [`one_node`], whatever `task` holds.
+#[must_use]
+pub fn one_role(role: &RoleName, task: &str) -> String {
+    let mut text = head(&quoted(role.as_str()), &title(task), task);
+    text.push_str("    outputs:\n      mode: notify\n      requiredFiles: []\n");
+    // Writing to a `String` cannot fail.
+    let _ = writeln!(text, "    container:\n      runtime: builtin\n      role: {}", quoted(role.as_str()));
+    text.push_str("---\n\nA part of another agent's task.\n");
     text
 }
 

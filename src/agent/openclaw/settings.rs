@@ -19,7 +19,19 @@ const CONTEXT: u32 = 128_000;
 const ANSWER: u32 = 8_192;
 
 /// `openclaw.json` for one turn with `model`, the name that the gate chooses a provider by.
-pub(super) fn settings(model: &str, workspace: &Path) -> Value {
+///
+/// `skills` are those of the node's role, in a folder: it sees no others, neither its own nor some that lie in the
+/// workspace. Without a role it sees what it sees by itself.
+pub(super) fn settings(model: &str, workspace: &Path, skills: Option<(&Path, &[String])>) -> Value {
+    let mut settings = plain(model, workspace);
+    if let Some((folder, names)) = skills {
+        settings["agents"]["defaults"]["skills"] = json!(names);
+        settings["skills"] = json!({"load": {"extraDirs": [folder], "watch": false}});
+    }
+    settings
+}
+
+fn plain(model: &str, workspace: &Path) -> Value {
     let free = json!({"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0});
     json!({
         "models": {
@@ -62,11 +74,20 @@ mod tests {
 
     #[test]
     fn the_gate_is_the_only_address() {
-        let settings = settings("openai/gpt \"x\"", Path::new("/workspace"));
+        let settings = settings("openai/gpt \"x\"", Path::new("/workspace"), None);
         let text = settings.to_string();
         assert_eq!(text.matches("://").count(), 1, "{text}");
         assert_eq!(settings["models"]["providers"].as_object().map(serde_json::Map::len), Some(1));
         assert_eq!(settings["agents"]["defaults"]["model"]["primary"], "gate/openai/gpt \"x\"");
         assert_eq!(settings["channels"], json!({}));
+        assert_eq!(settings["skills"], Value::Null);
+    }
+
+    #[test]
+    fn a_role_s_skills_and_no_others() {
+        let of = |names: &[String]| settings("m", Path::new("/workspace"), Some((Path::new("/role/skills"), names)));
+        assert_eq!(of(&["tidy".to_owned()])["agents"]["defaults"]["skills"], json!(["tidy"]));
+        assert_eq!(of(&["tidy".to_owned()])["skills"]["load"]["extraDirs"], json!(["/role/skills"]));
+        assert_eq!(of(&[])["agents"]["defaults"]["skills"], json!([]), "none is none");
     }
 }

@@ -3,6 +3,7 @@
 
 mod action;
 mod asked;
+mod delegate;
 mod memory;
 mod progress;
 mod request;
@@ -18,6 +19,7 @@ use super::error::AgentError;
 
 pub use action::{ActionCall, action};
 pub(crate) use asked::unanswered;
+pub use delegate::{Delegated, delegate};
 pub(crate) use memory::ask as ask_memory;
 pub use memory::{MemoryVerb, memory};
 pub use progress::progress;

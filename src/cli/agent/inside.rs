@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use crate::agent::{self, ActionCall, AgentError, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
+use crate::agent::{self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
 use crate::run::deployment::Proposal;
 
 #[derive(Debug, Subcommand)]
@@ -60,6 +60,22 @@ pub(crate) enum Inside {
         #[arg(value_name = "JSON")]
         object: String,
     },
+    /// In a container: give a part of the work, and of what may be taken, to a run of another role; exit 0 done, 75 at work
+    Delegate {
+        /// One that the own role may give work to
+        role: String,
+        /// What is to be done
+        task: String,
+        /// Requests to models that it may make, of the own ones [default: half of what is left]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+        requests: Option<u64>,
+        /// Seconds that it may take [default: what is left of the own time]
+        #[arg(long, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+        seconds: Option<u64>,
+        /// Seconds to wait for its end
+        #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
+        wait: u64,
+    },
     /// In a container: work with what a hired agent keeps from one task to the next
     #[command(subcommand)]
     Memory(Memory),
@@ -110,6 +126,10 @@ impl Inside {
                 let deploy = (!program.is_empty()).then_some(Proposal { command: program, folder });
                 let wait = Duration::from_secs(wait);
                 agent::request(&socket(), &capability, &reason, deploy.as_ref(), wait, &mut io::stdout())
+            }
+            Self::Delegate { role, task, requests, seconds, wait } => {
+                let asked = Delegated { role, task, requests, seconds };
+                agent::delegate(&socket(), &asked, Duration::from_secs(wait), &mut io::stdout())
             }
             Self::Action { name, args, arguments, key } => {
                 let call = ActionCall { name, args, json: arguments, key };

@@ -10,6 +10,7 @@ mod report;
 mod retry;
 mod show;
 mod start;
+mod tree;
 mod watch;
 
 use std::process::ExitCode;
@@ -28,6 +29,7 @@ pub(crate) enum Run {
     Bind(bind::Bind),
     List(list::List),
     Show(show::Show),
+    Tree(tree::Tree),
     Logs(logs::Logs),
     Watch(watch::Watch),
     Cancel(cancel::Cancel),
@@ -44,6 +46,7 @@ impl Run {
             Self::Bind(command) => command.run(context),
             Self::List(command) => command.run(context),
             Self::Show(command) => command.run(context),
+            Self::Tree(command) => command.run(context),
             Self::Logs(command) => command.run(context),
             Self::Watch(command) => command.run(context),
             Self::Cancel(command) => command.run(context),

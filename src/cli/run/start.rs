@@ -59,6 +59,7 @@ impl Start {
             model: self.model,
             inputs: self.inputs,
             text: None,
+            descent: None,
             params: params(&self.params)?,
             run: self.run_id,
         };

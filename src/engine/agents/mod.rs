@@ -13,6 +13,8 @@ pub use self::list::{ListedAgent, agents};
 pub use self::memory::{Remembered, forget, history, remember};
 pub use self::offboard::{Offboarding, offboard};
 pub use self::store::AgentStore;
+#[cfg(test)]
+pub(crate) use self::store::Projection;
 pub use self::task::{Task, exchange_text, task_text};
 
 pub(crate) use self::claim::{Room, claim, is_hired, queue, release, room};

@@ -59,6 +59,7 @@ pub fn scaffold(registry: &Registry, wanted: Scaffold) -> Result<Told, Error> {
     }
     let bare = registry.is_bare();
     let created = Created {
+        parent: None,
         format: FORMAT,
         registry: if bare { String::new() } else { registry.id()? },
         signed: approvers::are_configured(registry)?,

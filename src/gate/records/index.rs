@@ -47,6 +47,7 @@ struct Asking {
 struct Day {
     date: NaiveDate,
     spent: Spent,
+    by_node: HashMap<String, Spent>,
 }
 
 /// What models have taken.
@@ -177,10 +178,13 @@ impl Index {
         }
         let Some(date) = record.time.get(..10).and_then(|date| date.parse::<NaiveDate>().ok()) else { return };
         if date > self.day.date {
-            self.day = Day { date, spent: Spent::default() };
+            self.day = Day { date, ..Day::default() };
         }
         // A clock that was set back does not open an old day again.
         add(&mut self.day.spent);
+        if let Some(node) = &record.node {
+            add(self.day.by_node.entry(node.clone()).or_default());
+        }
     }
 
     /// What was done for agents.
@@ -200,6 +204,15 @@ impl Index {
     /// What was taken on `date`; nothing where that is not the newest day of the records.
     pub(crate) fn spent_on(&self, date: NaiveDate) -> Option<&Spent> {
         (self.day.date == date).then_some(&self.day.spent)
+    }
+
+    /// What these nodes took on `date`, a part each; as [`spent_on`](Self::spent_on).
+    pub(crate) fn spent_on_by<'s>(
+        &'s self,
+        date: NaiveDate,
+        nodes: impl IntoIterator<Item = &'s str>,
+    ) -> Option<Vec<&'s Spent>> {
+        (self.day.date == date).then(|| nodes.into_iter().filter_map(|node| self.day.by_node.get(node)).collect())
     }
 
     pub(crate) fn node(&self, name: &str) -> Node {

@@ -138,7 +138,7 @@ fn shown(request: &CapabilityRequest) -> Value {
 }
 
 /// `30s` or `30`; at most a minute.
-pub(super) fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
+pub(in crate::gate::surface) fn wait(text: Option<&str>) -> Result<Duration, Refusal> {
     let Some(text) = text else {
         return Ok(Duration::ZERO);
     };

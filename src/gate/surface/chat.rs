@@ -75,11 +75,11 @@ pub(super) async fn complete(
         Some(allowance) => (Some(allowance.grant), turn.and(allowance.turn)),
         None => (None, turn),
     };
-    let day = budget::take(session).await?;
+    let days = budget::take(session).await?;
     session.socket.goes_on();
     let (answer, answered) = oneshot::channel();
     let (gate, socket, client) = (session.gate.clone(), session.socket.clone(), session.client.clone());
-    tokio::spawn(Exchange { gate, socket, client, attempt, grant, plan, first, turn, day, room, seat }.run(answer));
+    tokio::spawn(Exchange { gate, socket, client, attempt, grant, plan, first, turn, days, room, seat }.run(answer));
     // Dropping this future, when the client leaves or is cut off, is what tells the exchange to stop.
     answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
 }

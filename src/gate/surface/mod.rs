@@ -4,6 +4,7 @@
 mod actions;
 mod capabilities;
 mod chat;
+mod children;
 mod conversation;
 mod egress;
 mod forwards;
@@ -96,6 +97,8 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
         published::PATH if get => published::offer(session, request),
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
+        "/taskforge/v1/children" if post => children::ask(session, request).await,
+        "/taskforge/v1/children" if get => Ok(children::list(session)),
         "/taskforge/v1/memory" if get => memory::list(session).await,
         "/taskforge/v1/memory" if post => memory::change(session, request).await,
         "/taskforge/v1/progress" if post => report::progress(session, request).await,
@@ -120,6 +123,10 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         _ => match (path.strip_prefix("/taskforge/v1/capabilities/"), path.strip_prefix("/taskforge/v1/memory/")) {
             (Some(id), _) if get => capabilities::show(session, &request, id).await,
             (_, Some(key)) if get => memory::show(session, key).await,
+            _ if get && path.starts_with("/taskforge/v1/children/") => {
+                let id = path.trim_start_matches("/taskforge/v1/children/");
+                children::show(session, &request, id).await
+            }
             _ => {
                 body::ignore(request).await;
                 Err(unknown(&path))
@@ -129,7 +136,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 17] = [
+    const PATHS: [&str; 18] = [
         "/taskforge/v1/actions",
         published::PATH,
         "/taskforge/v1/hello",
@@ -139,6 +146,7 @@ fn unknown(path: &str) -> Refusal {
         "/taskforge/v1/refusals",
         "/taskforge/v1/forwards",
         "/taskforge/v1/capabilities",
+        "/taskforge/v1/children",
         "/taskforge/v1/memory",
         "/taskforge/v1/progress",
         "/taskforge/v1/result",

@@ -24,6 +24,7 @@ pub fn begin(seen: &SeenRun, registry: String, workflow: Digest) -> Result<Adopt
         }
     }
     let created = Created {
+        parent: None,
         format: FORMAT,
         registry,
         signed: false,

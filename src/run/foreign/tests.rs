@@ -59,6 +59,7 @@ fn begin_state(registry: &str) -> State {
     });
     let key = "agent:main:main".to_owned();
     let created = Created {
+        parent: None,
         format: 1,
         registry: registry.to_owned(),
         signed: false,

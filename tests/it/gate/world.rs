@@ -57,6 +57,8 @@ impl World {
         Attempt {
             role: None,
             memory: None,
+            delegation: None,
+            children: Vec::new(),
             socket: socket.into(),
             node: NodeId::parse(node).unwrap(),
             attempt,

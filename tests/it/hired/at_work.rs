@@ -108,6 +108,10 @@ fn a_task_is_a_run_with_who_the_agent_is_in_its_prompt() {
     assert_eq!((&history[0]["by"]["run"], &history[0]["actor"]), (&json!("ada-1"), &json!("agent:task")));
     assert_eq!(node(&scene.show("ada-1"), "task")["status"], "completed");
     scene.is_sound("ada-1");
+    let counted = crate::schemas::count_by_schema(&scene.root());
+    for name in ["role.md", "agent.json", "agent-events.jsonl", "memory.json"] {
+        assert!(counted.contains_key(name), "no {name}");
+    }
     // The next task knows.
     scene.tf(&["agent", "run", "ada", "And now y", "--follow"]).ok();
     let talks = model.talks();
@@ -136,6 +140,7 @@ fn talking_is_a_run_an_exchange() {
         .env("HOME", scene.outside("home"));
     command.env("TASKFORGE_OPERATOR", "ada").write_stdin("hello\n\nhow are you\n");
     let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8(output.stdout).unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
@@ -157,4 +162,59 @@ fn a_task_that_fails_gives_its_place_back() {
     scene.drive("b", 1);
     assert_eq!(ends(&scene.show("b"), "work")[0].0, "failed");
     assert_eq!(agent(&scene, "ada")["active"], json!([]));
+}
+
+#[test]
+fn a_role_has_so_much_a_day_in_whatever_run() {
+    let model = Model::start(|_| Move::Call("finish", json!({"summary": "done"})));
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    hire(&scene, "ada", "config: {budget: {requests: 2}}");
+    scene.tf(&["agent", "hire", "role-ada", "--name", "eve"]).ok();
+    let task = |agent: &str| {
+        let container = format!("runtime: builtin\nagent: {agent}");
+        let text = format!(
+            "---\nworkflowId: t\ntitle: t\nnodes:\n  - id: work\n    title: w\n    kind: session_turn\n    prompt: x\n    outputs: {{mode: notify, requiredFiles: []}}\n    container:\n      {}\n---\n",
+            container.replace('\n', "\n      ")
+        );
+        scene.write("workflows/t.task.md", text);
+    };
+    for (run, agent, code) in [("one", "ada", 0), ("two", "eve", 0), ("three", "ada", 1)] {
+        task(agent);
+        scene.start("t", run);
+        scene.drive(run, code);
+    }
+    let shown = scene.show("three").to_string();
+    assert!(shown.contains("the agents of role `role-ada` have taken 2 of 2 requests today"), "{shown}");
+    assert_eq!(model.talks().len(), 2, "the third was never asked");
+    // Another role has its own.
+    hire(&scene, "bob", "config: {budget: {requests: 1}}");
+    task("bob");
+    scene.start("t", "four");
+    scene.drive("four", 0);
+    scene.is_sound("four");
+}
+
+#[test]
+fn the_gate_does_what_the_role_allows_for_what_it_names() {
+    let scene = Scene::new();
+    let rules = "allowedActions: [github.pr.list, github.review.submit]\n\
+                 config: {github: {repositories: ['acme/*'], verdicts: [COMMENT]}, limits: {github.pr.list: 5/hour}}";
+    hire(&scene, "ada", rules);
+    let script = "t=/taskforge/bin/taskforge; $t agent action > may; \
+                  $t agent action github.pr.list --arg repo=evil/x > other; \
+                  $t agent action github.pr.comment --arg repo=acme/x --arg number=1 --arg body=x > unlisted; \
+                  $t agent action github.review.submit --arg repo=acme/x --arg number=1 --arg verdict=APPROVE --arg body=x > verdict; exit 0";
+    let container = format!("command: {}\nagent: ada", json!(["sh", "-c", script]));
+    scene.commands("acting", &[("work", &container, &["may", "other", "unlisted", "verdict"])]);
+    scene.start("acting", "a");
+    scene.drive("a", 0);
+    let read = |name: &str| scene.read(&format!("runs/a/nodes/work/{name}"));
+    let may = read("may");
+    assert!(may.contains("github.pr.list") && may.contains("acme/*") && may.contains("5/hour"), "{may}");
+    assert!(!may.contains("github.pr.comment"), "{may}");
+    assert!(read("other").contains("arguments_not_allowed"), "{}", read("other"));
+    assert!(read("unlisted").contains("action_not_allowed"), "{}", read("unlisted"));
+    assert!(read("verdict").contains("arguments_not_allowed"), "{}", read("verdict"));
+    scene.is_sound("a");
 }

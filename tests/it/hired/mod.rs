@@ -2,6 +2,7 @@
 //! gate.
 
 mod at_work;
+mod children;
 mod limits;
 mod remembering;
 mod roles;

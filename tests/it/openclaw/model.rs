@@ -119,6 +119,7 @@ fn answer(stream: TcpStream, kept: &Mutex<Vec<Value>>, script: &Script) {
     }
     let request: Value = serde_json::from_slice(&body).unwrap();
     let talk = Talk::of(&request);
+    let streams = request["stream"] == true;
     let calls = talk.answers.len();
     kept.lock().unwrap().push(request);
     let (delta, reason) = match script(&talk) {
@@ -130,6 +131,16 @@ fn answer(stream: TcpStream, kept: &Mutex<Vec<Value>>, script: &Script) {
             (json!({"role": "assistant", "content": null, "tool_calls": [call]}), "tool_calls")
         }
     };
+    if !streams {
+        let choice = json!({"index": 0, "message": delta, "finish_reason": reason});
+        let usage = json!({"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2});
+        let whole = json!({"id": "1", "object": "chat.completion", "created": 1, "model": "scripted",
+            "choices": [choice], "usage": usage})
+        .to_string();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close";
+        let _ = (&stream).write_all(format!("{head}\r\nContent-Length: {}\r\n\r\n{whole}", whole.len()).as_bytes());
+        return;
+    }
     let chunk = |choice: Value, usage: Value| {
         let whole = json!({"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "scripted",
             "choices": [choice], "usage": usage});

@@ -8,7 +8,9 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema by the name that it has before `.schema.json`.
-pub const NAMES: [&str; 25] = [
+pub const NAMES: [&str; 29] = [
+    "agent-events.jsonl",
+    "agent.json",
     "capability.json",
     "control.jsonl",
     "decision.json",
@@ -19,12 +21,14 @@ pub const NAMES: [&str; 25] = [
     "installed.json",
     "kill-lock.json",
     "logs.cursor.json",
+    "memory.json",
     "packages.lock",
     "policy.json",
     "recipe.json",
     "refs.json",
     "replay.jsonl",
     "result.json",
+    "role.md",
     "spec.json",
     "state.json",
     "status.json",
@@ -46,6 +50,11 @@ fn name_of(path: &str) -> Option<&'static str> {
         ["workflows", _] if ends(".task.md") => "task.md",
         ["workflows", _] | ["runs", _, "gate", "replay", _] if ends(".jsonl") => "replay.jsonl",
         ["decisions", _] if ends(".json") && !file.contains(".rejected-") => "decision.json",
+        ["agents", _, "events.jsonl"] => "agent-events.jsonl",
+        ["agents", _, "agent.json"] => "agent.json",
+        ["roles", _] if ends(".role.md") => "role.md",
+        ["agents", _, "role", "role.md"] | ["runs", _, "roles", _, "role.md"] => "role.md",
+        ["runs", _, "gate", "memory", _] => "memory.json",
         ["images", _, "recipe.json"] => "recipe.json",
         ["images", _, "packages.lock"] => "packages.lock",
         ["images", _, "installed.json"] => "installed.json",
@@ -89,7 +98,7 @@ pub fn values(name: &str, text: &str) -> Vec<(String, Value)> {
     let whole = |value: Value| vec![(String::new(), value)];
     match name {
         "taskforge.toml" => whole(toml::from_str(text).unwrap()),
-        "task.md" => {
+        "task.md" | "role.md" => {
             let yaml = text.trim_start_matches("---\n").split("\n---").next().unwrap();
             whole(serde_yaml::from_str(yaml).unwrap())
         }

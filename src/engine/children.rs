@@ -1,0 +1,301 @@
+//! Children: a run that an agent asks for, of a role that its own may give work to. What the child has is a part of what
+//! its parent has, computed here and journaled with both; it ends with the attempt that asked for it.
+
+use chrono::Utc;
+use serde_json::Value;
+
+use crate::gate::{ChildView, DelegationUse};
+use crate::registry::{Registry, inbox};
+use crate::role::{Bundle, Role};
+use crate::run::capability::{BudgetScope, Capability};
+use crate::run::command::{Command, Control};
+use crate::run::definition::{Created, NodeDefinition, Parent, Pinned};
+use crate::run::event::ChildRun;
+use crate::run::id::{Digest, NodeId, RequestId, RoleName, RunId};
+use crate::run::ruling::{Effect, Ruling};
+use crate::run::share::Share;
+use crate::run::state::{Request, State};
+use crate::workflow::prompt;
+
+use super::actor;
+use super::docker::Docker;
+use super::error::Error;
+use super::start::{self, Start};
+use super::store::Store;
+use super::{policy, roles, tick};
+
+/// The largest task of a child, in bytes.
+pub(crate) const MOST_TASK: usize = 32 * 1024;
+
+/// What a child is made with, beside its workflow.
+#[derive(Debug, Clone)]
+pub struct Descent {
+    pub(crate) parent: Parent,
+    /// The roles that it is below, the nearest first.
+    pub(crate) under: Vec<Pinned>,
+    /// Those roles, to be frozen with its own.
+    pub(crate) bundles: Vec<Bundle>,
+    /// The node that it is a child of, as its own run froze it.
+    pub(crate) node: NodeDefinition,
+    /// What the parent was granted, and so all that the child may have.
+    pub(crate) granted: Vec<Capability>,
+    pub(crate) wall_ms: u64,
+}
+
+/// Takes in a message of the gate that asks for a child. The child is made first, under a name that follows from the
+/// message, and then journaled: a crash between the two makes no second one. The inner error is why it is refused.
+///
+/// # Errors
+/// When a run cannot be read or written: the message then stays for the next tick.
+pub(crate) fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<Result<State, String>, Error> {
+    if state.children.iter().any(|child| child.id == message.id) {
+        return Ok(Ok(state.clone()));
+    }
+    let asked = match Asked::read(message) {
+        Ok(asked) => asked,
+        Err(why) => return Ok(Err(why)),
+    };
+    let (start, child) = match prepare(store, state, message, &asked) {
+        Ok(prepared) => prepared,
+        Err(Error::Usage(why)) => return Ok(Err(why)),
+        Err(error @ (Error::NoRole(_) | Error::Role(_) | Error::RoleDenied { .. })) => {
+            return Ok(Err(error.to_string()));
+        }
+        Err(error) => return Err(error),
+    };
+    match start::start(store.registry(), &start) {
+        Ok(_) | Err(Error::Registry(crate::registry::Error::RunExists { .. })) => {}
+        Err(Error::Usage(why)) => return Ok(Err(why)),
+        Err(error) => return Err(error),
+    }
+    store.commit(&actor::agent(&message.node), Command::Child(Box::new(child))).map(Ok)
+}
+
+/// What a message asks for.
+struct Asked {
+    role: RoleName,
+    task: String,
+    requests: Option<u64>,
+    wall_ms: Option<u64>,
+}
+
+impl Asked {
+    fn read(message: &inbox::Message) -> Result<Self, String> {
+        let text = |key: &str| message.body.get(key).and_then(Value::as_str);
+        let role = RoleName::parse(text("role").ok_or("`role` is missing")?).map_err(|error| error.to_string())?;
+        let task = text("task").ok_or("`task` is missing")?.to_owned();
+        if task.len() > MOST_TASK {
+            return Err(format!("`task` is longer than {MOST_TASK} bytes"));
+        }
+        let number = |key: &str| message.body.get(key).and_then(Value::as_u64);
+        Ok(Self { role, task, requests: number("requests"), wall_ms: number("wallMs") })
+    }
+}
+
+fn prepare(
+    store: &Store<'_>,
+    state: &State,
+    message: &inbox::Message,
+    asked: &Asked,
+) -> Result<(Start, ChildRun), Error> {
+    let refuse = |why: String| Error::Usage(why);
+    let live = state.live_attempts().find(|(d, a)| d.id == message.node && a.number == message.attempt);
+    let Some((definition, attempt)) = live else { return Err(refuse("the attempt that asks is over".to_owned())) };
+    let (Some(bundle), Some(container)) = (roles::of_node(store, definition)?, &definition.container) else {
+        return Err(refuse("its node has no role, and may give no work to others".to_owned()));
+    };
+    let delegation = &bundle.role.config.delegation;
+    if !delegation.roles.contains(&asked.role) {
+        return Err(refuse(format!("role `{}` may give no work to `{}`", bundle.role.name, asked.role)));
+    }
+    let made = state.children.iter().filter(|child| child.node == message.node).count();
+    if made as u64 >= u64::from(delegation.children) {
+        return Err(refuse(format!("node {} has had all of its {} children", message.node, delegation.children)));
+    }
+    let theirs = roles::role(store.registry(), &asked.role)?;
+    if theirs.role.model.as_ref().is_some_and(|model| *model != container.model) {
+        let why = format!("role `{}` speaks to another model than its parent, `{}`", asked.role, container.model);
+        return Err(refuse(why));
+    }
+    let left = left(store, state, definition)?;
+    let requests = asked.requests.unwrap_or_else(|| (left.requests / 2).max(1));
+    let share = left.part(requests).ok_or_else(|| {
+        refuse(format!("a child may have 1 to {} requests to models, and {requests} were asked for", left.requests))
+    })?;
+    let time = (attempt.plan.deadline - Utc::now()).num_milliseconds();
+    let time = u64::try_from(time).ok().filter(|time| *time > 0);
+    let time = time.ok_or_else(|| refuse("the time of the attempt that asks is over".to_owned()))?;
+    let run = RunId::parse(&format!("child-{}", message.id.as_str().to_lowercase()))
+        .map_err(|error| refuse(error.to_string()))?;
+    let binding = container.role.as_ref();
+    let mut under: Vec<Pinned> =
+        binding.iter().map(|own| Pinned { role: own.role.clone(), digest: own.digest.clone() }).collect();
+    under.extend(binding.iter().flat_map(|own| own.under.iter().cloned()));
+    let bundles = under.iter().map(|pinned| roles::frozen_as_it_is(store, pinned)).collect::<Result<_, _>>()?;
+    let descent = Descent {
+        parent: Parent {
+            run: store.run().clone(),
+            node: message.node.clone(),
+            attempt: message.attempt,
+            request: message.id.clone(),
+            depth: state.created.parent.as_ref().map_or(0, |parent| parent.depth) + 1,
+            deadline: attempt.plan.deadline,
+            share,
+        },
+        under,
+        bundles,
+        node: definition.clone(),
+        granted: granted(state, &definition.id).cloned().collect(),
+        wall_ms: asked.wall_ms.map_or(time, |asked| asked.clamp(1, time)),
+    };
+    let text = prompt::one_role(&asked.role, &asked.task);
+    let start = Start {
+        text: Some((format!("child of {}/{}", store.run(), message.node), text)),
+        run: Some(run.clone()),
+        descent: Some(descent),
+        ..Start::default()
+    };
+    let child = ChildRun {
+        id: message.id.clone(),
+        node: message.node.clone(),
+        attempt: message.attempt,
+        role: asked.role.clone(),
+        run,
+        share,
+    };
+    Ok((start, child))
+}
+
+/// Makes of a run that was read from a workflow a child: its container is within its parent's.
+pub(crate) fn narrow(created: &mut Created, descent: &Descent) {
+    let Some(theirs) = &descent.node.container else { return };
+    for node in &mut created.nodes {
+        let Some(own) = &mut node.container else { continue };
+        own.image.clone_from(&theirs.image);
+        own.model.clone_from(&theirs.model);
+        own.iterations = u32::try_from(descent.parent.share.requests).unwrap_or(u32::MAX);
+        own.capabilities.retain(|capability| descent.granted.contains(capability));
+        own.resources.cpu_millis = own.resources.cpu_millis.min(theirs.resources.cpu_millis);
+        own.resources.memory = own.resources.memory.min(theirs.resources.memory);
+        own.resources.pids = own.resources.pids.min(theirs.resources.pids);
+        own.resources.disk = own.resources.disk.min(theirs.resources.disk);
+        own.resources.wall_ms = own.resources.wall_ms.min(theirs.resources.wall_ms).min(descent.wall_ms);
+        if let Some(role) = &mut own.role {
+            role.under.clone_from(&descent.under);
+        }
+    }
+    created.parent = Some(Box::new(descent.parent.clone()));
+}
+
+/// What `node` may still take of models: its own, without what its children were given.
+fn left(store: &Store<'_>, state: &State, definition: &NodeDefinition) -> Result<Share, Error> {
+    let iterations = definition.container.as_ref().map_or(0, |container| u64::from(container.iterations));
+    let ceilings = policy::run_ceilings(store, state)?;
+    let whole = Share { requests: iterations, tokens: ceilings.tokens, money: ceilings.money };
+    Ok(given(state, &definition.id).fold(whole, Share::without))
+}
+
+/// What the children of `node` were given.
+pub(crate) fn given<'s>(state: &'s State, node: &'s NodeId) -> impl Iterator<Item = Share> + 's {
+    state.children.iter().filter(move |child| child.node == *node).map(|child| child.share)
+}
+
+/// What was granted to `node` and is in force.
+fn granted<'s>(state: &'s State, node: &'s NodeId) -> impl Iterator<Item = &'s Capability> {
+    let of_node = state.requests.iter().filter(|request| request.status.is_granted());
+    of_node.filter(move |request| request.askers.iter().any(|(asker, _)| asker == node)).map(|request| request.meant())
+}
+
+/// The ruling on a request of a child for something that its parent does not have now; none for anything else.
+///
+/// # Errors
+/// When the parent's run cannot be read.
+pub(crate) fn beyond(registry: &Registry, state: &State, request: &Request) -> Result<Option<Ruling>, Error> {
+    let Some(parent) = &state.created.parent else { return Ok(None) };
+    let deny = |because: String| {
+        let policies = Digest::of(b"");
+        Ok(Some(Ruling { effect: Effect::Deny, rule: None, because, policies, until: None }))
+    };
+    if let Capability::Budget(budget) = request.meant()
+        && budget.scope() != BudgetScope::Day
+    {
+        return deny("what a child may take of models is a part of its parent's".to_owned());
+    }
+    let theirs = Store::open(registry, &parent.run)?.load()?;
+    if granted(&theirs, &parent.node).any(|capability| capability == request.meant()) {
+        return Ok(None);
+    }
+    deny(format!("a child has no more than its parent, and {}/{} does not have this", parent.run, parent.node))
+}
+
+/// What was granted to a child that its parent does not have any more.
+///
+/// # Errors
+/// As [`beyond`].
+pub(crate) fn lost(registry: &Registry, state: &State) -> Result<Vec<RequestId>, Error> {
+    let mut lost = Vec::new();
+    if state.created.parent.is_some() {
+        for request in state.requests.iter().filter(|request| request.status.is_granted()) {
+            if beyond(registry, state, request)?.is_some() {
+                lost.push(request.id.clone());
+            }
+        }
+    }
+    Ok(lost)
+}
+
+/// Cancels a child whose parent's attempt is over. The state afterwards.
+///
+/// # Errors
+/// When the parent's run cannot be read, or the child's not be written.
+pub(crate) fn end_orphan(store: &Store<'_>, state: State) -> Result<State, Error> {
+    let Some(parent) = state.created.parent.as_deref().filter(|_| !state.status.is_terminal()) else {
+        return Ok(state);
+    };
+    let lives = match Store::open(store.registry(), &parent.run) {
+        Ok(theirs) => {
+            let theirs = theirs.load()?;
+            theirs.live_attempts().any(|(d, a)| d.id == parent.node && a.number == parent.attempt)
+        }
+        Err(Error::NoRun(_)) => false,
+        Err(error) => return Err(error),
+    };
+    if lives {
+        return Ok(state);
+    }
+    let reason = format!("attempt {} of {}/{}, which it worked for, is over", parent.attempt, parent.run, parent.node);
+    store.commit(actor::TICK, Command::Control { id: None, control: Control::Cancel { reason } })
+}
+
+/// Takes the children of the run as far as they go. What goes wrong in one is for its own tick to say.
+pub(crate) fn tick_all(store: &Store<'_>, state: &State, docker: &Docker) {
+    for child in &state.children {
+        let Ok(own) = Store::open(store.registry(), &child.run) else { continue };
+        let over = own.peek().is_ok_and(|state| state.status.is_terminal() && !state.may_have_containers());
+        if !over {
+            let _ = tick::tick_store(&own, docker);
+        }
+    }
+}
+
+/// What the gate tells the agent of `node` of its children.
+pub(crate) fn views(registry: &Registry, state: &State, node: &NodeId) -> Vec<ChildView> {
+    let view = |child: &ChildRun| {
+        let found = Store::open(registry, &child.run).and_then(|store| store.peek()).ok();
+        ChildView {
+            id: child.id.clone(),
+            role: child.role.clone(),
+            run: child.run.clone(),
+            status: found.as_ref().map_or("created", |state| state.status.as_str()).to_owned(),
+            requests: child.share.requests,
+            result: found.and_then(|state| state.nodes.first()?.result.clone()),
+        }
+    };
+    state.children.iter().filter(|child| child.node == *node).map(view).collect()
+}
+
+/// Whom the agent of `node` may give work to; none where that is nobody.
+pub(crate) fn delegation(role: &Role) -> Option<DelegationUse> {
+    let own = &role.config.delegation;
+    (!own.roles.is_empty() && own.depth > 0).then(|| DelegationUse { roles: own.roles.clone(), children: own.children })
+}

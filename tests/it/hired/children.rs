@@ -1,0 +1,178 @@
+//! Work that an agent gives to others: never more than it has, shown as one tree, ended together.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::{hire, role};
+use crate::docker_api;
+use crate::openclaw::model::{Model, Move};
+use crate::scene::Scene;
+
+const PRELUDE: &str = r#"
+import json, subprocess, sys, time, os
+out = open("/workspace/said.txt", "a")
+def say(*words):
+    print(*words, file=out, flush=True)
+def delegate(*words):
+    done = subprocess.run(["/taskforge/bin/taskforge", "agent", "delegate", *words], capture_output=True, text=True)
+    return done.returncode, json.loads(done.stdout or "{}")
+"#;
+
+fn script(scene: &Scene, run: &str, script: &str, more: &str) {
+    let container =
+        format!("command: {}\nagent: ada\n{more}", json!(["python3", "-c", format!("{PRELUDE}\n{script}")]));
+    scene.commands(run, &[("work", &container, &["said.txt"])]);
+    scene.start(run, run);
+}
+
+fn said(scene: &Scene, run: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(scene.path(&format!("runs/{run}/nodes/work/workspace/said.txt")));
+    text.unwrap_or_default().lines().map(str::to_owned).collect()
+}
+
+fn talks_to(scene: &Scene, model: &Model) {
+    let served = format!("model = {{ name = \"scripted\", baseUrl = \"{}\" }}", model.base_url());
+    scene.set("model = \"recorded\"", &served);
+}
+
+fn state(scene: &Scene, run: &str) -> Value {
+    scene.json(&format!("runs/{run}/taskforge.json"))["state"].clone()
+}
+
+const PARENT: &str = "resources: {memory: 128MiB, pids: 50}\ntasks: {timeout: 100s}\nallowedActions: [memory.get, github.pr.list]\n\
+                      config: {github: {repositories: ['acme/*']}, delegation: {roles: [worker], depth: 2, children: 2}}";
+const WORKER: &str = "resources: {memory: 1GiB}\ntasks: {timeout: 10h}\ncapabilities: ['pip:six']\n\
+                      allowedActions: [github.pr.list, github.review.submit]\n\
+                      config: {github: {repositories: ['*/*'], verdicts: [APPROVE]}, delegation: {roles: [worker, other], depth: 5}}";
+
+#[test]
+fn a_child_is_a_run_within_its_parent_and_its_result_comes_back() {
+    let model = Model::start(|talk| Move::Call("finish", json!({"summary": format!("did: {}", talk.said[0])})));
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    role(&scene, "worker", WORKER);
+    role(&scene, "other", "");
+    hire(&scene, "ada", PARENT);
+    script(
+        &scene,
+        "p",
+        r#"
+say(delegate("other", "x")[1]["error"]["message"])
+say(delegate("worker", "x", "--requests", "31")[0])
+code, told = delegate("worker", "Look at x", "--requests", "5", "--wait", "200")
+say(code, told["status"], told["result"]["summary"], told["requests"])
+say(delegate("worker", "y", "--requests", "26")[1]["error"]["message"])
+code, told = delegate("worker", "Look at y", "--wait", "200")
+say(code, told["requests"])
+say(delegate("worker", "z")[1]["error"]["message"])
+"#,
+        "",
+    );
+    scene.drive("p", 0);
+    let heard = said(&scene, "p");
+    assert_eq!(
+        heard,
+        [
+            "this attempt may give work to worker, and not to `other`",
+            "4",
+            "0 completed did: Look at x 5",
+            "the node `work` has 25 requests to models left, and a child needs at least one of them and gets no more",
+            "0 12",
+            "the node `work` has had all of its 2 children",
+        ]
+    );
+    let tree = scene.tf(&["run", "tree", "p", "--json"]).ok().json();
+    let children = tree["children"].as_array().unwrap();
+    assert_eq!(children.len(), 2, "{tree:#}");
+    assert_eq!((&children[0]["status"], &children[0]["share"]["requests"]), (&json!("completed"), &json!(5)));
+    scene.tf(&["run", "tree", "p"]).ok().says(" · worker for work/1 · 5 requests");
+    let run = children[0]["run"].as_str().unwrap();
+    let child = state(&scene, run);
+    let container = &child["created"]["nodes"][0]["container"];
+    let parent = &state(&scene, "p")["created"]["nodes"][0]["container"];
+    // Of what both say the smaller, and nothing that the parent was not given.
+    assert_eq!((&container["resources"]["memory"], &container["iterations"]), (&json!(128 << 20), &json!(5)));
+    assert!(container["resources"]["wallMs"].as_u64() <= parent["resources"]["wallMs"].as_u64());
+    assert_eq!(container["capabilities"], json!([]));
+    assert_eq!(child["created"]["parent"]["run"], "p");
+    assert_eq!(container["role"]["under"][0]["role"], "role-ada");
+    for run in ["p", run] {
+        scene.is_sound(run);
+    }
+}
+
+#[test]
+fn what_ends_the_parent_ends_the_child_and_a_grandchild() {
+    // The child gives work on, once; the grandchild thinks for ever.
+    let model = Model::start(|talk| match (talk.said[0].contains("deep"), talk.answers.len()) {
+        (true, 0) => Move::Call("shell", json!({"command": "sleep 500", "timeoutSeconds": 600})),
+        (false, 0) => {
+            let command = "/taskforge/bin/taskforge agent delegate worker 'go deep' --wait 500";
+            Move::Call("shell", json!({"command": command, "timeoutSeconds": 600}))
+        }
+        _ => Move::Call("finish", json!({"summary": "done"})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    role(&scene, "worker", WORKER);
+    hire(&scene, "ada", PARENT);
+    script(&scene, "p", r#"say(delegate("worker", "begin", "--wait", "500")[0])"#, "");
+    let since = Instant::now();
+    let tree = loop {
+        scene.tf(&["tick", "p"]).ok();
+        let tree = scene.tf(&["run", "tree", "p", "--json"]).ok().json();
+        let grandchild = tree["children"][0]["children"][0]["run"].as_str();
+        if grandchild.is_some_and(|run| state(&scene, run)["nodes"][0]["attempts"][0]["containerId"].is_string()) {
+            break tree;
+        }
+        assert!(since.elapsed() < Duration::from_secs(200), "no grandchild: {tree:#}\n{}", model.story());
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let (child, grandchild) = (&tree["children"][0], &tree["children"][0]["children"][0]);
+    // Half of a half, of two generations at most.
+    assert_eq!((&child["share"]["requests"], &grandchild["share"]["requests"]), (&json!(15), &json!(7)));
+    let runs = [&child["run"], &grandchild["run"]].map(|run| run.as_str().unwrap().to_owned());
+    let policy = scene.json(&format!("runs/{}/gate/policy.json", runs[1]));
+    assert_eq!(policy["attempts"][0]["delegation"], Value::Null, "the line ends");
+    scene.tf(&["run", "cancel", "p", "--reason", "enough"]).ok();
+    for run in runs.iter().map(String::as_str).chain(["p"]) {
+        scene.tick_until(run, |shown| shown["status"] == "cancelled");
+    }
+    scene.tick_until(&runs[0], |_| docker_api::containers(&scene.id()).is_empty());
+    let journal = scene.read(&format!("runs/{}/events.jsonl", runs[0]));
+    assert!(journal.contains("which it worked for, is over"), "{journal}");
+    for run in &runs {
+        scene.is_sound(run);
+    }
+}
+
+#[test]
+fn a_child_asks_in_vain_for_what_its_parent_does_not_have() {
+    let model = Model::start(|talk| match talk.answers.len() {
+        0 => Move::Call("request_capability", json!({"capability": "net:127.0.0.1:9", "reason": "more"})),
+        1 => Move::Call("finish", json!({"summary": talk.answers[0].clone()})),
+        _ => Move::Say("?".to_owned()),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    // A rule would give it to anybody.
+    scene.write(
+        "policies/rules.yaml",
+        "format: 1\nrules:\n  - {effect: allow, kind: net, name: '*', because: anybody}\n",
+    );
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    script(
+        &scene,
+        "p",
+        r#"
+code, told = delegate("worker", "ask", "--wait", "200")
+say(code, told["result"]["summary"] if code == 0 else told)
+"#,
+        "",
+    );
+    scene.drive("p", 0);
+    let heard = said(&scene, "p").join("\n");
+    assert!(heard.starts_with("0 ") && heard.contains("a child has no more than its parent"), "{heard}");
+}
