@@ -7,8 +7,8 @@ use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
 use crate::registry::project::read_file;
-use crate::role::{Action, Bundle, Family};
-use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
+use crate::role::{Action, Bundle, Family, Glob, Role};
+use crate::run::capability::{ActionLimit, ActionRules, BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::NodeId;
 use crate::run::state::{Attempt, Request, RequestStatus, State};
@@ -241,7 +241,7 @@ fn attempt_policy(
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
-        actions: actions(state, &definition.id),
+        actions: actions(state, definition, persona.map(|persona| &persona.bundle.role)),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -287,9 +287,9 @@ pub(crate) fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
         .collect()
 }
 
-/// What the gate does for a node: what was granted to it as an action.
-fn actions(state: &State, node: &NodeId) -> Vec<wire::AllowedAction> {
-    let granted = given(state, node).into_iter();
+/// What the gate does for a node: what its role allows, and what was granted to it as an action.
+fn actions(state: &State, definition: &NodeDefinition, role: Option<&Role>) -> Vec<wire::AllowedAction> {
+    let granted = given(state, &definition.id).into_iter();
     let action = |grant: wire::Grant| match grant.capability {
         Capability::Action(action) => Some(wire::AllowedAction {
             by: format!("request {}", grant.request),
@@ -298,7 +298,33 @@ fn actions(state: &State, node: &NodeId) -> Vec<wire::AllowedAction> {
         }),
         _ => None,
     };
-    granted.filter_map(action).collect()
+    let of_role = role.into_iter().flat_map(|role| of_role(role, definition));
+    of_role.chain(granted.filter_map(action)).collect()
+}
+
+/// What a role allows, by its own rules. An agent has counts of its own; its memory has a surface of its own.
+fn of_role(role: &Role, definition: &NodeDefinition) -> Vec<wire::AllowedAction> {
+    let by = definition.agent().map_or_else(|| format!("role {}", role.name), |agent| format!("agent {agent}"));
+    let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let config = &role.config;
+    let allowed = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
+    let one = |action: &Action| {
+        // A rate that could not be said to the gate would be no limit there: then the action is not allowed.
+        let limit = config.limits.get(action).map(|rate| ActionLimit::parse(&rate.to_string())).transpose().ok()?;
+        let mut rules = ActionRules { limit, ..ActionRules::default() };
+        match action.family() {
+            Family::Github => {
+                rules.repositories = texts(&config.github.repositories);
+                rules.verdicts = config.github.verdicts.iter().map(|verdict| verdict.as_str().to_owned()).collect();
+            }
+            Family::Slack => rules.channels = texts(&config.slack.channels),
+            Family::Email => rules.recipients = texts(&config.email.recipients),
+            Family::Webhook => rules.urls = texts(&config.webhook.urls),
+            Family::Memory => {}
+        }
+        Some(wire::AllowedAction { by: by.clone(), name: action.as_str().to_owned(), rules })
+    };
+    allowed.filter_map(one).collect()
 }
 
 /// Where the services are that gates act upon.

@@ -90,6 +90,7 @@ const COMMANDS: &[&str] = &[
     "agent loop",
     "agent openclaw",
     "agent request",
+    "agent action",
     "agent progress",
     "agent result",
     "agent memory",

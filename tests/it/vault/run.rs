@@ -168,7 +168,8 @@ say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["conte
         format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
     scene.set("model = \"recorded\"", &model);
     // It is not there: the node waits, and no attempt has begun.
-    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(3).error();
+    scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach"]).ok().complains("there is no secret `model-key`");
+    let missing = scene.tf(&["tick", RUN, "--json"]).exits(3).error();
     assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key`"), "{missing}");
     assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
     set(&scene, "model-key", TOKEN);
