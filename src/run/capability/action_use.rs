@@ -249,12 +249,11 @@ impl ActionRules {
     pub fn check(&self) -> Result<(), String> {
         // Patterns of roles know more forms; arguments, which are held against them, do not.
         let plain = |text: &str| (1..=300).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        let lists: [(&[String], fn(&str) -> bool, &str); 2] =
-            [(&self.repositories, is_repository, REPOSITORY), (&self.verdicts, is_verdict, VERDICT)];
-        for (list, fits, rule) in lists {
-            if let Some(wrong) = list.iter().find(|entry| !fits(entry)) {
-                return Err(format!("{wrong:?}: {rule}"));
-            }
+        if let Some(wrong) = self.repositories.iter().find(|entry| !is_repository(entry)) {
+            return Err(format!("{wrong:?}: {REPOSITORY}"));
+        }
+        if let Some(wrong) = self.verdicts.iter().find(|entry| !is_verdict(entry)) {
+            return Err(format!("{wrong:?}: {VERDICT}"));
         }
         let others = self.channels.iter().chain(&self.recipients).chain(&self.urls);
         match others.into_iter().find(|entry| !plain(entry)) {
