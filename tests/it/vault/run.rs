@@ -188,15 +188,16 @@ say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["conte
     assert_eq!(authorization(&server.got()[0].head), format!("Bearer {TOKEN}"));
     scene.is_sound(RUN);
     // One key, please; and a key itself is none.
-    for (key, part) in
-        [("key = \"vault:a\", keyEnv = \"B\"", "one of them"), (&format!("key = \"{TOKEN}\""), "vault:NAME")]
-    {
+    for (key, part) in [
+        ("key = \"vault:a\", keyEnv = \"B\"", "one of them"),
+        (&format!("key = \"{TOKEN}\""), "expected a model's name"),
+    ] {
         let text = scene.read("taskforge.toml").replace("key = \"vault:model-key\"", key);
         let before = scene.read("taskforge.toml");
         scene.write("taskforge.toml", text);
         let refused = scene.tf(&["llm", "models", "--json"]).exits(2).error();
         let message = refused["message"].as_str().unwrap();
-        assert!(message.contains(part), "{message}");
+        assert!(message.contains(part) && !message.contains(TOKEN), "{message}");
         scene.write("taskforge.toml", before);
     }
 }
