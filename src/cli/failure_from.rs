@@ -181,6 +181,7 @@ impl From<engine::Error> for Failure {
             Error::Registry(error) => error.into(),
             Error::Container(error) => error.into(),
             Error::Gate(error) => error.into(),
+            Error::Vault(error) => error.into(),
             Error::WorkflowFile(error) => error.into(),
             Error::NoInput(_) => Self::new(Kind::NotFound, message),
             Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),

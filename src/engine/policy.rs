@@ -7,7 +7,7 @@ use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
 use crate::registry::project::read_file;
-use crate::role::{Action, Bundle, Family, Glob};
+use crate::role::{Action, Bundle, Family, Glob, Role};
 use crate::run::capability::{ActionLimit, ActionRules, BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::{NodeId, RequestId, RoleName};
@@ -61,9 +61,6 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 let children = children::views(store.registry(), state, &definition.id);
                 let given: u64 = children::given(state, &definition.id).map(|share| share.requests).sum();
                 let mut built = built;
-                if let Some(persona) = &persona {
-                    built.actions.extend(persona.actions());
-                }
                 // What its parent has no more, a child has no more: revoked, or its time over.
                 let lost = children::lost(store.registry(), state)?;
                 built.grants.retain(|grant| !lost.contains(&grant.request));
@@ -254,41 +251,12 @@ impl Persona {
         (!actions.is_empty()).then_some(wire::MemoryUse { agent, actions })
     }
 
-    /// What the gate may do for it by its role, and for what. An action whose rules name nothing can do nothing.
-    fn actions(&self) -> impl Iterator<Item = wire::AllowedAction> {
-        let role = &self.bundle.role;
-        let known = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
-        known.map(move |action| wire::AllowedAction {
-            by: format!("role {}", role.name),
-            name: action.as_str().to_owned(),
-            rules: rules(&role.config, *action),
-        })
-    }
-
     /// What it is told of itself, behind `system`.
     fn tell(&self, system: &mut String) {
         let skills: Vec<(&str, &str)> =
             self.bundle.skills.iter().map(|skill| (skill.name.as_str(), skill.description.as_str())).collect();
         system.push_str(&brief::persona_text(&self.bundle.role.soul(), &skills, &self.memory));
     }
-}
-
-/// A role's rules for one action.
-fn rules(config: &crate::role::Config, action: Action) -> ActionRules {
-    let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let mut rules = ActionRules::default();
-    match action.family() {
-        Family::Github => rules.repositories = texts(&config.github.repositories),
-        Family::Slack => rules.channels = texts(&config.slack.channels),
-        Family::Email => rules.recipients = texts(&config.email.recipients),
-        Family::Webhook => rules.urls = texts(&config.webhook.urls),
-        Family::Memory => {}
-    }
-    if action == Action::GithubReviewSubmit {
-        rules.verdicts = config.github.verdicts.iter().map(|verdict| verdict.as_str().to_owned()).collect();
-    }
-    rules.limit = config.limits.get(&action).and_then(|rate| ActionLimit::parse(&rate.to_string()).ok());
-    rules
 }
 
 #[allow(clippy::too_many_arguments)] // each is one thing that a policy is made of
@@ -331,7 +299,7 @@ fn attempt_policy(
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
-        actions: actions(state, &definition.id),
+        actions: actions(state, definition, persona.map(|persona| &persona.bundle.role)),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -377,9 +345,9 @@ pub(crate) fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
         .collect()
 }
 
-/// What the gate does for a node: what was granted to it as an action.
-fn actions(state: &State, node: &NodeId) -> Vec<wire::AllowedAction> {
-    let granted = given(state, node).into_iter();
+/// What the gate does for a node: what its role allows, and what was granted to it as an action.
+fn actions(state: &State, definition: &NodeDefinition, role: Option<&Role>) -> Vec<wire::AllowedAction> {
+    let granted = given(state, &definition.id).into_iter();
     let action = |grant: wire::Grant| match grant.capability {
         Capability::Action(action) => Some(wire::AllowedAction {
             by: format!("request {}", grant.request),
@@ -388,7 +356,33 @@ fn actions(state: &State, node: &NodeId) -> Vec<wire::AllowedAction> {
         }),
         _ => None,
     };
-    granted.filter_map(action).collect()
+    let of_role = role.into_iter().flat_map(|role| of_role(role, definition));
+    of_role.chain(granted.filter_map(action)).collect()
+}
+
+/// What a role allows, by its own rules. An agent has counts of its own; its memory has a surface of its own.
+fn of_role(role: &Role, definition: &NodeDefinition) -> Vec<wire::AllowedAction> {
+    let by = definition.agent().map_or_else(|| format!("role {}", role.name), |agent| format!("agent {agent}"));
+    let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let config = &role.config;
+    let allowed = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
+    let one = |action: &Action| {
+        // A rate that could not be said to the gate would be no limit there: then the action is not allowed.
+        let limit = config.limits.get(action).map(|rate| ActionLimit::parse(&rate.to_string())).transpose().ok()?;
+        let mut rules = ActionRules { limit, ..ActionRules::default() };
+        match action.family() {
+            Family::Github => {
+                rules.repositories = texts(&config.github.repositories);
+                rules.verdicts = config.github.verdicts.iter().map(|verdict| verdict.as_str().to_owned()).collect();
+            }
+            Family::Slack => rules.channels = texts(&config.slack.channels),
+            Family::Email => rules.recipients = texts(&config.email.recipients),
+            Family::Webhook => rules.urls = texts(&config.webhook.urls),
+            Family::Memory => {}
+        }
+        Some(wire::AllowedAction { by: by.clone(), name: action.as_str().to_owned(), rules })
+    };
+    allowed.filter_map(one).collect()
 }
 
 /// Where the services are that gates act upon.

@@ -56,7 +56,9 @@ pub(crate) fn require_open(store: &Store<'_>, state: &State, node: &NodeId) -> R
     let providers = store.registry().config()?.llm.providers.values();
     let keys: Vec<&SecretName> = providers.filter_map(|provider| provider.key.as_ref()).map(|key| key.name()).collect();
     let uses = |grant: &crate::gate::Grant| matches!(grant.capability, Capability::Secret(_) | Capability::Action(_));
-    if keys.is_empty() && !super::policy::given(state, node).iter().any(uses) {
+    let acts = store.registry().config()?.actions.keys().next().is_some()
+        && state.node(node).is_some_and(|(definition, _)| definition.role().is_some());
+    if keys.is_empty() && !acts && !super::policy::given(state, node).iter().any(uses) {
         return Ok(());
     }
     let log = Vault::of(store.registry())?.log()?;

@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(forms(VALUE.replace('/', "%2f").replace('+', "%2b").as_bytes()), ["url"]);
         assert_eq!(forms(format!("{}\n{}", &VALUE[..16], &VALUE[17..]).as_bytes()), ["piece"]);
         assert_eq!(forms(format!("{} {VALUE}", &VALUE[..20]).as_bytes()), ["raw"]);
-        assert_eq!(forms(b"the quick brown fox jumps over the lazy dog k3y-Zq81/plus+01"), [""; 0]);
+        assert_eq!(forms(b"the quick brown fox jumps over the lazy dog k3y-Zq81/plus+0"), [""; 0]);
         assert_eq!(forms(format!("{VALUE} another-value-of-a-secret").as_bytes()).len(), 2);
     }
 

@@ -91,6 +91,7 @@ const COMMANDS: &[&str] = &[
     "agent loop",
     "agent openclaw",
     "agent request",
+    "agent action",
     "agent progress",
     "agent result",
     "agent delegate",

@@ -101,7 +101,7 @@ impl Act {
         let node = self.attempt.node.as_str();
         if self.action.is_write() {
             let standing =
-                self.gate.recorder.index(|index| index.acts().standing(node, &self.key, &self.digest.to_string()));
+                self.gate.recorder.index(|index| index.acts().standing(node, &self.key, self.digest.as_ref()));
             match standing {
                 Err(()) => {
                     let message = "this idempotency key was used for something else";

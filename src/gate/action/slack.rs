@@ -26,7 +26,10 @@ impl Call {
     pub(crate) fn parse(name: &str, arguments: &mut Arguments) -> Result<Self, Wrong> {
         let channel = arguments.text("channel")?;
         if !is_channel(&channel) {
-            return Err(Wrong("`channel` is not Slack's id of a channel: capital letters and digits".to_owned()));
+            return Err(Wrong(
+                "`channel` is neither Slack's id of a channel, capital letters and digits, nor `#` and a name"
+                    .to_owned(),
+            ));
         }
         let stamp = |text: String| match is_stamp(&text) {
             true => Ok(text),
@@ -59,7 +62,7 @@ impl Call {
 
     pub(crate) fn check(&self, rules: &ActionRules) -> Result<(), Wrong> {
         let channel = self.channel();
-        match rules.channels.iter().any(|named| named == channel) {
+        match rules.has_channel(channel) {
             true => Ok(()),
             false => Err(Wrong(format!("the channel {channel} is not among those that are named"))),
         }
@@ -79,11 +82,11 @@ impl Call {
     pub(crate) async fn perform(&self, service: &Service, key: &str) -> Outcome {
         let done = match self {
             Self::List { channel, limit } => {
-                let path = format!("/conversations.history?channel={channel}&limit={limit}");
+                let path = format!("/conversations.history?channel={}&limit={limit}", escaped(channel));
                 asked(service, &path).await.map(|found| json!({"messages": messages(&found)}))
             }
             Self::Read { channel, ts } => {
-                let path = format!("/conversations.replies?channel={channel}&ts={ts}&limit={PER_PAGE}");
+                let path = format!("/conversations.replies?channel={}&ts={ts}&limit={PER_PAGE}", escaped(channel));
                 asked(service, &path).await.map(|found| json!({"messages": messages(&found)}))
             }
             Self::Send { channel, text, thread } => {
@@ -112,8 +115,8 @@ impl Call {
     pub(crate) async fn find(&self, service: &Service, key: &str) -> Found {
         let Self::Send { channel, thread, .. } = self else { return Found::NotThere };
         let place = match thread {
-            Some(thread) => format!("/conversations.replies?channel={channel}&ts={thread}"),
-            None => format!("/conversations.history?channel={channel}"),
+            Some(thread) => format!("/conversations.replies?channel={}&ts={thread}", escaped(channel)),
+            None => format!("/conversations.history?channel={}", escaped(channel)),
         };
         let mut cursor = String::new();
         for _ in 0..MOST_SEARCHED {
@@ -139,6 +142,11 @@ impl Call {
         }
         Found::Unknown("there are more messages than are looked through".to_owned())
     }
+}
+
+/// As it stands in a query: `#` is all that it can hold and a query cannot.
+fn escaped(channel: &str) -> String {
+    channel.replace('#', "%23")
 }
 
 fn is_stamp(text: &str) -> bool {

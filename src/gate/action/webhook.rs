@@ -1,4 +1,4 @@
-//! `webhook.post`: JSON to a URL that a rule names as it is, signed where a secret is set up for that.
+//! `webhook.send`: JSON to a URL that a rule names as it is, signed where a secret is set up for that.
 
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ impl Post {
     }
 
     pub(crate) fn check(&self, rules: &ActionRules) -> Result<(), Wrong> {
-        match rules.urls.contains(&self.url) {
+        match rules.has_url(&self.url) {
             true => Ok(()),
             false => Err(Wrong(format!("{} is not among the URLs that are named", self.url))),
         }

@@ -18,13 +18,13 @@ pub struct ActionRules {
     /// Of a review: `COMMENT`, `REQUEST_CHANGES`, `APPROVE`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<String>,
-    /// Slack's ids of channels.
+    /// Slack's ids of channels, or `#` and their names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
-    /// Addresses, where `*` before the `@` stands for anybody there.
+    /// Addresses, where `*` stands for any characters.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
-    /// URLs, as they are.
+    /// URLs, where `*` stands for any characters but `/`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// How often it may be done.
@@ -145,7 +145,7 @@ const KNOWN: [(&str, &[ActionRule]); 12] = {
         ("slack.message.list", &[Channel]),
         ("slack.message.read", &[Channel]),
         ("slack.message.send", &[Channel]),
-        ("webhook.post", &[Url]),
+        ("webhook.send", &[Url]),
     ]
 };
 
@@ -242,24 +242,24 @@ impl ActionRules {
         }
     }
 
-    /// The first entry that is no repository, verdict, channel, recipient or URL, with the rule it breaks.
+    /// The first entry that is no pattern for a repository, verdict, channel, recipient or URL, with the rule it breaks.
     ///
     /// # Errors
     /// Those two, in words.
     pub fn check(&self) -> Result<(), String> {
-        let lists: [(&[String], fn(&str) -> bool, &str); 5] = [
-            (&self.repositories, is_repository, REPOSITORY),
-            (&self.verdicts, is_verdict, VERDICT),
-            (&self.channels, is_channel, CHANNEL),
-            (&self.recipients, is_recipient, RECIPIENT),
-            (&self.urls, is_url, URL),
-        ];
-        for (list, fits, rule) in lists {
-            if let Some(wrong) = list.iter().find(|entry| !fits(entry)) {
-                return Err(format!("{wrong:?}: {rule}"));
-            }
+        // Patterns of roles know more forms; arguments, which are held against them, do not.
+        let plain = |text: &str| (1..=300).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        if let Some(wrong) = self.repositories.iter().find(|entry| !is_repository(entry)) {
+            return Err(format!("{wrong:?}: {REPOSITORY}"));
         }
-        Ok(())
+        if let Some(wrong) = self.verdicts.iter().find(|entry| !is_verdict(entry)) {
+            return Err(format!("{wrong:?}: {VERDICT}"));
+        }
+        let others = self.channels.iter().chain(&self.recipients).chain(&self.urls);
+        match others.into_iter().find(|entry| !plain(entry)) {
+            Some(wrong) => Err(format!("{wrong:?} is no pattern: 1 to 300 visible ASCII characters")),
+            None => Ok(()),
+        }
     }
 
     /// Whether `repository`, an `owner/name`, is one of those named.
@@ -274,21 +274,52 @@ impl ActionRules {
         })
     }
 
+    /// Whether `channel` is one of those named.
+    #[must_use]
+    pub fn has_channel(&self, channel: &str) -> bool {
+        self.channels.iter().any(|pattern| fits(pattern, channel))
+    }
+
+    /// Whether `url` is one of those named.
+    #[must_use]
+    pub fn has_url(&self, url: &str) -> bool {
+        self.urls.iter().any(|pattern| fits(pattern, url))
+    }
+
     /// Whether mail may go to `address`.
     #[must_use]
     pub fn has_recipient(&self, address: &str) -> bool {
         let Some((local, domain)) = address.rsplit_once('@') else { return false };
+        let domain = domain.to_ascii_lowercase();
         self.recipients.iter().any(|pattern| {
-            pattern.rsplit_once('@').is_some_and(|(l, d)| (l == "*" || l == local) && d.eq_ignore_ascii_case(domain))
+            pattern.rsplit_once('@').is_some_and(|(l, d)| fits(l, local) && fits(&d.to_ascii_lowercase(), &domain))
         })
     }
 }
 
-/// Whether `text` fits `pattern`, where `*` stands for any characters.
+/// Whether `text` fits `pattern`, where `*` stands for any characters but `/`. In time that grows with the product of both.
 fn fits(pattern: &str, text: &str) -> bool {
-    let Some((before, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(before) else { return false };
-    text.char_indices().map(|(at, _)| at).chain([text.len()]).any(|at| fits(rest, &text[at..]))
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut p, mut t) = (0, 0);
+    // Where to go on if what follows the last star does not fit.
+    let mut again = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                again = Some((p + 1, t));
+                p += 1;
+            }
+            Some(byte) if *byte == text[t] => (p, t) = (p + 1, t + 1),
+            _ => match again {
+                Some((after, from)) if text[from] != b'/' => {
+                    again = Some((after, from + 1));
+                    (p, t) = (after, from + 1);
+                }
+                _ => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 fn checked<'l>(
@@ -303,7 +334,7 @@ fn checked<'l>(
 const REPOSITORY: &str =
     "a repository is `owner/name`, of letters, digits, `-`, `.` and `_`, with `*` for any characters";
 const VERDICT: &str = "a verdict is COMMENT, REQUEST_CHANGES or APPROVE";
-const CHANNEL: &str = "a channel is Slack's id of it: capital letters and digits, 2 to 24";
+const CHANNEL: &str = "a channel is Slack's id of it, capital letters and digits, or `#` and a name";
 const RECIPIENT: &str = "a recipient is a mail address, or `*@` and a domain";
 const URL: &str =
     "a URL is https:// (or http://), a host, and a path of letters, digits and `-._~%+:@/`, without a query";
@@ -316,10 +347,7 @@ pub fn is_repository_part(text: &str) -> bool {
 }
 
 fn is_repository(text: &str) -> bool {
-    let part = |text: &str| {
-        let stars = text.bytes().filter(|b| *b == b'*').count();
-        stars <= 3 && (text == "*" || is_repository_part(&text.replace('*', "x")))
-    };
+    let part = |text: &str| is_repository_part(&text.replace('*', "x"));
     text.split_once('/').is_some_and(|(owner, name)| part(owner) && part(name))
 }
 
@@ -327,9 +355,13 @@ fn is_verdict(text: &str) -> bool {
     matches!(text, "COMMENT" | "REQUEST_CHANGES" | "APPROVE")
 }
 
-/// Whether `text` is an id of a channel, as Slack makes them.
+/// Whether `text` is a channel: an id, as Slack makes them, or `#` and a name.
 #[must_use]
 pub fn is_channel(text: &str) -> bool {
+    if let Some(name) = text.strip_prefix('#') {
+        let inner = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        return inner && (1..=80).contains(&name.len());
+    }
     let inner = text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
     inner && (2..=24).contains(&text.len()) && text.starts_with(['C', 'D', 'G'])
 }
@@ -353,7 +385,7 @@ fn is_recipient(text: &str) -> bool {
     text.strip_prefix("*@").map_or_else(|| is_address(text), |domain| is_address(&format!("x@{domain}")))
 }
 
-/// Whether `text` is a URL that a webhook may have.
+/// Whether `text` is a URL that a webhook may have: nothing in it is another path once it is read as one.
 #[must_use]
 pub fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
@@ -362,7 +394,8 @@ pub fn is_url(text: &str) -> bool {
     let with_port = |port: u16| super::Endpoint::parse(&format!("{authority}:{port}")).is_ok();
     let host = super::Endpoint::parse(authority).is_ok() || (!authority.contains("]:") && with_port(443));
     let inner = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%+:@/".contains(&b));
-    host && inner && !path.split('/').any(|part| matches!(part, "." | ".."))
+    let dots = path.to_ascii_lowercase().replace("%2e", ".");
+    host && inner && !dots.split('/').any(|part| matches!(part, "." | ".."))
 }
 
 impl fmt::Display for ActionUse {

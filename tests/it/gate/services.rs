@@ -98,7 +98,8 @@ fn slack_is_read_and_written_in_named_channels_and_a_lost_message_is_found_again
     for (name, arguments, status, code) in [
         ("slack.message.send", json!({"channel": "C0GONE", "text": "x"}), 502, "service_refused"),
         ("slack.message.send", json!({"channel": "C0999", "text": "x"}), 403, "arguments_not_allowed"),
-        ("slack.message.send", json!({"channel": "#general", "text": "x"}), 422, "bad_arguments"),
+        ("slack.message.send", json!({"channel": "#general", "text": "x"}), 403, "arguments_not_allowed"),
+        ("slack.message.send", json!({"channel": "general", "text": "x"}), 422, "bad_arguments"),
         ("slack.message.list", json!({"channel": "C0123&token=x"}), 422, "bad_arguments"),
         ("slack.message.list", json!({"channel": "C0123", "limit": 1000}), 422, "bad_arguments"),
         ("slack.message.read", json!({"channel": "C0123", "ts": "1&x=y"}), 422, "bad_arguments"),
@@ -137,13 +138,13 @@ fn a_webhook_is_signed_called_once_and_only_as_it_is_named() {
         .into_iter()
         .chain(["http://private.test/x".to_owned()])
         .collect();
-    allow(&mut world, &["webhook.post"], &ActionRules { urls, ..ActionRules::default() });
+    allow(&mut world, &["webhook.send"], &ActionRules { urls, ..ActionRules::default() });
     world.policy.hosts.insert("private.test".into(), vec!["10.0.0.1".parse().unwrap()]);
     let world = world.start();
     let call = |path: &str| json!({"url": url(path), "body": {"b": 1, "a": [true]}});
-    let done = act(&world, "webhook.post", &call("/deploys")).json();
+    let done = act(&world, "webhook.send", &call("/deploys")).json();
     assert_eq!(done["result"], json!({"status": 204}));
-    assert_eq!(act(&world, "webhook.post", &call("/deploys")).json()["repeated"], true);
+    assert_eq!(act(&world, "webhook.send", &call("/deploys")).json()["repeated"], true);
     let got = hook.got();
     assert_eq!(got.len(), 1);
     let signing = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, KEY.as_bytes());
@@ -160,12 +161,13 @@ fn a_webhook_is_signed_called_once_and_only_as_it_is_named() {
         (call("/down"), 409, "action_unclear"),
         (call("/deploys/x"), 403, "arguments_not_allowed"),
         (call("/deploys?x=y"), 422, "bad_arguments"),
+        (call("/x/%2e%2E/deploys"), 422, "bad_arguments"),
         (json!({"url": format!("http://u@127.0.0.1:{}/deploys", hook.port), "body": 1}), 422, "bad_arguments"),
         (json!({"url": "file:///etc/passwd", "body": 1}), 422, "bad_arguments"),
         // A name does not lead to a private address.
         (json!({"url": "http://private.test/x", "body": 1}), 502, "service_unreachable"),
     ] {
-        let refused = act(&world, "webhook.post", &arguments);
+        let refused = act(&world, "webhook.send", &arguments);
         assert_eq!((refused.status, refused.code().as_str()), (status, code), "{arguments}: {}", refused.json());
     }
     assert_eq!(hook.got().iter().filter(|got| got.head.contains("/deploys")).count(), 1);

@@ -168,7 +168,11 @@ say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["conte
         format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
     scene.set("model = \"recorded\"", &model);
     // It is not there: the node waits, and no attempt has begun.
-    let missing = scene.tf(&["run", "start", "granted", "--run-id", RUN, "--detach", "--json"]).exits(3).error();
+    scene
+        .tf(&["run", "start", "granted", "--run-id", RUN, "--detach"])
+        .ok()
+        .complains("there is no secret `model-key`");
+    let missing = scene.tf(&["tick", RUN, "--json"]).exits(3).error();
     assert!(missing["message"].as_str().unwrap().contains("there is no secret `model-key`"), "{missing}");
     assert_eq!(scene.events(RUN, "node.dispatching").len(), 0);
     set(&scene, "model-key", TOKEN);
@@ -184,15 +188,45 @@ say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["conte
     assert_eq!(authorization(&server.got()[0].head), format!("Bearer {TOKEN}"));
     scene.is_sound(RUN);
     // One key, please; and a key itself is none.
-    for (key, part) in
-        [("key = \"vault:a\", keyEnv = \"B\"", "one of them"), (&format!("key = \"{TOKEN}\""), "vault:NAME")]
-    {
+    for (key, part) in [
+        ("key = \"vault:a\", keyEnv = \"B\"", "one of them"),
+        (&format!("key = \"{TOKEN}\""), "expected a model's name"),
+    ] {
         let text = scene.read("taskforge.toml").replace("key = \"vault:model-key\"", key);
         let before = scene.read("taskforge.toml");
         scene.write("taskforge.toml", text);
         let refused = scene.tf(&["llm", "models", "--json"]).exits(2).error();
         let message = refused["message"].as_str().unwrap();
-        assert!(message.contains(part), "{message}");
+        assert!(message.contains(part) && !message.contains(TOKEN), "{message}");
         scene.write("taskforge.toml", before);
     }
+}
+
+#[test]
+fn a_role_allows_what_its_config_names_and_an_agent_has_counts_of_its_own() {
+    let server = Upstream::start(|_, wire| wire.answer("201 Created", "application/json", r#"{"id": 1}"#));
+    let scene = vault();
+    set(&scene, "github-token", TOKEN);
+    let settings = scene.read("taskforge.toml");
+    let service = format!("baseUrl = \"http://127.0.0.1:{}\"\ntoken = \"vault:github-token\"\n", server.port);
+    scene.write("taskforge.toml", format!("{settings}\n[actions.github]\n{service}"));
+    let config = "config: {github: {repositories: [octo/*], verdicts: [COMMENT]}, limits: {github.pr.comment: 1/hour}}";
+    let actions = format!("allowedActions: [github.pr.comment, github.review.submit]\n{config}");
+    crate::hired::hire(&scene, "ada", &actions);
+    let script = r#"
+say(act("github.pr.comment", repo="octo/demo", number=7, body="fine")[0])
+say(code(act("github.pr.comment", repo="evil/demo", number=7, body="fine")))
+say(code(act("github.pr.comment", repo="octo/demo", number=7, body="another")))
+say(act("github.review.submit", repo="octo/demo", number=7, verdict="COMMENT", body="fine")[0])
+say(code(act("github.review.submit", repo="octo/demo", number=7, verdict="APPROVE", body="fine")))
+say(code(act("github.pr.list", repo="octo/demo")))
+"#;
+    let command = json!(["python3", "-c", format!("{PRELUDE}{ACT}\n{script}")]);
+    scene.commands("granted", &[("work", &format!("command: {command}\nagent: ada"), &["said.txt"])]);
+    scene.start("granted", RUN);
+    complete(&scene);
+    let expected = ["0", "arguments_not_allowed", "action_limit", "0", "arguments_not_allowed", "action_not_allowed"];
+    assert_eq!(said(&scene), expected);
+    assert_eq!(server.got().len(), 2);
+    assert_eq!(records(&scene, "action.requested")[0]["by"], "agent ada");
 }
