@@ -161,11 +161,9 @@ fn watches(registry: &Registry) -> Vec<Diagnosis> {
     for one in &watches {
         let detail = || format!("{}: {}", one.name, one.problems.first().map_or("", String::as_str));
         match one.standing {
-            Standing::GaveUp => found.push(bad(
-                "watch gave up",
-                detail(),
-                &format!("taskforge watch reset {}, when it has been mended", one.name),
-            )),
+            Standing::GaveUp => {
+                found.push(bad("watch gave up", detail(), &format!("taskforge watch reset {}", one.name)))
+            }
             Standing::BacksOff | Standing::Troubled => {
                 found.push(note("watch", detail(), &format!("taskforge watch show {}", one.name)));
             }

@@ -125,7 +125,8 @@ fn watched(world: &World) {
     let mut settings = world.read("taskforge.toml").unwrap();
     settings.extend_from_slice(b"\n[watch.yearly]\nsource = \"schedule\"\ncron = \"0 0 1 1 *\"\nworkflow = \"w\"\n");
     world.write("taskforge.toml", &settings);
-    let state = br#"{"format": 1, "definition": null, "pace": {"failures": 0}, "until": "2020-02-01T00:00:00Z", "parts": {}}"#;
+    let state =
+        br#"{"format": 1, "definition": null, "pace": {"failures": 0}, "until": "2020-02-01T00:00:00Z", "parts": {}}"#;
     world.write(".taskforge/watch/yearly.json", state);
 }
 
