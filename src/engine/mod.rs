@@ -109,6 +109,6 @@ pub use tick::{Ticked, tick};
 pub use verify::{Given, verify, verify_against};
 pub use vouched::{SignedPolicy, sign_policies};
 pub use watching::{
-    Found, Looked, Looking, Standing, WatchList, look as look_for_watch, look_all as look_for_watches,
+    Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
     reset as reset_watch, standing as watch_standing, watches,
 };

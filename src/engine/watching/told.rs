@@ -59,7 +59,7 @@ pub enum Standing {
 /// A watch as `watch list` and `watch show` have it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct WatchList {
+pub struct WatchStatus {
     pub name: String,
     pub source: WatchSource,
     pub target: String,
@@ -77,7 +77,7 @@ pub struct WatchList {
 ///
 /// # Errors
 /// When the settings, or what one knows, cannot be read.
-pub fn watches(registry: &Registry) -> Result<Vec<WatchList>, Error> {
+pub fn watches(registry: &Registry) -> Result<Vec<WatchStatus>, Error> {
     registry.config()?.watch.iter().map(|(name, watch)| listed(registry, name, watch)).collect()
 }
 
@@ -85,7 +85,7 @@ pub fn watches(registry: &Registry) -> Result<Vec<WatchList>, Error> {
 ///
 /// # Errors
 /// [`Error::NoWatch`]; as [`watches`].
-pub fn standing(registry: &Registry, name: &str) -> Result<WatchList, Error> {
+pub fn standing(registry: &Registry, name: &str) -> Result<WatchStatus, Error> {
     listed(registry, name, defined(registry, name)?)
 }
 
@@ -94,7 +94,7 @@ pub fn standing(registry: &Registry, name: &str) -> Result<WatchList, Error> {
 ///
 /// # Errors
 /// [`Error::NoWatch`], [`Error::WatchBusy`]; those of the file system.
-pub fn reset(registry: &Registry, name: &str, dry_run: bool) -> Result<WatchList, Error> {
+pub fn reset(registry: &Registry, name: &str, dry_run: bool) -> Result<WatchStatus, Error> {
     let watch = defined(registry, name)?;
     if dry_run {
         return listed(registry, name, watch);
@@ -112,7 +112,7 @@ pub(super) fn defined<'r>(registry: &'r Registry, name: &str) -> Result<&'r Watc
     all.get(name).ok_or_else(|| Error::NoWatch(name.to_owned()))
 }
 
-fn listed(registry: &Registry, name: &str, watch: &Watch) -> Result<WatchList, Error> {
+fn listed(registry: &Registry, name: &str, watch: &Watch) -> Result<WatchStatus, Error> {
     let state = watch::load(registry, name, watch)?;
     let standing = match &state {
         state if state.gave_up() => Standing::GaveUp,
@@ -121,7 +121,7 @@ fn listed(registry: &Registry, name: &str, watch: &Watch) -> Result<WatchList, E
         state if state.looked.is_none() => Standing::New,
         _ => Standing::Good,
     };
-    Ok(WatchList {
+    Ok(WatchStatus {
         name: name.to_owned(),
         source: watch.source,
         target: watch.target(),

@@ -47,8 +47,9 @@ fn tasks(scene: &Scene) -> Vec<String> {
 
 /// What the agent of a run is told.
 fn task(scene: &Scene, run: &str) -> String {
-    let state = scene.json(&format!("runs/{run}/taskforge.json"));
-    crate::scene::text(&state["state"]["created"]["nodes"][0]["prompt"])
+    let workflow = scene.read(&format!("runs/{run}/workflow.lock.md"));
+    let prompt = workflow.lines().find_map(|line| line.strip_prefix("    prompt: ")).unwrap();
+    serde_json::from_str(prompt).unwrap_or_else(|error| panic!("{prompt}: {error}"))
 }
 
 fn runs(scene: &Scene) -> BTreeSet<String> {

