@@ -104,6 +104,7 @@ const COMMANDS: &[&str] = &[
     "agent memory get",
     "agent memory set",
     "agent memory rm",
+    "agent action",
     "memory",
     "memory list",
     "memory get",

@@ -77,7 +77,8 @@ fn each_pull_request_is_reviewed_once_and_again_after_a_push() {
     );
     tick_to_the_end(&scene, &model);
     let first = vec![("acme/tool#1".to_owned(), sha("a")), ("acme/tool#2".to_owned(), sha("c"))];
-    assert_eq!(reviewed(&hub), first);
+    let reports = runs(&scene).into_iter().map(|run| scene.read(&format!("runs/{run}/nodes/task/report.md")));
+    assert_eq!(reviewed(&hub), first, "{}", reports.collect::<Vec<_>>().join("\n"));
     // What it knew is gone, as after a restart elsewhere.
     std::fs::remove_file(scene.path(&state_path("reviews"))).unwrap();
     tick_to_the_end(&scene, &model);
