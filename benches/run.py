@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what docs/performance.md promises: pairs of floor and ours, interleaved, as a Markdown table.
 
-    python3 benches/run.py [--pairs N] [--only NAME] [--images] [--desk] [--agents] [--skip-build] [--write FILE]
+    python3 benches/run.py [--pairs N] [--only NAME] [--images] [--desk] [--agents] [--watch] [--skip-build] [--write FILE]
 
 The two of a pair run one after the other in random order, so that a slow moment of the machine hits both; the ratio is
 the median of the pairs' ratios. A pair's time runs from before the process is spawned until it has ended.
@@ -294,7 +294,7 @@ def build():
         subprocess.run(["rustc", *options, "-o", FLOORS / source.stem, source], cwd=REPOSITORY, check=True)
 
 
-def table(chosen, pairs, many, gate, images, desk, agents):
+def table(chosen, pairs, many, gate, images, desk, agents, watch):
     order = random.Random(1)
     lines = ["| what | pairs | floor, ms (quartiles) | taskforge, ms (quartiles) | ratio, pair by pair (quartiles) | at most | kept |"]
     lines.append("|---|---:|---|---|---|---:|---|")
@@ -314,6 +314,10 @@ def table(chosen, pairs, many, gate, images, desk, agents):
         import decide  # noqa: E402
 
         lines += decide.rows()
+    if watch:
+        import watch as watches  # noqa: E402
+
+        lines += watches.rows()
     if images:
         import images as image_benches  # noqa: E402
 
@@ -344,13 +348,15 @@ def main():
     arguments.add_argument("--desk", action="store_true", help="also with --only: what waits, and rules")
     arguments.add_argument("--images", action="store_true", help="also with --only: builds of images, and approvals")
     arguments.add_argument("--agents", action="store_true", help="also with --only: hired agents")
+    arguments.add_argument("--watch", action="store_true", help="also with --only: a watch of a hundred repositories")
     arguments.add_argument("--skip-build", action="store_true")
     arguments.add_argument("--write", type=pathlib.Path, metavar="FILE", help="replace the table in this document")
     given = arguments.parse_args()
     if not given.skip_build:
         build()
     text = table(given.only or list(benches()), given.pairs, given.many or not given.only, given.gate or not given.only,
-                 given.images or not given.only, given.desk or not given.only, given.agents or not given.only)
+                 given.images or not given.only, given.desk or not given.only, given.agents or not given.only,
+                 given.watch or not given.only)
     print(text)
     if given.write:
         write(given.write, text)

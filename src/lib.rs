@@ -4,7 +4,7 @@
 //! [`registry`] (every byte on disk), [`container`], [`image`], [`capability`], [`gate`], [`provider`], [`agent`]
 //! (inside the container), [`role`] (what hired agents are), [`openclaw`] (the program beside us), [`engine`] (one tick),
 //! [`schedule`] (who calls it), [`audit`], [`report`] (a run as a page), [`signature`] (whose word it is),
-//! [`vault`] (secrets). `cli` imports everything; nothing imports `cli`.
+//! [`vault`] (secrets), [`watch`] (where work comes from). `cli` imports everything; nothing imports `cli`.
 
 pub mod agent;
 pub mod audit;
@@ -29,4 +29,5 @@ pub mod schedule;
 mod schema;
 pub mod signature;
 pub mod vault;
+pub mod watch;
 pub mod workflow;

@@ -185,6 +185,9 @@ impl From<engine::Error> for Failure {
             Error::WorkflowFile(error) => error.into(),
             Error::NoInput(_) => Self::new(Kind::NotFound, message),
             Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
+            Error::NoWatch(_) => Self::new(Kind::NotFound, message)
+                .hint("`taskforge watch list` shows what there is; `[watch.NAME]` in taskforge.toml makes one"),
+            Error::WatchBusy(_) => Self::new(Kind::Locked, message).hint("try again in a moment"),
             Error::NothingRuns { .. } | Error::HasEnded { .. } => {
                 Self::new(Kind::NotFound, message).hint("`taskforge run show RUN` shows the attempts that there are")
             }

@@ -48,6 +48,7 @@ mod table;
 mod terminal;
 mod tick;
 mod unlock;
+mod watch;
 mod workflow;
 
 use std::io::Write as _;

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::{
     action, agent, approve, audit, capability, completions, container, control, deny, deployment, doctor, event,
     failure_from, gate, helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair,
-    review, role, run, schedule, secret, suggest, tick, unlock, workflow,
+    review, role, run, schedule, secret, suggest, tick, unlock, watch, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -40,6 +40,8 @@ enum Command {
     Tick(tick::Tick),
     #[command(subcommand)]
     Schedule(schedule::Schedule),
+    #[command(subcommand)]
+    Watch(watch::Watch),
     #[command(subcommand)]
     Openclaw(openclaw::Openclaw),
     #[command(subcommand)]
@@ -132,6 +134,7 @@ impl Root {
             Command::Run(command) => command.run(&context),
             Command::Tick(command) => command.run(&context),
             Command::Schedule(command) => command.run(&context),
+            Command::Watch(command) => command.run(&context),
             Command::Openclaw(command) => command.run(&context),
             Command::Control(command) => command.run(&context),
             Command::Event(command) => command.run(&context),

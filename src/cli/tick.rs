@@ -15,8 +15,11 @@ use crate::schedule;
 use super::root::Context;
 use super::run_arg::RunArg;
 use super::terminal::plain;
+use super::watch;
 
 /// Take runs as far as they go without waiting, then exit: what cron calls
+///
+/// Before all runs, watches look for new work.
 #[derive(Debug, Args)]
 pub(crate) struct Tick {
     /// One run [default: all]
@@ -55,6 +58,8 @@ impl Tick {
             return Err(failure.hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"));
         }
         let named = self.run.is_some();
+        // New work first: its runs are taken on at once.
+        let looked = if named { Vec::new() } else { engine::look_for_watches(registry)? };
         let runs: Vec<_> = match &self.run {
             Some(run) => vec![run.find(registry)?],
             // A finished run without containers has nothing that a tick could do; the index knows it without a look inside.
@@ -86,8 +91,12 @@ impl Tick {
                 Err(error) => return Err(error.into()),
             }
         }
-        context.output.result(&json!({"runs": ticked}), || {
-            let mut text = String::new();
+        let mut value = json!({"runs": ticked});
+        if !looked.is_empty() {
+            value["watches"] = json!(looked);
+        }
+        context.output.result(&value, || {
+            let mut text: String = looked.iter().map(|one| watch::lines(one, false)).collect();
             for done in &ticked {
                 if done.busy {
                     text.push_str(&format!("{}: another process drives it\n", done.run));
@@ -104,7 +113,7 @@ impl Tick {
         })?;
         match first_error {
             Some(error) => Err(error.into()),
-            None => Ok(ExitCode::SUCCESS),
+            None => watch::failure(&looked).map_or(Ok(ExitCode::SUCCESS), Err),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::container::{Engine, ImageRef, probe};
 use crate::registry::{Registry, kill};
 
 use super::repair::{self, Depth, Safety};
-use super::{Store, approvers, binary, leaks};
+use super::{Standing, Store, approvers, binary, leaks};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, Serialize)]
@@ -145,6 +145,40 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
     found.push(decisions(registry));
     found.extend(spent(registry));
     found.extend(secrets(registry));
+    found.extend(watches(registry));
+    found
+}
+
+/// How the watches stand, if there are any.
+fn watches(registry: &Registry) -> Vec<Diagnosis> {
+    let watches = match super::watches(registry) {
+        Ok(watches) => watches,
+        // What is wrong with the settings is said of them.
+        Err(_) if registry.config().is_err() => return Vec::new(),
+        Err(error) => return vec![bad("watches", error.to_string(), "")],
+    };
+    let mut found = Vec::new();
+    for one in &watches {
+        let detail = || format!("{}: {}", one.name, one.problems.first().map_or("", String::as_str));
+        match one.standing {
+            Standing::GaveUp => {
+                found.push(bad("watch gave up", detail(), &format!("taskforge watch reset {}", one.name)))
+            }
+            Standing::BacksOff | Standing::Troubled => {
+                found.push(note("watch", detail(), &format!("taskforge watch show {}", one.name)));
+            }
+            Standing::New | Standing::Good => {}
+        }
+        if let Some(agent) = &one.definition.agent
+            && !super::agents::is_hired(registry, agent).unwrap_or(false)
+        {
+            let detail = format!("{}: there is no agent `{agent}`, or it was offboarded", one.name);
+            found.push(bad("watch", detail, &format!("taskforge agent hire ROLE --name {agent}")));
+        }
+    }
+    if found.is_empty() && !watches.is_empty() {
+        found.push(good("watches", format!("{}, and nothing is wrong with them", watches.len())));
+    }
     found
 }
 

@@ -15,6 +15,10 @@ use crate::workflow::Problems;
 pub enum Error {
     #[error("there is no run `{0}`")]
     NoRun(RunId),
+    #[error("there is no watch `{0}`")]
+    NoWatch(String),
+    #[error("another process looks for watch `{0}`")]
+    WatchBusy(String),
     #[error("nothing called `{0}` waits for a decision")]
     NothingWaits(String),
     #[error("`{text}` fits more than one: {}", .found.join(", "))]

@@ -62,6 +62,7 @@ mod tick;
 mod told;
 mod verify;
 mod vouched;
+mod watching;
 mod workspace;
 
 pub use actor::operator;
@@ -107,3 +108,7 @@ pub use store::Store;
 pub use tick::{Ticked, tick};
 pub use verify::{Given, verify, verify_against};
 pub use vouched::{SignedPolicy, sign_policies};
+pub use watching::{
+    Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
+    reset as reset_watch, standing as watch_standing, watches,
+};

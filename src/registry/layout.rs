@@ -59,6 +59,8 @@ impl Layout {
         workspaces => ".taskforge/workspaces",
         /// What models have taken of the budgets of a day, a file a day; shared by all gates.
         spent => ".taskforge/spent",
+        /// How far each watch has looked, a file each.
+        watches => ".taskforge/watch",
         heads => ".taskforge/heads",
         index => ".taskforge/index",
         tmp => ".taskforge/tmp",
@@ -117,6 +119,18 @@ impl Layout {
     #[must_use]
     pub fn drive_lock(&self, run: &RunId) -> PathBuf {
         self.locks().join(format!("drive-{run}"))
+    }
+
+    /// What a watch knows of its last look; `name` is one that the settings took.
+    #[must_use]
+    pub fn watch(&self, name: &str) -> PathBuf {
+        self.watches().join(format!("{name}.json"))
+    }
+
+    /// Taken by whoever looks for a watch.
+    #[must_use]
+    pub fn watch_lock(&self, name: &str) -> PathBuf {
+        self.locks().join(format!("watch-{name}"))
     }
 
     /// The image of a node's workspace, where that is one.

@@ -49,7 +49,7 @@ pub use self::journal::Journal;
 pub use self::journal::scan::{Head, Scan};
 pub use self::json::{to_json_line, to_opentask_json, to_printed_json};
 pub use self::layout::{AgentLayout, Layout, RunLayout};
-pub use self::lock::{AgentLock, DriveLock, ImageLock, KillLock, PortsLock, RunLock, SealLock, StartPermit};
+pub use self::lock::{AgentLock, DriveLock, ImageLock, KillLock, PortsLock, RunLock, SealLock, StartPermit, WatchLock};
 
 /// One registry, found by [`Registry::resolve`] or made by [`Registry::init`].
 #[derive(Debug)]
@@ -151,7 +151,7 @@ impl Registry {
 }
 
 /// A folder that may be there already, but not as a symlink.
-fn make_folder(path: &Path, mode: u32) -> Result<()> {
+pub(crate) fn make_folder(path: &Path, mode: u32) -> Result<()> {
     match DirBuilder::new().mode(mode).create(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && root::is_dir(path) => Ok(()),

@@ -8,7 +8,7 @@
 pub(crate) mod capability;
 pub(crate) mod check;
 mod container;
-mod cron;
+pub(crate) mod cron;
 mod definition;
 mod description;
 mod driver;
@@ -29,7 +29,7 @@ mod read;
 mod render;
 mod retry;
 mod schedule;
-mod template;
+pub(crate) mod template;
 pub(crate) mod text;
 pub(crate) mod tree;
 mod wait;

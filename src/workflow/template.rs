@@ -247,6 +247,53 @@ fn syntax_fault(error: &minijinja::Error) -> Fault {
     Fault::new(format!("cannot be read as a template: {text}"))
 }
 
+/// Checks a template over `known` names, each a value or the root of one, that is no prompt: a watch's task.
+pub(crate) fn check_over(template: &str, known: &[&str]) -> Result<(), String> {
+    let told = |fault: Fault| match fault.hint {
+        Some(hint) => format!("{} ({hint})", fault.message),
+        None => fault.message,
+    };
+    expressions(template).map_err(told)?;
+    let environment = environment().map_err(told)?;
+    let compiled = environment.template_from_str(template).map_err(|e| told(syntax_fault(&e)))?;
+    let mut found: Vec<String> = compiled.undeclared_variables(true).into_iter().collect();
+    found.sort_unstable();
+    let unknown = |name: &&String| !known.contains(&name.split('.').next().unwrap_or_default());
+    match found.iter().find(unknown) {
+        Some(name) => Err(format!("uses {}, which is not known there: {}", shown(name), known.join(", "))),
+        // Filters are looked up when a template is rendered.
+        None => match fill(template, &known.iter().map(|name| ((*name).to_owned(), "text".into())).collect()) {
+            Err(Unfilled { lookup: true, message }) => Err(message),
+            _ => Ok(()),
+        },
+    }
+}
+
+/// Why a template could not be filled in.
+#[derive(Debug)]
+pub(crate) struct Unfilled {
+    /// A filter or test that does not exist: no value would help.
+    lookup: bool,
+    pub(crate) message: String,
+}
+
+/// Fills `values` in by their names.
+pub(crate) fn fill(template: &str, values: &BTreeMap<String, serde_json::Value>) -> Result<String, Unfilled> {
+    let plain = |fault: Fault| Unfilled { lookup: false, message: fault.message };
+    let environment = environment().map_err(plain)?;
+    let failed = |e: minijinja::Error| Unfilled { lookup: is_lookup(e.kind()), message: syntax_fault(&e).message };
+    let compiled = environment.template_from_str(template).map_err(failed)?;
+    let mut bytes = Vec::new();
+    let result = compiled.render_captured_to(minijinja::value::Serde(values), Bounded { bytes: &mut bytes });
+    match result {
+        Ok(_) => String::from_utf8(bytes).map_err(|_| plain(Fault::new("is not UTF-8 when rendered"))),
+        Err(e) if e.kind() == ErrorKind::WriteFailure => {
+            Err(plain(Fault::new(format!("is larger than {RENDERED_LIMIT} bytes"))))
+        }
+        Err(e) => Err(failed(e)),
+    }
+}
+
 /// Whether literal text looks as if `params` were meant.
 fn mentions_params(prompt: &str) -> bool {
     prompt.split("{{").skip(1).any(|inner| {
@@ -352,6 +399,26 @@ mod tests {
         for piece in ["(", "[", "not ", "-", "{1:"] {
             let _ = check_prompt(&format!("{{{{ {} }}}}", piece.repeat(490 / piece.len())), Some(&params()));
             assert!(check_prompt(&format!("{{{{ {} }}}}", piece.repeat(100_000)), Some(&params())).is_err());
+        }
+    }
+
+    #[test]
+    fn a_task_is_filled_in_by_names() {
+        let values = BTreeMap::from([
+            ("n".to_owned(), serde_json::json!(12)),
+            ("body".to_owned(), serde_json::json!({"a": [{"b": "{{ n }}"}]})),
+        ]);
+        let text = "#{{ n }} {{ body.a[0].b }} {% if n %}";
+        check_over(text, &["n", "body"]).unwrap();
+        assert_eq!(fill(text, &values).unwrap(), "#12 {{ n }} {% if n %}");
+        assert!(fill("{{ body.x }}", &values).is_err());
+        for (bad, why) in [
+            ("{{ m }}", "uses `m`, which is not known there: n, body"),
+            ("{{ n", "has `{{` without `}}`"),
+            ("{{ n|frob }}", "cannot be read as a template: unknown filter"),
+        ] {
+            let message = check_over(bad, &["n", "body"]).unwrap_err();
+            assert!(message.starts_with(why), "{bad}: {message}");
         }
     }
 

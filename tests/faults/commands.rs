@@ -119,6 +119,17 @@ fn damaged(world: &World) {
     world.write("runs/r/refs.json", b"[");
 }
 
+/// A watch whose last look was years ago.
+fn watched(world: &World) {
+    registry(world);
+    let mut settings = world.read("taskforge.toml").unwrap();
+    settings.extend_from_slice(b"\n[watch.yearly]\nsource = \"schedule\"\ncron = \"0 0 1 1 *\"\nworkflow = \"w\"\n");
+    world.write("taskforge.toml", &settings);
+    let state =
+        br#"{"format": 1, "definition": null, "pace": {"failures": 0}, "until": "2020-02-01T00:00:00Z", "parts": {}}"#;
+    world.write(".taskforge/watch/yearly.json", state);
+}
+
 fn decision(world: &World, verb: &str) -> Vec<String> {
     let inbox: Value = serde_json::from_str(&world.ok(&["inbox", "--json"])).unwrap();
     let id = inbox["waiting"][0]["id"].as_str().unwrap().to_owned();
@@ -174,6 +185,7 @@ pub const CASES: &[Case] = &[
     case!("a commit behind another program's", foreign, ["helper", "progress", "r", "half"]),
     case!("audit seal", run, ["audit", "seal", "r"]),
     case!("repair", damaged, ["repair", "r"]),
+    case!("watch run", watched, ["watch", "run"]),
     Case { name: "approve", before: approval, call: |world| decision(world, "approve") },
     Case { name: "deny", before: approval, call: |world| decision(world, "deny") },
 ];

@@ -91,11 +91,11 @@ impl<'a> Trial<'a> {
             let mut parts = path.components().map(|part| part.as_os_str().to_str().unwrap());
             let (top, run) = (parts.next().unwrap(), parts.next());
             // Made again where it is missing: what is of this machine alone, and a lock, which holds nothing.
-            let kept = top == ".taskforge" && run == Some("repaired");
+            let kept = top == ".taskforge" && matches!(run, Some("repaired" | "watch"));
             if (top == ".taskforge" && !kept) || path.ends_with(".run.lock") {
                 continue;
             }
-            // What `repair` replaced is kept under the time of day.
+            // What `repair` replaced is kept under the time of day, and a watch writes that down.
             if kept && same == Same::Names {
                 continue;
             }

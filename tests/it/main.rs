@@ -43,3 +43,4 @@ mod shelf;
 mod signed;
 mod starters;
 mod vault;
+mod watching;

@@ -51,9 +51,13 @@ impl Service {
         let key = rules.key(entry).cloned();
         let key =
             key.ok_or_else(|| missing(format!("the secret `{entry}` of `actions.{name}` is not in the vault")))?;
+        Ok(Self::new(gate.client.clone(), &endpoint.base_url, key))
+    }
+
+    /// The service whose API is at `base`, asked with `key`.
+    pub(crate) fn new(client: reqwest::Client, base: &str, key: Key) -> Self {
         let mask = Mask::of_all(traces(key.expose()).into_iter().map(|trace| trace.bytes));
-        let base = endpoint.base_url.trim_end_matches('/').to_owned();
-        Ok(Self { client: gate.client.clone(), base, key, mask })
+        Self { client, base: base.trim_end_matches('/').to_owned(), key, mask }
     }
 
     /// Sends a request once; `path` begins with a slash and is made of parts that need no escaping.
@@ -64,7 +68,7 @@ impl Service {
         &self,
         method: Method,
         path: &str,
-        headers: &[(&'static str, &'static str)],
+        headers: &[(&'static str, &str)],
         body: Option<&Value>,
     ) -> Result<Answer, Outcome> {
         let not_done = |message: String| Outcome::NotDone(Failure::new("service_unreachable", message));
@@ -172,7 +176,7 @@ impl Answer {
     }
 
     /// How long to wait, as either header says; at most a day.
-    fn retry_after(&self) -> Option<Duration> {
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
         let number = |name: &str| self.headers.get(name)?.to_str().ok()?.trim().parse::<u64>().ok();
         let reset = || {
             let now = u64::try_from(chrono::Utc::now().timestamp()).unwrap_or(0);

@@ -5,7 +5,7 @@ mod arguments;
 pub(crate) mod email;
 pub(crate) mod github;
 mod hook;
-mod http;
+pub(crate) mod http;
 mod ledger;
 mod perform;
 mod queue;

@@ -24,6 +24,9 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         check_provider(provider).map_err(|(key, what)| (format!("llm.providers.{name}.{key}"), what))?;
     }
     config.actions.check()?;
+    for (name, watch) in &config.watch {
+        watch.check(name, &config.actions)?;
+    }
     for rule in &config.llm.models {
         require(config.llm.providers.contains_key(&rule.provider), "llm.models", || {
             format!("{:?} is served by provider {:?}, which is not configured", rule.glob, rule.provider)

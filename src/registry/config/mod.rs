@@ -6,6 +6,7 @@ mod check;
 mod llm;
 mod nearest;
 mod units;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::run::id::Digest;
 
 pub use self::actions::{Actions, Email, MailTls, Service, VaultKey, Webhook};
 pub use self::llm::{Budgets, Ceilings, Fallback, Llm, ModelRule, Price, Rate};
+pub use self::watch::{Watch, WatchSource};
 
 /// The largest `taskforge.toml`, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -65,6 +67,9 @@ pub struct Config {
     pub notify: Notify,
     #[serde(default)]
     pub openclaw: Openclaw,
+    /// Where new work is looked for, by the watch's name.
+    #[serde(default)]
+    pub watch: BTreeMap<String, Watch>,
 }
 
 /// Who may complete an approval node.
@@ -485,6 +490,7 @@ impl Config {
             limits: Limits::default(),
             notify: Notify::default(),
             openclaw: Openclaw::default(),
+            watch: BTreeMap::new(),
         }
     }
 }

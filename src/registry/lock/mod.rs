@@ -10,6 +10,7 @@ mod run;
 mod seal;
 mod start;
 mod vault;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use self::run::RunLock;
 pub use self::seal::SealLock;
 pub use self::start::StartPermit;
 pub use self::vault::VaultLock;
+pub use self::watch::WatchLock;
 
 use std::fs::{File, OpenOptions};
 use std::io;

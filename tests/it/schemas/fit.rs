@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema by the name that it has before `.schema.json`.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 30] = [
     "agent-events.jsonl",
     "agent.json",
     "capability.json",
@@ -38,6 +38,7 @@ pub const NAMES: [&str; 29] = [
     "tick.json",
     "traffic.jsonl",
     "vault-log.jsonl",
+    "watch.json",
 ];
 
 /// The schema of the file at `path`, relative to the registry.
@@ -61,6 +62,7 @@ fn name_of(path: &str) -> Option<&'static str> {
         [".taskforge", "heads", _] | ["heads", _] => "head",
         [".taskforge", "kill", "lock.json"] => "kill-lock.json",
         [".taskforge", "tick.json"] => "tick.json",
+        [".taskforge", "watch", _] if ends(".json") => "watch.json",
         [".taskforge", "vault", "log.jsonl"] => "vault-log.jsonl",
         ["runs", _, "workflow.lock.md"] => "task.md",
         ["runs", _, "capabilities", _] => "capability.json",

@@ -29,6 +29,7 @@ fn the_recorded_registry_fits() {
             "agent.json",
             "memory.json",
             "role.md",
+            "watch.json",
         ]
         .contains(&name);
         assert!(absent || counted.contains_key(name), "no {name} in the recorded registry");

@@ -1,0 +1,36 @@
+//! `taskforge watch list`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::super::root::Context;
+use super::word;
+use crate::cli::table::Table;
+use crate::engine;
+use crate::failure::Failure;
+
+/// List the watches of this registry, and how they stand
+#[derive(Debug, Args)]
+pub(crate) struct List {}
+
+impl List {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        let watches = engine::watches(&context.registry()?)?;
+        context.output.result(&watches, || {
+            let mut table = Table::new(["WATCH", "SOURCE", "TARGET", "STANDS", "LAST LOOK", "PROBLEM"]);
+            for one in &watches {
+                table.row([
+                    one.name.clone(),
+                    one.source.as_str().to_owned(),
+                    one.target.clone(),
+                    word(one.standing).to_owned(),
+                    one.looked.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
+                    one.problems.first().cloned().unwrap_or_default(),
+                ]);
+            }
+            table.or("No watches. `[watch.NAME]` in taskforge.toml makes one: docs/watching.md.")
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,216 @@
+//! A look: ask, begin what is new, write down how far it got. What is written down comes last: whoever is ended before
+//! that finds the same again, and the runs that it has become.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+use super::begin::{Begun, begin};
+use super::gather::{Gathered, Question, gather};
+use super::told::{Found, Looked, defined};
+use crate::engine::error::Error;
+use crate::registry::config::{Watch, WatchSource};
+use crate::registry::{Registry, WatchLock, kill};
+use crate::watch::{self, Item, Part, Trouble, WatchState};
+
+/// How a look is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looking {
+    /// A tick's: when it is time.
+    InTurn,
+    /// A person's: now, unless it backs off.
+    Asked,
+    /// Only to see: everything, and nothing is begun or written.
+    Dry,
+}
+
+/// Looks for every watch whose turn it is; nothing is asked where there are none.
+///
+/// # Errors
+/// When the settings cannot be read. What one watch fails with is told with its name, and holds up no other.
+pub fn look_all(registry: &Registry) -> Result<Vec<Looked>, Error> {
+    let watches = &registry.config()?.watch;
+    let mut all = Vec::with_capacity(watches.len());
+    for name in watches.keys() {
+        match look(registry, name, Looking::InTurn) {
+            Ok(looked) => all.push(looked),
+            Err(Error::Registry(error @ crate::registry::Error::Killed { .. })) => return Err(error.into()),
+            Err(error) => all.push(Looked {
+                watch: name.clone(),
+                problems: vec![error.to_string()],
+                failed: true,
+                ..Looked::default()
+            }),
+        }
+    }
+    Ok(all)
+}
+
+/// Looks for the watch `name`.
+///
+/// # Errors
+/// [`Error::NoWatch`]; the kill switch; when what it knows cannot be read or written.
+pub fn look(registry: &Registry, name: &str, how: Looking) -> Result<Looked, Error> {
+    let watch = defined(registry, name)?;
+    kill::refuse_if_killed(registry.layout())?;
+    let now = Utc::now().trunc_subsecs(3);
+    let dry = how == Looking::Dry;
+    let mut looked = Looked { watch: name.to_owned(), ..Looked::default() };
+    let lock = if dry { None } else { WatchLock::try_acquire(registry, name)? };
+    if lock.is_none() && !dry {
+        looked.waits = Some("another process looks".to_owned());
+        return Ok(looked);
+    }
+    let mut state = watch::load(registry, name, watch)?;
+    if let Some(why) = not_yet(watch, &state, how, now) {
+        looked.waits = Some(why);
+        looked.gave_up = state.gave_up();
+        looked.problems = state.problems().map(str::to_owned).collect();
+        return Ok(looked);
+    }
+    let before = state.clone();
+    let question = Question { registry, watch, state: &before, anew: dry, now };
+    match gather(&question) {
+        Ok(round) => {
+            let mut turn = Turn { registry, name, watch, dry, now, looked, budget: watch.at_once, stuck: None };
+            turn.take(&mut state, round.parts);
+            if let Some(pause) = round.pause {
+                state.pace.pause(pause, now);
+            }
+            looked = turn.looked;
+        }
+        // A person has to open it, and then it goes on: no failure of anybody.
+        Err(Error::Vault(error)) if error.is_locked() => {
+            looked.waits = Some(error.to_string());
+            return Ok(looked);
+        }
+        Err(error) => {
+            state.pace.failed(error.to_string(), None, watch.give_up, now);
+            looked.failed = true;
+        }
+    }
+    looked.looked = true;
+    looked.gave_up = state.gave_up();
+    looked.problems = state.problems().map(str::to_owned).collect();
+    if !dry {
+        state.looked = Some(now);
+        state.parts.retain(|part, _| watch.source != WatchSource::GithubPr || watch.repositories.contains(part));
+        watch::save(registry, name, &state)?;
+    }
+    Ok(looked)
+}
+
+/// Why there is no look now.
+fn not_yet(watch: &Watch, state: &WatchState, how: Looking, now: DateTime<Utc>) -> Option<String> {
+    if how == Looking::Dry {
+        return None;
+    }
+    if state.pace.gave_up {
+        return Some(format!("it gave up after {} failures", state.pace.failures));
+    }
+    if !state.pace.is_due(now) {
+        return state.pace.not_before.map(|at| format!("until {}", at.to_rfc3339()));
+    }
+    let every = watch.every.filter(|_| how == Looking::InTurn)?;
+    let last = state.looked.filter(|last| *last <= now)?;
+    let waits = (now - last).to_std().is_ok_and(|since| since < every);
+    waits.then(|| format!("it looked at {}, and does so every {}s", last.to_rfc3339(), every.as_secs()))
+}
+
+/// What was gathered, as it is taken up.
+struct Turn<'a> {
+    registry: &'a Registry,
+    name: &'a str,
+    watch: &'a Watch,
+    dry: bool,
+    now: DateTime<Utc>,
+    looked: Looked,
+    /// How many runs may still be begun.
+    budget: u32,
+    /// Why no work of this watch can be begun.
+    stuck: Option<String>,
+}
+
+impl Turn<'_> {
+    fn take(&mut self, state: &mut WatchState, parts: Vec<(String, Result<Gathered, Trouble>)>) {
+        let went_well = parts.iter().any(|(_, gathered)| gathered.is_ok());
+        let mut everywhere: Option<Trouble> = None;
+        for (name, gathered) in parts {
+            let part = state.parts.entry(name).or_default();
+            part.looked = Some(self.now);
+            match gathered {
+                Ok(Gathered::Unchanged) => {
+                    let odd = part.pace.problem.take().filter(|_| part.pace.failures == 0);
+                    part.pace.went_well(odd);
+                }
+                Ok(Gathered::Found { items, etag, files, odd }) => {
+                    part.files = files;
+                    let (whole, unfit) = self.begin_all(part, items);
+                    part.etag = etag.filter(|_| whole);
+                    part.pace.went_well(unfit.or(odd));
+                    if whole && self.watch.source == WatchSource::Schedule {
+                        state.until = Some(self.now);
+                    }
+                }
+                Err(trouble) if trouble.everywhere && (trouble.wait.is_some() || !went_well) => {
+                    // Of several the one that asks for the longest wait.
+                    if everywhere.as_ref().is_none_or(|other| other.wait < trouble.wait) {
+                        everywhere = Some(trouble);
+                    }
+                }
+                Err(trouble) => {
+                    self.looked.failed = true;
+                    part.pace.failed(trouble.message, trouble.wait, self.watch.give_up, self.now);
+                }
+            }
+        }
+        let failed = everywhere.map(|trouble| (trouble.message, trouble.wait));
+        match failed.or_else(|| self.stuck.take().map(|why| (why, None))) {
+            Some((message, wait)) => {
+                self.looked.failed = true;
+                state.pace.failed(message, wait, self.watch.give_up, self.now);
+            }
+            None => state.pace.went_well(None),
+        }
+    }
+
+    /// Whether all of it is runs now, and what is wrong with the first that cannot be one.
+    fn begin_all(&mut self, part: &mut Part, items: Vec<Item>) -> (bool, Option<String>) {
+        let (mut whole, mut unfit) = (true, None);
+        let mut taken = BTreeMap::new();
+        for item in items {
+            if let Some(run) = part.taken.remove(&item.key) {
+                taken.insert(item.key, run);
+                continue;
+            }
+            if self.budget == 0 || self.stuck.is_some() {
+                self.looked.left += 1;
+                whole = false;
+                continue;
+            }
+            let begun = item
+                .run(self.name)
+                .map_err(|error| Error::Usage(error.to_string()))
+                .and_then(|run| begin(self.registry, self.watch, &item, &run, self.dry).map(|begun| (run, begun)));
+            match begun {
+                Ok((_, Begun::Unfit(why))) => {
+                    whole = false;
+                    unfit.get_or_insert_with(|| format!("{}: {why}", item.what));
+                }
+                Ok((run, begun)) => {
+                    let new = matches!(begun, Begun::New);
+                    self.budget -= u32::from(new);
+                    let (key, what) = (item.key.clone(), item.what);
+                    self.looked.found.push(Found { key, what, run: run.clone(), new });
+                    taken.insert(item.key, run);
+                }
+                Err(error) => {
+                    whole = false;
+                    self.stuck = Some(error.to_string());
+                }
+            }
+        }
+        part.taken = taken;
+        (whole, unfit)
+    }
+}

@@ -1,0 +1,110 @@
+//! Files, webhooks and times.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+
+use super::{append, runs, state_path, task, tasks, time_passes};
+use crate::scene::Scene;
+
+const WORKFLOW: &str = "---
+workflowId: import
+title: Import
+params:
+  name: {type: string}
+  who: {type: string, default: nobody}
+nodes:
+  - {id: load, title: Load, kind: session_turn, prompt: 'Load {{ params.name }} for {{ params.who }}', outputs: {mode: notify}}
+---
+";
+
+/// A file that nobody has written to for a while.
+fn put(scene: &Scene, path: &str, text: &str) {
+    scene.write(path, text);
+    let file = std::fs::File::options().write(true).open(scene.path(path)).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+}
+
+#[test]
+fn a_file_is_a_run_for_each_of_its_contents_and_goes_with_it() {
+    let scene = Scene::new();
+    scene.write("workflows/import.task.md", WORKFLOW);
+    append(
+        &scene,
+        "\n[watch.drops]\nsource = \"file\"\nfolder = \"drops\"\nmatch = \"*.csv\"\nworkflow = \"import\"\nparams = { name = \"{{ file }}\" }\n",
+    );
+    scene.tf(&["watch", "run"]).exits(9).complains("cannot look into");
+    put(&scene, "drops/a.csv", "1");
+    put(&scene, "drops/notes.txt", "1");
+    time_passes(&scene, "drops");
+    scene.tf(&["watch", "run"]).ok().says("drops: a.csv: run drops-a-csv-");
+    let run = runs(&scene).pop_first().unwrap();
+    assert_eq!(scene.read(&format!("runs/{run}/inputs/a.csv")), "1");
+    scene.tf(&["watch", "run"]).ok().says("nothing new");
+    put(&scene, "drops/a.csv", "2");
+    scene.tf(&["watch", "run"]).ok();
+    assert_eq!(runs(&scene).len(), 2);
+    std::fs::remove_file(scene.path(&state_path("drops"))).unwrap();
+    scene.tf(&["watch", "run"]).ok().says("drops: a.csv: is run");
+    assert_eq!(runs(&scene).len(), 2);
+    // A name that no container could be given keeps nothing else from it.
+    put(&scene, "drops/\u{1b}[31m.csv", "3");
+    put(&scene, "drops/z.csv", "4");
+    scene.tf(&["watch", "run"]).ok().says("z.csv").says("its name cannot be used");
+    assert_eq!(runs(&scene).len(), 3);
+    scene.tf(&["watch", "list"]).ok().says("with a problem");
+    // A workflow that is gone is no fault of the file.
+    std::fs::remove_file(scene.path("workflows/import.task.md")).unwrap();
+    put(&scene, "drops/late.csv", "5");
+    scene.tf(&["watch", "run"]).exits(9);
+    scene.write("workflows/import.task.md", WORKFLOW);
+    time_passes(&scene, "drops");
+    scene.tf(&["watch", "run"]).ok();
+    assert_eq!(runs(&scene).len(), 4);
+}
+
+#[test]
+fn a_webhook_is_a_run_with_what_it_was_called_with() {
+    let scene = Scene::new();
+    crate::hired::hire(&scene, "ada", "");
+    append(
+        &scene,
+        "\n[watch.hooks]\nsource = \"webhook\"\nfolder = \"hooks\"\nagent = \"ada\"\ntask = \"{{ body.event }} of {{ body.who[0].name }}\"\n",
+    );
+    put(&scene, "hooks/1.json", r#"{"event": "{{ secrets }}", "who": [{"name": "ada"}]}"#);
+    put(&scene, "hooks/2.json", r#"{"event": "lacks the rest"}"#);
+    put(&scene, "hooks/3.json", "[1]");
+    put(&scene, "hooks/4.txt", "{}");
+    scene.tf(&["watch", "run"]).ok().says("hooks: 1.json: run hooks-1-json-").says("2.json: its task cannot be read");
+    assert_eq!(tasks(&scene), ["{{ secrets }} of ada"]);
+    scene.tf(&["watch", "run"]).ok();
+    assert_eq!(runs(&scene).len(), 1);
+    put(&scene, "hooks/2.json", r#"{"event": "has", "who": [{"name": "it"}]}"#);
+    scene.tf(&["watch", "run"]).ok();
+    assert_eq!(tasks(&scene), ["has of it", "{{ secrets }} of ada"]);
+    let inputs = runs(&scene).into_iter().map(|run| scene.path(&format!("runs/{run}/inputs")));
+    assert!(inputs.into_iter().all(|folder| folder.is_dir()));
+}
+
+#[test]
+fn a_time_is_a_run_once_and_what_passed_meanwhile_is_one() {
+    let scene = Scene::new();
+    crate::hired::hire(&scene, "ada", "");
+    append(
+        &scene,
+        "\n[watch.nightly]\nsource = \"schedule\"\ncron = \"0 3 * * *\"\nagent = \"ada\"\ntask = \"The night of {{ date }}\"\n",
+    );
+    // It begins now: nothing of the past is made up for.
+    scene.tf(&["watch", "run"]).ok().says("nothing new");
+    let mut state = scene.json(&state_path("nightly"));
+    state["until"] = json!("2026-01-01T00:00:00Z");
+    scene.write(&state_path("nightly"), state.to_string());
+    scene.tf(&["watch", "run"]).ok().says("T03:00:00Z: run nightly-");
+    assert_eq!(runs(&scene).len(), 1);
+    scene.tf(&["watch", "run"]).ok().says("nothing new");
+    // The same time found again is the same run.
+    scene.write(&state_path("nightly"), state.to_string());
+    scene.tf(&["watch", "run"]).ok().says(": is run nightly-");
+    let run = runs(&scene).pop_first().unwrap();
+    assert_eq!((runs(&scene).len(), task(&scene, &run).starts_with("The night of 20")), (1, true));
+}
