@@ -31,7 +31,7 @@ pub(crate) fn standing(reply: &Value) -> Result<Standing, String> {
             told.insert("status".into(), other.into());
         }
     }
-    for name in ["withheld", "comment", "alternative"] {
+    for name in ["withheld", "comment", "alternative", "published"] {
         match answer.get(name) {
             None | Some(Value::Null) => {}
             Some(Value::String(text)) if text.is_empty() => {}

@@ -20,6 +20,9 @@ pub const DISK: &str = "TASKFORGE_DISK";
 /// The folder the agent works in; `/workspace` when unset.
 pub const WORKSPACE: &str = "TASKFORGE_WORKSPACE";
 
+/// Of a deployment: the port that its program listens on, and that the gate offers.
+pub const PORT: &str = "TASKFORGE_PORT";
+
 /// A file that `agent request` notes its requests in; unset means that nobody wants to know.
 pub const ASKED: &str = "TASKFORGE_ASKED";
 
@@ -56,6 +59,16 @@ pub(crate) fn listen() -> Result<SocketAddr, AgentError> {
             value: text.into_owned(),
             expected: "`http://` and a loopback address with a port, such as http://127.0.0.1:4180",
         }),
+    }
+}
+
+/// The port of a deployment; none in the container of an attempt.
+pub(crate) fn port() -> Result<Option<u16>, AgentError> {
+    let Some(value) = set(PORT) else { return Ok(None) };
+    let text = value.to_string_lossy();
+    match text.parse() {
+        Ok(port) if port > 0 => Ok(Some(port)),
+        _ => Err(AgentError::Setting { name: PORT, value: text.into_owned(), expected: "a port, such as 8000" }),
     }
 }
 

@@ -19,7 +19,7 @@ use super::family::{Family, Reaped};
 use super::forwards::Forwards;
 use super::gate_client::GateClient;
 use super::narration::complain;
-use super::{disk, env, exit, forward, gate_watch, held};
+use super::{disk, env, exit, forward, gate_watch, held, published};
 
 /// How long the gate is waited for at the start.
 const GREETING: Duration = Duration::from_secs(10);
@@ -41,6 +41,8 @@ pub struct InitOptions {
     pub deadline: Option<DateTime<Utc>>,
     /// How many bytes the workspace may hold.
     pub disk: Option<u64>,
+    /// The port that the program listens on, where that is offered through the gate.
+    pub publish: Option<u16>,
 }
 
 impl InitOptions {
@@ -56,6 +58,7 @@ impl InitOptions {
             workspace: env::workspace(),
             deadline: env::deadline()?,
             disk: env::disk()?,
+            publish: env::port()?,
         })
     }
 }
@@ -95,6 +98,9 @@ async fn attempt(options: &InitOptions) -> Result<u8, AgentError> {
     forwards.open_granted().await;
     let mut room = pin!(disk::until_exceeded(options.workspace.clone(), options.disk));
     let mut family = Family::start(&options.argv, &options.workspace)?;
+    if let Some(port) = options.publish {
+        tokio::spawn(published::keep(gate.clone(), port));
+    }
     tokio::spawn(forward::serve(listener, gate.clone()));
     tokio::spawn(forwards.keep());
 

@@ -25,6 +25,7 @@ mod held;
 mod init;
 mod narration;
 mod openclaw;
+mod published;
 mod refusal;
 mod run_loop;
 mod tools;

@@ -259,9 +259,12 @@ impl<'a> Agent<'a> {
     async fn request_capabilities(&mut self, calls: &[Call]) -> Result<bool, AgentError> {
         let mut waiting = Vec::new();
         for call in calls {
-            let Ok(Tool::RequestCapability { capability, reason }) = &call.tool else { continue };
+            let Ok(Tool::RequestCapability { capability, reason, deploy }) = &call.tool else { continue };
             self.narration.step(&format!("request_capability: {capability} — {reason}"));
-            let body = json!({"capability": capability, "reason": reason});
+            let mut body = json!({"capability": capability, "reason": reason});
+            if let Some(deploy) = deploy {
+                body["deploy"] = json!(deploy);
+            }
             let reply = self.gate.post("/taskforge/v1/capabilities", &body).await?;
             if let Some(error) = for_the_model(&reply)? {
                 self.answer(&call.id, &json!({"error": error}));

@@ -32,6 +32,8 @@ pub struct Expected {
     pub files: Vec<(PathBuf, Digest)>,
     /// Heads of `gate/traffic.jsonl` that events recorded; `seq` is not looked at.
     pub traffic: Vec<Head>,
+    /// The same of each deployment's own records: its folder below the run's, and the heads.
+    pub deployments: Vec<(PathBuf, Vec<Head>)>,
     /// Heads of the journal itself, from checkpoints or from `taskforge.json`.
     pub journal: Vec<Head>,
 }
@@ -44,9 +46,21 @@ pub fn verify(registry: &Registry, run: &RunId, expected: &Expected) -> Result<R
     let layout = registry.layout().run(run);
     let mut report = verify_journal(registry, run, &expected.journal)?;
     if let Some(bytes) = read(&layout.traffic())? {
-        traffic::verify(run, &bytes, &expected.traffic, &layout.bodies(), &mut report)?;
+        let gate = Path::new("gate");
+        let found = traffic::verify(run, gate, &bytes, &expected.traffic, &layout.bodies(), &mut report)?;
+        report.traffic = Some(found);
     } else if !expected.traffic.is_empty() {
         report.problems.push(Problem::of("gate/traffic.jsonl", 0, 0, "is gone, and the journal names its head"));
+    }
+    for (folder, heads) in &expected.deployments {
+        let gate = folder.join("gate");
+        let place = layout.root().join(&gate);
+        if let Some(bytes) = read(&place.join("traffic.jsonl"))? {
+            traffic::verify(run, &gate, &bytes, heads, &place.join("bodies"), &mut report)?;
+        } else if !heads.is_empty() {
+            let name = gate.join("traffic.jsonl").display().to_string();
+            report.problems.push(Problem::of(&name, 0, 0, "is gone, and the journal names its head"));
+        }
     }
     for (path, digest) in &expected.files {
         check_file(layout.root(), path, digest, &mut report)?;

@@ -16,20 +16,30 @@ use crate::registry::journal::chain::Chain;
 use crate::registry::journal::scan::Head;
 use crate::run::id::{Digest, RunId};
 
-const FILE: &str = "gate/traffic.jsonl";
 /// No larger body lies in the pack, in bytes.
 const LARGEST_PACKED: usize = 4096;
 
-pub(super) fn verify(run: &RunId, bytes: &[u8], heads: &[Head], bodies: &Path, report: &mut Report) -> Result<()> {
+/// Verifies the records in the folder `gate` of a run: of its own gate, or of a deployment's.
+pub(super) fn verify(
+    run: &RunId,
+    gate: &Path,
+    bytes: &[u8],
+    heads: &[Head],
+    bodies: &Path,
+    report: &mut Report,
+) -> Result<Traffic> {
+    let file = gate.join("traffic.jsonl").display().to_string();
+    let at = |step: &Step<'_>, what: String| Problem::of(&file, step.line, step.at, what);
     let start = Chain::traffic(run);
     let steps = Steps::of(start, bytes);
     let mut seq = 0;
     let mut head = Head { at: 0, digest: start.digest(), seq: 0 };
     for step in &steps.lines {
         if !step.whole {
-            report
-                .warnings
-                .push(at(step, "has no newline: it is being written, or was cut off and never acknowledged"));
+            report.warnings.push(at(
+                step,
+                "has no newline: it is being written, or was cut off and never acknowledged".to_owned(),
+            ));
             break;
         }
         // Voided: what a crash tore, overwritten by spaces. The chain covers the spaces.
@@ -37,11 +47,11 @@ pub(super) fn verify(run: &RunId, bytes: &[u8], heads: &[Head], bodies: &Path, r
             continue;
         }
         let Ok(Value::Object(record)) = serde_json::from_slice::<Value>(step.text) else {
-            report.problems.push(at(step, "is not a JSON object"));
+            report.problems.push(at(step, "is not a JSON object".to_owned()));
             continue;
         };
         if !step.text.is_ascii() || step.text.first() != Some(&b'{') || step.text.last() != Some(&b'}') {
-            report.problems.push(at(step, "is not written as the gate writes its lines"));
+            report.problems.push(at(step, "is not written as the gate writes its lines".to_owned()));
         }
         seq += 1;
         let number = |key: &str| record.get(key).and_then(Value::as_u64);
@@ -54,7 +64,9 @@ pub(super) fn verify(run: &RunId, bytes: &[u8], heads: &[Head], bodies: &Path, r
         }
         let prev = record.get("prev").and_then(Value::as_str);
         if prev != steps.digest(step.at).map(Digest::as_str) {
-            report.problems.push(at(step, "does not continue what stands before it: bytes there have changed"));
+            report
+                .problems
+                .push(at(step, "does not continue what stands before it: bytes there have changed".to_owned()));
         }
         if let Some(what) = record.get("body").map(|body| check_body(body, bodies)).transpose()?.flatten() {
             report.problems.push(at(step, what));
@@ -64,11 +76,10 @@ pub(super) fn verify(run: &RunId, bytes: &[u8], heads: &[Head], bodies: &Path, r
     for expected in heads {
         if steps.digest(expected.at) != Some(&expected.digest) {
             let what = format!("has other first {} bytes than the journal says, or fewer", expected.at);
-            report.problems.push(Problem::of(FILE, 0, 0, what));
+            report.problems.push(Problem::of(&file, 0, 0, what));
         }
     }
-    report.traffic = Some(Traffic { records: seq, head });
-    Ok(())
+    Ok(Traffic { records: seq, head })
 }
 
 /// A body is stored under its digest, beside the records. One that retention removed is missing, which is not wrong.
@@ -122,8 +133,4 @@ fn check_packed(expected: &Digest, at: u64, size: Option<u64>, bodies: &Path) ->
     }
     let sound = Digest::of(&bytes) == *expected || bytes.iter().all(|byte| *byte == 0);
     Ok((!sound).then(|| format!("names body {}, which has changed", expected.short())))
-}
-
-fn at(step: &Step<'_>, what: impl Into<String>) -> Problem {
-    Problem::of(FILE, step.line, step.at, what)
 }

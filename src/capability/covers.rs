@@ -19,6 +19,9 @@ impl Review {
         if self.edited.is_some() || now.edited.is_some() {
             return Err("its list was edited".to_owned());
         }
+        if self.deployment != now.deployment {
+            return Err("another image, command or file would be deployed".to_owned());
+        }
         let of_the_run = |line: &&String| OF_THE_RUN.iter().any(|start| line.starts_with(start));
         if let Some(line) = now.effect.iter().filter(|line| !of_the_run(line)).find(|line| !self.effect.contains(line))
         {

@@ -9,6 +9,7 @@ use crate::run::capability::{
     ActionRule, ActionUse, Budget, BudgetScope, BudgetUnit, Capability, Endpoint, Host, ModelUse, MountMode,
     SecretScheme, SecretUse, rules_of,
 };
+use crate::run::deployment::{PORTS, Proposed};
 use crate::run::folder::Folder;
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
@@ -64,6 +65,26 @@ pub(super) fn of_folder(request: &Request, folder: &Folder, uid: Option<u32>) ->
         "What is mounted below it stays away. To revoke it ends the attempt that has it; what it wrote stays."
             .to_owned(),
         "It holds for this node, and for every other node of this run that asks for the same.".to_owned(),
+    ]
+}
+
+/// The effect of granting `request` for what is to be deployed.
+pub(super) fn of_deployment(request: &Request, deployment: &Proposed) -> Vec<String> {
+    let (first, last) = (PORTS.start(), PORTS.end());
+    vec![
+        format!(
+            "The files below, copied when this was shown, are run in a container of their own, of run {}.",
+            request.run
+        ),
+        format!(
+            "Port {} there is offered on a port of 127.0.0.1:{first}-{last} of this machine, to whoever can connect to it.",
+            deployment.port
+        ),
+        "Every byte passes, whatever the protocol; each connection is on record with its bytes.".to_owned(),
+        "It reaches nothing: no network, no model, none of what the node was granted. Its files are read-only."
+            .to_owned(),
+        "It goes on when the run is over, and is brought back after a failure or a reboot, until it is revoked."
+            .to_owned(),
     ]
 }
 

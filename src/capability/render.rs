@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::diff::{Line, diff};
 use super::review::Review;
 use crate::image::{Lock, NpmPin};
+use crate::run::deployment::Proposed;
 use crate::run::visible::{visible, visible_line};
 
 /// Longest line of an agent's reason, and most lines of it; the rest is counted.
@@ -36,6 +37,9 @@ pub(super) fn render(review: &Review) -> String {
             let _ = writeln!(text, "  {}", visible_line(sentence, WIDTH));
         }
     }
+    if let Some(deployment) = &review.deployment {
+        deployed(&mut text, deployment);
+    }
     text.push_str("\nIn force afterwards\n");
     for grant in &review.grants {
         let _ = writeln!(text, "  {grant}");
@@ -51,6 +55,30 @@ pub(super) fn render(review: &Review) -> String {
     }
     let _ = writeln!(text, "\nReview    {}", review.digest());
     text
+}
+
+/// All that would run. Words of the command stand a line each: none passes for another.
+fn deployed(text: &mut String, deployment: &Proposed) {
+    let folder = visible_line(&deployment.folder, WIDTH);
+    let bytes: u64 = deployment.files.iter().map(|file| file.bytes).sum();
+    let _ = writeln!(text, "\nDeployment");
+    let _ = writeln!(text, "  image   {}", visible_line(&deployment.image, WIDTH));
+    let _ = writeln!(text, "  port    {}", deployment.port);
+    let _ = writeln!(text, "  folder  {folder}");
+    for (place, word) in deployment.command.iter().enumerate() {
+        // As long as it is: what is cut off would be run all the same.
+        let _ = writeln!(
+            text,
+            "  {}  {:?}",
+            if place == 0 { "command" } else { "       " },
+            visible_line(word, usize::MAX)
+        );
+    }
+    let _ = writeln!(text, "\nFiles: {} of {bytes} bytes, set {}", deployment.files.len(), deployment.set);
+    for file in &deployment.files {
+        let path = visible_line(&file.path, usize::MAX);
+        let _ = writeln!(text, "  {:04o}  {:>10}  sha256:{}  {path}", file.mode(), file.bytes, file.sha256);
+    }
 }
 
 /// Every line behind a bar, so that no text of an agent passes for a section of ours.

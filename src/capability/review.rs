@@ -10,6 +10,7 @@ use super::request::Request;
 use crate::image::{Lock, Recipe};
 use crate::run::canonical;
 use crate::run::capability::Capability;
+use crate::run::deployment::Proposed;
 use crate::run::folder::Folder;
 use crate::run::id::Digest;
 
@@ -47,6 +48,9 @@ pub struct Review {
     /// The Dockerfile of the image afterwards; empty if the request changes no image.
     pub dockerfile: String,
     pub dockerfile_before: Option<String>,
+    /// What would be deployed on a `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Proposed>,
 }
 
 impl Review {
@@ -84,6 +88,7 @@ impl Review {
             recipe: Some(recipe.identity()),
             dockerfile: recipe.dockerfile(),
             dockerfile_before: before.map(Recipe::dockerfile),
+            deployment: None,
         }
     }
 
@@ -120,7 +125,15 @@ impl Review {
             recipe: None,
             dockerfile: String::new(),
             dockerfile_before: None,
+            deployment: None,
         }
+    }
+
+    /// The review of a request for a `port`, over everything that would be deployed there.
+    #[must_use]
+    pub fn deploying(self, deployment: Proposed) -> Self {
+        let effect = effect::of_deployment(&self.request, &deployment);
+        Self { effect, deployment: Some(deployment), ..self }
     }
 
     /// SHA-256 over the whole review as canonical JSON: what a decision names.

@@ -189,6 +189,9 @@ impl From<engine::Error> for Failure {
             }
             Error::NothingWaits(_) => Self::new(Kind::NotFound, message).hint("`taskforge inbox` shows what waits"),
             Error::NoImage(_) => Self::new(Kind::NotFound, message).hint("`taskforge image list` shows those that do"),
+            Error::NoDeployment(_) => {
+                Self::new(Kind::NotFound, message).hint("`taskforge deployment list` shows those that there are")
+            }
             Error::NothingGranted(_) => {
                 Self::new(Kind::NotFound, message).hint("`taskforge capability list` shows what was asked for")
             }
@@ -253,6 +256,8 @@ impl From<engine::Error> for Failure {
 
 fn refusal_kind(refusal: &Refusal) -> Kind {
     match refusal {
+        Refusal::NoDeployment(_) => Kind::NotFound,
+        Refusal::DeploymentRevoked(_) => Kind::Refused,
         Refusal::NoNode(_) | Refusal::NoRequest(_) | Refusal::NoSuchImage { .. } => Kind::NotFound,
         Refusal::Stale { .. } => Kind::Stale,
         Refusal::NeedsDecision(_) | Refusal::NotApprovable { .. } | Refusal::PartOfImage { .. } => Kind::Refused,

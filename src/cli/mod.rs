@@ -13,6 +13,7 @@ mod control;
 mod control_command;
 mod decision;
 mod deny;
+mod deployment;
 mod doctor;
 mod edited;
 mod event;

@@ -11,9 +11,9 @@ use crate::registry::Registry;
 
 use super::output::Output;
 use super::{
-    action, agent, approve, audit, capability, completions, container, control, deny, doctor, event, failure_from,
-    gate, helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair, review, role,
-    run, schedule, secret, suggest, tick, unlock, workflow,
+    action, agent, approve, audit, capability, completions, container, control, deny, deployment, doctor, event,
+    failure_from, gate, helper, image, inbox, init, keys, kill, llm, memory, node, openclaw, policy, reference, repair,
+    review, role, run, schedule, secret, suggest, tick, unlock, workflow,
 };
 
 /// Durable, reviewable runs of AI agents in gated containers
@@ -55,6 +55,8 @@ enum Command {
     Suggest(suggest::Suggest),
     #[command(subcommand)]
     Capability(capability::Capability),
+    #[command(subcommand)]
+    Deployment(deployment::Deployment),
     #[command(subcommand)]
     Policy(policy::Policy),
     #[command(subcommand)]
@@ -140,6 +142,7 @@ impl Root {
             Command::Deny(command) => command.run(&context),
             Command::Suggest(command) => command.run(&context),
             Command::Capability(command) => command.run(&context),
+            Command::Deployment(command) => command.run(&context),
             Command::Policy(command) => command.run(&context),
             Command::Keys(command) => command.run(&context),
             Command::Secret(command) => command.run(&context),

@@ -14,7 +14,7 @@ use super::tmpfs::Tmpfs;
 use crate::run::id::{NodeId, RunId};
 
 /// Where the shim forwards to the gate from, inside the container.
-const GATE: &str = "http://127.0.0.1:4180";
+pub(super) const GATE: &str = "http://127.0.0.1:4180";
 
 /// What differs from one attempt to another; the rest of the box is the same for all.
 #[derive(Debug, Clone, PartialEq)]

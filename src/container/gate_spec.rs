@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use super::image_ref::ImageRef;
 use super::labels::Labels;
 use super::mount::Mount;
-use super::name::gate_name;
+use super::name::{deployment_gate_name, deployment_label, gate_name};
 use super::network::Network;
 use super::resources::Resources;
 use super::role::Role;
 use super::spec::ContainerSpec;
 use super::tmpfs::Tmpfs;
-use crate::run::id::RunId;
+use crate::run::id::{RequestId, RunId};
 
 /// What differs from one run's gate to another's.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,6 +39,15 @@ pub struct GateContainer {
 }
 
 impl GateContainer {
+    /// The same box for the gate of one deployment, under a name of its own.
+    #[must_use]
+    pub fn spec_for(self, deployment: &RequestId) -> ContainerSpec {
+        let name = deployment_gate_name(&self.registry, &self.run, deployment);
+        let mut spec = self.spec();
+        (spec.name, spec.labels.node) = (name, deployment_label(deployment));
+        spec
+    }
+
     /// A gate streams and keeps no more than a few bodies at a time; its records may grow large.
     pub const RESOURCES: Resources =
         Resources { cpus: 1.0, memory: 256 << 20, pids: 64, files: 8192, file_size: 64 << 30 };

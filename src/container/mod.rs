@@ -7,6 +7,7 @@
 
 mod agent_spec;
 mod body;
+mod deployment_spec;
 mod effective;
 mod engine;
 mod error;
@@ -40,6 +41,7 @@ mod tmpfs;
 mod user;
 
 pub use agent_spec::AgentContainer;
+pub use deployment_spec::DeploymentContainer;
 pub use effective::{Expected, Row, effective};
 pub use engine::{Engine, engine_socket};
 pub use error::Error;
@@ -54,7 +56,7 @@ pub use kill::Killed;
 pub use labels::{LABEL_PREFIX, Labels};
 pub use list::Summary;
 pub use mount::Mount;
-pub use name::{agent_name, gate_name, name_for};
+pub use name::{agent_name, deployment_gate_name, deployment_label, deployment_name, gate_name, name_for};
 pub use network::Network;
 pub use observe::{Observed, State};
 pub use patience::Patience;

@@ -3,7 +3,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::{NodeId, RequestId, RunId};
 
 /// `tf-<slug>-<16 hex>`: what people see is the slug, what counts is the hex, from SHA-256 over registry id, run, node
 /// and attempt (decimal), each preceded by its length in bytes as a little-endian u64, so that no two sets of parts
@@ -30,6 +30,24 @@ pub fn agent_name(registry: &str, run: &RunId, node: &NodeId, attempt: u32) -> S
 #[must_use]
 pub fn gate_name(registry: &str, run: &RunId) -> String {
     name_for(registry, run.as_str(), "", None, "gate")
+}
+
+/// What stands in place of a node where a container is of a deployment; no node's id holds a slash.
+#[must_use]
+pub fn deployment_label(deployment: &RequestId) -> String {
+    format!("deployment/{deployment}")
+}
+
+/// The name of the container of a deployment's start: the slug is the id of the node that proposed it.
+#[must_use]
+pub fn deployment_name(registry: &str, run: &RunId, deployment: &RequestId, number: u32, node: &NodeId) -> String {
+    name_for(registry, run.as_str(), &deployment_label(deployment), Some(number), node.as_str())
+}
+
+/// The name of a deployment's own gate.
+#[must_use]
+pub fn deployment_gate_name(registry: &str, run: &RunId, deployment: &RequestId) -> String {
+    name_for(registry, run.as_str(), &deployment_label(deployment), None, "gate")
 }
 
 /// Whether a name has the form of [`name_for`]'s; only such a name is put into a request's path.

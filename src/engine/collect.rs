@@ -123,7 +123,7 @@ pub(crate) fn give_back(store: &Store<'_>, state: &State, node: &NodeId, attempt
 }
 
 /// The workspace belongs to the agent's user, who may have closed it to everybody, the host included.
-fn reopen(workspace: &Path, state: &State) {
+pub(crate) fn reopen(workspace: &Path, state: &State) {
     let Some(users) = state.created.users else { return };
     if workspace.symlink_metadata().is_ok_and(|found| found.is_dir()) {
         // Where this does not help, each output says why it cannot be read.
@@ -151,8 +151,12 @@ pub(crate) fn copy_logs(
     attempt: u32,
     container: &str,
 ) -> Result<(), Error> {
-    let folder = store.layout().attempt(node, attempt);
-    std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
+    copy_logs_to(docker, &store.layout().attempt(node, attempt), container)
+}
+
+/// Copies what a container has printed since the last time into `folder`.
+pub(crate) fn copy_logs_to(docker: &Docker, folder: &Path, container: &str) -> Result<(), Error> {
+    std::fs::create_dir_all(folder).map_err(|source| Error::Io { action: "create", path: folder.into(), source })?;
     let cursor_file = folder.join("logs.cursor.json");
     let mut cursor = read_cursor(&cursor_file);
     let open = |name: &str, written: u64| {
@@ -177,7 +181,7 @@ pub(crate) fn copy_logs(
 
 /// What a log ends with: the complaint of our agent, which may have several lines, or else the last line that says
 /// anything. There programs say what they ended of. It is the agent's claim, and bounded.
-fn last_words(log: &Path) -> std::io::Result<String> {
+pub(crate) fn last_words(log: &Path) -> std::io::Result<String> {
     let mut file = std::fs::File::open(log)?;
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(length.saturating_sub(LAST_WORDS)))?;

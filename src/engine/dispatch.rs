@@ -160,7 +160,7 @@ fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Er
 }
 
 /// The id of the image for a container: the granted set's, or the base's.
-fn image_of(docker: &Docker, state: &State, container: &ContainerDefinition) -> Result<String, Error> {
+pub(crate) fn image_of(docker: &Docker, state: &State, container: &ContainerDefinition) -> Result<String, Error> {
     match state.recipe_for(&container.image) {
         Some(recipe) => images::built(docker, recipe)?.ok_or_else(|| Error::ImageGone { recipe: recipe.clone() }),
         None => match images::base(docker, &container.image) {
@@ -242,7 +242,7 @@ pub(crate) fn granted(mount: &GrantedMount) -> Mount {
 }
 
 /// The file that is every agent's `/etc/hosts`.
-fn hosts_file(registry: &Registry) -> Result<PathBuf, Error> {
+pub(crate) fn hosts_file(registry: &Registry) -> Result<PathBuf, Error> {
     let path = registry.layout().bin().join("hosts");
     if !path.exists() {
         write_if_changed(&path, AgentContainer::HOSTS.as_bytes())?;

@@ -93,6 +93,10 @@ pub enum Error {
     NoImage(String),
     #[error("no request called `{0}` is granted")]
     NothingGranted(String),
+    #[error("no deployment is called `{0}`")]
+    NoDeployment(String),
+    #[error("the files of deployment {id} are not what was approved: {what}")]
+    DeploymentChanged { id: RequestId, what: String },
     #[error("the key of provider `{provider}`: {reason}")]
     Key { provider: String, reason: String },
     #[error("no tmpfs that can be written was found for the gate's keys (/dev/shm, /run, XDG_RUNTIME_DIR)")]
@@ -165,6 +169,7 @@ impl Error {
             Self::Unfit(_) | Self::ImageRef(_) | Self::NoContainer(_) | Self::Key { .. } | Self::GateSilent { .. } => {
                 true
             }
+            Self::DeploymentChanged { .. } => true,
             Self::NoBaseImage(_) | Self::NoOpenclawImage(_) | Self::Workspace { .. } => true,
             Self::Registry(crate::registry::Error::NoAgent { .. })
             | Self::Agent(_)

@@ -88,13 +88,13 @@ pub fn follow(
 
 fn ending(state: &State, until: Until) -> Option<Ending> {
     match state.status {
-        RunStatus::Completed if !state.may_have_containers() => return Some(Ending::Completed),
-        RunStatus::Failed if !state.may_have_containers() => return Some(Ending::Failed),
-        RunStatus::Cancelled if !state.may_have_containers() => return Some(Ending::Cancelled),
+        RunStatus::Completed if !state.is_at_work() => return Some(Ending::Completed),
+        RunStatus::Failed if !state.is_at_work() => return Some(Ending::Failed),
+        RunStatus::Cancelled if !state.is_at_work() => return Some(Ending::Cancelled),
         _ => {}
     }
     // Something is under way that moves by itself.
-    let moving = state.may_have_containers()
+    let moving = state.is_at_work()
         || !state.wanted_recipes().is_empty()
         || state.requests.iter().any(|request| request.status == crate::run::state::RequestStatus::Requested);
     if until == Until::Ended || moving || state.status.is_terminal() {

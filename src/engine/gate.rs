@@ -1,6 +1,6 @@
 //! The run's gate, from the host's side: its folders, its policy, its container, and whether it has taken note.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::container::{self, Engine, GateContainer, GateImage, Network, gate_name};
@@ -11,7 +11,7 @@ use crate::registry::{StartPermit, kill};
 use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::TrafficHead;
-use crate::run::id::NodeId;
+use crate::run::id::{NodeId, RunId};
 use crate::run::state::State;
 
 use super::actor::TICK;
@@ -40,7 +40,7 @@ pub(crate) fn prepare_folders(store: &Store<'_>, state: &State) -> Result<(), Er
 
 /// The folder of the days' counts, without those of days long gone. Gates may have a user each; who else is on this
 /// machine does not get into the folder around it.
-fn prepare_ledger(folder: &Path) -> Result<(), Error> {
+pub(crate) fn prepare_ledger(folder: &Path) -> Result<(), Error> {
     make_folder(folder, 0o777, None)?;
     let io = |source| Error::Io { action: "clean", path: folder.to_owned(), source };
     let oldest = (chrono::Utc::now() - chrono::Duration::days(KEPT_DAYS)).date_naive();
@@ -89,9 +89,30 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
 
 /// The gate is up and has the policy that stands on disk.
 pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: &StartPermit) -> Result<(), Error> {
-    let folder = store.layout().gate();
-    let wanted = Policy::read(&folder)?.generation;
-    let name = gate_name(&state.created.registry, store.run());
+    let (folder, name) = (store.layout().gate(), gate_name(&state.created.registry, store.run()));
+    ensure_at(store, docker, state, &Place { folder, name, strict: false }, permit, || spec(store, docker, state))
+}
+
+/// A gate's folder and its container's name: a run's own, or a deployment's.
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    pub(crate) name: String,
+    /// What it says is wrong is the answer: it is not waited for to go away.
+    pub(crate) strict: bool,
+}
+
+/// [`ensure`] of the gate at `place`, which is made by `spec`.
+pub(crate) fn ensure_at(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    place: &Place,
+    permit: &StartPermit,
+    spec: impl FnOnce() -> Result<container::ContainerSpec, Error>,
+) -> Result<(), Error> {
+    let Place { folder, name, strict } = place;
+    let name = name.clone();
+    let wanted = Policy::read(folder)?.generation;
     let in_force = |status: &Status| status.generation >= wanted;
     // A status left behind by an earlier gate proves nothing: the container has to be running too.
     let running = match docker.wait(|engine| engine.inspect(&name))? {
@@ -108,7 +129,7 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
     if !running {
         // Its status is from another life.
         let _ = std::fs::remove_file(folder.join("status.json"));
-        let spec = spec(store, docker, state)?;
+        let spec = spec()?;
         let started = docker.wait(|engine| engine.ensure_started(&spec, permit));
         started.map_err(|error| other_users(docker, state).unwrap_or(error))?;
         prove_users(docker, state, &name)?;
@@ -117,14 +138,14 @@ pub(crate) fn ensure(store: &Store<'_>, docker: &Docker, state: &State, permit: 
     loop {
         // A kill removes the gate that is waited for here, and waits for our permit.
         kill::refuse_if_killed(store.registry().layout())?;
-        if Status::read(&folder)?.as_ref().is_some_and(in_force) {
-            return Ok(());
+        let status = Status::read(folder)?;
+        match status.as_ref().and_then(|status| status.error.clone()).filter(|_| *strict) {
+            Some(log) => return Err(Error::GateSilent { name, log }),
+            None if status.as_ref().is_some_and(in_force) => return Ok(()),
+            None => {}
         }
         if begun.elapsed() > PATIENCE {
-            return Err(Error::GateSilent {
-                name,
-                log: gate_log(docker, &gate_name(&state.created.registry, store.run())),
-            });
+            return Err(Error::GateSilent { log: gate_log(docker, &name), name });
         }
         if begun.elapsed() > Duration::from_secs(1)
             && !docker
@@ -162,18 +183,22 @@ fn prove_users(docker: &Docker, state: &State, name: &str) -> Result<(), Error> 
 
 /// Waits until the gate, which runs, says that the policy on disk is in force.
 pub(crate) fn await_in_force(store: &Store<'_>) -> Result<(), Error> {
-    let folder = store.layout().gate();
-    let wanted = Policy::read(&folder)?.generation;
+    await_at(store, &store.layout().gate(), &format!("of run {}", store.run()))
+}
+
+/// [`await_in_force`] of the gate in `folder`.
+pub(crate) fn await_at(store: &Store<'_>, folder: &Path, whose: &str) -> Result<(), Error> {
+    let wanted = Policy::read(folder)?.generation;
     let begun = Instant::now();
     loop {
         kill::refuse_if_killed(store.registry().layout())?;
-        let status = Status::read(&folder)?;
+        let status = Status::read(folder)?;
         if status.as_ref().is_some_and(|status| status.generation >= wanted && status.error.is_none()) {
             return Ok(());
         }
         if begun.elapsed() > PATIENCE {
             let log = status.and_then(|status| status.error).unwrap_or_default();
-            return Err(Error::GateSilent { name: format!("of run {}", store.run()), log });
+            return Err(Error::GateSilent { name: whose.to_owned(), log });
         }
         std::thread::sleep(Duration::from_micros(500));
     }
@@ -261,11 +286,16 @@ pub(crate) fn spent(store: &Store<'_>, node: &NodeId, attempt: u32) -> Option<Ca
 
 /// Where the gate's records stand now; none if there are none, or if they cannot be read (which `audit verify` says).
 pub(crate) fn traffic_head(store: &Store<'_>) -> Option<TrafficHead> {
-    let path = store.layout().gate().join("traffic.jsonl");
+    head_of(&store.layout().gate(), store.run())
+}
+
+/// Where the records in the gate's folder `gate` stand.
+pub(crate) fn head_of(gate: &Path, run: &RunId) -> Option<TrafficHead> {
+    let path = gate.join("traffic.jsonl");
     // A gate that was ended before it had made the file has left no records, and none that could be missed.
     if !path.exists() {
         return None;
     }
-    let traffic = records::read(&path, store.run()).ok()?;
+    let traffic = records::read(&path, run).ok()?;
     Some(TrafficHead { at: traffic.bytes, digest: traffic.head })
 }

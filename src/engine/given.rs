@@ -1,6 +1,7 @@
 //! What a run's agents are given without another image: showing it to a person, putting it into force, taking it back.
 //! What the gate gives is in force once the gate says that it has read it; a folder, in the next attempt.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,9 +9,10 @@ use serde::Serialize;
 use crate::capability::policy::Policies;
 use crate::capability::{self, Review};
 use crate::registry::{Registry, queries};
-use crate::run::capability::Capability;
+use crate::run::capability::{Capability, CapabilityKind};
 use crate::run::command::Command;
 use crate::run::decide::decide;
+use crate::run::deployment::Proposed;
 use crate::run::event::Presented;
 use crate::run::folder::Folder;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
@@ -18,9 +20,10 @@ use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, State};
 
 use super::actor::{TICK, operator};
+use super::children;
 use super::error::Error;
 use super::store::Store;
-use super::{asked, folders, gate, policy, rulings, standing, tick};
+use super::{asked, deployments, folders, gate, policy, rulings, standing, tick};
 
 /// How long a gate may take to cut what was revoked.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -29,13 +32,25 @@ const PATIENCE: Duration = Duration::from_secs(15);
 /// one more grant shows every other request anew.
 pub(crate) fn present_all(store: &Store<'_>, ids: &[RequestId]) -> Result<(), Error> {
     let registry = store.registry();
-    let policies = rulings::of_run(registry, &store.load()?);
+    let now = store.load()?;
+    let policies = rulings::of_run(registry, &now);
+    // Files are copied and the Engine is asked before the run's lock is taken.
+    let mut proposals = Proposals::new();
+    for request in ids.iter().filter_map(|id| now.request(id)).filter(|request| request.is_undecided()) {
+        let denied = || {
+            let role = now.role_of(&request.node);
+            rulings::on_with(&policies, &now, role, request.meant(), &[]).effect == Effect::Deny
+        };
+        if request.capability.kind() == CapabilityKind::Port && !denied() {
+            proposals.insert(request.id.clone(), deployments::propose(store, &now, request)?);
+        }
+    }
     let committed = store.commit_with(TICK, |state, now| {
         let mut state = state.clone();
         let mut all = Vec::new();
         for id in ids {
             let Some(request) = state.request(id).filter(|request| request.is_undecided()) else { continue };
-            let command = presenting(registry, &policies, &state, request)?;
+            let command = presenting(registry, &policies, &proposals, &state, request)?;
             // What does not apply any more is for the next look.
             let Ok(events) = decide(&state, command, now) else { continue };
             for event in events {
@@ -53,13 +68,34 @@ pub(crate) fn present(store: &Store<'_>, request: &Request) -> Result<(), Error>
     present_all(store, std::slice::from_ref(&request.id))
 }
 
+/// What deployments come down to, or why they cannot be had.
+type Proposals = BTreeMap<RequestId, Result<Proposed, String>>;
+
 /// What is to be said of `request`: what a person will be shown, or that a rule denies it, or why it cannot be had.
-fn presenting(registry: &Registry, policies: &Policies, state: &State, request: &Request) -> Result<Command, Error> {
+fn presenting(
+    registry: &Registry,
+    policies: &Policies,
+    proposals: &Proposals,
+    state: &State,
+    request: &Request,
+) -> Result<Command, Error> {
+    if let Some(ruling) = children::beyond(registry, state, request)? {
+        return Ok(forbidding(state, request, ruling));
+    }
     let role = state.role_of(&request.node);
     let ruling = rulings::on_with(policies, state, role, request.meant(), &[]);
     if ruling.effect == Effect::Deny {
         return Ok(forbidding(state, request, ruling));
     }
+    let deployment = match proposals.get(&request.id) {
+        Some(Ok(proposed)) => Some(proposed.clone()),
+        Some(Err(reason)) => {
+            return Ok(Command::CannotResolve { id: request.id.clone(), reason: reason.clone() });
+        }
+        // Nothing is shown of a deployment without its files: the next look has them.
+        None if request.capability.kind() == CapabilityKind::Port => return Ok(Command::Settle),
+        None => None,
+    };
     let folder = match folder_of(registry, request) {
         Ok(folder) => folder,
         Err(Error::Unfit(unfit)) => {
@@ -68,8 +104,13 @@ fn presenting(registry: &Registry, policies: &Policies, state: &State, request: 
         Err(error) => return Err(error),
     };
     let ruling = rulings::of_a_list(request, ruling);
-    let mut presented =
-        Presented { grants: state.given_with(request), folder, policy: Some(ruling.clone()), review: Digest::of(b"") };
+    let mut presented = Presented {
+        grants: state.given_with(request),
+        folder,
+        deployment,
+        policy: Some(ruling.clone()),
+        review: Digest::of(b""),
+    };
     let review = review_of(state, request, &presented);
     if let Some(standing) = standing::ruling(registry, state, request, &ruling, &review)? {
         presented.policy = Some(standing);
@@ -84,7 +125,8 @@ pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling
 }
 
 fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
-    let shown = Presented { grants: Vec::new(), folder: None, policy: Some(ruling.clone()), review: Digest::of(b"") };
+    let policy = Some(ruling.clone());
+    let shown = Presented { grants: Vec::new(), folder: None, deployment: None, policy, review: Digest::of(b"") };
     let digest = review_of(state, request, &shown).digest();
     Command::Forbid { id: request.id.clone(), ruling, digest }
 }
@@ -97,8 +139,12 @@ fn folder_of(registry: &Registry, request: &Request) -> Result<Option<Folder>, E
     }
 }
 
-/// Whether what was shown of a request that waits is what would be mounted.
-pub(crate) fn is_the_same_folder(registry: &Registry, request: &Request) -> Result<bool, Error> {
+/// Whether what was shown of a request that waits is what would be mounted, or deployed.
+pub(crate) fn is_still_there(store: &Store<'_>, state: &State, request: &Request) -> Result<bool, Error> {
+    if request.capability.kind() == CapabilityKind::Port {
+        return deployments::is_the_same(store, state, request);
+    }
+    let registry = store.registry();
     let shown = request.presented.as_ref().and_then(|presented| presented.folder.as_ref());
     match folder_of(registry, request) {
         Ok(found) => Ok(found.as_ref() == shown),
@@ -121,7 +167,11 @@ pub(crate) fn review_of(state: &State, request: &Request, presented: &Presented)
     let uid = state.created.users.map(|users| users.agent_uid);
     let folder = presented.folder.as_ref().map(|folder| (folder, uid));
     let edited = request.edited.as_ref().map(shown_list);
-    Review::of_given(asked, by, request.reason.clone(), view, presented.grants.clone(), folder, edited)
+    let review = Review::of_given(asked, by, request.reason.clone(), view, presented.grants.clone(), folder, edited);
+    match &presented.deployment {
+        Some(deployment) => review.deploying(deployment.clone()),
+        None => review,
+    }
 }
 
 /// A list that a person made, as it is shown.
@@ -131,6 +181,9 @@ pub(crate) fn shown_list(edited: &crate::run::state::Edited) -> capability::Edit
 
 /// Puts an approved request into force: journaled once the gate gives it, or at once if no agent runs.
 pub(crate) fn give(store: &Store<'_>, state: &State, id: RequestId) -> Result<(), Error> {
+    if state.request(&id).is_some_and(|request| request.capability.kind() == CapabilityKind::Port) {
+        return deployments::place(store, id);
+    }
     let of_gate = state.request(&id).is_some_and(|request| request.capability.kind().is_of_gate());
     if of_gate && state.live_attempts().next().is_some() {
         gate::publish(store, state)?;
@@ -149,6 +202,8 @@ pub struct Revoked {
     pub by: String,
     /// Whether the gate has cut it; false if no agent runs, so that there was nothing to cut.
     pub cut: bool,
+    /// Where it was offered on the host, if it was a deployment.
+    pub published: Option<String>,
     /// Attempts that were ended because they had it as a folder, as `node/number`.
     pub ended: Vec<String>,
     /// Whether a grant beyond its run was ended with it.
@@ -184,18 +239,18 @@ pub fn revoke(registry: &Registry, text: &str, reason: &str) -> Result<Revoked, 
     let by = operator();
     let (id, capability) = (request.id, request.capability);
     if !standing.contains(&id) {
-        let (cut, ended) = take_back(registry, &run, &id, &by, reason)?;
-        return Ok(Revoked { id, run, capability, by, cut, ended, standing: false, with_it: Vec::new() });
+        let Taken { cut, published, ended } = take_back(registry, &run, &id, &by, reason)?;
+        return Ok(Revoked { id, run, capability, by, cut, published, ended, standing: false, with_it: Vec::new() });
     }
     // First that nobody gets it any more.
     standing::revoke(registry, &id, reason)?;
     let with_it = withdraw(registry, &id, &by, reason)?;
-    let (cut, ended) = match take_back(registry, &run, &id, &by, reason) {
+    let Taken { cut, published, ended } = match take_back(registry, &run, &id, &by, reason) {
         // Its own run is over, or had it in an image: the grant is ended all the same.
-        Err(Error::Refused { .. }) => (false, Vec::new()),
+        Err(Error::Refused { .. }) => Taken::default(),
         other => other?,
     };
-    Ok(Revoked { id, run, capability, by, cut, ended, standing: true, with_it })
+    Ok(Revoked { id, run, capability, by, cut, published, ended, standing: true, with_it })
 }
 
 fn revoke_standing_alone(registry: &Registry, id: &RequestId, reason: &str) -> Result<Revoked, Error> {
@@ -207,7 +262,7 @@ fn revoke_standing_alone(registry: &Registry, id: &RequestId, reason: &str) -> R
     standing::revoke(registry, id, reason)?;
     let with_it = withdraw(registry, id, &by, reason)?;
     let (id, ended) = (id.clone(), Vec::new());
-    Ok(Revoked { id, run: grant.run, capability, by, cut: false, ended, standing: true, with_it })
+    Ok(Revoked { id, run: grant.run, capability, by, cut: false, published: None, ended, standing: true, with_it })
 }
 
 /// Takes a standing grant from the runs that have it.
@@ -230,14 +285,17 @@ fn withdraw(registry: &Registry, grant: &RequestId, by: &str, reason: &str) -> R
     Ok(with_it)
 }
 
-/// Takes back one request of one run: whether the gate has cut it, and the attempts that were ended.
-fn take_back(
-    registry: &Registry,
-    run: &RunId,
-    id: &RequestId,
-    by: &str,
-    reason: &str,
-) -> Result<(bool, Vec<String>), Error> {
+/// What became of one request of one run that was taken back.
+#[derive(Default)]
+struct Taken {
+    /// Whether a gate has cut it.
+    cut: bool,
+    published: Option<String>,
+    ended: Vec<String>,
+}
+
+/// Takes back one request of one run.
+fn take_back(registry: &Registry, run: &RunId, id: &RequestId, by: &str, reason: &str) -> Result<Taken, Error> {
     let store = Store::open(registry, run)?;
     store.commit(by, Command::Revoke { id: id.clone(), by: by.to_owned(), reason: reason.to_owned() })?;
     let state = store.load()?;
@@ -246,7 +304,11 @@ fn take_back(
         take_back_below(registry, &state, request, by, reason)?;
     }
     let ended = had.map(|(definition, attempt)| format!("{}/{}", definition.id, attempt.number)).collect();
-    Ok((told(&store)?, ended))
+    let deployed = state.deployment(id);
+    let published = deployed.map(|deployment| format!("127.0.0.1:{}", deployment.port));
+    let ran = deployed.is_some_and(|deployment| deployment.live.is_some());
+    let cut = told(&store)? || ran;
+    Ok(Taken { cut, published, ended })
 }
 
 /// What is taken from a node is taken from its children, and theirs.
@@ -269,11 +331,12 @@ fn told(store: &Store<'_>) -> Result<bool, Error> {
     loop {
         tick::tick(store.registry(), store.run())?;
         let state = store.load()?;
-        if state.live_attempts().next().is_none() {
+        let down = state.deployments.iter().all(|one| one.live.is_none() || state.is_wanted(one));
+        if down && state.live_attempts().next().is_none() {
             return Ok(false);
         }
         let ended = state.live_attempts().all(|(_, attempt)| state.taken_from(attempt).is_none());
-        if ended && policy::is_current(store, &state) {
+        if ended && down && policy::is_current(store, &state) {
             gate::await_in_force(store)?;
             return Ok(true);
         }

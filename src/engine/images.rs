@@ -184,7 +184,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
     {
         now = standing;
     }
-    if !rulings::differs(request.ruling(), &now) && given::is_the_same_folder(registry, request)? {
+    if !rulings::differs(request.ruling(), &now) && given::is_still_there(store, state, request)? {
         return Ok(true);
     }
     if now.effect == Effect::Deny {

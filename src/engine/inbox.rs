@@ -7,7 +7,7 @@ use crate::registry::index::Ask;
 use crate::registry::spread::spread;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::review;
-use crate::run::state::{RequestStatus, State};
+use crate::run::state::{Request, RequestStatus, State};
 
 use super::error::Error;
 use super::listing::{self, Listed};
@@ -22,7 +22,7 @@ pub struct Waiting {
     pub node: NodeId,
     /// `capability` or `approval`.
     pub kind: &'static str,
-    /// What is asked for: a capability, or the approval node's title.
+    /// What is asked for: a capability (of a deployment with its command), or the approval node's title.
     pub what: String,
     pub why: String,
     /// Who asks: an agent, or the workflow.
@@ -43,7 +43,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
                 run: state.run.clone(),
                 node: request.node.clone(),
                 kind: "capability",
-                what: request.capability.to_string(),
+                what: what_of(request),
                 why: request.reason.clone(),
                 by,
                 digest: request.review().cloned(),
@@ -65,6 +65,14 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
         }
     }
     found
+}
+
+/// What is asked for; of a deployment the command, too, since there may be several on one port.
+fn what_of(request: &Request) -> String {
+    match &request.deploy {
+        Some(deploy) => format!("{} ({})", request.capability, deploy.command.join(" ")),
+        None => request.capability.to_string(),
+    }
 }
 
 /// Below so many runs a second thread costs more than it saves.

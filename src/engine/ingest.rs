@@ -7,6 +7,7 @@ use crate::registry::{controls, inbox};
 use crate::run::capability::Capability;
 use crate::run::command::{Command, Control};
 use crate::run::decide::decide;
+use crate::run::deployment::Proposal;
 use crate::run::id::NodeId;
 use crate::run::state::State;
 
@@ -110,14 +111,16 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
         if text.len() > limit { Err(format!("`{key}` is longer than {limit} bytes")) } else { Ok(text.to_owned()) }
     };
     match message.kind {
-        inbox::Kind::Capability => Ok(Command::Request {
-            id: message.id.clone(),
-            node,
-            attempt: message.attempt,
-            capability: Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?,
-            reason: text("reason", 4096)?,
-            by_gate: message.is_of_gate(),
-        }),
+        inbox::Kind::Capability => {
+            let capability = Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?;
+            let deploy = message.body.get("deploy").cloned().map(serde_json::from_value::<Proposal>).transpose();
+            let deploy = deploy.map_err(|error| format!("`deploy` is not understood: {error}"))?;
+            let port = if let Capability::Port(port) = capability { Some(port) } else { None };
+            Proposal::check(deploy.as_ref(), port).map_err(|error| error.to_string())?;
+            let (id, attempt, reason) = (message.id.clone(), message.attempt, text("reason", 4096)?);
+            let by_gate = message.is_of_gate();
+            Ok(Command::Request { id, node, attempt, capability, reason, by_gate, deploy })
+        }
         inbox::Kind::Child => Err("it asks for a run, which is no event of this one".to_owned()),
         inbox::Kind::Memory => Err("it is about a memory, which is no event of the run".to_owned()),
         inbox::Kind::Progress => Ok(Command::Progress {

@@ -15,6 +15,7 @@ mod children;
 mod collect;
 mod control;
 mod decisions;
+mod deployments;
 mod diagnose;
 mod dispatch;
 mod docker;
@@ -76,6 +77,10 @@ pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
 pub use control::control;
 pub use decisions::{Decided, Shown, Word, decide_all, decide_for_elsewhere, decide_on, find_waiting, show};
+pub use deployments::{
+    Row as DeploymentRow, deployments_of, find_deployment, grade_deployment, list_deployments, start_deployment,
+    stop_deployment,
+};
 pub use diagnose::{Diagnosis, Grade, diagnose};
 pub use edit::{edit, list_of};
 pub use error::Error;

@@ -17,7 +17,7 @@ use super::agents::{self, Room};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, images, policy};
+use super::{deployments, gate, images, policy};
 
 /// What there is to see. With `known`, what that says of containers still holds and the Engine is not asked for it.
 pub(crate) fn observe(
@@ -27,11 +27,12 @@ pub(crate) fn observe(
     known: Option<Observed>,
 ) -> Result<Observed, Error> {
     let now = Utc::now();
-    let (containers, gate_runs) = match known {
-        Some(known) => (known.containers, known.gate_runs),
+    let (containers, deployments, gate_runs) = match known {
+        Some(known) => (known.containers, known.deployments, known.gate_runs),
         None => {
             let there = if state.may_have_containers() { Some(containers(store, docker, state)?) } else { None };
-            (there, state.live_attempts().next().is_some() && gate::runs(store, docker, state)?)
+            let gate_runs = state.live_attempts().next().is_some() && gate::runs(store, docker, state)?;
+            (there, deployments::seen(store, docker, state)?, gate_runs)
         }
     };
     let mut images = BTreeMap::new();
@@ -51,6 +52,7 @@ pub(crate) fn observe(
         gate_runs,
         killed,
         containers,
+        deployments,
         images,
         files_there: files_there(store, state),
         policy_is_current: policy::is_current(store, state),
@@ -94,18 +96,23 @@ fn containers(store: &Store<'_>, docker: &Docker, state: &State) -> Result<BTree
         if !seen.owner().is_some_and(ours) {
             return Err(Error::ForeignContainer { name: name.clone() });
         }
-        let state = match seen.state {
-            // A removal under way is as good as done: what is planned upon it meets the name again, and waits.
-            container::State::Removing => continue,
-            container::State::Created { .. } => ContainerState::Created,
-            container::State::Running => ContainerState::Running,
-            container::State::Exited { code, oom_killed, finished_at, .. } => {
-                ContainerState::Exited { code, oom: oom_killed, finished_at }
-            }
-        };
-        found.insert(name.clone(), Container { id: seen.id, state });
+        found.extend(container_of(seen).map(|container| (name.clone(), container)));
     }
     Ok(found)
+}
+
+/// A container as the plan looks at it.
+pub(super) fn container_of(seen: container::Observed) -> Option<Container> {
+    let state = match seen.state {
+        // A removal under way is as good as done: what is planned upon it meets the name again, and waits.
+        container::State::Removing => return None,
+        container::State::Created { .. } => ContainerState::Created,
+        container::State::Running => ContainerState::Running,
+        container::State::Exited { code, oom_killed, finished_at, .. } => {
+            ContainerState::Exited { code, oom: oom_killed, finished_at }
+        }
+    };
+    Some(Container { id: seen.id, state })
 }
 
 /// Whose workspace has outgrown its limit: a soft one, kept by looking. What is written between two looks, up to the

@@ -133,7 +133,7 @@ pub(crate) fn is_current(store: &Store<'_>, state: &State) -> bool {
     matches!((on_disk, build(store, state)), (Ok(old), Ok(new)) if same(&old, &new))
 }
 
-fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
+pub(crate) fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
     let other = wire::Policy { generation: a.generation, ..b.clone() };
     *a == other
 }
@@ -356,8 +356,9 @@ fn attempt_policy(
             .requests
             .iter()
             .filter(|asked| state.role_of(&asked.node) == definition.role())
-            .filter_map(|asked| request(asked, attempt))
+            .filter_map(|asked| request(state, asked, attempt))
             .collect(),
+        publish: None,
     })
 }
 
@@ -441,7 +442,7 @@ fn input_names(state: &State, definition: &NodeDefinition) -> Vec<String> {
 }
 
 /// A request as the gate knows it. Until it is resolved it is pending, as far as an agent is concerned.
-fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityRequest> {
+fn request(state: &State, request: &Request, attempt: &Attempt) -> Option<wire::CapabilityRequest> {
     let capability = request.capability.to_string();
     if let Capability::Mount(mount) = request.meant()
         && request.status.is_granted()
@@ -451,7 +452,7 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
         let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
         let answer = Some(wire::Answer { comment, ..wire::Answer::default() });
         let status = wire::RequestStatus::Pending;
-        return Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer });
+        return Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy: None, status, answer });
     }
     let status = match request.status {
         RequestStatus::Requested | RequestStatus::Pending => wire::RequestStatus::Pending,
@@ -480,8 +481,10 @@ fn request(request: &Request, attempt: &Attempt) -> Option<wire::CapabilityReque
             Some(edited) if granted => edited.withheld().map(ToString::to_string).collect(),
             _ => Vec::new(),
         },
+        published: state.deployment(&request.id).map(|deployment| format!("127.0.0.1:{}", deployment.port)),
     });
-    Some(wire::CapabilityRequest { id: request.id.clone(), capability, status, answer })
+    let deploy = request.deploy.clone();
+    Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy, status, answer })
 }
 
 #[cfg(test)]
@@ -505,6 +508,7 @@ mod tests {
             attempt: 1,
             capability: Capability::parse(capability).unwrap(),
             reason: String::new(),
+            deploy: None,
             askers: Vec::new(),
             at: chrono::Utc::now(),
             status,

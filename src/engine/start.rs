@@ -190,6 +190,7 @@ fn requests_of(created: &Created) -> Vec<Command> {
                 attempt: 0,
                 capability: capability.clone(),
                 reason: format!("the workflow declares it for node {}", node.id),
+                deploy: None,
             });
         }
     }
@@ -465,6 +466,7 @@ fn container_definition(
         command: container.command.clone(),
         model,
         capabilities,
+        deploy: container.deploy.clone(),
         resources: Resources {
             cpu_millis,
             memory: own.memory.unwrap_or(match runtime {

@@ -17,8 +17,8 @@ use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
 use super::{
-    agents, approvers, children, collect, dispatch, executors, gate, given, images, ingest, notify, observe, outgoing,
-    standing, verify, workspace,
+    agents, approvers, children, collect, deployments, dispatch, executors, gate, given, images, ingest, notify,
+    observe, outgoing, standing, verify, workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -87,7 +87,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         if actions.is_empty() {
             break;
         }
-        let dispatched: Option<Vec<NodeId>> = actions.iter().map(starts).collect();
+        let dispatched: Option<Vec<NodeId>> = actions.iter().filter(|action| !deploys(action)).map(starts).collect();
         // The Engine is not asked again for what none of this has touched a millisecond later.
         known = actions.iter().all(leaves_containers_alone).then_some(seen);
         let (shown, actions): (Vec<Action>, Vec<Action>) =
@@ -117,6 +117,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     }
     children::tick_all(store, &state, docker);
     copy_running_logs(store, docker, &state, &ran_before);
+    deployments::copy_running_logs(store, docker, &state);
     let openclaw = registry.config()?.openclaw.cli.is_some();
     let mut waits_for = executors::waits_for(&state, openclaw);
     waits_for.extend(queued);
@@ -146,6 +147,11 @@ fn starts(action: &Action) -> Option<NodeId> {
 fn is_shown_at_once(state: &State, action: &Action) -> bool {
     let given = |id| state.request(id).is_some_and(|request| request.capability.kind().is_given());
     matches!(action, Action::Resolve { id } if given(id))
+}
+
+/// Whether all that an action does is to start a deployment.
+fn deploys(action: &Action) -> bool {
+    matches!(action, Action::Deploy { .. } | Action::GoOnDeploying { .. })
 }
 
 /// Whether an action changes nothing that the Engine would tell of, and takes no time in which it could change by
@@ -190,6 +196,10 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::StartGate => gate::restore(store, docker, state),
         Action::StopGate => gate::stop(store, docker, state),
         Action::CompleteWait { node } => store.commit(TICK, Command::ConditionMet { node }).map(drop),
+        Action::Deploy { id } => deployments::deploy(store, docker, state, &id),
+        Action::GoOnDeploying { id } => deployments::go_on(store, docker, state, &id),
+        Action::EndDeployment { id, how } => deployments::end(store, docker, state, &id, how),
+        Action::TakeDown { id } => deployments::take_down(store, docker, state, &id),
         Action::Notify { ids } => notify::notify(store, ids),
     };
     match result {
@@ -252,6 +262,10 @@ fn describe(action: &Action) -> String {
         Action::StartGate => "bring the gate back".to_owned(),
         Action::StopGate => "stop the gate".to_owned(),
         Action::CompleteWait { node } => format!("complete wait {node}"),
+        Action::Deploy { id } => format!("deploy {id}"),
+        Action::GoOnDeploying { id } => format!("go on deploying {id}"),
+        Action::EndDeployment { id, .. } => format!("take note of the end of deployment {id}"),
+        Action::TakeDown { id } => format!("take deployment {id} down"),
         Action::Notify { ids } => format!("notify of {} waiting", ids.len()),
     }
 }

@@ -9,6 +9,7 @@ use crate::audit::note::{NoteError, Vkey};
 use crate::audit::{self, Expected, Problem};
 use crate::capability::Decision;
 use crate::registry::{Head, Registry, decisions as decision_files};
+use crate::run::deployment::Deployment;
 use crate::run::event::{DecisionRecord, Event};
 use crate::run::id::{Digest, RequestId, RunId};
 use crate::run::record::Record;
@@ -317,6 +318,7 @@ pub(crate) fn expected(state: &State) -> Expected {
     let outputs = state.nodes.iter().flat_map(|node| &node.artifacts);
     let artifacts = state.created.inputs.iter().chain(outputs);
     files.extend(artifacts.map(|artifact| (PathBuf::from(&artifact.path), artifact.sha256.clone())));
+    let deployments = PathBuf::from("deployments");
     let traffic = state
         .nodes
         .iter()
@@ -324,5 +326,19 @@ pub(crate) fn expected(state: &State) -> Expected {
         .filter_map(|attempt| attempt.end.as_ref().and_then(|end| end.traffic.as_ref()))
         .map(|head| Head { at: head.at, digest: head.digest.clone(), seq: 0 })
         .collect();
-    Expected { files, traffic, journal: Vec::new() }
+    // What is deployed is what was approved, for as long as that is in force.
+    for deployment in state.deployments.iter().filter(|deployment| state.keeps_its_port(deployment)) {
+        let Some((_, proposed)) = state.approved_deployment(&deployment.id) else { continue };
+        let folder = deployments.join(deployment.id.as_str()).join("files");
+        files.extend(proposed.files.iter().map(|file| (folder.join(&file.path), file.sha256.clone())));
+    }
+    let last = |deployment: &Deployment| {
+        let head = deployment.last.as_ref().and_then(|last| last.end.traffic.as_ref());
+        head.map(|head| Head { at: head.at, digest: head.digest.clone(), seq: 0 })
+    };
+    let of_deployments = state.deployments.iter();
+    let of_deployments = of_deployments
+        .map(|deployment| (deployments.join(deployment.id.as_str()), last(deployment).into_iter().collect()))
+        .collect();
+    Expected { files, traffic, deployments: of_deployments, journal: Vec::new() }
 }

@@ -8,7 +8,7 @@
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use hyper::StatusCode;
 
-use super::inbox::{Asker, Asking};
+use super::inbox::{Asker, Asking, Wish};
 use super::ledger::{DayTurn, Sums};
 use super::plan::Step;
 use super::policy::{Ceilings, Policy, Price, RequestStatus};
@@ -182,7 +182,8 @@ async fn ask(session: &Session, reached: Reached) -> Refusal {
     let (attempt, rules) = (session.attempt(), session.gate.rules());
     let asker = Asker { attempt: &attempt, is_gate: true, in_force: session.socket.in_force() };
     let refusal = refusal.with("capability", capability.as_str());
-    match session.gate.asked.ask(&rules, &asker, &capability, &message).await {
+    let wish = Wish { capability: &capability, deploy: None, reason: &message };
+    match session.gate.asked.ask(&rules, &asker, wish).await {
         Ok(Asking::Pending(id)) => refusal
             .with("request", id.as_str())
             .with("status", "pending")

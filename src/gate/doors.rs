@@ -13,6 +13,7 @@ use tokio::task::JoinHandle;
 use super::kill::killed;
 use super::listener;
 use super::policy::{Attempt, Policy};
+use super::published;
 use super::rules::Rules;
 use super::serve::GateOptions;
 use super::shared::Gate;
@@ -37,6 +38,8 @@ pub(crate) struct Doors {
 struct Door {
     socket: Arc<Socket>,
     task: JoinHandle<()>,
+    /// Who listens on the host for what is published.
+    front: Option<JoinHandle<()>>,
     path: PathBuf,
 }
 
@@ -161,12 +164,14 @@ impl Doors {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
+        let front = attempt.publish.map(published::listen).transpose()?;
         let listener = UnixListener::bind(&path)?;
         // The agent has a user of its own; the folder's mount decides who gets here.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;
         let socket = Arc::new(Socket::new(attempt.clone()));
         let task = tokio::spawn(listener::serve(self.gate.clone(), socket.clone(), listener));
-        self.open.insert(attempt.socket.clone(), Door { socket, task, path });
+        let front = front.map(|front| tokio::spawn(published::serve(self.gate.clone(), socket.clone(), front)));
+        self.open.insert(attempt.socket.clone(), Door { socket, task, front, path });
         Ok(())
     }
 
@@ -178,6 +183,10 @@ impl Doors {
             let Some(door) = self.open.remove(&name) else { continue };
             door.socket.close();
             door.task.abort();
+            if let Some(front) = door.front {
+                front.abort();
+                let _ = front.await;
+            }
             // The folder may be gone with its attempt.
             let _ = std::fs::remove_file(&door.path);
             let _ = door.task.await;

@@ -12,6 +12,7 @@ use super::policy::{Attempt, CapabilityRequest, RequestStatus};
 use super::rules::Rules;
 use super::{Error, durable, memory};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
+use crate::run::deployment::Proposal;
 use crate::run::id::{AgentName, NodeId, RequestId};
 
 /// How long the host may take from taking in that a child is wanted to a policy that names it.
@@ -24,7 +25,8 @@ const LARGEST: u64 = 2 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Body: `{"capability","reason"}`; the message's id is the request's. `"by": "gate"` if no agent asked.
+    /// Body: `{"capability","reason"}`, and `deploy` with a `port`; the message's id is the request's. `"by": "gate"` if no
+    /// agent asked.
     Capability,
     /// Body: `{"message"}`.
     Progress,
@@ -127,6 +129,28 @@ pub(crate) struct Asker<'a> {
     pub(crate) in_force: &'a HashSet<RequestId>,
 }
 
+/// What is asked for, in canonical form.
+#[derive(Clone, Copy)]
+pub(crate) struct Wish<'a> {
+    pub(crate) capability: &'a str,
+    /// What is to be deployed on a `port`.
+    pub(crate) deploy: Option<&'a Proposal>,
+    pub(crate) reason: &'a str,
+}
+
+impl Wish<'_> {
+    /// What equal wishes have in common.
+    fn key(&self) -> String {
+        key(self.capability, self.deploy)
+    }
+}
+
+/// The capability, and what is to be deployed: no capability holds a space.
+fn key(capability: &str, deploy: Option<&Proposal>) -> String {
+    let deploy = deploy.and_then(|deploy| serde_json::to_string(deploy).ok());
+    deploy.map_or_else(|| capability.to_owned(), |deploy| format!("{capability} {deploy}"))
+}
+
 /// The inbox as the running gate uses it: knows what was asked and counts what was said.
 pub(crate) struct Asked {
     /// The gate's folder.
@@ -138,7 +162,7 @@ pub(crate) struct Asked {
 
 #[derive(Default)]
 struct State {
-    /// Requests of this gate or in its inbox, by canonical capability.
+    /// Requests of this gate or in its inbox, by what they ask for.
     pending: HashMap<String, Pending>,
     /// Which attempt has a message in the inbox, or had one, for which capability.
     heard: HashSet<(String, u32, String)>,
@@ -206,6 +230,7 @@ pub(crate) enum Remembering {
 struct Pending {
     id: RequestId,
     node: String,
+    capability: String,
 }
 
 /// What became of a request for a capability.
@@ -238,29 +263,27 @@ impl Asked {
             if message.kind == Kind::Capability
                 && let Some(capability) = message.body.get("capability").and_then(Value::as_str)
             {
-                state.heard.insert((node.clone(), message.attempt, capability.to_owned()));
+                let deploy = message.body.get("deploy").cloned();
+                let deploy = deploy.and_then(|deploy| serde_json::from_value::<Proposal>(deploy).ok());
+                let wish = key(capability, deploy.as_ref());
+                state.heard.insert((node.clone(), message.attempt, wish.clone()));
                 // The oldest of equal requests is the request; the others join it.
-                let pending = Pending { id: message.id, node: node.clone() };
-                state.pending.entry(capability.to_owned()).or_insert(pending);
+                let pending = Pending { id: message.id, node: node.clone(), capability: capability.to_owned() };
+                state.pending.entry(wish).or_insert(pending);
             }
             *state.said.entry((node, message.attempt, message.kind)).or_default() += 1;
         }
         Ok(Self { gate: gate.to_owned(), inbox, state: tokio::sync::Mutex::new(state) })
     }
 
-    /// Asks for `capability` (in canonical form). Equal requests of a run are one request with one id; each attempt
+    /// Asks for what `wish` names. Equal requests of a run are one request with one id; each attempt
     /// that asks leaves one message, since the host has to know who waits.
-    pub(crate) async fn ask(
-        &self,
-        rules: &Rules,
-        asker: &Asker<'_>,
-        capability: &str,
-        reason: &str,
-    ) -> Result<Asking, Error> {
+    pub(crate) async fn ask(&self, rules: &Rules, asker: &Asker<'_>, wish: Wish<'_>) -> Result<Asking, Error> {
         let mut state = self.state.lock().await;
         // The newest of equal ones: those before it could not be resolved or built.
+        let same_wish = |r: &&CapabilityRequest| r.capability == wish.capability && r.deploy.as_ref() == wish.deploy;
         // What another role asked for was decided for that role: an attempt's own list has those of its own.
-        let known = asker.attempt.requests.iter().rev().find(|r| r.capability == capability);
+        let known = asker.attempt.requests.iter().rev().find(same_wish);
         // What is over by the clock is asked for anew, also before the host has taken note of that.
         let ended = |known: &CapabilityRequest| known.status == RequestStatus::Revoked || rules.is_over(&known.id);
         let known = known.filter(|known| !ended(known));
@@ -273,8 +296,8 @@ impl Asked {
         }
         // What the policy knows is no longer ours to remember.
         state.pending.retain(|_, pending| rules.request(pending.id.as_str()).is_none());
-        let same = known.map(|k| k.id.clone()).or_else(|| state.pending.get(capability).map(|p| p.id.clone()));
-        let key = (node.as_str().to_owned(), attempt, capability.to_owned());
+        let same = known.map(|k| k.id.clone()).or_else(|| state.pending.get(&wish.key()).map(|p| p.id.clone()));
+        let key = (node.as_str().to_owned(), attempt, wish.key());
         if let Some(id) = &same
             && state.heard.contains(&key)
         {
@@ -284,17 +307,21 @@ impl Asked {
             return Ok(Asking::Exhausted);
         }
         let mut body = Map::new();
-        body.insert("capability".into(), capability.into());
-        body.insert("reason".into(), reason.into());
+        body.insert("capability".into(), wish.capability.into());
+        body.insert("reason".into(), wish.reason.into());
         if asker.is_gate {
             body.insert("by".into(), "gate".into());
+        }
+        if let Some(deploy) = wish.deploy {
+            body.insert("deploy".into(), serde_json::json!(deploy));
         }
         let id = next_id(&mut state)?;
         self.store(&id, Kind::Capability, (node, attempt), body).await?;
         state.heard.insert(key);
         Ok(Asking::Pending(same.unwrap_or_else(|| {
-            let pending = Pending { id: id.clone(), node: node.as_str().to_owned() };
-            state.pending.insert(capability.to_owned(), pending);
+            let capability = wish.capability.to_owned();
+            let pending = Pending { id: id.clone(), node: node.as_str().to_owned(), capability };
+            state.pending.insert(wish.key(), pending);
             id
         })))
     }
@@ -310,7 +337,7 @@ impl Asked {
     /// The capability of a request that the policy does not know yet.
     pub(crate) async fn pending(&self, id: &str) -> Option<String> {
         let state = self.state.lock().await;
-        state.pending.iter().find(|(_, pending)| pending.id.as_str() == id).map(|(capability, _)| capability.clone())
+        state.pending.values().find(|pending| pending.id.as_str() == id).map(|pending| pending.capability.clone())
     }
 
     /// Stores a message unless the attempt has said `limit` of its kind; `None` then.

@@ -24,6 +24,7 @@ mod pace;
 mod passage;
 mod plan;
 mod policy;
+mod published;
 pub mod records;
 mod redact;
 mod refusal;

@@ -13,7 +13,8 @@ use super::durable;
 use super::memory::MemoryUse;
 use super::pace::MOST as MOST_IN_A_WINDOW;
 use super::role_budget::RoleBudget;
-use crate::run::capability::{ActionRules, Capability};
+use crate::run::capability::{ActionRules, Capability, CapabilityKind};
+use crate::run::deployment::{PORTS, Proposal};
 use crate::run::id::{NodeId, RequestId, RoleName, RunId};
 
 const FILE: &str = "policy.json";
@@ -329,6 +330,9 @@ pub struct Attempt {
     /// All capability requests of the node, with their present status.
     #[serde(default)]
     pub requests: Vec<CapabilityRequest>,
+    /// The port of 127.0.0.1 on which the gate offers what it listens on, by its one grant, a `port:`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<u16>,
 }
 
 /// Whom an attempt may give a part of its work to.
@@ -364,7 +368,7 @@ pub struct ChildView {
 pub struct Grant {
     /// The request that it was approved upon.
     pub request: RequestId,
-    /// What a gate gives.
+    /// What a gate gives; `port:` where that is published.
     pub capability: Capability,
     /// When it is over, if not with the attempt. The gate keeps the time by itself, to the second.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -446,6 +450,9 @@ pub struct CapabilityRequest {
     pub id: RequestId,
     /// In canonical form.
     pub capability: String,
+    /// What is to be deployed on a `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Proposal>,
     pub status: RequestStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
@@ -556,6 +563,9 @@ pub struct Answer {
     /// What may be asked for instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub alternative: Vec<String>,
+    /// Where what was deployed is offered on the host.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
 }
 
 impl Policy {
@@ -656,7 +666,14 @@ impl Policy {
             if !sockets.insert(name) {
                 return refuse(format!("the socket `{name}` is named twice"));
             }
-            if let Some(grant) = attempt.grants.iter().find(|grant| !grant.capability.kind().is_of_gate()) {
+            let published = |kind| attempt.publish.is_some() && kind == CapabilityKind::Port;
+            let given = |kind: CapabilityKind| kind.is_of_gate() || published(kind);
+            if attempt.publish.is_some_and(|port| !PORTS.contains(&port))
+                || (attempt.publish.is_some() && attempt.grants.len() > 1)
+            {
+                return refuse(format!("`{name}` is published on a port of somebody else, or by more than one grant"));
+            }
+            if let Some(grant) = attempt.grants.iter().find(|grant| !given(grant.capability.kind())) {
                 return refuse(format!(
                     "`{}` is granted to `{name}` and is nothing that a gate gives",
                     grant.capability

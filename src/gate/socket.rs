@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::policy::{Attempt, RequestStatus};
+use super::published::Offers;
 use crate::run::capability::Endpoint;
 use crate::run::id::RequestId;
 
@@ -35,6 +36,8 @@ pub(crate) struct Socket {
     held: AtomicBool,
     /// A budget was found spent since a model was last asked.
     dry: AtomicBool,
+    /// Connections that the shim holds ready for who comes to what is published.
+    pub(crate) offers: Offers,
     /// How many connections there are by each request's grant.
     passages: watch::Sender<HashMap<RequestId, usize>>,
     /// Where the shim offers what is granted as `tcp:`; once given, an address stays.
@@ -112,6 +115,7 @@ impl Socket {
             refusals: AtomicU32::new(0),
             dry: AtomicBool::new(false),
             held: AtomicBool::new(false),
+            offers: Offers::default(),
             passages: watch::Sender::new(HashMap::new()),
             forwards: Mutex::default(),
             opened: watch::Sender::new(None),

@@ -23,6 +23,7 @@ use crate::registry::{Config, Scan, controls};
 use crate::role::{PROMPT_LIMIT, Role, Skill};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
+use crate::run::deployment::Proposal;
 use crate::run::foreign::{SeenRun, begin};
 use crate::run::id::{Digest, RoleName, RunId, SkillName};
 use crate::run::projection::{refs_json, service_json, state_json};
@@ -34,7 +35,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 20] = [
+pub const ENTRIES: [Entry; 21] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -44,6 +45,7 @@ pub const ENTRIES: [Entry; 20] = [
     ("settings", settings),
     ("hello", hello),
     ("capability", capability),
+    ("proposal", proposal),
     ("policy", policy),
     ("rules", rules),
     ("models", models),
@@ -227,6 +229,22 @@ pub fn capability(bytes: &[u8]) {
     if let Ok(capability) = Capability::parse(text) {
         let again = Capability::parse(&capability.to_string());
         assert!(again.is_ok_and(|again| again == capability), "a capability that does not read back");
+    }
+}
+
+/// What an agent wants to have deployed: what passes is shown as it is and stays below the workspace.
+pub fn proposal(bytes: &[u8]) {
+    let Ok(proposal) = serde_json::from_slice::<Proposal>(bytes) else { return };
+    match Proposal::check(Some(&proposal), Some(8000)) {
+        Ok(()) => {
+            let plain = |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
+            let folder = std::path::Path::new(&proposal.folder);
+            assert!(proposal.folder == "." || folder.components().all(plain), "out of its place");
+            assert!(!proposal.command.iter().any(|word| word.contains(char::is_control)), "a word that acts");
+        }
+        Err(error) => {
+            black_box(error.to_string());
+        }
     }
 }
 

@@ -23,6 +23,9 @@ const GITIGNORE: &str = "\
 .tmp-*
 .run.lock
 runs/*/gate/
+runs/*/deployments/*/gate/
+runs/*/deployments/*/files/
+runs/*/deployments/*/starts/*/*.log
 runs/*/nodes/*/workspace/
 runs/*/nodes/*/attempts/*/stdout.log
 runs/*/nodes/*/attempts/*/stderr.log

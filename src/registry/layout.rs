@@ -76,6 +76,8 @@ impl Layout {
         seal_lock => ".taskforge/locks/seal",
         /// The public keys of checkpoints, one a line.
         checkpoint_keys => "checkpoint.pub",
+        /// Taken by whoever gives a deployment its port of the host.
+        ports_lock => ".taskforge/locks/ports",
         /// Shared by starters, exclusive for `kill`.
         start_lock => ".taskforge/locks/start",
     }
@@ -184,6 +186,8 @@ impl RunLayout {
         replay => "gate/replay",
         traffic => "gate/traffic.jsonl",
         bodies => "gate/bodies",
+        /// What was approved to be deployed, by request.
+        deployments => "deployments",
         /// Signed heads of the journal, one file each, named by `seq`.
         checkpoints => "checkpoints",
     }
@@ -214,6 +218,30 @@ impl RunLayout {
     #[must_use]
     pub fn role(&self, digest: &Digest) -> PathBuf {
         self.root.join("roles").join(digest.short())
+    }
+
+    /// All of one deployment: its files, its gate, its logs.
+    #[must_use]
+    pub fn deployment(&self, request: &RequestId) -> PathBuf {
+        self.deployments().join(request.as_str())
+    }
+
+    /// The copy of the files that a deployment runs.
+    #[must_use]
+    pub fn deployed_files(&self, request: &RequestId) -> PathBuf {
+        self.deployment(request).join("files")
+    }
+
+    /// The folder of a deployment's own gate, laid out as a run's.
+    #[must_use]
+    pub fn deployment_gate(&self, request: &RequestId) -> PathBuf {
+        self.deployment(request).join("gate")
+    }
+
+    /// `spec.json`, `stdout.log` and `stderr.log` of one start of a deployment; they count from 1.
+    #[must_use]
+    pub fn deployment_start(&self, request: &RequestId, number: u32) -> PathBuf {
+        self.deployment(request).join("starts").join(number.to_string())
     }
 
     /// The folder of an attempt's socket, under its short name.

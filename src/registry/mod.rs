@@ -13,6 +13,7 @@ mod disk;
 pub mod error;
 #[cfg(any(test, debug_assertions))]
 mod faults;
+pub mod fileset;
 pub mod grants;
 mod home;
 pub mod inbox;
@@ -48,7 +49,7 @@ pub use self::journal::Journal;
 pub use self::journal::scan::{Head, Scan};
 pub use self::json::{to_json_line, to_opentask_json, to_printed_json};
 pub use self::layout::{AgentLayout, Layout, RunLayout};
-pub use self::lock::{AgentLock, DriveLock, ImageLock, KillLock, RunLock, SealLock, StartPermit};
+pub use self::lock::{AgentLock, DriveLock, ImageLock, KillLock, PortsLock, RunLock, SealLock, StartPermit};
 
 /// One registry, found by [`Registry::resolve`] or made by [`Registry::init`].
 #[derive(Debug)]

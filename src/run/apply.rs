@@ -100,6 +100,7 @@ impl State {
             requests: Vec::new(),
             children: Vec::new(),
             approved: Vec::new(),
+            deployments: Vec::new(),
             ingested: std::collections::BTreeSet::new(),
             applied_controls: Vec::new(),
             notified: std::collections::BTreeSet::new(),
@@ -200,6 +201,12 @@ impl State {
                 self.ingested.insert(input.clone());
             }
             Event::ImageBuilding { .. } => self.images_built += 1,
+            Event::DeploymentPlaced { .. }
+            | Event::DeploymentStarting { .. }
+            | Event::DeploymentStarted { .. }
+            | Event::DeploymentEnded { .. }
+            | Event::DeploymentStopped { .. }
+            | Event::DeploymentResumed { .. } => self.apply_deployment(event, at)?,
             Event::JournalVoided {} => {}
             Event::NodeReady { .. }
             | Event::NodeReset { .. }
@@ -333,7 +340,7 @@ impl State {
 
     fn apply_capability(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
         match event {
-            Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate } => {
+            Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate, deploy } => {
                 self.find(event, node)?;
                 if self.request(id).is_some() {
                     return Err(self.misfit(event, "the request exists"));
@@ -346,6 +353,7 @@ impl State {
                     capability: capability.clone(),
                     reason: reason.clone(),
                     by_gate: *by_gate,
+                    deploy: deploy.clone(),
                     askers: vec![(node.clone(), *attempt)],
                     at,
                     status: RequestStatus::Requested,

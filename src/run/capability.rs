@@ -118,10 +118,11 @@ impl CapabilityKind {
         matches!(self, Self::Apt | Self::Pip | Self::Npm | Self::Tool)
     }
 
-    /// Whether it is given and taken back without another image: by the gate, or as a folder of the next attempt.
+    /// Whether it is given and taken back without another image: by the gate, as a folder of the next attempt, or as a
+    /// deployment of its own.
     #[must_use]
     pub const fn is_given(self) -> bool {
-        self.is_of_gate() || matches!(self, Self::Mount)
+        self.is_of_gate() || matches!(self, Self::Mount | Self::Port)
     }
 
     /// Whether the gate alone gives and takes it: in force for attempts that run, and until it is revoked.

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
+use super::deployment::{self, Launch, Proposal};
 use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
@@ -42,6 +43,8 @@ pub enum Command {
         reason: String,
         /// The gate asks, since a budget is spent.
         by_gate: bool,
+        /// What is to be deployed on a `port`.
+        deploy: Option<Proposal>,
     },
     Resolve {
         id: RequestId,
@@ -181,8 +184,48 @@ pub enum Command {
     },
     /// A run was made that works for a node of this one.
     Child(Box<ChildRun>),
+    Deployment(DeploymentCommand),
     /// Nothing new: only what follows from the state as it is.
     Settle,
+}
+
+/// What is wanted of a deployment, or was seen of it. A run that is over keeps its deployments.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DeploymentCommand {
+    /// It has a port of the host, and comes into force with it.
+    Place {
+        id: RequestId,
+        port: u16,
+    },
+    /// There is none.
+    NoPort {
+        id: RequestId,
+        reason: String,
+    },
+    /// Its container is about to be started.
+    Begin {
+        id: RequestId,
+        launch: Launch,
+    },
+    Started {
+        id: RequestId,
+        number: u32,
+        container_id: String,
+    },
+    End {
+        id: RequestId,
+        number: u32,
+        end: deployment::End,
+    },
+    Stop {
+        id: RequestId,
+        by: String,
+        reason: String,
+    },
+    Resume {
+        id: RequestId,
+        by: String,
+    },
 }
 
 /// What is bound to a run or to one of its nodes.

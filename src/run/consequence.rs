@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::decide::need_is_met;
 use super::definition::NodeDefinition;
+use super::deployment;
 use super::event::{Event, FailureCode, ReadyReason, SkipReason, WaitingOn};
 use super::id::RequestId;
 use super::review;
@@ -78,7 +79,8 @@ fn next(state: &State, depth: Depth, now: DateTime<Utc>) -> Option<Event> {
                     .filter(|request| {
                         request.askers.iter().any(|(node, attempt)| *node == definition.id && *attempt == 0)
                     })
-                    .filter(|request| !request.status.is_answered())
+                    // What it declares to be deployed comes of its work, and is not needed for it.
+                    .filter(|request| !request.status.is_answered() && request.deploy.is_none())
                     .map(|request| request.id.clone())
                     .collect();
                 let on = WaitingOn::Requests(open.clone());
@@ -133,7 +135,7 @@ fn answered(state: &State, definition: &NodeDefinition, ids: &[RequestId]) -> Ev
     let node = definition.id.clone();
     for request in ids.iter().filter_map(|id| state.request(id)) {
         let asked = &request.capability;
-        if request.status == RequestStatus::Failed {
+        if request.status == RequestStatus::Failed && request.capability.kind().needs_image() {
             let detail = format!("{asked} was approved and could not be built: {}", request.problem);
             return Event::NodeFailed { node, code: FailureCode::Build, detail, decision: None };
         }
@@ -149,7 +151,8 @@ fn answered(state: &State, definition: &NodeDefinition, ids: &[RequestId]) -> Ev
 }
 
 fn finish(state: &State) -> Option<Event> {
-    if state.nodes.iter().any(|node| !node.status.is_terminal()) || state.status == RunStatus::Draft {
+    let open = state.nodes.iter().any(|node| !node.status.is_terminal()) || deployment::is_awaited(state);
+    if open || state.status == RunStatus::Draft {
         return None;
     }
     let failed: Vec<_> = state

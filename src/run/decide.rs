@@ -3,10 +3,11 @@
 
 use chrono::{DateTime, Utc};
 
-use super::capability::Capability;
+use super::capability::{Capability, CapabilityKind};
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
+use super::deployment;
 use super::event::{
     AttemptEnd, ChildRun, DecisionRecord, Event, FailureCode, Outcome, ReadyReason, SkipReason, WaitingOn,
 };
@@ -80,7 +81,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
         }
         Command::End { node, attempt, seen } => end(state, &node, attempt, seen, now),
-        Command::Request { id, node, attempt, capability, reason, by_gate } => {
+        Command::Request { id, node, attempt, capability, reason, by_gate, deploy } => {
             if state.ingested.contains(id.as_str()) {
                 return Ok(Vec::new());
             }
@@ -90,6 +91,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             // everything else has, or gets, one answer.
             let same = state.requests.iter().find(|request| {
                 request.capability == capability
+                    && request.deploy == deploy
                     && state.role_of(&request.node) == definition.role()
                     && !matches!(request.status, RequestStatus::Unresolvable | RequestStatus::Failed)
                     && !request.has_ended()
@@ -97,7 +99,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             });
             Ok(vec![match same {
                 Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },
-                None => Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate },
+                None => Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate, deploy },
             }])
         }
         Command::Resolve { id, resolution } => match request_status(state, &id)? {
@@ -126,6 +128,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             _ => Ok(Vec::new()),
         },
+        Command::Deployment(command) => deployment::decide(state, command),
         Command::Given { id } => Ok(match given(state, &id)? {
             request if request.is_over(now) => Vec::new(),
             request if request.status == RequestStatus::Approved => {
@@ -134,8 +137,12 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             _ => Vec::new(),
         }),
         Command::Revoke { id, by, reason } => {
-            let status = given(state, &id)?.status;
-            alive(state)?;
+            let request = given(state, &id)?;
+            let status = request.status;
+            // A deployment goes on when its run is over, and has to be taken back all the same.
+            if request.capability.kind() != CapabilityKind::Port {
+                alive(state)?;
+            }
             if !status.is_granted() {
                 return Err(Refusal::NotRevocable { id, status: status.as_str() });
             }
@@ -319,6 +326,10 @@ fn decision_on(
     };
     match request.status {
         RequestStatus::Requested | RequestStatus::Pending => {}
+        RequestStatus::Unresolvable => {
+            let status = format!("unresolvable: {}", request.problem);
+            return Err(Refusal::NotApprovable { id, status });
+        }
         status => return Err(Refusal::Decided { id, status: status.as_str() }),
     }
     alive(state)?;
@@ -416,6 +427,9 @@ fn edit(
             false => format!("{wrong} is no {kind}"),
         });
     }
+    if kind == CapabilityKind::Port {
+        return refuse("a deployment is decided on as it was proposed".to_owned());
+    }
     if !kind.needs_image() && list.len() != 1 {
         return refuse(format!("a request for a {kind} is for one"));
     }
@@ -510,6 +524,7 @@ fn end(state: &State, id: &NodeId, attempt: u32, seen: Seen, now: DateTime<Utc>)
     events.push(Event::AttemptEnded { node: id.clone(), attempt, end: ended });
     let next = match outcome {
         Outcome::Succeeded => {
+            events.extend(deployment::declared(state, definition, attempt));
             Some(Event::NodeCompleted { node: id.clone(), artifacts: seen.artifacts, decision: None })
         }
         Outcome::Suspended => {
@@ -710,6 +725,7 @@ fn killed(state: &State, reason: &str, traffic: Option<super::event::TrafficHead
     if !events.is_empty() && state.status == RunStatus::Running {
         events.push(Event::RunPaused { reason: format!("killed: {reason}") });
     }
+    events.extend(deployment::killed(state, reason));
     events
 }
 

@@ -198,6 +198,9 @@ pub struct ContainerDefinition {
     /// What the workflow asks for before its first attempt.
     #[serde(default)]
     pub capabilities: Vec<super::capability::Capability>,
+    /// What the workflow proposes to deploy once the node is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<super::deployment::Declared>,
     pub resources: Resources,
     /// As what the node works; none for a node that is only itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

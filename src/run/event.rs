@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, Created, NodeDefinition, Sessions};
+use super::deployment::{self, Launch, Proposal, Proposed};
 use super::folder::{Folder, GrantedMount};
 use super::id::{Digest, NodeId, RequestId, RoleName, RunId};
 use super::outgoing::Outgoing;
@@ -121,6 +122,9 @@ pub enum Event {
         /// The gate asks, since a budget is spent.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         by_gate: bool,
+        /// What is to be deployed on a `port`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deploy: Option<Proposal>,
     },
     /// Another attempt asks for what the run has a request for already: equal requests are one.
     #[serde(rename = "capability.joined")]
@@ -167,6 +171,22 @@ pub enum Event {
     /// Nobody decided in time, or the time of a grant is over.
     #[serde(rename = "capability.expired")]
     CapabilityExpired { id: RequestId, reason: String },
+
+    /// An approved deployment has its port of the host.
+    #[serde(rename = "deployment.placed")]
+    DeploymentPlaced { id: RequestId, port: u16 },
+    /// The intent to start its container, before anything is started.
+    #[serde(rename = "deployment.starting")]
+    DeploymentStarting { id: RequestId, launch: Launch },
+    #[serde(rename = "deployment.started")]
+    DeploymentStarted { id: RequestId, number: u32, container_id: String },
+    #[serde(rename = "deployment.ended")]
+    DeploymentEnded { id: RequestId, number: u32, end: deployment::End },
+    /// Somebody took it down: it is not begun again until a person says so.
+    #[serde(rename = "deployment.stopped")]
+    DeploymentStopped { id: RequestId, by: String, reason: String },
+    #[serde(rename = "deployment.resumed")]
+    DeploymentResumed { id: RequestId, by: String },
 
     /// A build was started for an approved set.
     #[serde(rename = "image.building")]
@@ -430,6 +450,9 @@ pub struct Presented {
     /// The folder that a `mount` means.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<Folder>,
+    /// What would be deployed on a `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<Proposed>,
     /// What the policies said of it; none where none were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Ruling>,
@@ -536,6 +559,12 @@ pub fn is_known(name: &str) -> bool {
         "capability.revoked",
         "capability.expired",
         "capability.edited",
+        "deployment.placed",
+        "deployment.starting",
+        "deployment.started",
+        "deployment.ended",
+        "deployment.stopped",
+        "deployment.resumed",
         "image.building",
         "gate.stopped",
         "control.applied",
@@ -787,6 +816,19 @@ impl Event {
                 format!("Of request {id}, {by} made: {}.", list.join(", "))
             }
             Self::CapabilityExpired { id, reason } => format!("Request {id} has expired: {reason}"),
+            Self::DeploymentPlaced { id, port } => format!("Deployment {id} has 127.0.0.1:{port}."),
+            Self::DeploymentStarting { id, launch } => {
+                format!("Deployment {id} start {} goes to container {}.", launch.number, launch.container)
+            }
+            Self::DeploymentStarted { id, number, .. } => format!("Deployment {id} start {number} is running."),
+            Self::DeploymentEnded { id, number, end } if end.detail.is_empty() => {
+                format!("Deployment {id} start {number} {}.", end.outcome.words())
+            }
+            Self::DeploymentEnded { id, number, end } => {
+                format!("Deployment {id} start {number} {}: {}", end.outcome.words(), end.detail)
+            }
+            Self::DeploymentStopped { id, by, reason } => format!("Deployment {id} was stopped by {by}: {reason}"),
+            Self::DeploymentResumed { id, by } => format!("Deployment {id} goes on, by {by}."),
             Self::ImageBuilding { recipe } => format!("Image {} is being built.", recipe.short()),
             Self::GateStopped { .. } => "The gate is stopped.".to_owned(),
             Self::ControlApplied { action, .. } => format!("Control {action} was applied."),

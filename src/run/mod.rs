@@ -12,6 +12,7 @@ mod consequence;
 pub mod consistency;
 pub mod decide;
 pub mod definition;
+pub mod deployment;
 pub mod event;
 pub mod folder;
 pub mod foreign;

@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::command::{EXIT_TIMEOUT, How};
 use super::consequence;
 use super::definition::{NodeDefinition, WaitKind};
+use super::deployment;
 use super::event::WaitingOn;
 use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing::Outgoing;
@@ -26,6 +27,8 @@ pub struct Observed {
     pub images: BTreeMap<Digest, Image>,
     /// `file_exists` nodes whose file is there.
     pub files_there: BTreeSet<NodeId>,
+    /// The deployments that are not known to have ended.
+    pub deployments: BTreeMap<RequestId, DeploymentSeen>,
     /// Whether the gate's container runs; looked at while attempts live.
     pub gate_runs: bool,
     /// Nodes whose live attempt's workspace holds more than it may.
@@ -59,6 +62,21 @@ pub struct Queued {
 pub struct Container {
     pub id: String,
     pub state: ContainerState,
+}
+
+/// A deployment as the Engine shows it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeploymentSeen {
+    pub container: Option<Container>,
+    /// Whether its own gate runs.
+    pub gate_runs: bool,
+}
+
+/// How a deployment's container was found ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeploymentEnd {
+    Exited { code: i64, oom: bool },
+    Lost,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -160,6 +178,23 @@ pub enum Action {
     CompleteWait {
         node: NodeId,
     },
+    /// Start a deployment.
+    Deploy {
+        id: RequestId,
+    },
+    /// Go on with a deployment whose start is journaled: its gate or its container does not run yet.
+    GoOnDeploying {
+        id: RequestId,
+    },
+    /// Take in the logs of a deployment that has ended, and journal its end.
+    EndDeployment {
+        id: RequestId,
+        how: DeploymentEnd,
+    },
+    /// End a deployment that may not go on: its connections first.
+    TakeDown {
+        id: RequestId,
+    },
     Notify {
         ids: Vec<RequestId>,
     },
@@ -199,6 +234,7 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         actions.extend(dispatches(state, seen));
         actions.extend(notices(state, seen));
     }
+    actions.extend(deployment::plan(state, seen));
     let live = state.live_attempts().next().is_some();
     let starting = actions.iter().any(|action| matches!(action, Action::Dispatch { .. } | Action::Start { .. }));
     if live && !seen.policy_is_current && !starting {

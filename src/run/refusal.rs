@@ -74,6 +74,12 @@ pub enum Refusal {
     NoTerms(NodeId),
     #[error("request {id} is for a package, which is part of an image: end the run to be without it")]
     PartOfImage { id: RequestId },
+    #[error("the run has no deployment {0}")]
+    NoDeployment(RequestId),
+    #[error("deployment {0} was revoked: it is proposed and approved again, or not at all")]
+    DeploymentRevoked(RequestId),
+    #[error("deployment {0} is not to be started now")]
+    NotToBeStarted(RequestId),
     #[error("no approved request waits for image {recipe}")]
     NoSuchImage { recipe: Digest },
     #[error("node {node} has a need that is not met: {need}")]

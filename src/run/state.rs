@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::adoption::{Bound, Counters};
 use super::capability::{Capability, Mount, MountMode};
 use super::definition::{Artifact, Created, NodeDefinition};
+use super::deployment::{Deployment, Proposal};
 use super::event::{
     AttemptEnd, AttemptPlan, ChildRun, DecisionRecord, FailureCode, Presented, ReadyReason, Report, Resolution,
     SkipReason, WaitingOn,
@@ -37,6 +38,9 @@ pub struct State {
     pub children: Vec<ChildRun>,
     /// Requests in the order in which they were approved.
     pub approved: Vec<RequestId>,
+    /// What was deployed, in the order in which it was given its ports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<Deployment>,
     /// Inbox files that are journaled; a crash may leave such a file lying for the next tick.
     pub ingested: BTreeSet<String>,
     pub applied_controls: Vec<String>,
@@ -144,6 +148,9 @@ pub struct Request {
     /// The gate asked, since a budget is spent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub by_gate: bool,
+    /// What is to be deployed on a `port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Proposal>,
     /// Every attempt that asked for it, the first included.
     pub askers: Vec<(NodeId, u32)>,
     pub at: DateTime<Utc>,
@@ -434,6 +441,13 @@ impl State {
     /// Whether containers of this run may exist, so that looking at the Engine is worth a call.
     #[must_use]
     pub fn may_have_containers(&self) -> bool {
+        self.is_at_work() || self.looks_after_deployments()
+    }
+
+    /// Whether agents of this run, or the gate between them and the world, may exist: what goes on when these are gone are
+    /// its deployments.
+    #[must_use]
+    pub fn is_at_work(&self) -> bool {
         self.gate_up || self.live_attempts().next().is_some()
     }
 }

@@ -25,17 +25,18 @@ use super::ruling::{Effect, Ruling};
 use super::state::{Request, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 
-fn start() -> DateTime<Utc> {
+pub(super) fn start() -> DateTime<Utc> {
     DateTime::from_timestamp(1_700_000_000, 0).unwrap()
 }
 
-fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
+pub(super) fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
     let container = matches!(kind, NodeKind::SessionTurn | NodeKind::Summary).then(|| ContainerDefinition {
         image: "base".to_owned(),
         runtime: Runtime::Builtin,
         command: Vec::new(),
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
+        deploy: None,
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
         role: None,
         iterations: 20,
@@ -80,14 +81,14 @@ fn created(nodes: Vec<NodeDefinition>) -> Created {
 }
 
 /// A run with its journal, which knows how it got here.
-struct Journaled {
-    state: State,
+pub(super) struct Journaled {
+    pub(super) state: State,
     records: Vec<Record>,
-    now: DateTime<Utc>,
+    pub(super) now: DateTime<Utc>,
 }
 
 impl Journaled {
-    fn new(nodes: Vec<NodeDefinition>) -> Self {
+    pub(super) fn new(nodes: Vec<NodeDefinition>) -> Self {
         let created = created(nodes);
         let state = State::begin(RunId::parse("run").unwrap(), created.clone(), start());
         let mut run = Self { state, records: Vec::new(), now: start() };
@@ -129,7 +130,7 @@ impl Journaled {
         });
     }
 
-    fn command(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
+    pub(super) fn command(&mut self, command: Command) -> Result<Vec<Event>, Refusal> {
         self.now += Duration::milliseconds(1);
         let before = self.state.clone();
         let events = decide(&self.state, command.clone(), self.now)?;
@@ -164,7 +165,7 @@ impl Journaled {
         }
     }
 
-    fn decision(&self, digest: Digest) -> DecisionRecord {
+    pub(super) fn decision(&self, digest: Digest) -> DecisionRecord {
         DecisionRecord {
             by: "operator:ada".to_owned(),
             at: String::new(),
@@ -222,6 +223,7 @@ struct World {
 impl World {
     fn seen(&self, run: &Journaled) -> Observed {
         Observed {
+            deployments: BTreeMap::new(),
             now: run.now,
             killed: false,
             gate_runs: !self.gate_died,
@@ -277,6 +279,10 @@ impl World {
         match action {
             Action::FinishKill => unreachable!("the model's switch is off"),
             Action::Queue { .. } => unreachable!("the model has no agents"),
+            Action::Deploy { .. }
+            | Action::GoOnDeploying { .. }
+            | Action::EndDeployment { .. }
+            | Action::TakeDown { .. } => unreachable!("the model deploys nothing"),
             Action::Settle => {
                 run.command(Command::Settle).unwrap();
             }
@@ -294,8 +300,8 @@ impl World {
                 let policy = self.ruling(run.state.request(&id).unwrap());
                 let grants = run.state.given_with(run.state.request(&id).unwrap());
                 let review = Digest::of(format!("{id}{grants:?}").as_bytes());
-                run.command(Command::Present { id, presented: Presented { grants, folder: None, policy, review } })
-                    .unwrap();
+                let presented = Presented { grants, folder: None, deployment: None, policy, review };
+                run.command(Command::Present { id, presented }).unwrap();
                 self.policy_is_current = false;
             }
             Action::Give { id } => {
@@ -409,7 +415,8 @@ fn ask(run: &mut Journaled, n: u64, node: &str, capability: &str) -> RequestId {
     let id = request_id(n + 1_000_000);
     let capability = Capability::parse(capability).unwrap();
     let reason = "for the chart".to_owned();
-    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false }).unwrap();
+    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false, deploy: None })
+        .unwrap();
     id
 }
 
@@ -879,6 +886,7 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
             capability,
             reason: String::new(),
             by_gate: false,
+            deploy: None,
         })
         .unwrap();
         world.tick(&mut run);
@@ -998,6 +1006,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 attempt,
                 capability: capability.unwrap(),
                 reason: String::new(),
+                deploy: None,
             };
             let _ = run.command(command);
         }

@@ -118,9 +118,18 @@ read! {
         agent: Option<AgentName>,
         model: Option<String>,
         capabilities: Option<Vec<Capability>>,
+        deploy: Option<Deploy>,
         resources: Option<Resources>,
         #[schemars(range(min = 1, max = 10_000))]
         iterations: Option<u32>,
+    }
+
+    struct Deploy {
+        #[schemars(range(min = 1))]
+        port: u16,
+        #[schemars(length(min = 1))]
+        command: Vec<String>,
+        folder: Option<String>,
     }
 
     struct Resources {

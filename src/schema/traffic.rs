@@ -123,6 +123,19 @@ kinds! {
         code: String,
         message: String,
     }
+    "ingress.allowed" => Entered {
+        target: String,
+        port: u16,
+        grant: RequestId,
+        client: String,
+    }
+    "ingress.ended" => Left {
+        ingress: u64,
+        verdict: String,
+        bytes_in: u64,
+        bytes_out: u64,
+        total_ms: u64,
+    }
     "agent.tool_result" => ToolResult {
         tool_call_id: String,
         body: BodyRef,

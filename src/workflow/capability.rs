@@ -5,7 +5,13 @@ use crate::run::nearest::nearest;
 
 /// Whether `text` names a capability: `kind:name`. The error completes a sentence that begins with the name.
 pub(crate) fn check_capability(text: &str) -> Result<(), String> {
-    let Err(error) = Capability::parse(text) else { return Ok(()) };
+    let error = match Capability::parse(text) {
+        Ok(Capability::Port(_)) => {
+            return Err("is a deployment; write it as `deploy: {port: …, command: […]}`".to_owned());
+        }
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
     let kinds = CapabilityKind::ALL.map(CapabilityKind::as_str);
     let kind = text.split_once(':').map_or(text, |(kind, _)| kind);
     match nearest(kind, kinds).filter(|_| !kinds.contains(&kind)) {

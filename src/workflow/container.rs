@@ -9,6 +9,7 @@ use super::check::Check;
 use super::fields::Fields;
 use super::text::shown;
 use super::tree::Yaml;
+use crate::run::deployment::{Declared, Proposal};
 use crate::run::id::{AgentName, RoleName};
 use crate::run::quantity::as_optional_millis;
 
@@ -27,6 +28,9 @@ pub struct Container {
     pub model: Option<String>,
     /// Capabilities that the node asks for from the start, each once, in the order of the file.
     pub capabilities: Vec<String>,
+    /// What is proposed to be deployed once the node is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<Declared>,
     pub resources: Resources,
     /// The most requests to a model.
     pub iterations: Option<u32>,
@@ -82,8 +86,18 @@ pub struct Resources {
 
 impl Container {
     pub(super) fn read(check: &mut Check, yaml: &Yaml, what: &str) -> Option<Self> {
-        const KEYS: [&str; 9] =
-            ["image", "runtime", "command", "role", "agent", "model", "capabilities", "resources", "iterations"];
+        const KEYS: [&str; 10] = [
+            "image",
+            "runtime",
+            "command",
+            "role",
+            "agent",
+            "model",
+            "capabilities",
+            "deploy",
+            "resources",
+            "iterations",
+        ];
         const RUNTIMES: [(&str, Runtime); 3] =
             [("builtin", Runtime::Builtin), ("command", Runtime::Command), ("openclaw", Runtime::Openclaw)];
         let fields = Fields::read(check, yaml, what, &KEYS)?;
@@ -116,6 +130,7 @@ impl Container {
             agent: fields.optional(check, "agent", |check, yaml, what| label(check, yaml, what, AgentName::parse)),
             model: fields.optional(check, "model", Check::name),
             capabilities: fields.optional(check, "capabilities", capabilities).unwrap_or_default(),
+            deploy: fields.optional(check, "deploy", deploy),
             resources: fields.optional(check, "resources", Resources::read).unwrap_or_default(),
             iterations: fields.optional(check, "iterations", |check, yaml, what| count(check, yaml, what, 10_000)),
         })
@@ -143,6 +158,32 @@ impl Resources {
 
 fn count(check: &mut Check, yaml: &Yaml, what: &str, most: u32) -> Option<u32> {
     check.integer(yaml, what, 1..=u64::from(most)).and_then(|number| u32::try_from(number).ok())
+}
+
+/// A port, the command that listens on it, and the folder of the workspace whose files it needs.
+fn deploy(check: &mut Check, yaml: &Yaml, what: &str) -> Option<Declared> {
+    let fields = Fields::read(check, yaml, what, &["port", "command", "folder"])?;
+    let port = fields.optional(check, "port", |check, yaml, what| check.integer(yaml, what, 1..=65_535));
+    let command = fields.optional(check, "command", command);
+    let folder = fields.optional(check, "folder", |check, yaml, what| check.text(yaml, what).map(str::to_owned));
+    for (name, there) in [("port", fields.get("port").is_some()), ("command", fields.get("command").is_some())] {
+        if !there {
+            fields.missing(check, name, Some("a deployment is written `{port: 8000, command: [python3, app.py]}`"));
+        }
+    }
+    let declared = Declared {
+        port: u16::try_from(port?).ok()?,
+        command: command?,
+        folder: folder.unwrap_or_else(|| ".".to_owned()),
+    };
+    let proposal = Proposal { command: declared.command.clone(), folder: declared.folder.clone() };
+    match Proposal::check(Some(&proposal), Some(declared.port)) {
+        Ok(()) => Some(declared),
+        Err(why) => {
+            check.problem(yaml.spot, format!("{what}: {why}"));
+            None
+        }
+    }
 }
 
 fn command(check: &mut Check, yaml: &Yaml, what: &str) -> Option<Vec<String>> {

@@ -13,6 +13,7 @@ mod cli;
 mod concurrency;
 mod container;
 mod crash;
+mod deployed;
 mod desk;
 mod docker_api;
 mod docs;

@@ -317,6 +317,11 @@ impl Call {
         ended
     }
 
+    /// The exit code, whatever it is; none where a signal ended it.
+    pub fn any(mut self) -> Option<i32> {
+        self.command.output().unwrap().status.code()
+    }
+
     pub fn ok(self) -> Ended {
         self.exits(0)
     }

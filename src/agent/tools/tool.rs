@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::agent::turn::MALFORMED;
 use crate::agent::verbs::MemoryVerb;
+use crate::run::deployment::Proposal;
 
 /// A command line is one argument to the kernel, which takes 128 KiB at most.
 const COMMAND_LIMIT: usize = 64 * 1024;
@@ -18,7 +19,7 @@ pub(crate) enum Tool {
     Shell { command: String, timeout_seconds: u64 },
     ReadFile { path: String },
     WriteFile { path: String, content: String },
-    RequestCapability { capability: String, reason: String },
+    RequestCapability { capability: String, reason: String, deploy: Option<Proposal> },
     Act { action: String, arguments: Map<String, Value>, key: Option<String> },
     Memory(MemoryVerb),
     Finish { summary: String },
@@ -57,6 +58,8 @@ struct Memory {
 struct RequestCapability {
     capability: String,
     reason: String,
+    command: Option<Vec<String>>,
+    folder: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -94,8 +97,13 @@ impl Tool {
                 Self::WriteFile { path, content }
             }
             "request_capability" => {
-                let RequestCapability { capability, reason } = read(name, arguments)?;
-                Self::RequestCapability { capability, reason }
+                let RequestCapability { capability, reason, command, folder } = read(name, arguments)?;
+                if folder.is_some() && command.is_none() {
+                    return Err("request_capability: `folder` goes with the `command` that is deployed".into());
+                }
+                let folder = folder.unwrap_or_else(|| ".".to_owned());
+                let deploy = command.map(|command| Proposal { command, folder });
+                Self::RequestCapability { capability, reason, deploy }
             }
             "act" => {
                 let Act { action, arguments, key } = read(name, arguments)?;
@@ -145,7 +153,9 @@ impl Tool {
             Self::Shell { command, .. } => format!("shell: {command}"),
             Self::ReadFile { path } => format!("read_file: {path}"),
             Self::WriteFile { path, content } => format!("write_file: {path} ({} bytes)", content.len()),
-            Self::RequestCapability { capability, reason } => format!("request_capability: {capability} — {reason}"),
+            Self::RequestCapability { capability, reason, .. } => {
+                format!("request_capability: {capability} — {reason}")
+            }
             Self::Act { action, arguments, .. } => {
                 let keys: Vec<&str> = arguments.keys().map(String::as_str).collect();
                 format!("act: {action} ({})", keys.join(", "))
@@ -209,10 +219,15 @@ impl Tool {
             ),
             definition(
                 "request_capability",
-                "Asks a person for something this container lacks, such as pip:NAME or apt:NAME. Returns the decision.",
+                "Asks a person for something this container lacks, such as pip:NAME or apt:NAME, or to deploy files: \
+                 port:8000 with the command that listens there. Returns the decision.",
                 &json!({
                     "capability": {"type": "string"},
                     "reason": {"type": "string", "description": "what it is needed for; the person decides by it"},
+                    "command": {"type": "array", "items": {"type": "string"},
+                                "description": "for port: only: the program that listens on it, and its arguments"},
+                    "folder": {"type": "string",
+                               "description": "for port: only: the folder of /workspace that is deployed; default all"},
                 }),
                 &["capability", "reason"],
             ),

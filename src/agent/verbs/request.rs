@@ -1,4 +1,4 @@
-//! `taskforge agent request CAPABILITY --reason TEXT [--wait SECONDS]`.
+//! `taskforge agent request CAPABILITY --reason TEXT [--wait SECONDS] [--folder FOLDER] [-- PROGRAM …]`.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,14 +13,25 @@ use crate::agent::decision::Standing;
 use crate::agent::error::AgentError;
 use crate::agent::exit;
 use crate::agent::gate_client::GateClient;
+use crate::run::deployment::Proposal;
 
-/// Asks for a capability and waits up to `wait` for the decision. Prints `{"id","capability","status",…}`. Exit code
+/// Asks for a capability, with what is to be deployed if it is a `port`, and waits up to `wait` for the decision. Prints `{"id","capability","status",…}`. Exit code
 /// 0 if it is approved, 75 if it is pending, 4 if it is denied or cannot be had, 2 if the gate refuses its grammar.
 #[must_use]
-pub fn request(socket: &Path, capability: &str, reason: &str, wait: Duration, out: &mut dyn Write) -> u8 {
+pub fn request(
+    socket: &Path,
+    capability: &str,
+    reason: &str,
+    deploy: Option<&Proposal>,
+    wait: Duration,
+    out: &mut dyn Write,
+) -> u8 {
     let gate = GateClient::new(socket, super::PATIENCE);
     answer(out, async {
-        let body = json!({"capability": capability, "reason": reason});
+        let mut body = json!({"capability": capability, "reason": reason});
+        if let Some(deploy) = deploy {
+            body["deploy"] = json!(deploy);
+        }
         let reply = gate.post("/taskforge/v1/capabilities", &body).await?;
         if reply.status == 422 {
             return Ok((super::described(&AgentError::Refused(Box::new(reply.refusal()))), exit::USAGE));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::Subcommand;
 
 use crate::agent::{self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
+use crate::run::deployment::Proposal;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inside {
@@ -22,7 +23,7 @@ pub(crate) enum Inside {
     Openclaw,
     /// In a container: ask for a capability; exit 0 approved, 75 pending, 4 denied, 2 not a capability
     Request {
-        /// Such as pip:pandas or apt:graphviz
+        /// Such as pip:pandas or apt:graphviz; port:8000 asks to deploy PROGRAM, which listens on that port
         capability: String,
         /// What it is needed for; a person decides by it
         #[arg(long)]
@@ -30,6 +31,12 @@ pub(crate) enum Inside {
         /// Seconds to wait for the decision
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
         wait: u64,
+        /// The folder of the workspace whose files are deployed, in which PROGRAM begins [default: all of the workspace]
+        #[arg(long, requires = "program")]
+        folder: Option<String>,
+        /// The program to deploy on a port:, and its arguments
+        #[arg(last = true, value_name = "PROGRAM")]
+        program: Vec<String>,
     },
     /// In a container: have the gate do something with a credential that only it has; without NAME: list what it may do
     Action {
@@ -114,8 +121,11 @@ impl Inside {
             },
             Self::Loop => agent::run_loop(&LoopOptions::from_env(), &mut io::stdout()),
             Self::Openclaw => agent::openclaw(&OpenclawOptions::from_env(), &mut io::stdout()),
-            Self::Request { capability, reason, wait } => {
-                agent::request(&socket(), &capability, &reason, Duration::from_secs(wait), &mut io::stdout())
+            Self::Request { capability, reason, wait, folder, program } => {
+                let folder = folder.unwrap_or_else(|| ".".to_owned());
+                let deploy = (!program.is_empty()).then_some(Proposal { command: program, folder });
+                let wait = Duration::from_secs(wait);
+                agent::request(&socket(), &capability, &reason, deploy.as_ref(), wait, &mut io::stdout())
             }
             Self::Delegate { role, task, requests, seconds, wait } => {
                 let asked = Delegated { role, task, requests, seconds };

@@ -12,8 +12,8 @@ use super::super::root::Context;
 
 /// Take back what was granted: it is cut off before this returns
 ///
-/// It concerns what the gate gives, whose connections are cut, and `mount:`, where the attempt that has the folder is ended
-/// and tried again without it; a package is part of an image, and ends with the run. What was granted beyond its run stands
+/// It concerns what the gate gives, whose connections are cut, `port:`, where the deployment is taken down, and `mount:`, where the
+/// attempt that has the folder is ended and tried again without it; a package is part of an image, and ends with the run. What was granted beyond its run stands
 /// no more, and is taken from every run that has it. The agent may ask again, and a person decides again.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
@@ -30,7 +30,10 @@ impl Revoke {
         let revoked = engine::revoke(&registry, &self.request, &self.reason)?;
         context.output.result(&revoked, || {
             let Revoked { capability, run, .. } = &revoked;
-            let mut text = if !revoked.ended.is_empty() {
+            let mut text = if let Some(address) = &revoked.published {
+                let what = if revoked.cut { "it was taken down, its connections were cut" } else { "it did not run" };
+                format!("Revoked {capability} of run {run}: {what}, and {address} is free.\n")
+            } else if !revoked.ended.is_empty() {
                 let ended = revoked.ended.join(", ");
                 format!(
                     "Revoked {capability} of run {run}: attempt {ended} had it and was ended; it is tried again without it.\n"

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::cli::output::{BAD, DIM, GOOD, WAITING};
 use crate::cli::run_arg::RunArg;
 use crate::cli::terminal::plain;
-use crate::engine::{Store, waiting_of, waits_for};
+use crate::engine::{Store, deployments_of, waiting_of, waits_for};
 use crate::failure::Failure;
 use crate::run::state::State;
 use crate::run::status::NodeStatus;
@@ -69,7 +69,7 @@ fn value(state: &State, waits: &[String]) -> Value {
         "registry": state.created.registry,
         "createdAt": isoformat(state.created_at), "updatedAt": isoformat(state.updated_at),
         "imagesBuilt": state.images_built,
-        "nodes": nodes, "requests": state.requests, "waiting": waiting_of(state),
+        "nodes": nodes, "requests": state.requests, "deployments": deployments_of(state), "waiting": waiting_of(state),
         "waitsFor": waits,
     })
 }
@@ -124,6 +124,12 @@ fn text(state: &State, waits: &[String]) -> String {
             request.status.as_str(),
             plain(&request.problem)
         );
+    }
+    if !state.deployments.is_empty() {
+        text.push_str("\nDeployed\n");
+    }
+    for row in deployments_of(state) {
+        let _ = writeln!(text, "  {}  {}  {}  {} starts", row.id, row.address, row.status.as_str(), row.starts);
     }
     for who in waits {
         let _ = writeln!(text, "\nWaits for {}", plain(who));

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::container::{Error as EngineError, Patience, Summary, gate_name};
+use crate::container::{Error as EngineError, Patience, Summary, deployment_gate_name, gate_name};
 use crate::engine::docker::Docker;
 use crate::engine::error::Error;
 use crate::engine::store::Store;
@@ -117,6 +117,10 @@ fn names(registry: &Registry) -> Vec<String> {
     for run in runs {
         let Ok(state) = Store::open(registry, &run).and_then(|store| store.peek()) else { continue };
         names.extend(state.live_attempts().map(|(_, attempt)| attempt.plan.container.clone()));
+        for deployment in &state.deployments {
+            names.extend(deployment.live.as_ref().map(|live| live.launch.container.clone()));
+            names.push(deployment_gate_name(&id, &run, &deployment.id));
+        }
         if state.may_have_containers() {
             names.push(gate_name(&id, &run));
         }

@@ -28,10 +28,20 @@ impl Leash {
     pub(crate) async fn take(gate: &Arc<Gate>, socket: &Arc<Socket>, grants: &[Grant]) -> Result<Self, Refusal> {
         let seat =
             socket.seat().ok_or_else(|| Refusal::exhausted("this attempt has all the connections it may have"))?;
+        Ok(Self::on(gate, socket, grants, seat).await)
+    }
+
+    /// [`Leash::take`] for who has a place already.
+    pub(crate) async fn on(
+        gate: &Arc<Gate>,
+        socket: &Arc<Socket>,
+        grants: &[Grant],
+        seat: OwnedSemaphorePermit,
+    ) -> Self {
         let (cuts, attempts) = (socket.cuts(), socket.attempts());
         let upstream = socket.upstream().await;
         grants.iter().for_each(|grant| socket.enter(&grant.request));
-        Ok(Self {
+        Self {
             gate: gate.clone(),
             socket: socket.clone(),
             grants: grants.to_vec(),
@@ -39,7 +49,7 @@ impl Leash {
             attempts,
             _upstream: upstream,
             _seat: seat,
-        })
+        }
     }
 
     pub(crate) fn gate(&self) -> &Arc<Gate> {

@@ -16,6 +16,7 @@ mod target;
 mod tunnel;
 mod vetted;
 
+pub(crate) use counted::{Counted, Counts};
 pub(crate) use fetch::{Asked, fetch};
 pub(crate) use hello::{Hello, Unfit, read as read_hello};
 pub(crate) use leash::Leash;

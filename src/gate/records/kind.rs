@@ -18,6 +18,10 @@ pub enum Kind {
     EgressDenied,
     /// The end of what was allowed.
     EgressEnded,
+    /// A connection to what is published, written before a byte of it passes.
+    IngressAllowed,
+    /// The end of one.
+    IngressEnded,
     ToolResult,
     /// Written before something is done for an agent.
     ActionRequested,
@@ -49,6 +53,8 @@ impl Kind {
             Self::EgressAllowed => "egress.allowed",
             Self::EgressDenied => "egress.denied",
             Self::EgressEnded => "egress.ended",
+            Self::IngressAllowed => "ingress.allowed",
+            Self::IngressEnded => "ingress.ended",
             Self::ClientDropped => "client.dropped",
             Self::RequestRefused => "request.refused",
             Self::ToolResult => "agent.tool_result",
@@ -73,6 +79,8 @@ impl Kind {
             Self::EgressAllowed,
             Self::EgressDenied,
             Self::EgressEnded,
+            Self::IngressAllowed,
+            Self::IngressEnded,
             Self::ToolResult,
             Self::ActionRequested,
             Self::ActionDone,

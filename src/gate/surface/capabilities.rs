@@ -7,13 +7,14 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::grammar::check_capability;
+use super::grammar::{check_capability, check_deployment};
 use super::{Session, forwards, json as input, parameter};
 use crate::gate::body::Body;
-use crate::gate::inbox::{Asker, Asking};
+use crate::gate::inbox::{Asker, Asking, Wish};
 use crate::gate::policy::{Attempt, CapabilityRequest, RequestStatus};
 use crate::gate::refusal::{Refusal, reply};
 use crate::run::capability::Capability;
+use crate::run::deployment::Proposal;
 
 /// The largest request body, and the longest reason, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -28,17 +29,22 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
         true => input::text(&mut asked, "reason", LONGEST_REASON)?,
         false => String::new(),
     };
+    let deploy = asked.remove("deploy").map(serde_json::from_value::<Proposal>).transpose();
+    let deploy = deploy.map_err(|e| Refusal::bad_request(format!("`deploy` is not understood: {e}")))?;
     input::nothing_else(&asked)?;
     let capability = check_capability(&capability).map_err(|rule| {
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule).hint(
             "a package is asked for as pip:<name>, apt:<name> or npm:<name>, with ==<version>, =<version> or @<version> if it \
              must be one; a way out as net:<host>:<port> or tcp:<host>:<port>; a folder of the host as mount:<path>:ro or :rw; a model as \
-             llm:<name>",
+             llm:<name>; a deployment as port:<port> with its command",
         )
     })?;
+    check_deployment(&capability, deploy.as_ref())
+        .map_err(|rule| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule))?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());
     let asker = Asker { attempt: &attempt, is_gate: false, in_force: session.socket.in_force() };
-    let asking = session.gate.asked.ask(&rules, &asker, &capability, &reason).await;
+    let wish = Wish { capability: &capability, deploy: deploy.as_ref(), reason: &reason };
+    let asking = session.gate.asked.ask(&rules, &asker, wish).await;
     match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),
         Asking::Known(id) => {

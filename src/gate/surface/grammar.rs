@@ -1,6 +1,7 @@
 //! Which capabilities can be asked for here, in their canonical form.
 
-use crate::run::capability::{Capability, CapabilityKind};
+use crate::run::capability::Capability;
+use crate::run::deployment::Proposal;
 
 /// The canonical form of `text`.
 ///
@@ -8,30 +9,42 @@ use crate::run::capability::{Capability, CapabilityKind};
 /// The rule that `text` breaks.
 pub(super) fn check_capability(text: &str) -> Result<String, String> {
     let capability = Capability::parse(text).map_err(|e| e.to_string())?;
-    match capability.kind() {
-        CapabilityKind::Pip
-        | CapabilityKind::Apt
-        | CapabilityKind::Npm
-        | CapabilityKind::Tool
-        | CapabilityKind::Mount
-        | CapabilityKind::Net
-        | CapabilityKind::Tcp
-        | CapabilityKind::Llm
-        | CapabilityKind::Secret
-        | CapabilityKind::Budget => Ok(capability.to_string()),
-        CapabilityKind::Action => match &capability {
-            Capability::Action(action) => action.check().map(|()| capability.to_string()),
-            _ => Ok(capability.to_string()),
-        },
-        kind => Err(format!(
-            "nothing can grant a capability of the kind {kind} yet; apt, pip, npm, tool, net, tcp, mount, secret, action, llm and budget can be asked for"
-        )),
+    if let Capability::Action(action) = &capability {
+        action.check()?;
     }
+    Ok(capability.to_string())
+}
+
+/// Checks what is to be deployed, by what was asked for in its canonical form.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(super) fn check_deployment(capability: &str, deploy: Option<&Proposal>) -> Result<(), String> {
+    let port = match Capability::parse(capability) {
+        Ok(Capability::Port(port)) => Some(port),
+        _ => None,
+    };
+    Proposal::check(deploy, port).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_deployment_has_a_port_and_a_command() {
+        let deploy = Proposal { command: vec!["serve".to_owned()], folder: ".".to_owned() };
+        assert_eq!(check_capability("port:8000").as_deref(), Ok("port:8000"));
+        assert_eq!(check_deployment("port:8000", Some(&deploy)), Ok(()));
+        assert!(check_deployment("port:8000", None).is_err());
+        assert!(check_deployment("pip:six", Some(&deploy)).is_err());
+        assert_eq!(check_deployment("pip:six", None), Ok(()));
+        for text in
+            ["port:", "port:0", "port:70000", "port:08", "port:+80", "port:80-90", "port:8000/tcp", "port:127.0.0.1:80"]
+        {
+            assert!(check_capability(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn what_can_be_granted_in_canonical_form_and_nothing_else() {

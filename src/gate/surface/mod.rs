@@ -13,6 +13,7 @@ mod greeting;
 mod held;
 mod json;
 mod memory;
+mod published;
 mod refused;
 mod report;
 
@@ -81,6 +82,11 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         return egress::pass(session, request).await;
     }
     let path = request.uri().path().to_owned();
+    // What is deployed asks nobody for anything: it greets, and takes who comes to it.
+    if session.attempt().publish.is_some() && !published::PATHS.contains(&path.as_str()) {
+        body::ignore(request).await;
+        return Err(Refusal::not_found("a deployment has no such thing: it reaches nothing and asks for nothing"));
+    }
     let (get, post) = (request.method() == Method::GET, request.method() == Method::POST);
     match path.as_str() {
         "/taskforge/v1/hello" if get => greeting::hello(session),
@@ -89,6 +95,7 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
         "/taskforge/v1/turns" if post => conversation::turn(session, request).await,
         "/taskforge/v1/refusals" if get => egress::list(session, &request),
         "/taskforge/v1/forwards" if get => forwards::list(session, &request).await,
+        published::PATH if get => published::offer(session, request),
         "/taskforge/v1/capabilities" if post => capabilities::ask(session, request).await,
         "/taskforge/v1/children" if post => children::ask(session, request).await,
         "/taskforge/v1/children" if get => Ok(children::list(session)),
@@ -129,8 +136,9 @@ async fn route(session: &Session, request: Request<Incoming>) -> Result<Response
 }
 
 fn unknown(path: &str) -> Refusal {
-    const PATHS: [&str; 17] = [
+    const PATHS: [&str; 18] = [
         "/taskforge/v1/actions",
+        published::PATH,
         "/taskforge/v1/hello",
         "/taskforge/v1/brief",
         "/taskforge/v1/conversation",

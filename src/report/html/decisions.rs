@@ -5,7 +5,7 @@ use crate::report::model::{Report, Standing};
 use crate::report::words::{count, cut, moment};
 use crate::run::event::DecisionRecord;
 use crate::run::id::{Digest, RequestId};
-use crate::run::state::{Request, RequestStatus};
+use crate::run::state::{Request, RequestStatus, State};
 use crate::run::time::parse_time;
 
 use super::{LINE, digest, left_out, part as section};
@@ -20,7 +20,7 @@ pub(super) fn part(html: &mut Html, report: &Report<'_>) {
     }
     section(html, "decisions", "Requests and decisions", |html| {
         for request in requests.iter().take(MOST) {
-            html.tag("article", &[("class", &"card")], |html| one(html, request));
+            html.tag("article", &[("class", &"card")], |html| one(html, report.state(), request));
         }
         if requests.len() > MOST {
             left_out(html, &format!("{} more requests are left out.", count((requests.len() - MOST) as u64)));
@@ -70,7 +70,7 @@ fn waits(html: &mut Html, id: &RequestId, shown: Option<&Digest>) {
     }
 }
 
-fn one(html: &mut Html, request: &Request) {
+fn one(html: &mut Html, state: &State, request: &Request) {
     html.tag("h3", &[], |html| {
         html.leaf("code", &[], &request.capability);
         html.text(" ");
@@ -113,6 +113,17 @@ fn one(html: &mut Html, request: &Request) {
                 _ => "approved",
             };
             decision(html, record, word);
+        }
+        if let Some(proposed) = request.presented.as_ref().and_then(|presented| presented.deployment.as_ref()) {
+            fact(html, "Command", |html| html.leaf("code", &[], cut(&proposed.command.join(" "), LINE)));
+            fact(html, "Files", |html| {
+                html.text(format!("{} of {}, ", proposed.files.len(), cut(&proposed.folder, 200)));
+                digest(html, &proposed.set);
+            });
+        }
+        if let Some(deployment) = state.deployment(&request.id) {
+            let word = state.standing(deployment).as_str();
+            fact(html, "Deployed", |html| html.text(format!("at 127.0.0.1:{}, {word}", deployment.port)));
         }
         if let Some(image) = &request.image {
             fact(html, "Image", |html| html.leaf("code", &[("class", &"digest")], image));

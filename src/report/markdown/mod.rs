@@ -227,7 +227,9 @@ fn decisions(report: &Report<'_>) -> Part {
     };
     for request in state.requests.iter().take(MOST_ROWS) {
         let asked = if request.attempt == 0 { "the workflow".to_owned() } else { cell(request.node.as_str(), CELL) };
-        row(cell(&request.capability.to_string(), CELL), asked, request.status.as_str(), request.decision.as_ref());
+        let address = state.deployment(&request.id).map(|deployment| format!(" at 127.0.0.1:{}", deployment.port));
+        let what = format!("{}{}", request.capability, address.unwrap_or_default());
+        row(cell(&what, CELL), asked, request.status.as_str(), request.decision.as_ref());
     }
     for approval in report.approvals.iter().take(MOST_ROWS) {
         let what = cell(&state.created.nodes[approval.node].title, CELL);

@@ -27,7 +27,8 @@ fn known(id: &str, capability: &str, status: RequestStatus) -> CapabilityRequest
         granted: vec!["pip:pygal==3.0.5".into()],
         ..Answer::default()
     });
-    CapabilityRequest { id: RequestId::parse(id).unwrap(), capability: capability.into(), status, answer }
+    let (id, capability) = (RequestId::parse(id).unwrap(), capability.into());
+    CapabilityRequest { id, capability, deploy: None, status, answer }
 }
 
 #[test]

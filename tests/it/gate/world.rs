@@ -70,6 +70,7 @@ impl World {
             ceilings: Ceilings::default(),
             brief: Brief { prompt: "do it".into(), model: "m".into(), ..Brief::default() },
             requests: Vec::new(),
+            publish: None,
         }
     }
 

@@ -75,7 +75,7 @@ say(*ask("net:{host}"))
     let stated = text(&scene.json(&file)["until"]);
     let longer = scene.read(&file).replace(&stated, "2999-01-01T00:00:00Z");
     scene.write(&file, longer);
-    scene.tf(&["audit", "verify", RUN]).exits(8).says("says another time or scope");
+    scene.tf(&["audit", "verify", RUN]).exits(8).says("is not the decision that the journal names");
 }
 
 #[test]

@@ -66,6 +66,8 @@ fn name_of(path: &str) -> Option<&'static str> {
         ["runs", _, "capabilities", _] => "capability.json",
         ["runs", _, "gate", "inbox", _] if !file.starts_with('.') => "inbox-message.json",
         ["runs", _, "gate", _]
+        | ["runs", _, "deployments", _, "gate", _]
+        | ["runs", _, "deployments", _, "starts", _, _]
         | ["runs", _, _]
         | ["runs", _, "nodes", _, "result.json"]
         | ["runs", _, "nodes", _, "attempts", _, _] => NAMES.into_iter().find(|name| *name == file)?,

@@ -1,0 +1,9 @@
+//! Deployments: what an agent built, offered on a port of this machine. Real containers, a real gate, a real client.
+
+mod changed;
+mod crash;
+mod ends;
+mod hostile;
+mod life;
+mod many;
+mod stage;
