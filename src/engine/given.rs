@@ -20,6 +20,7 @@ use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, State};
 
 use super::actor::{TICK, operator};
+use super::children;
 use super::error::Error;
 use super::store::Store;
 use super::{asked, deployments, folders, gate, policy, rulings, standing, tick};
@@ -78,6 +79,9 @@ fn presenting(
     state: &State,
     request: &Request,
 ) -> Result<Command, Error> {
+    if let Some(ruling) = children::beyond(registry, state, request)? {
+        return Ok(forbidding(state, request, ruling));
+    }
     let role = state.role_of(&request.node);
     let ruling = rulings::on_with(policies, state, role, request.meant(), &[]);
     if ruling.effect == Effect::Deny {

@@ -100,6 +100,7 @@ const COMMANDS: &[&str] = &[
     "agent progress",
     "agent result",
     "agent delegate",
+    "agent action",
     "agent memory",
     "agent memory list",
     "agent memory get",

@@ -55,6 +55,8 @@ pub(super) fn publish(
     let until = state.request(&deployment.id).and_then(|request| request.decision.as_ref()?.until);
     let grant = Grant { request: deployment.id.clone(), capability: Capability::Port(proposed.port), until };
     told.attempts.push(Attempt {
+        children: Vec::new(),
+        delegation: None,
         socket: socket(launch),
         node: deployment.node.clone(),
         attempt: launch.number,
