@@ -63,8 +63,6 @@ pub(super) fn publish(
         deadline: deadline(),
         role: None,
         memory: None,
-        delegation: None,
-        children: Vec::new(),
         models: Vec::new(),
         actions: Default::default(),
         grants: granted.then_some(grant).into_iter().collect(),
