@@ -121,10 +121,9 @@ fn a_webhook_is_signed_called_once_and_only_as_it_is_named() {
         let path = got.head.split(' ').nth(1).unwrap().to_owned();
         match path.as_str() {
             "/deploys" => wire.answer("204 No Content", "text/plain", ""),
-            "/moved" => wire
-                .write("HTTP/1.1 307 Temporary Redirect\r\nlocation: /deploys\r\ncontent-length: 0\r\n\r\n")
-                .then_some(())
-                .unwrap_or(()),
+            "/moved" => {
+                wire.write("HTTP/1.1 307 Temporary Redirect\r\nlocation: /deploys\r\ncontent-length: 0\r\n\r\n");
+            }
             "/down" => wire.answer("503 Service Unavailable", "text/plain", ""),
             _ => wire.answer("400 Bad Request", "text/plain", "no"),
         }
