@@ -92,11 +92,14 @@ pub fn deployments_of(state: &State) -> Vec<Row> {
     state.deployments.iter().map(|deployment| row(state, deployment)).collect()
 }
 
+/// A run that cannot be read, and why.
+pub type Unreadable = (RunId, String);
+
 /// The deployments of `run`, or of all runs; and the runs that could not be read, each with the reason.
 ///
 /// # Errors
 /// When the runs cannot be listed, or the one that was named cannot be read.
-pub fn list_deployments(registry: &Registry, run: Option<&RunId>) -> Result<(Vec<Row>, Vec<(RunId, String)>), Error> {
+pub fn list_deployments(registry: &Registry, run: Option<&RunId>) -> Result<(Vec<Row>, Vec<Unreadable>), Error> {
     if let Some(run) = run {
         return Ok((deployments_of(&Store::open(registry, run)?.load()?), Vec::new()));
     }

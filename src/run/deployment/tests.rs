@@ -144,7 +144,7 @@ fn after_a_reboot_it_is_begun_at_once_and_after_a_failure_not() {
     begin(&mut run);
     let lost = Action::EndDeployment { id: id(), how: DeploymentEnd::Lost };
     for gone in [None, exited(137), exited(143), exited(255)] {
-        assert_eq!(planned(&run, gone, false), [lost.clone()]);
+        assert_eq!(planned(&run, gone, false), std::slice::from_ref(&lost));
     }
     let how = DeploymentEnd::Exited { code: 3, oom: false };
     assert_eq!(planned(&run, exited(3), true), [Action::EndDeployment { id: id(), how }]);
