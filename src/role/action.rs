@@ -39,8 +39,8 @@ pub enum Action {
     MemoryList,
     #[serde(rename = "memory.rm")]
     MemoryRm,
-    #[serde(rename = "webhook.post")]
-    WebhookPost,
+    #[serde(rename = "webhook.send")]
+    WebhookSend,
 }
 
 /// Actions with the same rules: the first part of their names.
@@ -71,7 +71,7 @@ impl Action {
         Self::MemorySet,
         Self::MemoryList,
         Self::MemoryRm,
-        Self::WebhookPost,
+        Self::WebhookSend,
     ];
 
     /// The name in a role's `allowedActions`, in requests and in records.
@@ -93,7 +93,7 @@ impl Action {
             Self::MemorySet => "memory.set",
             Self::MemoryList => "memory.list",
             Self::MemoryRm => "memory.rm",
-            Self::WebhookPost => "webhook.post",
+            Self::WebhookSend => "webhook.send",
         }
     }
 
@@ -115,7 +115,7 @@ impl Action {
             Self::SlackMessageList | Self::SlackMessageRead | Self::SlackMessageSend => Family::Slack,
             Self::EmailDraft | Self::EmailSend => Family::Email,
             Self::MemoryGet | Self::MemorySet | Self::MemoryList | Self::MemoryRm => Family::Memory,
-            Self::WebhookPost => Family::Webhook,
+            Self::WebhookSend => Family::Webhook,
         }
     }
 }

@@ -35,7 +35,7 @@ impl Glob {
         Self::checked(text, &rules, GlobError::Repository)
     }
 
-    /// Slack's id of a channel.
+    /// Slack's id of a channel, or `#` and its name.
     ///
     /// # Errors
     /// [`GlobError`] names the form.
@@ -142,7 +142,7 @@ mod tests {
         for bad in ["", "acme", "acme/", "/x", "a/b/c", "a/..", "a b/c", "a/b?x", "a/b#", "a/ü", "a/%2e"] {
             assert!(Glob::repository(bad).is_err(), "{bad}");
         }
-        for bad in ["", "#team", "c0123", "C01 23", "C0123*"] {
+        for bad in ["", "#", "#Team", "c0123", "C01 23", "C0123*"] {
             assert!(Glob::channel(bad).is_err(), "{bad}");
         }
         for bad in ["ada", "@x.org", "ada@", "a@b@c", "ada@.org", "a b@c.org", "ada@x.org,b@y.org"] {

@@ -29,7 +29,7 @@ fn what_is_absent_is_none() {
 fn every_key_is_read() {
     let role = parse(
         "skills: [a, b]\nallowedActions: [github.pr.list, github.review.submit, email.send, slack.message.send, \
-         webhook.post, memory.get]\ncapabilities: ['pip:six', 'net:example.com:443']\nresources: {cpus: 0.5, memory: \
+         webhook.send, memory.get]\ncapabilities: ['pip:six', 'net:example.com:443']\nresources: {cpus: 0.5, memory: \
          64MiB, pids: 32, disk: 128MiB}\nmodel: recorded\ntasks: {maxConcurrent: 3, timeout: 90s}\nconfig:\n  github: \
          {repositories: ['acme/*'], verdicts: [COMMENT]}\n  email: {recipients: ['*@example.com']}\n  slack: {channels: \
          [C0123ABCD]}\n  webhook: {urls: ['https://hooks.example.com/x']}\n  limits: {email.send: 5/hour}\n  memory: \

@@ -128,7 +128,7 @@ fn a_role_has_the_parser_s_keys() {
         ("/$defs/Github", "allowedActions: [github.pr.list]\nconfig: {github: {qqqqqqqqqqqq: 1}}"),
         ("/$defs/Slack", "allowedActions: [slack.message.list]\nconfig: {slack: {qqqqqqqqqqqq: 1}}"),
         ("/$defs/Email", "allowedActions: [email.send]\nconfig: {email: {qqqqqqqqqqqq: 1}}"),
-        ("/$defs/Webhook", "allowedActions: [webhook.post]\nconfig: {webhook: {qqqqqqqqqqqq: 1}}"),
+        ("/$defs/Webhook", "allowedActions: [webhook.send]\nconfig: {webhook: {qqqqqqqqqqqq: 1}}"),
         ("/$defs/Memory", "allowedActions: [memory.get]\nconfig: {memory: {qqqqqqqqqqqq: 1}}"),
         ("/$defs/Budget", "config: {budget: {qqqqqqqqqqqq: 1}}"),
         ("/$defs/Delegation", "config: {delegation: {roles: [], qqqqqqqqqqqq: 1}}"),

@@ -21,10 +21,10 @@ pub struct ActionRules {
     /// Slack's ids of channels, or `#` and their names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<String>,
-    /// Addresses, where `*` stands for any characters.
+    /// Addresses, where `*` before the `@` stands for anybody there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub recipients: Vec<String>,
-    /// URLs, where `*` stands for any characters but `/`.
+    /// URLs, as they are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
     /// How often it may be done.
@@ -247,19 +247,19 @@ impl ActionRules {
     /// # Errors
     /// Those two, in words.
     pub fn check(&self) -> Result<(), String> {
-        // Patterns of roles know more forms; arguments, which are held against them, do not.
-        let plain = |text: &str| (1..=300).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
-        if let Some(wrong) = self.repositories.iter().find(|entry| !is_repository(entry)) {
-            return Err(format!("{wrong:?}: {REPOSITORY}"));
+        let lists: [(&[String], fn(&str) -> bool, &str); 5] = [
+            (&self.repositories, is_repository, REPOSITORY),
+            (&self.verdicts, is_verdict, VERDICT),
+            (&self.channels, is_channel, CHANNEL),
+            (&self.recipients, is_recipient, RECIPIENT),
+            (&self.urls, is_url, URL),
+        ];
+        for (list, fits, rule) in lists {
+            if let Some(wrong) = list.iter().find(|entry| !fits(entry)) {
+                return Err(format!("{wrong:?}: {rule}"));
+            }
         }
-        if let Some(wrong) = self.verdicts.iter().find(|entry| !is_verdict(entry)) {
-            return Err(format!("{wrong:?}: {VERDICT}"));
-        }
-        let others = self.channels.iter().chain(&self.recipients).chain(&self.urls);
-        match others.into_iter().find(|entry| !plain(entry)) {
-            Some(wrong) => Err(format!("{wrong:?} is no pattern: 1 to 300 visible ASCII characters")),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Whether `repository`, an `owner/name`, is one of those named.
@@ -277,13 +277,13 @@ impl ActionRules {
     /// Whether `channel` is one of those named.
     #[must_use]
     pub fn has_channel(&self, channel: &str) -> bool {
-        self.channels.iter().any(|pattern| fits(pattern, channel))
+        self.channels.iter().any(|one| one == channel)
     }
 
     /// Whether `url` is one of those named.
     #[must_use]
     pub fn has_url(&self, url: &str) -> bool {
-        self.urls.iter().any(|pattern| fits(pattern, url))
+        self.urls.iter().any(|one| one == url)
     }
 
     /// Whether mail may go to `address`.
