@@ -229,6 +229,9 @@ impl ActionUse {
     }
 }
 
+/// Whether an entry of a rule is one.
+type Fits = fn(&str) -> bool;
+
 impl ActionRules {
     /// What is named for one rule.
     #[must_use]
@@ -247,7 +250,7 @@ impl ActionRules {
     /// # Errors
     /// Those two, in words.
     pub fn check(&self) -> Result<(), String> {
-        let lists: [(&[String], fn(&str) -> bool, &str); 5] = [
+        let lists: [(&[String], Fits, &str); 5] = [
             (&self.repositories, is_repository, REPOSITORY),
             (&self.verdicts, is_verdict, VERDICT),
             (&self.channels, is_channel, CHANNEL),
