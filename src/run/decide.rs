@@ -137,7 +137,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             _ => Vec::new(),
         }),
         Command::Revoke { id, by, reason } => {
-            let request = given(state, &id)?;
+            let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
             let status = request.status;
             // A deployment goes on when its run is over, and has to be taken back all the same.
             if request.capability.kind() != CapabilityKind::Port {
@@ -145,6 +145,9 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             if !status.is_granted() {
                 return Err(Refusal::NotRevocable { id, status: status.as_str() });
+            }
+            if let Some(later) = state.built_upon(&id) {
+                return Err(Refusal::UnderAnother { id, later: later.clone() });
             }
             Ok(vec![Event::CapabilityRevoked { id, by, reason }])
         }

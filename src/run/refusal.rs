@@ -72,8 +72,10 @@ pub enum Refusal {
     OtherRole { node: NodeId, role: String },
     #[error("node {0} is an approval: it has neither a time nor a scope")]
     NoTerms(NodeId),
-    #[error("request {id} is for a package, which is part of an image: end the run to be without it")]
+    #[error("request {id} is for a package, which is part of an image and given with that")]
     PartOfImage { id: RequestId },
+    #[error("request {id} cannot be taken back while {later} stands, which was resolved upon it: take that back first")]
+    UnderAnother { id: RequestId, later: RequestId },
     #[error("the run has no deployment {0}")]
     NoDeployment(RequestId),
     #[error("deployment {0} was revoked: it is proposed and approved again, or not at all")]

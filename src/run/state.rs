@@ -363,6 +363,14 @@ impl State {
             .find(|r| r.resolution.as_ref().is_some_and(|resolution| resolution.base == base))
     }
 
+    /// The newest request whose packages were resolved upon those of the granted request `id`, and that still stands: its
+    /// lock holds both.
+    #[must_use]
+    pub fn built_upon(&self, id: &RequestId) -> Option<&RequestId> {
+        let resolution = self.request(id)?.resolution.as_ref()?;
+        self.granted(&resolution.base).map(|newest| &newest.id).filter(|newest| *newest != id)
+    }
+
     /// Whether what is shown of `request` is still what a grant would lead to.
     #[must_use]
     pub fn is_shown_as_it_stands(&self, request: &Request) -> bool {

@@ -647,7 +647,33 @@ fn what_was_revoked_is_gone_until_a_person_decides_again() {
     assert_ne!(run.state.requests.last().unwrap().id, id);
     assert_eq!(run.state.request(&again).unwrap().status, RequestStatus::Requested);
     let package = ask(&mut run, 3, "gather", "pip:pygal");
-    assert!(matches!(run.command(revoke(&package)), Err(Refusal::PartOfImage { .. })));
+    assert!(matches!(run.command(revoke(&package)), Err(Refusal::NotRevocable { .. })));
+}
+
+#[test]
+fn packages_are_taken_back_in_the_order_in_which_they_were_resolved_upon_each_other() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let mut granted = Vec::new();
+    for (number, package) in [(1, "pip:pygal"), (2, "apt:graphviz")] {
+        let id = ask(&mut run, number, "gather", package);
+        world.tick(&mut run);
+        run.decide(&id, Verdict::Approve).unwrap();
+        world.tick(&mut run);
+        granted.push(id);
+    }
+    let image = run.state.created.nodes[0].container.as_ref().unwrap().image.clone();
+    let recipe = |run: &Journaled| run.state.recipe_for(&image).cloned();
+    let revoke =
+        |id: &RequestId| Command::Revoke { id: id.clone(), by: "operator:ada".to_owned(), reason: "x".to_owned() };
+    let both = recipe(&run);
+    let early = run.command(revoke(&granted[0]));
+    assert!(matches!(early, Err(Refusal::UnderAnother { ref later, .. }) if *later == granted[1]), "{early:?}");
+    run.command(revoke(&granted[1])).unwrap();
+    let one = recipe(&run);
+    assert!(one.is_some() && one != both);
+    run.command(revoke(&granted[0])).unwrap();
+    assert_eq!(recipe(&run), None);
 }
 
 #[test]
@@ -1036,7 +1062,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
         Step::Revoke(n) => {
             let Some(request) = run.state.requests.get(n).cloned() else { return };
             let (by, reason) = ("operator:ada".to_owned(), String::new());
-            let granted = request.status.is_granted() && request.capability.kind().is_given();
+            let granted = request.status.is_granted() && run.state.built_upon(&request.id).is_none();
             let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });
             assert_eq!(revoked.is_ok(), granted && !run.state.status.is_terminal());
             assert!(!granted || run.state.status.is_terminal() || !run.state.given().contains(request.meant()));

@@ -13,7 +13,8 @@ use super::super::root::Context;
 /// Take back what was granted: it is cut off before this returns
 ///
 /// It concerns what the gate gives, whose connections are cut, `port:`, where the deployment is taken down, and `mount:`, where the
-/// attempt that has the folder is ended and tried again without it; a package is part of an image, and ends with the run. What was granted beyond its run stands
+/// attempt that has the folder is ended and tried again without it. A package is left out of the image of the next attempt; one that
+/// runs has it to its end, and one upon which others were resolved comes after those. What was granted beyond its run stands
 /// no more, and is taken from every run that has it. The agent may ask again, and a person decides again.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
@@ -38,6 +39,8 @@ impl Revoke {
                 format!(
                     "Revoked {capability} of run {run}: attempt {ended} had it and was ended; it is tried again without it.\n"
                 )
+            } else if !capability.kind().is_given() {
+                format!("Revoked {capability} of run {run}: the next attempt is without it; one that runs has it to its end.\n")
             } else {
                 let what = if revoked.cut { "the gate has cut its connections" } else { "no agent runs that had it" };
                 format!("Revoked {capability} of run {run}: {what}.\n")
