@@ -84,7 +84,7 @@ fn works_suspends_for_a_decision_and_goes_on() {
         let state = place.gate.state();
         let written = json!({"toolCallId": "4", "content": r#"{"written":"plan.md","bytes":6}"#});
         assert_eq!(state.turns, [written], "the sibling's result is on record");
-        assert_eq!(state.chats[0]["tools"].as_array().unwrap().len(), 5);
+        assert_eq!(state.chats[0]["tools"].as_array().unwrap().len(), 6);
         assert_eq!(state.chats[0]["messages"][0], json!({"role": "system", "content": "You are an agent."}));
         assert!(state.progress[0].starts_with("turn 1: shell: echo hello"), "{:?}", state.progress);
     }
