@@ -48,6 +48,10 @@ fn a_start_ended_at_any_request() {
         let struck = proxy.run(&mut start(&run), &[strike]);
         hit += struck.at.len();
         assert_eq!(struck.output.status.success(), struck.at.is_empty(), "{}", said(&struck.output));
+        // Ended while the Engine was asked whose users it maps: nothing was begun.
+        if !struck.at.is_empty() && !world.exists(&run) {
+            continue;
+        }
         ends_well(&world, &run, &world.records(&run), &struck.at);
     }
     println!("start: ended at {hit} requests");
