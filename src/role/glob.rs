@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 use thiserror::Error;
 
-use crate::run::capability::ActionRules;
+use crate::run::capability::{ActionRules, fits};
 
 /// A pattern in which `*` stands for any run of characters that holds no `/`, and everything else for itself. Its grammar
 /// is that of an action's rules, which a gate holds arguments against.
@@ -71,23 +71,7 @@ impl Glob {
     /// Whether `text` matches, letter by letter: no case is folded and nothing is decoded.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
-        let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
-        let (mut p, mut t) = (0, 0);
-        // Where the last star stood, and up to where it has taken.
-        let mut star: Option<(usize, usize)> = None;
-        while t < text.len() {
-            if p < pattern.len() && pattern[p] == b'*' {
-                star = Some((p, t));
-                p += 1;
-            } else if p < pattern.len() && pattern[p] == text[t] {
-                (p, t) = (p + 1, t + 1);
-            } else if let Some((at, taken)) = star.filter(|(_, taken)| text[*taken] != b'/') {
-                (p, t, star) = (at + 1, taken + 1, Some((at, taken + 1)));
-            } else {
-                return false;
-            }
-        }
-        pattern[p..].iter().all(|byte| *byte == b'*')
+        fits(&self.0, text)
     }
 
     /// Whether everything that this pattern matches is matched by `other`, as far as the patterns show it: equal, or

@@ -23,6 +23,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use action_use::fits;
 pub use action_use::{
     ActionLimit, ActionRule, ActionRules, ActionUse, is_address, is_channel, is_repository_part, is_url, known_actions,
     rules_of,

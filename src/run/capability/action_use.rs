@@ -300,8 +300,8 @@ impl ActionRules {
     }
 }
 
-/// Whether `text` fits `pattern`, where `*` stands for any characters but `/`. In time that grows with the product of both.
-fn fits(pattern: &str, text: &str) -> bool {
+/// Whether `text` fits `pattern`, letter by letter, where `*` stands for any characters but `/`. In time that grows with the product of both.
+pub(crate) fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut p, mut t) = (0, 0);
     // Where to go on if what follows the last star does not fit.
