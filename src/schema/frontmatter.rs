@@ -17,15 +17,6 @@ pub(super) fn schema() -> Value {
     of::<Workflow>()
 }
 
-macro_rules! read {
-    ($(struct $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {
-        $(#[derive(JsonSchema)]
-        #[schemars(rename_all = "camelCase")]
-        #[allow(dead_code)] // read by its schema only
-        struct $name { $($(#[$attribute])* $field: $type,)* })*
-    };
-}
-
 read! {
     struct Workflow {
         workflow_id: WorkflowId,

@@ -2,6 +2,16 @@
 //! binary carries none of it, and `docs/schemas/` is compared with what it makes.
 #![allow(clippy::unwrap_used)]
 
+/// What a parser that reads a tree takes, as types that only their schema reads.
+macro_rules! read {
+    ($(struct $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {
+        $(#[derive(JsonSchema)]
+        #[schemars(rename_all = "camelCase")]
+        #[allow(dead_code)] // read by its schema only
+        struct $name { $($(#[$attribute])* $field: $type,)* })*
+    };
+}
+
 mod files;
 mod frontmatter;
 mod journal;

@@ -15,15 +15,6 @@ pub(super) fn schema() -> Value {
     of::<Role>()
 }
 
-macro_rules! read {
-    ($(struct $name:ident { $($(#[$attribute:meta])* $field:ident: $type:ty,)* })*) => {
-        $(#[derive(JsonSchema)]
-        #[schemars(rename_all = "camelCase")]
-        #[allow(dead_code)] // read by its schema only
-        struct $name { $($(#[$attribute])* $field: $type,)* })*
-    };
-}
-
 read! {
     struct Role {
         /// As the file is called, before `.role.md`.
