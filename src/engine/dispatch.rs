@@ -4,13 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use chrono::{Duration, Utc};
+use serde_json::json;
 
 use crate::container::{AgentContainer, ContainerSpec, ImageRef, Mount, Resources, agent_name};
 use crate::registry::project::write_if_changed;
 use crate::registry::{Registry, StartPermit, kill, to_opentask_json};
 use crate::role::agent::Task;
 use crate::run::command::{Command, How, Seen};
-use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
+use crate::run::definition::{self, ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::event::AttemptPlan;
 use crate::run::folder::GrantedMount;
 use crate::run::id::{Digest, NodeId};
@@ -203,14 +204,7 @@ fn spec(
         argv,
         env: env(container, plan, resources.disk),
         user: users.agent_inside(),
-        resources: Resources {
-            #[allow(clippy::cast_precision_loss)] // thousandths of a processor
-            cpus: resources.cpu_millis as f64 / 1000.0,
-            memory: resources.memory,
-            pids: resources.pids,
-            files: 1024,
-            file_size: resources.disk,
-        },
+        resources: limits(resources),
         runtime: registry.config()?.containers.runtime.clone(),
         workspace: layout.workspace(&definition.id),
         inputs: inputs(store, state, definition),
@@ -221,6 +215,18 @@ fn spec(
         hosts: Some(hosts_file(registry)?),
     }
     .spec())
+}
+
+/// A node's limits as the Engine is told of them.
+pub(crate) fn limits(resources: definition::Resources) -> Resources {
+    Resources {
+        #[allow(clippy::cast_precision_loss)] // thousandths of a processor
+        cpus: resources.cpu_millis as f64 / 1000.0,
+        memory: resources.memory,
+        pids: resources.pids,
+        files: 1024,
+        file_size: resources.disk,
+    }
 }
 
 fn env(container: &ContainerDefinition, plan: &AttemptPlan, disk: u64) -> Vec<(String, String)> {
@@ -292,13 +298,19 @@ fn prepare_folders(
         }
         agents::publish_memory(store, state)?;
     }
-    let text = serde_json::json!({
-        "name": spec.name, "image": attempt.plan.image, "argv": spec.argv, "env": spec.env, "user": spec.user,
-        "mounts": spec.mounts.iter().map(|m| serde_json::json!({
-            "source": m.source.strip_prefix(store.registry().root()).unwrap_or(&m.source), "target": m.target,
-            "readOnly": m.read_only,
-        })).collect::<Vec<_>>(),
-        "network": "none", "digest": attempt.plan.spec,
+    keep_spec(store, &folder, spec, &attempt.plan.spec)
+}
+
+/// Writes down in `folder` what a container is made with, for people to read.
+pub(crate) fn keep_spec(store: &Store<'_>, folder: &Path, spec: &ContainerSpec, digest: &Digest) -> Result<(), Error> {
+    let root = store.registry().root();
+    let mounts = spec.mounts.iter().map(|mount| {
+        let source = mount.source.strip_prefix(root).unwrap_or(&mount.source);
+        json!({"source": source, "target": mount.target, "readOnly": mount.read_only})
+    });
+    let text = json!({
+        "name": spec.name, "image": spec.image.to_string(), "argv": spec.argv, "env": spec.env, "user": spec.user,
+        "mounts": mounts.collect::<Vec<_>>(), "network": "none", "digest": digest,
     });
     write_if_changed(&folder.join("spec.json"), to_opentask_json(&text).as_bytes())?;
     Ok(())

@@ -124,7 +124,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Re
         args: ["gate", "serve", "--dir", "/gate", "--kill", "/kill", "--secrets", "/run/taskforge/secrets"]
             .map(str::to_owned)
             .into(),
-        user: (users.gate_uid, users.gate_gid),
+        user: users.gate_inside(),
         // Whose 127.0.0.1 it is to listen on.
         network: Network::Host,
         runtime: None,

@@ -1,15 +1,14 @@
 //! Starting a deployment: intent journaled, its files compared with what was approved, its gate, its container, start
 //! journaled. A crash between any two of these leaves something that the next tick finds and goes on with.
 
-use crate::container::{ContainerSpec, DeploymentContainer, ImageRef, Resources};
+use crate::container::{ContainerSpec, DeploymentContainer, ImageRef, deployment_name};
 use crate::engine::actor::TICK;
 use crate::engine::binary;
-use crate::engine::dispatch::{START_PATIENCE, hosts_file, make_folder};
+use crate::engine::dispatch::{START_PATIENCE, hosts_file, keep_spec, limits, make_folder};
 use crate::engine::docker::Docker;
 use crate::engine::error::Error;
 use crate::engine::store::Store;
-use crate::registry::project::write_if_changed;
-use crate::registry::{StartPermit, fileset, kill, to_opentask_json};
+use crate::registry::{StartPermit, fileset, kill};
 use crate::run::command::{Command, DeploymentCommand};
 use crate::run::deployment::{Deployment, End, Launch, Live, Outcome, Proposed};
 use crate::run::id::{Digest, RequestId};
@@ -25,8 +24,8 @@ pub(crate) fn deploy(store: &Store<'_>, docker: &Docker, state: &State, id: &Req
     let Some((deployment, proposed)) = parts(state, id) else { return Ok(()) };
     let number = deployment.starts + 1;
     let mut launch = Launch { number, container: String::new(), spec: Digest::of(b"") };
-    // The name does not depend on the socket, nor the socket on anything but the name.
-    launch.container = spec(store, state, deployment, proposed, &launch)?.name;
+    // The socket is called after the container, so that the name comes first.
+    launch.container = deployment_name(&state.created.registry, store.run(), id, number, &deployment.node);
     launch.spec = spec(store, state, deployment, proposed, &launch)?.digest();
     forget_old(store, id, number)?;
     let begin = DeploymentCommand::Begin { id: id.clone(), launch };
@@ -76,7 +75,9 @@ fn try_start(
     }
     confirm(store, id, proposed)?;
     gate::prepare_folders(store, state, id, launch)?;
-    keep_spec(store, id, launch, &spec)?;
+    let folder = store.layout().deployment_start(id, launch.number);
+    make_folder(&folder, 0o755, None)?;
+    keep_spec(store, &folder, &spec, &launch.spec)?;
     gate::publish(store, state, deployment, proposed, launch, true)?;
     // From here until the Engine has started it, `kill` waits for us, or has come first and is seen here.
     let permit = StartPermit::acquire(store.registry(), START_PATIENCE)?;
@@ -116,7 +117,6 @@ fn spec(
         return Err(Error::NoContainer(deployment.node.clone()));
     };
     let argv = ["/taskforge/bin/taskforge", "agent", "init", "--"].map(str::to_owned).into_iter();
-    let resources = container.resources;
     Ok(DeploymentContainer {
         registry: state.created.registry.clone(),
         registry_root: registry.root().to_owned(),
@@ -127,15 +127,8 @@ fn spec(
         image: ImageRef::parse(&proposed.image).map_err(Error::ImageRef)?,
         argv: argv.chain(proposed.command.clone()).collect(),
         port: proposed.port,
-        user: (users.agent_uid, users.agent_gid),
-        resources: Resources {
-            #[allow(clippy::cast_precision_loss)] // thousandths of a processor
-            cpus: resources.cpu_millis as f64 / 1000.0,
-            memory: resources.memory,
-            pids: resources.pids,
-            files: 1024,
-            file_size: resources.disk,
-        },
+        user: users.agent_inside(),
+        resources: limits(container.resources),
         runtime: registry.config()?.containers.runtime.clone(),
         files: store.layout().deployed_files(&deployment.id),
         target: proposed.proposal().target(),
@@ -144,21 +137,6 @@ fn spec(
         hosts: hosts_file(registry)?,
     }
     .spec())
-}
-
-fn keep_spec(store: &Store<'_>, id: &RequestId, launch: &Launch, spec: &ContainerSpec) -> Result<(), Error> {
-    let folder = store.layout().deployment_start(id, launch.number);
-    make_folder(&folder, 0o755, None)?;
-    let text = serde_json::json!({
-        "name": spec.name, "image": spec.image.to_string(), "argv": spec.argv, "env": spec.env, "user": spec.user,
-        "mounts": spec.mounts.iter().map(|m| serde_json::json!({
-            "source": m.source.strip_prefix(store.registry().root()).unwrap_or(&m.source), "target": m.target,
-            "readOnly": m.read_only,
-        })).collect::<Vec<_>>(),
-        "network": "none", "digest": launch.spec,
-    });
-    write_if_changed(&folder.join("spec.json"), to_opentask_json(&text).as_bytes())?;
-    Ok(())
 }
 
 /// What a deployment that fails and fails leaves behind is bounded.
