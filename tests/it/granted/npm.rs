@@ -47,8 +47,8 @@ sys.exit(code)
     scene.drive(RUN, 0);
     assert_eq!(said(&scene)[2..], ["true", "0 approved npm:is-odd@3.0.1"]);
     assert_eq!(ends(&scene.show(RUN), "work").len(), 2);
-    // A package is part of an image and stays with the run.
-    scene.tf(&["capability", "revoke", &id, "--reason", "no more"]).exits(4).complains("image");
+    // It is gone with the run: there is nothing left to take back.
+    scene.tf(&["capability", "revoke", &id, "--reason", "no more"]).exits(7).complains("is completed");
     scene.is_sound(RUN);
 }
 

@@ -43,8 +43,8 @@ sys.exit(code)
     scene.tf(&["approve", &id, "--digest", &digest]).ok();
     scene.drive(RUN, 0);
     assert_eq!(said(&scene)[2..], ["True True", "0 tool:query"]);
-    // Part of an image, it ends with the run.
-    scene.tf(&["capability", "revoke", &id, "--reason", "no more"]).exits(4).complains("image");
+    // It is gone with the run: there is nothing left to take back.
+    scene.tf(&["capability", "revoke", &id, "--reason", "no more"]).exits(7).complains("is completed");
     scene.is_sound(RUN);
     scene.start("granted", "r2");
     scene.drive("r2", 11);
