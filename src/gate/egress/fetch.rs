@@ -6,8 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http_body_util::Full;
 use hyper::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
 };
@@ -18,9 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
+use super::pass::pass;
 use super::plain::{Driven, end_to_end};
 use super::target::name;
-use super::{FETCH, Passage, Target, open};
+use super::{FETCH, Target, open};
 use crate::gate::body::Body;
 use crate::gate::policy::Grant;
 use crate::gate::records::Sink;
@@ -116,60 +116,21 @@ pub(crate) async fn fetch(gate: Arc<Gate>, socket: Arc<Socket>, mut target: Targ
     *response.headers_mut() = masked(end_to_end(head.headers), &mask);
     let mut sink = Sink::new(gate.recorder.bodies().clone());
     let verdict = match reply.send(Ok(response)) {
-        Ok(()) => pass(&mut passage, body, &mut mask, &mut sink, pieces).await,
+        Ok(()) => {
+            let shorn = |piece: Option<Bytes>| {
+                let piece = match piece {
+                    Some(piece) => mask.push(piece),
+                    None => mask.finish(),
+                };
+                sink.push(&piece).map(|()| piece).map_err(|_| "record_failed")
+            };
+            pass(&mut passage, body, pieces, shorn).await
+        }
         Err(_) => "client",
     };
     // Ends the connection, whatever the upstream would still say.
     drop(connection);
     passage.end_with(verdict, Some(head.status), Some(sink.finish())).await;
-}
-
-async fn pass(
-    passage: &mut Passage,
-    mut body: Incoming,
-    mask: &mut Mask,
-    sink: &mut Sink,
-    pieces: mpsc::Sender<std::io::Result<Bytes>>,
-) -> &'static str {
-    loop {
-        let frame = tokio::select! {
-            biased;
-            why = passage.leash.pulled() => {
-                let _ = pieces.try_send(Err(std::io::Error::other(why)));
-                return why;
-            }
-            () = pieces.closed() => return "client",
-            frame = body.frame() => frame,
-        };
-        let (piece, last) = match frame {
-            None => (mask.finish(), true),
-            Some(Err(error)) => {
-                let _ = pieces.send(Err(std::io::Error::other(error))).await;
-                return "broken";
-            }
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => (mask.push(data), false),
-                Err(_) => continue,
-            },
-        };
-        if sink.push(&piece).is_err() {
-            let _ = pieces.send(Err(std::io::Error::other("record_failed"))).await;
-            return "record_failed";
-        }
-        if !piece.is_empty() {
-            let sent = tokio::select! {
-                biased;
-                why = passage.leash.pulled() => return why,
-                sent = pieces.send(Ok(piece)) => sent,
-            };
-            if sent.is_err() {
-                return "client";
-            }
-        }
-        if last {
-            return "closed";
-        }
-    }
 }
 
 /// The headers that carry the granted secrets, and what hides them in the answer. The name of one that is not there.

@@ -9,6 +9,7 @@ mod hello;
 mod inside;
 mod leash;
 mod lookup;
+mod pass;
 mod passage;
 mod plain;
 mod rewound;

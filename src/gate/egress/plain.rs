@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONNECTION, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, UPGRADE};
 use hyper::{Request, Response, StatusCode, Uri};
@@ -10,8 +9,9 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::pass::pass;
 use super::target::authority;
-use super::{Passage, Target, open};
+use super::{Target, open};
 use crate::gate::body::Body;
 use crate::gate::refusal::Refusal;
 use crate::gate::shared::Gate;
@@ -68,47 +68,12 @@ pub(crate) async fn forward(
     *response.status_mut() = head.status;
     *response.headers_mut() = end_to_end(head.headers);
     let verdict = match reply.send(Ok(response)) {
-        Ok(()) => pass(&mut passage, body, pieces).await,
+        Ok(()) => pass(&mut passage, body, pieces, |piece| Ok(piece.unwrap_or_default())).await,
         Err(_) => "client",
     };
     // Ends the connection, whatever the upstream would still say.
     drop(connection);
     passage.end(verdict, Some(head.status)).await;
-}
-
-async fn pass(
-    passage: &mut Passage,
-    mut body: Incoming,
-    pieces: mpsc::Sender<std::io::Result<bytes::Bytes>>,
-) -> &'static str {
-    loop {
-        let frame = tokio::select! {
-            biased;
-            why = passage.leash.pulled() => {
-                let _ = pieces.try_send(Err(std::io::Error::other(why)));
-                return why;
-            }
-            () = pieces.closed() => return "client",
-            frame = body.frame() => frame,
-        };
-        let data = match frame {
-            None => return "closed",
-            Some(Err(error)) => {
-                let _ = pieces.send(Err(std::io::Error::other(error))).await;
-                return "broken";
-            }
-            Some(Ok(frame)) => frame.into_data(),
-        };
-        let Ok(data) = data else { continue };
-        let sent = tokio::select! {
-            biased;
-            why = passage.leash.pulled() => return why,
-            sent = pieces.send(Ok(data)) => sent,
-        };
-        if sent.is_err() {
-            return "client";
-        }
-    }
 }
 
 /// The request as an origin server gets it.
