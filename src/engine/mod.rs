@@ -5,6 +5,7 @@
 mod actor;
 mod adopt;
 mod agents;
+mod allowed;
 mod approvers;
 mod asked;
 mod attempt_log;

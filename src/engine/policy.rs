@@ -7,8 +7,8 @@ use crate::agent::brief;
 use crate::gate as wire;
 use crate::registry::config;
 use crate::registry::project::read_file;
-use crate::role::{Action, Bundle, Family, Glob, Role};
-use crate::run::capability::{ActionLimit, ActionRules, BudgetScope, BudgetUnit, Capability, MILLION};
+use crate::role::{Action, Bundle, Family};
+use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::{NodeId, RequestId, RoleName};
 use crate::run::state::{Attempt, Request, RequestStatus, State};
@@ -17,7 +17,7 @@ use crate::workflow::Workflow;
 use super::error::Error;
 use super::secrets;
 use super::store::Store;
-use super::{agents, children, roles, told};
+use super::{agents, allowed, children, roles, told};
 
 /// The largest text of what an attempt is told of its memory, in bytes.
 const LARGEST_TOLD: u64 = 1 << 20;
@@ -27,7 +27,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     let config = store.registry().config()?;
     let mut policy = wire::Policy::new(&state.created.registry, store.run().clone());
     policy.providers = providers(config);
-    policy.services = services(&config.actions);
+    policy.services = allowed::services(&config.actions);
     policy.hosts = config.gate.hosts.clone();
     let budget = &config.llm.budget;
     policy.ceilings = run_ceilings(store, state)?;
@@ -299,7 +299,7 @@ fn attempt_policy(
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
-        actions: actions(state, definition, persona.map(|persona| &persona.bundle.role)),
+        actions: allowed::actions(state, definition, persona.map(|persona| &persona.bundle.role)),
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,
@@ -343,72 +343,6 @@ pub(crate) fn given(state: &State, node: &NodeId) -> Vec<wire::Grant> {
             until: request.decision.as_ref().and_then(|decision| decision.until),
         })
         .collect()
-}
-
-/// What the gate does for a node: what its role allows, and what was granted to it as an action.
-fn actions(state: &State, definition: &NodeDefinition, role: Option<&Role>) -> Vec<wire::AllowedAction> {
-    let granted = given(state, &definition.id).into_iter();
-    let action = |grant: wire::Grant| match grant.capability {
-        Capability::Action(action) => Some(wire::AllowedAction {
-            by: format!("request {}", grant.request),
-            name: action.name().to_string(),
-            rules: action.rules().clone(),
-        }),
-        _ => None,
-    };
-    let of_role = role.into_iter().flat_map(|role| of_role(role, definition));
-    of_role.chain(granted.filter_map(action)).collect()
-}
-
-/// What a role allows, by its own rules. An agent has counts of its own; its memory has a surface of its own.
-fn of_role(role: &Role, definition: &NodeDefinition) -> Vec<wire::AllowedAction> {
-    let by = definition.agent().map_or_else(|| format!("role {}", role.name), |agent| format!("agent {agent}"));
-    let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let config = &role.config;
-    let allowed = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
-    let one = |action: &Action| {
-        // A rate that could not be said to the gate would be no limit there: then the action is not allowed.
-        let limit = config.limits.get(action).map(|rate| ActionLimit::parse(&rate.to_string())).transpose().ok()?;
-        let mut rules = ActionRules { limit, ..ActionRules::default() };
-        match action.family() {
-            Family::Github => {
-                rules.repositories = texts(&config.github.repositories);
-                rules.verdicts = config.github.verdicts.iter().map(|verdict| verdict.as_str().to_owned()).collect();
-            }
-            Family::Slack => rules.channels = texts(&config.slack.channels),
-            Family::Email => rules.recipients = texts(&config.email.recipients),
-            Family::Webhook => rules.urls = texts(&config.webhook.urls),
-            Family::Memory => {}
-        }
-        Some(wire::AllowedAction { by: by.clone(), name: action.as_str().to_owned(), rules })
-    };
-    allowed.filter_map(one).collect()
-}
-
-/// Where the services are that gates act upon.
-fn services(actions: &config::Actions) -> wire::Services {
-    let service = |service: &config::Service| wire::Endpoint {
-        base_url: service.base_url.clone(),
-        key: Some(service.token.to_string()),
-        timeout_ms: None,
-    };
-    let mail = |email: &config::Email| wire::MailServer {
-        server: email.server.clone(),
-        tls: match email.tls {
-            config::MailTls::Starttls => wire::MailTls::Starttls,
-            config::MailTls::Implicit => wire::MailTls::Implicit,
-            config::MailTls::None => wire::MailTls::None,
-        },
-        user: email.user.clone(),
-        key: email.password.as_ref().map(ToString::to_string),
-        from: email.from.clone(),
-    };
-    wire::Services {
-        github: actions.github.as_ref().map(service),
-        slack: actions.slack.as_ref().map(service),
-        email: actions.email.as_ref().map(mail),
-        webhook: actions.webhook.as_ref().map(|webhook| webhook.secret.to_string()),
-    }
 }
 
 /// Capabilities that the workflow itself asked for and got.
