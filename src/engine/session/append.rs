@@ -42,6 +42,8 @@ pub fn append_event(
         let refusal = crate::run::refusal::Refusal::NoNode(node.clone());
         return Err(Error::Refused { run: run.clone(), refusal });
     }
+    // Before the clock is read: two at once are written in the order of their times.
+    let lock = RunLock::acquire(registry, run, crate::registry::lock::WAIT)?;
     // OpenTask's service writes its events in this order, and leaves out what is absent.
     let mut line = Map::new();
     line.insert("event".to_owned(), json!(name));
@@ -57,7 +59,6 @@ pub fn append_event(
     let mut text = to_json_line(&line).map_err(Error::Json)?;
     text.push('\n');
     let digest = Digest::of(text.as_bytes());
-    let lock = RunLock::acquire(registry, run, crate::registry::lock::WAIT)?;
     journal::append_foreign(&lock, text.as_bytes())?;
     drop(lock);
     store.commit(&super::super::operator(), Command::Appended { name: name.to_owned(), line: digest })?;

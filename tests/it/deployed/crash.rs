@@ -18,7 +18,8 @@ fn a_tick_that_is_ended_at_any_disk_call_is_gone_on_with() {
     let begun = Instant::now();
     while std::fs::read_dir(&inbox).unwrap().all(|entry| entry.unwrap().path().extension().is_none_or(|e| e != "json"))
     {
-        assert!(begun.elapsed() < Duration::from_secs(60), "it does not ask");
+        let shown = || format!("{:#} {:#?}", scene.show(RUN), docker_api::containers(&scene.id()));
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not ask: {}", shown());
         std::thread::sleep(Duration::from_millis(10));
     }
     let mut ended = 0;
