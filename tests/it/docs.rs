@@ -3,6 +3,7 @@
 use std::fs;
 
 use taskforge::failure::Kind;
+use taskforge::run::capability::CapabilityKind;
 
 use crate::model_server::repository;
 
@@ -65,6 +66,37 @@ fn every_test_that_the_threat_model_names_is_there() {
     }
 }
 
+/// Every kind has a page, and tests for before, granted and taken back that are there by name.
+#[test]
+fn every_kind_of_capability_has_a_page_and_its_tests() {
+    let text = document("docs/capabilities.md");
+    let kinds: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("| [`")?.split('`').next()).collect();
+    for kind in CapabilityKind::ALL.map(CapabilityKind::as_str) {
+        assert!(kinds.contains(&kind), "docs/capabilities.md has no row for {kind}");
+    }
+    let rows = text.split_once("| kind | before | granted | taken back |").unwrap().1;
+    let rows: Vec<Vec<&str>> = rows
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with("| "))
+        .map(|line| line.trim_matches(['|', ' ']).split(" | ").collect())
+        .collect();
+    for kind in kinds {
+        assert!(document(&format!("docs/capabilities/{kind}.md")).starts_with(&format!("# `{kind}`")));
+        let row = rows.iter().find(|row| row[0] == format!("`{kind}`"));
+        let Some(row) = row else {
+            assert_eq!(kind, "budget", "{kind} has no tests");
+            continue;
+        };
+        assert_eq!(row.len(), 4, "{row:?}");
+        for test in row[1..].iter().filter(|test| **test != "the same") {
+            let (file, name) = test.trim_matches('`').split_once("::").unwrap();
+            let source = document(&format!("tests/it/{file}"));
+            assert!(source.contains(&format!("#[test]\nfn {name}() {{")), "{test} is not there");
+        }
+    }
+}
+
 #[test]
 fn the_version_is_one_whoever_answers() {
     let version = |arguments: &[&str]| {
@@ -103,8 +135,9 @@ fn links_between_documents_lead_somewhere() {
     let designs = fs::read_dir(repository("docs/design")).unwrap().map(|entry| entry.unwrap().path());
     let documents = fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
     let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let kinds = fs::read_dir(repository("docs/capabilities")).unwrap().map(|entry| entry.unwrap().path());
     let pages = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].iter().map(|page| repository(page));
-    for page in pages.chain(documents).chain(designs) {
+    for page in pages.chain(documents).chain(designs).chain(kinds) {
         let text = fs::read_to_string(&page).unwrap();
         for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
             let target = target.split('#').next().unwrap();

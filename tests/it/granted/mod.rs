@@ -14,5 +14,6 @@ mod ruled;
 mod server;
 pub mod stage;
 mod standing;
+mod taken_back;
 mod tools;
 mod waiting;

@@ -150,6 +150,41 @@ say(json.loads(listed)["actions"][0]["rules"]["limit"])
 }
 
 #[test]
+fn an_action_that_was_taken_back_is_done_no_more() {
+    let server = Upstream::start(|_, wire| {
+        wire.answer("201 Created", "application/json", r#"{"id": 1, "html_url": "u"}"#);
+    });
+    let scene = stage(
+        r#"
+comment = dict(repo="octo/demo", number=7, body="fine")
+say(code(act("github.pr.comment", **comment)))
+say(ask("action:github.pr.comment,repo=octo/demo")[0])
+say(act("github.pr.comment", **comment)[0])
+import time
+# What was done is only repeated from the record, so that nothing is sent while it waits.
+while code(act("github.pr.comment", **comment)) != "action_not_allowed":
+    time.sleep(0.05)
+say("gone")
+"#,
+    );
+    set(&scene, "github-token", TOKEN);
+    let settings = scene.read("taskforge.toml");
+    let port = server.port;
+    let github = format!("baseUrl = \"http://127.0.0.1:{port}\"\ntoken = \"vault:github-token\"\n");
+    scene.write("taskforge.toml", format!("{settings}\n[actions.github]\n{github}"));
+    scene.start("granted", RUN);
+    wait_for_request(&scene);
+    let (id, _) = scene.the_one(RUN);
+    scene.approve(RUN);
+    tick_until(&scene, "the comment", || (said(&scene).len() == 3).then_some(()));
+    scene.tf(&["capability", "revoke", &id, "--reason", "that is enough"]).ok();
+    complete(&scene);
+    assert_eq!(said(&scene), ["action_not_allowed", "0", "0", "gone"]);
+    assert_eq!(server.got().len(), 1);
+    scene.is_sound(RUN);
+}
+
+#[test]
 fn a_providers_key_comes_from_the_vault_and_a_locked_one_waits() {
     let server = Upstream::start(|_, wire| {
         wire.json(
