@@ -41,6 +41,7 @@ pub(super) fn verify(run: &RunId, bytes: &[u8], kept: Option<&Head>, known: &[He
     let steps = Steps::of(start, bytes);
     let report = Report {
         run: run.clone(),
+        agent: false,
         lines: steps.lines.len() as u64,
         ours: 0,
         foreign: 0,

@@ -19,8 +19,8 @@ pub use self::report::{Problem, Report, Traffic};
 use crate::registry::error::{Error, Result};
 use crate::registry::journal::heads;
 use crate::registry::journal::scan::Head;
-use crate::registry::{Registry, beneath};
-use crate::run::id::{Digest, RunId};
+use crate::registry::{Registry, agents, beneath};
+use crate::run::id::{AgentName, Digest, RunId};
 
 /// The largest file that is verified, in bytes.
 const LARGEST: u64 = 1 << 30;
@@ -77,6 +77,18 @@ pub fn verify_journal(registry: &Registry, run: &RunId, known: &[Head]) -> Resul
     let kept = heads::read(&registry.layout().head(run))?.map(|kept| kept.head());
     let bytes = read(&registry.layout().run(run).journal())?.ok_or_else(|| Error::RunNotFound { run: run.clone() })?;
     Ok(journal::verify(run, &bytes, kept.as_ref(), known))
+}
+
+/// Verifies the journal of a hired agent: against itself and this machine's last head.
+///
+/// # Errors
+/// [`Error::NoAgent`], or when the file cannot be read. What is wrong in it is in the report.
+pub fn verify_agent_journal(registry: &Registry, agent: &AgentName) -> Result<Report> {
+    let layout = registry.layout();
+    let kept = heads::read(&layout.agent_head(agent))?.map(|kept| kept.head());
+    let bytes = read(&layout.agent(agent).journal())?.ok_or_else(|| Error::NoAgent { agent: agent.clone() })?;
+    let report = journal::verify(&agents::journal_name(agent)?, &bytes, kept.as_ref(), &[]);
+    Ok(Report { agent: true, ..report })
 }
 
 fn check_file(root: &Path, path: &Path, expected: &Digest, report: &mut Report) -> Result<()> {

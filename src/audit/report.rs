@@ -8,7 +8,7 @@ use crate::run::id::RunId;
 /// Something that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Relative to the run's folder.
+    /// Relative to the run's or the agent's folder.
     pub file: String,
     /// Counted from 1; 0 where it is about the whole file.
     pub line: u64,
@@ -31,11 +31,15 @@ pub struct Traffic {
     pub head: Head,
 }
 
-/// A verified run. It is proven if `problems` is empty; what `warnings` say a person should know.
+/// A verified run, or agent. It is proven if `problems` is empty; what `warnings` say a person should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
+    /// Of an agent's journal, the agent's name.
     pub run: RunId,
+    /// Whether it is an agent's journal and no run's.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub agent: bool,
     /// Lines of the journal, blank ones included.
     pub lines: u64,
     pub ours: u64,

@@ -8,7 +8,8 @@ use clap::Subcommand;
 use crate::audit;
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
-use crate::registry::queries;
+use crate::registry::{agents, queries};
+use crate::run::id::AgentName;
 
 use super::checkpoint;
 use super::output::{BAD, DIM, GOOD};
@@ -28,8 +29,11 @@ pub(crate) enum Audit {
     },
     /// Prove that no byte of the journals, the gate's records and the outputs has changed
     Verify {
-        /// One run [default: all]
+        /// One run [default: all, and all agents]
         run: Option<RunArg>,
+        /// A hired agent, in place of a run: its journal, its role and what it remembers
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "checkpoint", "keys", "allowed_signers"])]
+        agent: Option<AgentName>,
         /// A checkpoint that was kept elsewhere, for the run that it names; can be repeated
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
@@ -62,7 +66,8 @@ impl Audit {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Log { run, event } => log(context, &run, event.as_deref()),
-            Self::Verify { run, checkpoint, keys, allowed_signers } => {
+            Self::Verify { agent: Some(agent), .. } => verify_agent(context, &agent),
+            Self::Verify { run, agent: None, checkpoint, keys, allowed_signers } => {
                 verify(context, run, &checkpoint, keys.as_deref(), allowed_signers.as_deref())
             }
             Self::Seal { run } => checkpoint::seal(context, &run),
@@ -86,7 +91,8 @@ fn summary(report: &audit::Report) -> String {
         many => format!(", {many} signed decisions"),
     };
     format!(
-        "{}: {} lines, {} of ours, {} foreign{traffic}{checkpoints}{signatures}; head {} at byte {}\n",
+        "{}{}: {} lines, {} of ours, {} foreign{traffic}{checkpoints}{signatures}; head {} at byte {}\n",
+        if report.agent { "agent " } else { "" },
         report.run,
         report.lines,
         report.ours,
@@ -134,9 +140,9 @@ fn verify(
     let registry = context.registry()?;
     let run = run.map(|run| run.find(&registry)).transpose()?;
     let given = checkpoint::given(files, run.as_ref(), keys, signers)?;
-    let runs = match run {
-        Some(run) => vec![run],
-        None => queries::list_runs(&registry)?,
+    let (runs, agents) = match run {
+        Some(run) => (vec![run], Vec::new()),
+        None => (queries::list_runs(&registry)?, agents::list(&registry)?),
     };
     if let Some((file, named)) = given.names().find(|(_, named)| !runs.iter().any(|run| run.as_str() == *named)) {
         return Err(Failure::new(
@@ -148,10 +154,21 @@ fn verify(
     for run in runs {
         reports.push(engine::verify_against(&registry, &run, &given.of(&run))?);
     }
+    for agent in agents {
+        reports.push(engine::verify_agent(&registry, &agent)?);
+    }
+    print(context, &reports)
+}
+
+fn verify_agent(context: &Context<'_>, agent: &AgentName) -> Result<ExitCode, Failure> {
+    print(context, &[engine::verify_agent(&context.registry()?, agent)?])
+}
+
+fn print(context: &Context<'_>, reports: &[audit::Report]) -> Result<ExitCode, Failure> {
     let sound = reports.iter().all(|report| report.problems.is_empty());
     context.output.result(&reports, || {
         let mut text = String::new();
-        for report in &reports {
+        for report in reports {
             let (style, word) = if report.problems.is_empty() { (GOOD, "sound") } else { (BAD, "NOT SOUND") };
             text.push_str(&format!("{style}{word}{style:#}  {}", summary(report)));
             for problem in &report.problems {

@@ -71,7 +71,7 @@ pub use actor::operator;
 pub(crate) use agents::Projection as AgentProjection;
 pub use agents::{
     AgentStore, Hired, ListedAgent, Offboarding, Remembered, Task, agents, exchange_text, forget, hire, history,
-    offboard, remember, task_text,
+    offboard, remember, task_text, verify_agent,
 };
 pub use approvers::{Hand, approvers, are_configured, lies_unsigned};
 pub use asked::{Asked, AskedFor, Step, Wanted as WantedRequests, asked, find_request, request_history, shown_request};

@@ -4,6 +4,7 @@
 mod at_work;
 mod children;
 mod limits;
+mod proven;
 mod remembering;
 mod roles;
 

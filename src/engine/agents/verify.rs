@@ -1,0 +1,50 @@
+//! Proving a hired agent: its journal byte by byte, the role that it was hired with, and what it remembers.
+
+use super::store::AgentStore;
+use crate::audit::{self, Problem};
+use crate::engine::error::Error;
+use crate::engine::roles;
+use crate::registry::Registry;
+use crate::role::agent::Agent;
+use crate::run::id::AgentName;
+
+/// Verifies the agent `name`: its journal against itself and this machine's last head, its role against the digest of its
+/// hiring, and the files of its memory against the journal. Reads only.
+///
+/// # Errors
+/// When there is no such agent, or a file of it cannot be read. What is wrong is in the report.
+pub fn verify(registry: &Registry, name: &AgentName) -> Result<audit::Report, Error> {
+    let store = AgentStore::open(registry, name)?;
+    let mut report = audit::verify_agent_journal(registry, name)?;
+    match store.load() {
+        Ok(agent) => {
+            match roles::of_agent(registry, &agent) {
+                Ok(_) => {}
+                Err(error @ Error::RoleChanged { .. }) => {
+                    report.problems.push(Problem::of("role", 0, 0, error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+            memory(&store, &agent, &mut report);
+        }
+        // The walk says where it breaks; without it, this is all that there is to say.
+        Err(error) if report.problems.is_empty() => {
+            report.problems.push(Problem::of("events.jsonl", 0, 0, error.to_string()));
+        }
+        Err(_) => {}
+    }
+    Ok(report)
+}
+
+/// The files say again what the journal says, and the next command writes them anew: a difference proves nothing wrong
+/// in the journal, but whoever reads the file is misled.
+fn memory(store: &AgentStore<'_>, agent: &Agent, report: &mut audit::Report) {
+    let layout = store.layout();
+    for (key, entry) in &agent.remembered {
+        let found = std::fs::read(layout.remembered(key));
+        if !found.is_ok_and(|bytes| bytes == entry.value.as_bytes()) {
+            let file = format!("memory/{key}.md");
+            report.warnings.push(Problem::of(&file, 0, 0, "is not what the journal says; the next command mends it"));
+        }
+    }
+}
