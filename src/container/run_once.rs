@@ -24,7 +24,7 @@ pub struct Finished {
     pub timed_out: bool,
     /// It wrote more than was kept; it was read to its end all the same.
     pub truncated: bool,
-    /// The kernel ended one of its processes for want of memory.
+    /// The kernel ended one of its processes for want of memory, as the Engine says; a busy one can miss it.
     pub oom: bool,
 }
 
