@@ -11,7 +11,7 @@ mod limited;
 mod mounts;
 mod npm;
 mod ruled;
-mod server;
+pub mod server;
 pub mod stage;
 mod standing;
 mod taken_back;

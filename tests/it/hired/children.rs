@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{hire, role};
 use crate::docker_api;
+use crate::granted::server::Server;
 use crate::openclaw::model::{Model, Move};
 use crate::scene::Scene;
 
@@ -175,4 +176,62 @@ say(code, told["result"]["summary"] if code == 0 else told)
     scene.drive("p", 0);
     let heard = said(&scene, "p").join("\n");
     assert!(heard.starts_with("0 ") && heard.contains("a child has no more than its parent"), "{heard}");
+}
+
+/// What a child does with a way out that it was granted: it says what it got first, and what once it was cut off.
+const WAY_OUT: &str = r#"python3 -c "
+import json, time, urllib.error, urllib.request
+def get():
+    try:
+        return urllib.request.urlopen('http://HOST/', timeout=60).read().decode()
+    except urllib.error.HTTPError as error:
+        return json.load(error)['error']['code']
+print('first', get())
+while get() == 'hello':
+    time.sleep(0.05)
+print('then', get())
+""#;
+
+#[test]
+fn what_is_taken_from_the_parent_is_taken_from_the_child() {
+    let server = Server::start();
+    let host = server.host();
+    let (capability, command) = (format!("net:{host}"), WAY_OUT.replace("HOST", &host));
+    let model = Model::start(move |talk| match talk.answers.len() {
+        0 => Move::Call("request_capability", json!({"capability": capability, "reason": "more"})),
+        1 => Move::Call("shell", json!({"command": command, "timeoutSeconds": 300})),
+        _ => Move::Call("finish", json!({"summary": talk.answers[1].clone()})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    let rule = "format: 1\nrules:\n  - {effect: allow, kind: net, name: '*', because: anybody}\n";
+    scene.write("policies/rules.yaml", rule);
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    let asks = format!(
+        r#"
+asked = ["/taskforge/bin/taskforge", "agent", "request", "net:{host}", "--reason", "to look", "--wait", "100"]
+say(subprocess.run(asked, capture_output=True).returncode)
+code, told = delegate("worker", "look", "--wait", "200")
+say(code, told["result"]["summary"] if code == 0 else told)
+"#
+    );
+    script(&scene, "p", &asks, "");
+    let since = Instant::now();
+    while server.seen().is_empty() {
+        scene.tf(&["tick", "p"]).ok();
+        assert!(since.elapsed() < Duration::from_secs(200), "the child never looked: {}", model.story());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let id = state(&scene, "p")["requests"][0]["id"].as_str().unwrap().to_owned();
+    scene.tf(&["capability", "revoke", &id, "--reason", "enough"]).ok();
+    scene.drive("p", 0);
+    let heard = said(&scene, "p").join(" ");
+    assert!(heard.starts_with("0 0 ") && heard.contains("first hello"), "{heard}");
+    assert!(heard.contains("then capability_required"), "{heard}");
+    let child = state(&scene, "p")["children"][0]["run"].as_str().unwrap().to_owned();
+    for run in ["p", &child] {
+        assert_eq!(state(&scene, run)["requests"][0]["status"], "revoked", "{run}");
+        scene.is_sound(run);
+    }
 }
