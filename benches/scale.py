@@ -58,14 +58,17 @@ def row(name, values, unit, limit):
 
 def rows():
     with Many() as many:
-        listing = [bench.BINARY, "--registry", many.root, "run", "list", "--limit", "0"]
+        listing = [bench.BINARY, "--registry", many.root, "run", "list"]
+        whole = [*listing, "--limit", "0"]
         tick = [bench.BINARY, "--registry", many.root, "tick", "--all"]
         bench.spawned(listing), bench.spawned(tick)
         times = [bench.spawned(listing) for _ in range(TIMES)]
-        memory = [peak(listing) for _ in range(5)]
+        all_of_it = [bench.spawned(whole) for _ in range(TIMES)]
+        memory = [peak(whole) for _ in range(5)]
         ticks = [bench.spawned(tick) for _ in range(TIMES)]
     return [
-        row("`run list` of %d runs" % RUNS, times, "ms", 50),
-        row("`run list` of %d runs" % RUNS, memory, "MB", 40),
+        row("`run list` of %d runs, the newest hundred" % RUNS, times, "ms", 50),
+        row("`run list --limit 0` of %d runs, all of them printed" % RUNS, all_of_it, "ms", 50),
+        row("`run list --limit 0` of %d runs" % RUNS, memory, "MB", 40),
         row("`tick --all` of %d runs, %d of them active" % (RUNS, ACTIVE), ticks, "ms", None),
     ]

@@ -35,12 +35,17 @@ os.symlink("@HOST@", "/workspace/out")
 "#;
 const SWAP: &str = r#"
 import threading
+over = threading.Event()
 def swap():
-    while True:
+    # It ends with the link, so that what the reader finds in the end is never a file to be had.
+    while not over.is_set():
         open("/workspace/file", "w").write("harmless")
         os.rename("/workspace/file", "/workspace/out.md")
         os.symlink("@HOST@/secret", "/workspace/link")
         os.rename("/workspace/link", "/workspace/out.md")
-threading.Thread(target=swap, daemon=True).start()
+swapping = threading.Thread(target=swap)
+swapping.start()
 time.sleep(0.3)
+over.set()
+swapping.join()
 "#;
