@@ -128,42 +128,6 @@ sys.exit(75)
 }
 
 #[test]
-fn a_package_that_was_taken_back_is_not_in_the_next_attempt() {
-    let index = Index::start();
-    index.offer("thing", &[&Wheel::new("thing", "1.0", &[])]);
-    let scene = with_index(
-        &index,
-        r#"
-import importlib.util
-found = importlib.util.find_spec("thing") is not None
-say(found)
-if len(open("/workspace/said.txt").read().split()) == 3:
-    sys.exit(0)
-ask("net:127.0.0.9:9" if found else "pip:thing==1.0", 0)
-sys.exit(75)
-"#,
-    );
-    scene.start("granted", RUN);
-    wait_for_request(&scene);
-    let (id, digest) = scene.the_one(RUN);
-    scene.tf(&["approve", &id, "--digest", &digest]).ok();
-    tick_until(&scene, "the second question", || {
-        scene.waiting(RUN).iter().any(|item| item["what"] == "net:127.0.0.9:9").then_some(())
-    });
-    let revoked = scene.tf(&["capability", "revoke", &id, "--reason", "no more"]).ok();
-    revoked.says("the next attempt is without it");
-    let (other, digest) = scene.the_one(RUN);
-    scene.tf(&["deny", &other, "--digest", &digest, "-m", "no"]).ok();
-    complete(&scene);
-    assert_eq!(said(&scene), ["False", "True", "False"]);
-    let images: Vec<String> =
-        scene.events(RUN, "node.dispatching").iter().map(|event| text(&event["data"]["plan"]["image"])).collect();
-    assert_eq!(images[0], images[2], "the base again");
-    assert_ne!(images[0], images[1]);
-    scene.is_sound(RUN);
-}
-
-#[test]
 fn a_request_that_nobody_decides_in_time_is_over_and_the_agent_is_told() {
     let scene = stage("say(*ask(\"net:127.0.0.2:9\"))\nsay(*ask(\"net:127.0.0.2:9\", 0))");
     let settings = scene.read("taskforge.toml");

@@ -1,13 +1,15 @@
-//! Packages of Debian, of npm and of a tool: missing before the decision, there after it, and missing again in the next
+//! Packages of Python, of Debian, of npm and of a tool: missing before the decision, there after it, and missing again in the next
 //! attempt once they were taken back.
 
+use super::index::stage as with_index;
 use super::stage::{RUN, complete, said, stage, tick_until, wait_for_request};
+use crate::image::index::{Index, Wheel};
 use crate::scene::{Scene, text};
 
-/// The agent looks by `there`, asks for `wanted` while it has it not and for something else once it has, and ends with
-/// its third attempt.
-fn scene(there: &str, wanted: &str, settings: &str) -> Scene {
-    let scene = stage(&format!(
+/// An agent that looks by `there`, asks for `wanted` while it has it not and for something else once it has, and ends
+/// with its third attempt.
+fn looks(there: &str, wanted: &str) -> String {
+    format!(
         r#"
 import importlib.util, os, shutil
 there = bool({there})
@@ -17,10 +19,7 @@ if len(open("/workspace/said.txt").read().split()) == 3:
 ask("net:127.0.0.9:9" if there else "{wanted}", 0)
 sys.exit(75)
 "#
-    ));
-    let before = scene.read("taskforge.toml");
-    scene.write("taskforge.toml", before + settings);
-    scene
+    )
 }
 
 /// Three attempts: without it, with it as granted, and without it again.
@@ -48,21 +47,30 @@ fn is_there_only_while_it_is_granted(scene: &Scene, wanted: &str) {
 }
 
 #[test]
+fn a_package_of_python() {
+    let index = Index::start();
+    index.offer("thing", &[&Wheel::new("thing", "1.0", &[])]);
+    let scene = with_index(&index, &looks(r#"importlib.util.find_spec("thing")"#, "pip:thing==1.0"));
+    is_there_only_while_it_is_granted(&scene, "pip:thing==1.0");
+}
+
+#[test]
 fn a_package_of_debian() {
-    let scene = scene(r#"shutil.which("jq")"#, "apt:jq", "");
+    let scene = stage(&looks(r#"shutil.which("jq")"#, "apt:jq"));
     is_there_only_while_it_is_granted(&scene, "apt:jq");
 }
 
 #[test]
 fn a_package_of_npm() {
-    let scene = scene(r#"os.path.exists("/node_modules/is-odd")"#, "npm:is-odd@3.0.1", "");
+    let scene = stage(&looks(r#"os.path.exists("/node_modules/is-odd")"#, "npm:is-odd@3.0.1"));
     is_there_only_while_it_is_granted(&scene, "npm:is-odd@3.0.1");
 }
 
 #[test]
 fn a_tool() {
     let there = r#"shutil.which("jq") and importlib.util.find_spec("six")"#;
-    let settings = "\n[tools.query]\napt = [\"jq\"]\npip = [\"six==1.17.0\"]\n";
-    let scene = scene(there, "tool:query", settings);
+    let scene = stage(&looks(there, "tool:query"));
+    let tools = "\n[tools.query]\napt = [\"jq\"]\npip = [\"six==1.17.0\"]\n";
+    scene.write("taskforge.toml", scene.read("taskforge.toml") + tools);
     is_there_only_while_it_is_granted(&scene, "tool:query");
 }
