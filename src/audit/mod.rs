@@ -82,13 +82,23 @@ pub fn verify_journal(registry: &Registry, run: &RunId, known: &[Head]) -> Resul
 /// Verifies the journal of a hired agent: against itself and this machine's last head.
 ///
 /// # Errors
-/// [`Error::NoAgent`], or when the file cannot be read. What is wrong in it is in the report.
+/// [`Error::NoAgent`] without a folder of that name, or when the file cannot be read. What is wrong in it is in the
+/// report, and so is a folder without one.
 pub fn verify_agent_journal(registry: &Registry, agent: &AgentName) -> Result<Report> {
     let layout = registry.layout();
     let kept = heads::read(&layout.agent_head(agent))?.map(|kept| kept.head());
-    let bytes = read(&layout.agent(agent).journal())?.ok_or_else(|| Error::NoAgent { agent: agent.clone() })?;
-    let report = journal::verify(&agents::journal_name(agent)?, &bytes, kept.as_ref(), &[]);
-    Ok(Report { agent: true, ..report })
+    let folder = layout.agent(agent);
+    let bytes = read(&folder.journal())?;
+    if bytes.is_none() && folder.root().symlink_metadata().is_err() {
+        return Err(Error::NoAgent { agent: agent.clone() });
+    }
+    let name = agents::journal_name(agent)?;
+    let mut report = journal::verify(&name, bytes.as_deref().unwrap_or_default(), kept.as_ref(), &[]);
+    report.agent = true;
+    if bytes.is_none() {
+        report.problems.push(Problem::of("events.jsonl", 0, 0, "is gone, and the agent's folder is there"));
+    }
+    Ok(report)
 }
 
 fn check_file(root: &Path, path: &Path, expected: &Digest, report: &mut Report) -> Result<()> {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::registry::{self, AgentLayout, AgentLock, Head, Journal, Registry, Scan, project};
 use crate::role::agent::{Agent, AgentEvent, AgentRefusal, fold, is_known};
-use crate::run::id::{AgentName, RunId};
+use crate::run::id::AgentName;
 use crate::run::record::Record;
 
 use crate::engine::error::Error;
@@ -70,16 +70,12 @@ impl<'a> AgentStore<'a> {
     }
 
     fn scan(&self) -> Result<Scan, Error> {
-        let run = self.journal_name()?;
+        let run = registry::agents::journal_name(&self.name)?;
         let scan = Journal::read(&self.layout().journal(), &run)?;
         match scan.grave() {
             None => Ok(scan),
             Some(finding) => Err(registry::Error::Integrity { run, what: finding.what.to_string() }.into()),
         }
-    }
-
-    fn journal_name(&self) -> Result<RunId, Error> {
-        RunId::parse(self.name.as_str()).map_err(|error| Error::Usage(error.to_string()))
     }
 
     /// The agent as its projection has it, if that covers the whole journal, without what it remembers; folded

@@ -12,18 +12,14 @@ use crate::run::id::AgentName;
 /// hiring, and the files of its memory against the journal. Reads only.
 ///
 /// # Errors
-/// When there is no such agent, or a file of it cannot be read. What is wrong is in the report.
+/// When there is no such agent, or its journal cannot be read. What is wrong is in the report.
 pub fn verify(registry: &Registry, name: &AgentName) -> Result<audit::Report, Error> {
-    let store = AgentStore::open(registry, name)?;
     let mut report = audit::verify_agent_journal(registry, name)?;
-    match store.load() {
-        Ok(agent) => {
-            match roles::of_agent(registry, &agent) {
-                Ok(_) => {}
-                Err(error @ Error::RoleChanged { .. }) => {
-                    report.problems.push(Problem::of("role", 0, 0, error.to_string()));
-                }
-                Err(error) => return Err(error),
+    match AgentStore::open(registry, name).and_then(|store| Ok((store.load()?, store))) {
+        Ok((agent, store)) => {
+            // One that cannot be read is not what was pinned, and must not hide what is wrong with other agents.
+            if let Err(error) = roles::of_agent(registry, &agent) {
+                report.problems.push(Problem::of("role", 0, 0, error.to_string()));
             }
             memory(&store, &agent, &mut report);
         }

@@ -35,6 +35,9 @@ fn every_changed_byte_of_an_agents_journal_is_found() {
     // Nor is another agent's journal this one's.
     fs::copy(scene.path("agents/bob/events.jsonl"), &path).unwrap();
     scene.tf(&["audit", "verify"]).exits(8).says("NOT SOUND  agent ada").says("sound  agent bob");
+    // One whose journal is gone is no reason to say nothing of the others.
+    fs::remove_file(&path).unwrap();
+    scene.tf(&["audit", "verify"]).exits(8).says("events.jsonl: is gone").says("sound  agent bob");
     fs::write(&path, &whole).unwrap();
     let all = scene.tf(&["audit", "verify", "--json"]).ok().json();
     let names: Vec<_> = all.as_array().unwrap().iter().map(|found| (&found["run"], &found["agent"])).collect();
