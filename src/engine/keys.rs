@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::registry::{Registry, project};
 use crate::signature::{
-    self, Agent, AllowedSigners, DECISION, Entry, Settings, SignatureError, UNLOCK, default_keys, fingerprint,
-    public_key_of,
+    self, Agent, AllowedSigners, DECISION, Entry, Settings, SignatureError, UNLOCK, default_keys, file_signs,
+    fingerprint, key_counts, public_key_of,
 };
 
 use super::approvers;
@@ -140,7 +140,23 @@ fn line_of(name: &str, key: &ssh_key::PublicKey) -> Result<String, SignatureErro
     Ok(format!("{name} namespaces=\"{DECISION},{UNLOCK},taskforge-policy@*\" {}", text.trim()))
 }
 
-/// The key that was named; else the one in the settings, the agent's first, or the first of the usual files.
+impl Chosen {
+    /// Itself, if it can sign here and what it signs counts: with another, nobody could decide any more.
+    fn fit(self) -> Result<Self, SignatureError> {
+        let unfit = |reason| SignatureError::KeyFile { path: self.file.clone(), reason };
+        key_counts(self.key.key_data()).map_err(unfit)?;
+        if !self.in_agent && !file_signs(self.key.key_data()) {
+            let kind = self.key.algorithm();
+            let kind = kind.as_str();
+            return Err(unfit(format!(
+                "a key of type {kind} signs through an ssh-agent, and none here holds it: `ssh-add`"
+            )));
+        }
+        Ok(self)
+    }
+}
+
+/// The key that was named; else the one in the settings, the first of the agent's or of the usual files that is fit.
 fn found(wanted: &Wanted) -> Result<Option<Chosen>, SignatureError> {
     let settings = Settings::load()?;
     let agent = Agent::of_environment().ok().flatten();
@@ -151,11 +167,11 @@ fn found(wanted: &Wanted) -> Result<Option<Chosen>, SignatureError> {
         Ok(Chosen { in_agent: held(&key), key, file: path.to_owned(), made: false })
     };
     if let Some(path) = wanted.key.as_ref().or(settings.key.as_ref()) {
-        return of_file(path).map(Some);
+        return of_file(path)?.fit().map(Some);
     }
     let files = default_keys();
     if let Some((_, keys)) = &agent
-        && let Some((key, comment)) = keys.first()
+        && let Some((key, comment)) = keys.iter().find(|(key, _)| key_counts(key).is_ok())
     {
         let file = files.iter().find(|path| public_key_of(path).is_ok_and(|public| public.key_data() == key));
         let public = ssh_key::PublicKey::new(key.clone(), comment.clone());
@@ -169,10 +185,9 @@ fn found(wanted: &Wanted) -> Result<Option<Chosen>, SignatureError> {
         };
         return Ok(Some(Chosen { key: public, file, made: false, in_agent: true }));
     }
-    match files.iter().find(|path| path.exists()) {
-        Some(path) => of_file(path).map(Some),
-        None => Ok(None),
-    }
+    // With none that is fit, one is made.
+    let there = files.iter().filter(|path| path.exists());
+    Ok(there.filter_map(|path| of_file(path).and_then(Chosen::fit).ok()).next())
 }
 
 /// One line of `allowed_signers`, as it stands today.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use crate::image::{self, Installed, OnEngine, Recipe};
 use crate::registry::index::Ask;
 use crate::registry::{Registry, queries};
-use crate::run::id::{Digest, RunId};
-use crate::run::state::State;
+use crate::run::deployment::Standing;
+use crate::run::id::{Digest, RequestId, RunId};
+use crate::run::state::{Request, State};
 
+use super::deployments::{KEPT_AS, list_deployments};
 use super::docker::Docker;
 use super::error::Error;
 use super::listing;
@@ -106,7 +108,7 @@ fn on_engine(docker: &Docker) -> Result<BTreeMap<Digest, OnEngine>, Error> {
     docker.wait(|_| image::on_engine(engine.docker()))
 }
 
-/// Which runs were given which image.
+/// Which runs were given which image: also those that it was taken from again, by a word or because its time was over.
 ///
 /// # Errors
 /// When the runs cannot be listed. One that cannot be read is passed over.
@@ -114,7 +116,7 @@ pub fn users_of_images(registry: &Registry) -> Result<BTreeMap<Digest, Vec<RunId
     let mut users: BTreeMap<Digest, Vec<RunId>> = BTreeMap::new();
     for run in queries::list_runs(registry)? {
         let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { continue };
-        for recipe in recipes_of(&state) {
+        for recipe in recipes_of(&state, |request| request.status.is_granted() || request.has_ended()) {
             users.entry(recipe).or_default().push(run.clone());
         }
     }
@@ -149,18 +151,32 @@ pub fn clear_images(registry: &Registry, dry: bool) -> Result<Cleared, Error> {
     let shelf = shelf(registry)?;
     let mut needed = BTreeSet::new();
     for run in running(registry)? {
-        needed.extend(recipes_of(&Store::open(registry, &run)?.load()?));
+        needed.extend(recipes_of(&Store::open(registry, &run)?.load()?, |request| request.status.is_granted()));
     }
+    let deployed = deployed(registry)?;
     let unneeded: Vec<&Shelved> = shelf.images.iter().filter(|image| !needed.contains(&image.identity)).collect();
     let mut cleared = Cleared::default();
     let docker = Docker::default();
     let there = on_engine(&docker)?;
     let engine = docker.engine()?;
+    let own = format!("{KEPT_AS}:{}-", registry.id()?);
     for image in &unneeded {
         let Some(found) = there.get(&image.identity) else { continue };
-        if !found.other_names.is_empty() {
-            cleared.named.push((image.identity.clone(), found.other_names.clone()));
+        // Ours for a deployment that is over.
+        let (stale, names): (Vec<&String>, Vec<&String>) = found.other_names.iter().partition(|name| {
+            name.strip_prefix(&own).is_some_and(|id| deployed.values().flatten().all(|kept| kept.as_str() != id))
+        });
+        if !names.is_empty() || deployed.contains_key(&found.id) {
+            let mut names: Vec<String> = names.into_iter().cloned().collect();
+            let ids = deployed.get(&found.id).into_iter().flatten();
+            names.extend(ids.map(|id| format!("{own}{id}")));
+            names.sort();
+            names.dedup();
+            cleared.named.push((image.identity.clone(), names));
             continue;
+        }
+        for name in stale.into_iter().filter(|_| !dry) {
+            docker.wait(|_| image::take_name(engine.docker(), name))?;
         }
         if dry || docker.wait(|_| image::remove_image(engine.docker(), &image.identity))? {
             cleared.images.push((image.identity.clone(), found.size));
@@ -203,9 +219,22 @@ fn running(registry: &Registry) -> Result<Vec<RunId>, Error> {
     Ok(running)
 }
 
-/// The recipes of all that was approved in a run, and not only of what was approved last: what is waited for is a part
+/// Which deployments pin which image, by its id.
+fn deployed(registry: &Registry) -> Result<BTreeMap<String, Vec<RequestId>>, Error> {
+    let (rows, unreadable) = list_deployments(registry, None)?;
+    if let Some((run, why)) = unreadable.first() {
+        return Err(Error::Usage(format!("run {run} cannot be read, and may need an image: {why}")));
+    }
+    let mut deployed: BTreeMap<String, Vec<RequestId>> = BTreeMap::new();
+    for row in rows.into_iter().filter(|row| row.status != Standing::Revoked) {
+        deployed.entry(row.image).or_default().push(row.id);
+    }
+    Ok(deployed)
+}
+
+/// The recipes of all requests of a run that count, and not only of what was approved last: what is waited for is a part
 /// of it.
-fn recipes_of(state: &State) -> BTreeSet<Digest> {
-    let granted = state.requests.iter().filter(|request| request.status.is_granted());
+fn recipes_of(state: &State, counts: impl Fn(&Request) -> bool) -> BTreeSet<Digest> {
+    let granted = state.requests.iter().filter(|request| counts(request));
     granted.filter_map(|request| request.resolution.as_ref()).map(|resolution| resolution.recipe.clone()).collect()
 }

@@ -14,7 +14,7 @@ use crate::run::event::DecisionRecord;
 use crate::run::id::{Digest, RequestId, RunId};
 use crate::run::refusal::Refusal;
 use crate::run::ruling::{Effect, Ruling, STANDING};
-use crate::run::state::{Request, State};
+use crate::run::state::{Request, RequestStatus, State};
 use crate::run::terms::Scope;
 use crate::signature::AllowedSigners;
 
@@ -122,6 +122,9 @@ pub(crate) fn ruling(
         if is_for(&found.decision, state, request).is_err() || found.review.covers(review).is_err() {
             continue;
         }
+        if journal_has_it_taken_back(registry, &found.decision) {
+            continue;
+        }
         let Decision { by, run, scope, until, request, .. } = &found.decision;
         return Ok(Some(Ruling {
             effect: Effect::Allow,
@@ -155,6 +158,9 @@ pub(crate) fn lock_for(
         if !same_place || is_for(&found.decision, state, request).is_err() {
             continue;
         }
+        if journal_has_it_taken_back(registry, &found.decision) {
+            continue;
+        }
         if Some(make(lock.clone()).identity()) == recipe {
             return Ok(Some(lock));
         }
@@ -167,6 +173,19 @@ pub(crate) fn lock_for(
 fn was_taken_back(state: &State, request: &Request) -> bool {
     let same = |other: &&Request| other.capability == request.capability && other.has_ended();
     request.edited.is_some() || state.requests.iter().any(|other| same(&other))
+}
+
+/// Whether the journal of the run that the grant was made in says that it was taken back, or cannot be read: the file
+/// beside the grant that says so is one that anybody who writes to the registry can remove. A run that was cleared up
+/// says nothing.
+fn journal_has_it_taken_back(registry: &Registry, decision: &Decision) -> bool {
+    if registry.layout().run(&decision.run).root().symlink_metadata().is_err() {
+        return false;
+    }
+    match Store::open(registry, &decision.run).and_then(|store| store.load()) {
+        Ok(state) => state.request(&decision.request).is_none_or(|request| request.status == RequestStatus::Revoked),
+        Err(_) => true,
+    }
 }
 
 /// Whether a decision is for a request of this run.
@@ -287,9 +306,13 @@ pub fn standing_grants(registry: &Registry) -> Result<Vec<StandingGrant>, Error>
 }
 
 fn shown(registry: &Registry, id: &RequestId, allowed: Option<&AllowedSigners>) -> Option<StandingGrant> {
-    let problem = read(registry, id, allowed).err().unwrap_or_default();
     let bytes = files::read(&registry.layout().decision(id)).ok()??;
     let decision = Decision::parse(&bytes).ok()?;
+    let problem = match read(registry, id, allowed) {
+        Err(why) => why,
+        Ok(_) if journal_has_it_taken_back(registry, &decision) => "it was revoked".to_owned(),
+        Ok(_) => String::new(),
+    };
     let grant = files::read(&path(registry, id)).ok().flatten();
     let grant = grant.and_then(|bytes| serde_json::from_slice::<GrantFile>(&bytes).ok());
     Some(StandingGrant {

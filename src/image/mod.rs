@@ -42,5 +42,5 @@ pub use pins::{AptPin, PinError, PipPin};
 pub use recipe::{Recipe, TEMPLATE};
 pub use resolve::{Cause, Resolution, ResolveOrder, Unresolvable, resolve};
 pub use sandbox::Scope;
-pub use shelf::{OnEngine, on_engine, remove as remove_image};
+pub use shelf::{OnEngine, give_name, on_engine, remove as remove_image, take_name};
 pub use store::{stage, stored_names};

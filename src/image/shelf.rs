@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use bollard::Docker;
-use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder};
+use bollard::query_parameters::{ListImagesOptionsBuilder, RemoveImageOptionsBuilder, TagImageOptionsBuilder};
 
 use super::build::LABEL;
 use super::error::Error;
@@ -40,6 +40,28 @@ pub async fn on_engine(docker: &Docker) -> Result<BTreeMap<Digest, OnEngine>, Er
         (!own.is_empty()).then_some((recipe, found))
     });
     Ok(found.collect())
+}
+
+/// Gives an image one more name, `repository:tag`, for whose sake it is kept by every registry that clears up.
+///
+/// # Errors
+/// [`Error::Engine`].
+pub async fn give_name(docker: &Docker, image: &str, repository: &str, tag: &str) -> Result<(), Error> {
+    let options = TagImageOptionsBuilder::default().repo(repository).tag(tag).build();
+    docker.tag_image(image, Some(options)).await.map_err(Error::engine("naming an image"))
+}
+
+/// Takes a name from an image that has others.
+///
+/// # Errors
+/// [`Error::Engine`].
+pub async fn take_name(docker: &Docker, name: &str) -> Result<(), Error> {
+    let options = RemoveImageOptionsBuilder::default().build();
+    match docker.remove_image(name, Some(options), None).await {
+        Ok(_) => Ok(()),
+        Err(error) if status(&error) == Some(404) => Ok(()),
+        Err(error) => Err(Error::engine("taking a name from an image")(error)),
+    }
 }
 
 /// Removes the image of `recipe`; `false` if a container still needs it.

@@ -14,6 +14,7 @@ use super::journal::Journal;
 use super::journal::heads::{self, Kept, Projections};
 use super::journal::scan::Head;
 use super::layout::RunLayout;
+use super::lock::StartPermit;
 use super::project::write_all;
 use super::{Registry, beneath, disk};
 use crate::run::id::RunId;
@@ -22,6 +23,9 @@ use crate::run::record::{Draft, Record};
 /// How old a folder in `.taskforge/tmp` must be before it counts as left over. The lock already says that nobody builds
 /// in it; the age covers the moment between making the folder and locking it.
 const STALE: Duration = Duration::from_secs(3600);
+
+/// How long a new run waits for a kill that is being lifted.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A run that does not exist yet. Dropping it removes what was built.
 #[derive(Debug)]
@@ -141,6 +145,8 @@ impl StagedRun<'_> {
         sync_tree(self.layout.root(), synced.as_deref())?;
         let runs = self.registry.layout().runs();
         let target = self.registry.layout().run(&self.run);
+        // Until the run is there: a kill that comes now waits, and finds it.
+        let _permit = StartPermit::acquire(self.registry, PATIENCE)?;
         match disk::rename_new(self.layout.root(), target.root()) {
             Ok(()) => self.published = true,
             // A file system without RENAME_NOREPLACE says EINVAL; rename(2) onto a folder that holds anything fails there.

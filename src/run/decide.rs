@@ -139,8 +139,10 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
         Command::Revoke { id, by, reason } => {
             let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
             let status = request.status;
-            // A deployment goes on when its run is over, and has to be taken back all the same.
-            if request.capability.kind() != CapabilityKind::Port {
+            // A deployment goes on when its run is over, and what was granted beyond the run is given to others then: both
+            // have to be taken back all the same, and here it stands that they were.
+            let beyond = request.decision.as_ref().is_some_and(|decision| !decision.scope.is_run());
+            if request.capability.kind() != CapabilityKind::Port && !beyond {
                 alive(state)?;
             }
             if !status.is_granted() {
@@ -725,7 +727,7 @@ fn killed(state: &State, reason: &str, traffic: Option<super::event::TrafficHead
     if state.gate_up {
         events.push(Event::GateStopped { traffic });
     }
-    if !events.is_empty() && state.status == RunStatus::Running {
+    if state.status == RunStatus::Running && (!events.is_empty() || state.goes_on_by_itself()) {
         events.push(Event::RunPaused { reason: format!("killed: {reason}") });
     }
     events.extend(deployment::killed(state, reason));

@@ -478,6 +478,25 @@ impl State {
         requests.chain(approvals).collect()
     }
 
+    /// Whether ticks alone would bring a container, now or later: what is to be tried again after a while, and what waits
+    /// for a file or the next tick, count as well; what waits for a person does not.
+    #[must_use]
+    pub fn goes_on_by_itself(&self) -> bool {
+        if self.status != RunStatus::Running {
+            return false;
+        }
+        let comes = self.pairs().any(|(definition, node)| definition.container.is_some() && !node.status.is_terminal());
+        let moves = self.pairs().any(|(definition, node)| match node.status {
+            NodeStatus::Ready => definition.container.is_some(),
+            NodeStatus::Waiting => {
+                definition.wait_for.as_ref().is_some_and(|wait| wait.kind != WaitKind::Manual)
+                    && matches!(node.waiting_on, Some(WaitingOn::Condition))
+            }
+            _ => false,
+        });
+        comes && (moves || !self.wanted_recipes().is_empty() || !resolutions(self).is_empty())
+    }
+
     /// Whether a tick would have to look at the Engine.
     #[must_use]
     pub fn needs_engine(&self, now: DateTime<Utc>) -> bool {

@@ -14,6 +14,29 @@ use super::error::SignatureError;
 /// A security key's statement that somebody touched it.
 const PRESENT: u8 = 1;
 
+/// Whether what `key` signs counts, and where: any that [`check`] takes, an RSA key from its 2,048 bits on.
+///
+/// # Errors
+/// Why it never counts.
+pub fn counts(key: &KeyData) -> Result<(), String> {
+    match key {
+        KeyData::Ed25519(_)
+        | KeyData::Ecdsa(EcdsaPublicKey::NistP256(_) | EcdsaPublicKey::NistP384(_))
+        | KeyData::SkEd25519(_)
+        | KeyData::SkEcdsaSha2NistP256(_) => Ok(()),
+        KeyData::Rsa(key) => {
+            let bytes = key.n.as_positive_bytes().unwrap_or_default();
+            let zeros = bytes.first().map_or(0, |first| first.leading_zeros() as usize);
+            let bits = (bytes.len() * 8).saturating_sub(zeros);
+            match bits {
+                2048..=8192 => Ok(()),
+                _ => Err(format!("an RSA key of {bits} bits does not count here: from 2,048 to 8,192")),
+            }
+        }
+        other => Err(format!("a key of type {} does not count here", other.algorithm().as_str())),
+    }
+}
+
 pub(super) fn check(signature: &SshSig, message: &[u8]) -> Result<(), SignatureError> {
     let data = SshSig::signed_data(signature.namespace(), signature.hash_alg(), message)
         .map_err(|error| SignatureError::Format(error.to_string()))?;

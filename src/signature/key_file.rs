@@ -75,8 +75,9 @@ pub(super) fn open(path: &Path, passphrase: Passphrase<'_>) -> Result<PrivateKey
     key.decrypt(phrase.as_bytes()).map_err(|_| unfit(&path, "is not opened by this passphrase"))
 }
 
-/// Whether a file of such a key is enough to sign.
-fn signs(key: &KeyData) -> bool {
+/// Whether a file of such a key is enough to sign: others sign through an agent.
+#[must_use]
+pub fn signs(key: &KeyData) -> bool {
     match key {
         KeyData::Ed25519(_) => true,
         KeyData::Ecdsa(key) => key.curve() != EcdsaCurve::NistP521,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::docker_api;
 use crate::python::environment;
-use crate::scene::Scene;
+use crate::scene::{Scene, text};
 
 /// A run whose one node has `packages`, given by a rule.
 fn run_with(scene: &Scene, run: &str, packages: &[&str]) -> String {
@@ -110,6 +110,11 @@ fn images_are_listed_compared_found_billed_and_cleared() {
     // Its files say what it was.
     scene.tf(&["image", "show", short_two]).ok().says("removed");
     scene.tf(&["image", "gc"]).ok().says("0 images");
+    // On the day that a package turns out to be bad it is taken back first, and asked for afterwards.
+    let id = text(&scene.events("busy", "capability.approved")[0]["data"]["id"]);
+    scene.tf(&["capability", "revoke", &id, "--reason", "it is bad"]).ok();
+    let found = scene.tf(&["image", "find", "six", "--version", "1.16.0", "--json"]).ok();
+    assert!(found.stdout.contains("\"busy\""), "{}", found.stdout);
     scene.tf(&["kill", "--reason", "done"]).ok();
 }
 

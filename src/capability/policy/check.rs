@@ -1,10 +1,10 @@
 //! Rules that can be read and are likely not meant: names that nothing can have, rules that contradict each other.
 
-use super::fits::name_of;
+use super::names;
 use super::problem::PolicyProblem;
 use super::read::Reader;
 use super::rule::Rule;
-use crate::run::capability::{Capability, CapabilityKind};
+use crate::run::capability::CapabilityKind;
 use crate::run::ruling::Effect;
 
 impl Reader<'_> {
@@ -25,45 +25,14 @@ impl Reader<'_> {
                 "`atMost` is for `allow`: what asks for more is asked about or denied by another rule",
             );
         }
-        if let [kind] = rule.kinds[..] {
-            for name in &mut rule.names {
-                match named(kind, name) {
-                    Ok(canonical) => *name = canonical,
-                    Err(reason) => drop(self.wrong::<()>(line, reason)),
-                }
+        for name in &mut rule.names {
+            match names::canonical(&rule.kinds, name) {
+                Ok(canonical) => *name = canonical,
+                Err(reason) => drop(self.wrong::<()>(line, reason)),
             }
         }
         rule
     }
-}
-
-/// `name` of a rule for `kind`, as the name of such a capability would be written.
-fn named(kind: CapabilityKind, name: &str) -> Result<String, String> {
-    let (text, is_glob) = match kind {
-        // What no package can be called is not found out for a glob; its letters are those that names have.
-        CapabilityKind::Pip => (name.to_ascii_lowercase().replace(['_', '.'], "-"), name.contains('*')),
-        _ => (name.to_owned(), name.contains('*')),
-    };
-    if is_glob {
-        let ends = matches!(kind, CapabilityKind::Net | CapabilityKind::Tcp) && text != "*" && !text.contains(':');
-        if ends && !text.ends_with('*') {
-            return Err(format!("`{name}` fits nothing: a `{kind}` has a port, as in `{name}:443` or `{name}:*`"));
-        }
-        return Ok(text);
-    }
-    // A budget is named by what it is counted in.
-    let asked = match kind {
-        CapabilityKind::Budget => format!("{kind}:{text}=1"),
-        _ => format!("{kind}:{text}"),
-    };
-    let capability = Capability::parse(&asked).map_err(|error| format!("`{name}` fits nothing: {error}"))?;
-    let canonical = name_of(&capability);
-    if capability.to_string() != format!("{kind}:{canonical}") && kind != CapabilityKind::Budget {
-        return Err(format!(
-            "`{name}` fits nothing: a name has no version and no budget, which have keys of their own"
-        ));
-    }
-    Ok(canonical)
 }
 
 /// Pairs of rules that ask the same question: with another answer they contradict each other, with the same one of them

@@ -7,6 +7,7 @@
 mod check;
 mod expect;
 mod fits;
+mod names;
 mod overlap;
 mod problem;
 mod read;

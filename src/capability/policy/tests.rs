@@ -84,6 +84,14 @@ fn what_cannot_be_read_denies_everything_and_says_why() {
             "p.yaml:3: `gpt-4o,tokens=5` fits nothing",
         ),
         (
+            "format: 1\nrules:\n- {effect: deny, kind: [net, tcp], name: db.internal}",
+            "p.yaml:3: `db.internal` fits nothing",
+        ),
+        (
+            "format: 1\nrules:\n- {effect: deny, kind: [pip, npm], name: evil_pkg}",
+            "p.yaml:3: `evil_pkg` is `evil-pkg` as a `pip` and `evil_pkg` as a `npm`: write a rule for each of them",
+        ),
+        (
             "format: 1\nrules:\n- {effect: allow, kind: net, name: '*', version: '1'}",
             "p.yaml:3: `version` is for `apt`, `pip` and `npm` alone",
         ),
@@ -262,5 +270,63 @@ proptest! {
         let policies = Policies::parse(vec![("p.yaml".to_owned(), bytes)]);
         let ruling = policies.rule_on(&Asked::alone(&cap("pip:a"), "w", None));
         prop_assert!(ruling.effect != Effect::Allow);
+    }
+}
+
+/// A rule that denies what nothing is called would look as if it denied something.
+#[test]
+fn a_name_that_nothing_can_have_is_a_problem_also_as_a_glob_and_for_several_kinds() {
+    let problem = |kind: &str, name: &str| {
+        let text = format!("format: 1\nrules:\n- {{effect: deny, kind: {kind}, name: '{name}'}}");
+        Policies::parse(vec![("p.yaml".to_owned(), text.into_bytes())]).problems().first().map(ToString::to_string)
+    };
+    let dead = [
+        ("net", "*.INTERNAL:*", "fits nothing"),
+        ("net", "A.internal:*", "fits nothing"),
+        ("net", "10.0.0.0/8:*", "fits nothing"),
+        ("net", "*.corp.:*", "fits nothing"),
+        ("net", "*.internal:https", "fits nothing"),
+        ("net", "*.internal:99999", "fits nothing"),
+        ("net", "http://*", "fits nothing"),
+        ("tcp", "[fd00:0:0:0:0:0:0:2]:*", "fits nothing"),
+        ("apt", "LibSSL*", "fits nothing"),
+        ("npm", "@Types/*", "fits nothing"),
+        ("pip", "six==1.*", "written `six`"),
+        ("pip", "evil__*", "written `evil-a`"),
+        ("mount", "/data/*/", "fits nothing"),
+        ("mount", "data*", "fits nothing"),
+        ("mount", "/data/*:RO", "fits nothing"),
+        ("port", "99999*", "fits nothing"),
+        ("[net, tcp]", "DB.internal:443", "fits each of them"),
+        ("[net, tcp]", "*.internal", "fits nothing"),
+        ("[pip, apt]", "pyyaml==6.0", "fits nothing"),
+        ("'*'", "db.internal", "fits nothing"),
+    ];
+    for (kind, name, why) in dead {
+        let said = problem(kind, name).unwrap_or_else(|| panic!("{kind} {name} passes for a rule"));
+        assert!(said.contains(why), "{kind} {name}: {said}");
+    }
+    let alive = [
+        ("net", "*.internal:*"),
+        ("net", "*:443"),
+        ("net", "10.*:*"),
+        ("net", "[fd00:*"),
+        ("net", "api.*.example:44*"),
+        ("[net, tcp]", "*"),
+        ("[net, tcp]", "db.internal:*"),
+        ("'*'", "*"),
+        ("pip", "Django_*"),
+        ("npm", "@types/*"),
+        ("npm", "*/*"),
+        ("apt", "lib*-dev"),
+        ("mount", "/data/*"),
+        ("mount", "*:rw"),
+        ("mount", "*data*"),
+        ("port", "80*"),
+        ("llm", "gpt-*"),
+        ("tool", "*"),
+    ];
+    for (kind, name) in alive {
+        assert_eq!(problem(kind, name), None, "{kind} {name}");
     }
 }

@@ -16,7 +16,7 @@ use super::super::terminal;
 /// Find or make a signing key, allow it here, and sign with it from now on
 ///
 /// Takes the key that you name, that you signed with before, the first of your ssh-agent, or the first of `~/.ssh`; makes an
-/// Ed25519 key if there is none. Writes the registry's `allowed_signers` and `signing.toml` in your configuration folder.
+/// Ed25519 key if none of them could sign here and count. Writes the registry's `allowed_signers` and `signing.toml` in your configuration folder.
 #[derive(Debug, Args)]
 pub(crate) struct Setup {
     /// A key to use: either file of the pair

@@ -8,6 +8,7 @@ use crate::engine::dispatch::{START_PATIENCE, hosts_file, keep_spec, limits, mak
 use crate::engine::docker::Docker;
 use crate::engine::error::Error;
 use crate::engine::store::Store;
+use crate::image;
 use crate::registry::{StartPermit, fileset, kill};
 use crate::run::command::{Command, DeploymentCommand};
 use crate::run::deployment::{Deployment, End, Launch, Live, Outcome, Proposed};
@@ -15,6 +16,14 @@ use crate::run::id::{Digest, RequestId};
 use crate::run::state::State;
 
 use super::{gate, over};
+
+/// The repository of the names by which images of deployments are kept.
+pub(crate) const KEPT_AS: &str = "taskforge/deployed";
+
+/// The tag under [`KEPT_AS`] for the deployment `id` of `registry`.
+pub(crate) fn kept_tag(registry: &str, id: &RequestId) -> String {
+    format!("{registry}-{id}")
+}
 
 /// The files of how many starts are kept.
 const KEPT: u32 = 10;
@@ -83,6 +92,10 @@ fn try_start(
     let permit = StartPermit::acquire(store.registry(), START_PATIENCE)?;
     gate::ensure(store, docker, state, id, &permit)?;
     let started = docker.wait(|engine| engine.ensure_started(&spec, &permit))?;
+    // It pins the image's id, which no recipe brings back: the name keeps it for the starts to come.
+    let tag = kept_tag(&state.created.registry, id);
+    let engine = docker.engine()?;
+    docker.wait(|_| image::give_name(engine.docker(), &proposed.image, KEPT_AS, &tag))?;
     kill::refuse_if_killed(store.registry().layout())?;
     drop(permit);
     Ok(started.id)

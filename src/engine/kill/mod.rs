@@ -141,7 +141,7 @@ fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error
     let store = Store::open(registry, run)?;
     let state = store.load()?;
     secrets::withdraw(&store)?;
-    if !state.may_have_containers() {
+    if !state.may_have_containers() && !state.goes_on_by_itself() {
         return Ok(false);
     }
     let traffic = gate::traffic_head(&store);

@@ -5,6 +5,7 @@ use std::process::{Child, Output, Stdio};
 
 use serde_json::Value;
 use taskforge::registry::kill as switch;
+use taskforge::run::id::RunId;
 use taskforge::run::status::RunStatus;
 
 use super::half::{Half, Verdict};
@@ -291,4 +292,41 @@ fn an_armed_switch_says_so_and_a_killed_one_stays() {
     assert_eq!(status(&world).1["kill"], before);
     world.ok(&["unlock", "--reason", "test"]);
     assert_eq!(status(&world).0, Some(0));
+}
+
+/// A run that is being made when the switch goes on is not there afterwards, or it is paused: lifting the switch alone
+/// starts nothing.
+#[test]
+fn a_run_that_is_being_made_is_refused_or_paused() {
+    let world = World::new();
+    // Made before, and never looked at: nothing of it has run.
+    world.start_without_engine("slow", "before");
+    for round in 0..4 {
+        let starts: Vec<(String, Child)> = (0..3)
+            .map(|number| {
+                let run = format!("r{round}{number}");
+                let child = spawn(&mut world.command(&["run", "start", "slow", "--run-id", &run, "--detach"]));
+                (run, child)
+            })
+            .collect();
+        // In some rounds before anything of them is there, in others while they are being made or after that.
+        let runs =
+            || starts.iter().any(|(run, _)| world.registry.layout().run(&RunId::parse(run).unwrap()).root().exists());
+        let staged = || world.registry.layout().tmp().read_dir().unwrap().next().is_some();
+        assert!(wait_until(|| round == 0 || (round < 3 && staged()) || runs()));
+        let killed = kill(&world).wait_with_output().unwrap();
+        assert!(killed.status.success(), "{}", said(&killed));
+        for (run, child) in starts {
+            let done = child.wait_with_output().unwrap();
+            let made = world.registry.layout().run(&RunId::parse(&run).unwrap()).root().exists();
+            assert!(matches!(done.status.code(), Some(0 | 10)), "{}", said(&done));
+            assert!(made || done.status.code() == Some(10), "{run}: {}", said(&done));
+            assert!(!made || world.state(&run).status == RunStatus::Paused, "{run}: {}", said(&done));
+        }
+        world.ok(&["unlock", "--reason", "tested"]);
+        world.ok(&["tick", "--all"]);
+        assert_eq!(world.containers_now(), Vec::<String>::new());
+    }
+    assert_eq!(world.state("before").status, RunStatus::Paused);
+    world.ok(&["control", "resume", "before"]);
 }

@@ -4,6 +4,7 @@ mod changed;
 mod crash;
 mod ends;
 mod hostile;
+mod kept;
 mod life;
 mod many;
 mod stage;

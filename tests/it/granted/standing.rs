@@ -62,6 +62,15 @@ fn a_later_run_of_the_same_workflow_gets_it_without_asking_until_it_is_revoked()
     let listed = scene.tf(&["capability", "list", "--json"]).ok().json();
     assert_eq!(listed["standing"][0]["problem"], "it was revoked");
     scene.tf(&["audit", "verify", "r2"]).ok();
+    // It stands in the journal of its run, which is over: taking away the file that says so brings nothing back.
+    assert_eq!(scene.events(RUN, "capability.revoked").len(), 1);
+    std::fs::remove_file(scene.path(&format!("grants/{id}.revoked.json"))).unwrap();
+    scene.start("granted", "r4");
+    scene.tick_until("r4", |_| !scene.waiting("r4").is_empty());
+    assert_eq!(scene.events("r4", "capability.approved").len(), 0);
+    let listed = scene.tf(&["capability", "list", "--json"]).ok().json();
+    assert_eq!(listed["standing"][0]["problem"], "it was revoked");
+    scene.tf(&["audit", "verify", RUN]).ok().says("sound");
 }
 
 #[test]

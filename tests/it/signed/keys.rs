@@ -61,6 +61,27 @@ fn a_key_that_an_agent_holds_is_taken_before_one_is_made() {
 }
 
 #[test]
+fn a_key_that_could_never_count_is_not_set_up() {
+    let scene = scene();
+    for (name, kind, more, why) in [
+        ("p521", "ecdsa", &["-b", "521"][..], "does not count here"),
+        ("short", "rsa", &["-b", "1024"], "an RSA key of 1024 bits does not count here"),
+        ("rsa", "rsa", &["-b", "2048"], "signs through an ssh-agent, and none here holds it"),
+    ] {
+        let key = make_key(&scene.outside(&format!("keys/{name}")), kind, more);
+        let setup = scene.tf(&["keys", "setup", "--name", "eve", "--key", key.to_str().unwrap()]);
+        setup.exits(2).complains(why);
+        assert!(!scene.path("allowed_signers").exists(), "{name}: nobody could decide any more");
+    }
+    // One that lies in its usual place and cannot sign alone is passed over.
+    make_key(&scene.outside("home/.ssh/id_rsa"), "rsa", &["-b", "2048"]);
+    scene.tf(&["keys", "setup", "--name", "ada", "--no-passphrase"]).ok().says("made just now");
+    let decision = asked(&scene, "r");
+    scene.approve("r");
+    ssh_keygen_verifies(&scene, "ada", DECISION, &scene.path(&path_of(&decision)));
+}
+
+#[test]
 fn a_locked_key_file_is_asked_for_on_a_terminal_only() {
     let scene = scene();
     let key = make_key(&scene.outside("home/.ssh/id_ed25519"), "ed25519", &["-N", "open sesame"]);
