@@ -76,6 +76,7 @@ impl AgentContainer {
             mounts,
             tmpfs: Tmpfs::for_agent(self.user),
             network: Network::None,
+            published: None,
             resources: self.resources,
             runtime: self.runtime,
             labels: Labels {

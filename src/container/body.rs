@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bollard::models::{
     ContainerCreateBody, HealthConfig, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount as BindMount,
-    MountBindOptions, MountBindOptionsPropagationEnum, MountType, ResourcesUlimits, RestartPolicy,
+    MountBindOptions, MountBindOptionsPropagationEnum, MountType, PortBinding, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
 use serde_json::Value;
@@ -26,6 +26,9 @@ const SHARED_MEMORY: i64 = 64 << 20;
 const LOG_DRIVER: &str = "local";
 const LOG_SIZE: &str = "8m";
 const LOG_FILES: &str = "2";
+
+/// Where a port is published: to this machine and nobody else.
+pub(crate) const LOOPBACK: &str = "127.0.0.1";
 
 /// What the Engine is sent to create the container.
 pub(crate) fn create_body(spec: &ContainerSpec) -> ContainerCreateBody {
@@ -82,6 +85,7 @@ fn unlabelled(spec: &ContainerSpec, profile: &str) -> ContainerCreateBody {
         healthcheck: Some(HealthConfig { test: Some(vec!["NONE".to_owned()]), ..HealthConfig::default() }),
         image: Some(spec.image.to_string()),
         working_dir: Some(spec.workdir.clone()),
+        exposed_ports: spec.published.map(|port| vec![tcp(port)]),
         network_disabled: Some(skips_network(spec)),
         labels: Some(spec.labels.to_map().into_iter().collect()),
         stop_signal: Some("SIGTERM".to_owned()),
@@ -124,6 +128,7 @@ fn host_config(spec: &ContainerSpec, profile: &str) -> HostConfig {
         }),
         network_mode: Some(spec.network.as_str().to_owned()),
         publish_all_ports: Some(false),
+        port_bindings: spec.published.map(on_loopback),
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         auto_remove: Some(false),
         mounts: Some(spec.mounts.iter().map(bind).collect()),
@@ -139,6 +144,16 @@ fn host_config(spec: &ContainerSpec, profile: &str) -> HostConfig {
         runtime: spec.runtime.clone(),
         ..HostConfig::default()
     }
+}
+
+fn tcp(port: u16) -> String {
+    format!("{port}/tcp")
+}
+
+/// The host's side of a published port.
+fn on_loopback(port: u16) -> HashMap<String, Option<Vec<PortBinding>>> {
+    let binding = PortBinding { host_ip: Some(LOOPBACK.to_owned()), host_port: Some(port.to_string()) };
+    HashMap::from([(tcp(port), Some(vec![binding]))])
 }
 
 fn ulimits(spec: &ContainerSpec) -> Vec<ResourcesUlimits> {

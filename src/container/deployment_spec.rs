@@ -78,6 +78,7 @@ impl DeploymentContainer {
             ],
             tmpfs: Tmpfs::for_agent(self.user),
             network: Network::None,
+            published: None,
             resources: self.resources,
             runtime: self.runtime,
             labels: Labels {

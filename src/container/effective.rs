@@ -9,6 +9,7 @@ use bollard::models::{
 };
 use serde::Serialize;
 
+use super::body::LOOPBACK;
 use super::engine::Engine;
 use super::error::Error;
 use super::grade::Graded;
@@ -90,7 +91,7 @@ pub fn effective(found: &ContainerInspectResponse, expected: &Expected) -> Vec<R
     let mut rows = vec![
         row("labels", "complete", if Labels::read(|key| labels.get(key)).is_some() { "complete" } else { "missing" }),
         network(role, &host),
-        ports(&host),
+        ports(role, &host),
         user(role, &config.user.clone().unwrap_or_default()),
         row("other groups", "", host.group_add.clone().unwrap_or_default().join(" ")),
         row("read-only root", yes(role.is_sealed()), yes(host.readonly_rootfs == Some(true))),
@@ -277,13 +278,28 @@ fn as_mount(found: &MountPoint) -> Mount {
     }
 }
 
-fn ports(host: &HostConfig) -> Row {
-    let mut ports: Vec<String> = host.port_bindings.iter().flatten().map(|(port, _)| port.clone()).collect();
+fn ports(role: Role, host: &HostConfig) -> Row {
+    let bound = host.port_bindings.iter().flatten();
+    let mut ports: Vec<String> = bound
+        .flat_map(|(port, at)| {
+            let hosts = at.iter().flatten().map(|at| at.host_ip.clone().unwrap_or_default());
+            // Without an address it is every address of the host.
+            hosts.map(move |ip| if ip == LOOPBACK { format!("{ip}:{port}") } else { format!("{ip}:{port} to all") })
+        })
+        .collect();
     if host.publish_all_ports == Some(true) {
         ports.push("all that the image exposes".to_owned());
     }
     ports.sort();
-    row("published ports", "", ports.join(" "))
+    // That of a deployment, whose own network is a bridge.
+    let of_gate = role == Role::Gate && host.network_mode.as_deref() == Some("bridge");
+    let ok = match ports.as_slice() {
+        [] => true,
+        [one] => of_gate && one.starts_with(LOOPBACK) && one.ends_with("/tcp"),
+        _ => false,
+    };
+    let expected = if of_gate { "none, or one of 127.0.0.1" } else { "" };
+    graded("published ports", expected, ports.join(" "), ok)
 }
 
 /// Files of `/proc` and `/sys` that show or change the whole machine, which the Engine hides unless told otherwise.

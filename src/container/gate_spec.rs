@@ -25,6 +25,8 @@ pub struct GateContainer {
     pub args: Vec<String>,
     pub user: (u32, u32),
     pub network: Network,
+    /// The port of a deployment, where the gate is on the bridge: the host's 127.0.0.1 is not the gate's there.
+    pub published: Option<u16>,
     pub runtime: Option<String>,
     /// The run's `gate/` folder: `/gate`.
     pub gate_folder: PathBuf,
@@ -63,15 +65,17 @@ impl GateContainer {
         mounts.extend(self.ca_bundle.map(|path| Mount::read_only(path, "/etc/ssl/certs/ca-certificates.crt")));
         let mut argv = vec!["/taskforge".to_owned()];
         argv.extend(self.args);
+        // Neither is an argument: a run keeps the binary it began with, which may not know it.
+        let mut env = vec![
+            ("TASKFORGE_RUN".to_owned(), self.run.to_string()),
+            ("TASKFORGE_SPENT".to_owned(), "/spent".to_owned()),
+        ];
+        env.extend(self.published.map(|_| ("TASKFORGE_PUBLISHED".to_owned(), "bridge".to_owned())));
         ContainerSpec {
             name: gate_name(&self.registry, &self.run),
             image: self.image,
             argv,
-            env: vec![
-                ("TASKFORGE_RUN".to_owned(), self.run.to_string()),
-                // Not an argument: a run keeps the binary it began with, which may not know it.
-                ("TASKFORGE_SPENT".to_owned(), "/spent".to_owned()),
-            ],
+            env,
             user: self.user,
             workdir: "/gate".to_owned(),
             mounts,
@@ -83,6 +87,7 @@ impl GateContainer {
                 exec: false,
             }],
             network: self.network,
+            published: self.published,
             resources: Self::RESOURCES,
             runtime: self.runtime,
             labels: Labels {

@@ -63,7 +63,7 @@ pub use patience::Patience;
 pub use probe::{Check, probe};
 pub use refusal::Refusal;
 pub use remap::Remap;
-pub(crate) use remap::prove as prove_mapping;
+pub(crate) use remap::{prove as prove_mapping, remap as read_remap};
 pub use resources::Resources;
 pub use role::Role;
 pub use run_once::Finished;

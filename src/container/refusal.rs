@@ -15,6 +15,8 @@ pub enum Refusal {
     Root { role: Role, uid: u32, gid: u32 },
     #[error("a {role} container may not have the network `{network}`")]
     Network { role: Role, network: &'static str },
+    #[error("a {role} container on the network `{network}` may not publish a port")]
+    Published { role: Role, network: &'static str },
     #[error("`{}` is not mounted: {reason}", path.display())]
     Source { path: PathBuf, reason: &'static str },
     #[error("{target:?} is not a place to mount at")]

@@ -18,7 +18,7 @@ use super::{body, name};
 use crate::run::id::Digest;
 
 /// A container as it is wanted. What is not here cannot be asked for: privileges, devices, added capabilities, the
-/// host's namespaces, published ports.
+/// host's namespaces, ports of the host that others than itself can reach.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ContainerSpec {
     /// From [`name::name_for`].
@@ -35,6 +35,8 @@ pub struct ContainerSpec {
     pub mounts: Vec<Mount>,
     pub tmpfs: Vec<Tmpfs>,
     pub network: Network,
+    /// A port that the Engine puts at the same port of the host's 127.0.0.1: of a gate on the bridge, and nobody else.
+    pub published: Option<u16>,
     pub resources: Resources,
     /// The Engine's name of a runtime; `None` is the Engine's default.
     pub runtime: Option<String>,
@@ -100,6 +102,9 @@ impl ContainerSpec {
             Role::Gate => matches!(self.network, Network::Host | Network::Bridge),
             Role::Resolve | Role::Fetch => matches!(self.network, Network::Bridge | Network::None),
         };
+        if self.published.is_some() && (self.role() != Role::Gate || self.network != Network::Bridge) {
+            return Err(Refusal::Published { role: self.role(), network: self.network.as_str() });
+        }
         if allowed {
             return Ok(());
         }

@@ -40,6 +40,7 @@ fn gate() -> ContainerSpec {
         args: vec!["gate".into()],
         user: (200_001, 200_001),
         network: Network::Host,
+        published: None,
         runtime: None,
         gate_folder: "/srv/registry/runs/demo-1/gate".into(),
         spent_folder: "/srv/registry/.taskforge/spent".into(),
@@ -195,5 +196,18 @@ proptest! {
         prop_assert_eq!(host["PidsLimit"].as_u64(), Some(u64::from(pids)));
         let nano = host["NanoCpus"].as_f64().unwrap();
         prop_assert!((nano / 1e9 - cpus).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn only_a_gate_on_the_bridge_publishes_and_only_to_this_machine() {
+    let published = |spec: ContainerSpec, network| ContainerSpec { published: Some(9100), network, ..spec };
+    let spec = published(gate(), Network::Bridge);
+    spec.check().unwrap();
+    let body = told(&spec);
+    let binding = serde_json::json!({"9100/tcp": [{"HostIp": "127.0.0.1", "HostPort": "9100"}]});
+    assert_eq!(body["HostConfig"]["PortBindings"], binding);
+    for spec in [published(gate(), Network::Host), published(agent(), Network::None)] {
+        assert!(matches!(spec.check(), Err(Refusal::Published { .. })), "{spec:?}");
     }
 }

@@ -251,6 +251,7 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
             GateNetwork::Host => Network::Host,
             GateNetwork::Bridge => Network::Bridge,
         },
+        published: None,
         runtime: None,
         gate_folder: store.layout().gate(),
         kill_folder: registry.layout().kill(),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
+use super::front::Front;
 use super::kill::killed;
 use super::listener;
 use super::policy::{Attempt, Policy};
@@ -164,7 +165,7 @@ impl Doors {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e),
         }
-        let front = attempt.publish.map(published::listen).transpose()?;
+        let front = attempt.publish.map(|port| Front::listen(port, self.options.bridged)).transpose()?;
         let listener = UnixListener::bind(&path)?;
         // The agent has a user of its own; the folder's mount decides who gets here.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666))?;

@@ -15,6 +15,7 @@ mod durable;
 mod egress;
 mod error;
 mod exchange;
+mod front;
 mod inbox;
 mod kill;
 mod ledger;

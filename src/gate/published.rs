@@ -2,8 +2,7 @@
 //! connection that the deployment's shim holds ready: its container has no network, and nothing of it listens on the
 //! host. Every byte passes, whatever it says; every connection is on record before the first one does.
 
-use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,10 +10,11 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use serde_json::Map;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::egress::{Counted, Counts, Leash};
+use super::front::Front;
 use super::policy::{Attempt, Grant};
 use super::records::{Entry, Kind};
 use super::shared::Gate;
@@ -86,20 +86,8 @@ impl Place {
     }
 }
 
-/// Listens on `port` of 127.0.0.1.
-///
-/// # Errors
-/// When it is somebody else's.
-pub(crate) fn listen(port: u16) -> io::Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let listener = std::net::TcpListener::bind(address)
-        .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))?;
-    listener.set_nonblocking(true)?;
-    TcpListener::from_std(listener)
-}
-
 /// Puts through who comes, until the grant is taken back or the task is aborted.
-pub(crate) async fn serve(gate: Arc<Gate>, socket: Arc<Socket>, listener: TcpListener) {
+pub(crate) async fn serve(gate: Arc<Gate>, socket: Arc<Socket>, front: Front) {
     let seats = Arc::new(Semaphore::new(MOST));
     let mut attempts = socket.attempts();
     loop {
@@ -108,7 +96,7 @@ pub(crate) async fn serve(gate: Arc<Gate>, socket: Arc<Socket>, listener: TcpLis
         tokio::select! {
             biased;
             changed = attempts.changed() => if changed.is_err() { return },
-            accepted = listener.accept() => match accepted {
+            accepted = front.accept() => match accepted {
                 // On its own, so that its end is on record whatever ends it.
                 Ok((client, from)) => drop(tokio::spawn(pass(gate.clone(), socket.clone(), grant, client, from, seat))),
                 // Out of descriptors, most likely: those who have some will give them back.

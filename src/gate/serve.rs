@@ -46,18 +46,21 @@ pub struct GateOptions {
     pub settles: Duration,
     /// The PEM bundle of trusted roots.
     pub bundle: PathBuf,
+    /// Whether it has a network of its own, to which the Engine brings those who come to what is published.
+    pub bridged: bool,
     /// The first 12 digits of the binary's SHA-256, where the caller knows it; else it is computed.
     pub version: Option<String>,
 }
 
 impl GateOptions {
     /// Options with the usual bundle, or that of `SSL_CERT_FILE`, and the days' counts where `TASKFORGE_SPENT` says, or
-    /// else beside the kill folder.
+    /// else beside the kill folder. `TASKFORGE_PUBLISHED=bridge` is for a network of its own.
     #[must_use]
     pub fn new(dir: PathBuf, kill: PathBuf, secrets: PathBuf) -> Self {
         let bundle = std::env::var_os("SSL_CERT_FILE").map_or_else(|| BUNDLE.into(), PathBuf::from);
         let spent = std::env::var_os("TASKFORGE_SPENT").map_or_else(|| kill.with_file_name("spent"), PathBuf::from);
-        Self { dir, kill, secrets, spent, settles: SETTLES, bundle, version: None }
+        let bridged = std::env::var_os("TASKFORGE_PUBLISHED").is_some_and(|network| network == "bridge");
+        Self { dir, kill, secrets, spent, settles: SETTLES, bundle, bridged, version: None }
     }
 }
 

@@ -13,7 +13,7 @@ use super::folder;
 use super::limits::Limits;
 use super::lock::Lock;
 use super::pip_index;
-use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, with_sandbox};
+use super::sandbox::{Bind, Command, Role, Sandbox, Scope, Spec, apt_ca, ca, root_on_host, with_sandbox};
 use super::store::{Artifact, KINDS, artifacts};
 use crate::container::ImageRef;
 use crate::run::id::Digest;
@@ -89,6 +89,13 @@ async fn download<G, E: Into<Refusal>>(
     let list = incoming.join("requirements.txt");
     fs::write(&list, requirements(&wheels)).map_err(Error::file("write", &list))?;
 
+    // The container's root has no privilege, not even over these: where it is nobody here, they are its own.
+    let root = root_on_host(docker).await?;
+    if let Some(owner) = root {
+        for path in [incoming.to_owned(), list].into_iter().chain(KINDS.map(|kind| incoming.join(kind))) {
+            folder::give(&path, owner)?;
+        }
+    }
     let (bind, env) = ca(order.ca);
     let mut binds: Vec<Bind> = bind.into_iter().collect();
     let host = incoming.canonicalize().map_err(Error::file("find", incoming))?;
@@ -119,6 +126,10 @@ async fn download<G, E: Into<Refusal>>(
             return Err(Error::NotDelivered { filename: artifact.filename.to_string() });
         }
         let stored = artifact.stored(order.packages);
+        if root.is_some() {
+            // The store is the operator's, whoever brought something.
+            folder::give(&brought, (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()))?;
+        }
         fs::File::open(&brought).and_then(|f| f.sync_all()).map_err(Error::file("sync", &brought))?;
         fs::rename(&brought, &stored).map_err(Error::file("store", &stored))?;
     }

@@ -90,6 +90,11 @@ pub(super) fn remove(path: &Path) -> Result<(), Error> {
     absent_is_fine(fs::remove_file(path)).map_err(Error::file("remove", path))
 }
 
+/// Gives a file or folder, never what a symlink leads to, to another user: uid and gid.
+pub(super) fn give(path: &Path, (uid, gid): (u32, u32)) -> Result<(), Error> {
+    std::os::unix::fs::lchown(path, Some(uid), Some(gid)).map_err(Error::file("give away", path))
+}
+
 /// Bytes of the files in `folder`, as far as they can be counted while somebody writes there; links are not followed.
 pub(super) fn size(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();

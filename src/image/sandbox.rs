@@ -148,6 +148,15 @@ impl Spec<'_> {
     }
 }
 
+/// Who root in a container is on the host, where that is another than root.
+pub(super) async fn root_on_host(docker: &Docker) -> Result<Option<(u32, u32)>, Error> {
+    let info = docker.info().await.map_err(Error::engine("asking the Engine how it maps users"))?;
+    let options = info.security_options.unwrap_or_default();
+    let found = crate::container::read_remap(&options, info.docker_root_dir.as_deref().unwrap_or_default());
+    let found = found.map_err(|error| Error::NotPermitted { source: Box::new(error) })?;
+    Ok(found.map(|remap| (remap.uid, remap.gid)).filter(|root| *root != (0, 0)))
+}
+
 /// A command for a [`Sandbox`].
 pub(super) struct Command<'a> {
     pub(super) argv: &'a [String],

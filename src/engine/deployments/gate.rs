@@ -113,6 +113,8 @@ pub(super) fn traffic_head(store: &Store<'_>, id: &RequestId) -> Option<TrafficH
 fn spec(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<container::ContainerSpec, Error> {
     let registry = store.registry();
     let users = binary::users(state)?;
+    // It is to listen on the host's 127.0.0.1; where that is given to nobody, the Engine listens there for it.
+    let mapped = users.root.is_some();
     let binary = binary::of(registry, state)?;
     let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
     run_gate::prepare_ledger(&registry.layout().spent())?;
@@ -125,8 +127,8 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Re
             .map(str::to_owned)
             .into(),
         user: users.gate_inside(),
-        // Whose 127.0.0.1 it is to listen on.
-        network: Network::Host,
+        network: if mapped { Network::Bridge } else { Network::Host },
+        published: state.deployment(id).map(|deployment| deployment.port).filter(|_| mapped),
         runtime: None,
         gate_folder: store.layout().deployment_gate(id),
         kill_folder: registry.layout().kill(),

@@ -31,7 +31,8 @@ fn the_gates_image_holds_the_binary_and_runs() {
     let spent = bench.root().join(".taskforge/spent");
     std::fs::create_dir_all(&spent).unwrap();
     let users = Users::of_run(Operator::current(), &bench.registry, "run", (200_000, 265_535), None).unwrap();
-    for network in [Network::Host, Network::Bridge] {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    for (network, published) in [(Network::Host, None), (Network::Bridge, None), (Network::Bridge, Some(free))] {
         let spec = GateContainer {
             registry: bench.registry.clone(),
             registry_root: bench.root(),
@@ -40,6 +41,7 @@ fn the_gates_image_holds_the_binary_and_runs() {
             args: vec!["--version".into()],
             user: users.gate,
             network,
+            published,
             runtime: None,
             gate_folder: gate.clone(),
             kill_folder: kill.clone(),

@@ -7,4 +7,4 @@ mod hostile;
 mod kept;
 mod life;
 mod many;
-mod stage;
+pub mod stage;

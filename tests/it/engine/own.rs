@@ -2,6 +2,7 @@
 //! The one that all other tests use is not touched: a second Engine in the same network would take its bridge away.
 
 use std::io::Read as _;
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -104,6 +105,19 @@ impl OwnEngine {
         scene
     }
 
+    /// Does something in the Engine's network, where its bridge and its published ports are.
+    pub fn in_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        in_network_of(self.child.id(), work)
+    }
+
+    /// A listener that the Engine's containers reach, and nobody else.
+    pub fn listener(&self) -> TcpListener {
+        // It is the first address, which not every Engine names.
+        let subnet = self.says(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"]);
+        let gateway = subnet.replace(".0/16", ".1");
+        self.in_network(|| TcpListener::bind((gateway.as_str(), 0)).unwrap())
+    }
+
     pub fn log(&self) -> String {
         let mut text = String::new();
         let file = std::fs::File::open(self.folder.path().join("log"));
@@ -111,6 +125,20 @@ impl OwnEngine {
         let from = text.len().saturating_sub(4000);
         String::from_utf8_lossy(&text.as_bytes()[from..]).into_owned()
     }
+}
+
+/// Does something in the network of process `pid`, by a thread that ends with it.
+fn in_network_of<T: Send>(pid: u32, work: impl FnOnce() -> T + Send) -> T {
+    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+    let network = std::fs::File::open(format!("/proc/{pid}/ns/net")).unwrap();
+    let enter = || move_into_link_name_space(std::os::fd::AsFd::as_fd(&network), Some(LinkNameSpaceType::Network));
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            enter().unwrap();
+            work()
+        });
+        thread.join().unwrap()
+    })
 }
 
 impl Drop for OwnEngine {

@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use super::OwnEngine;
 use crate::container::BASE;
-use crate::scene::{Scene, ends};
+use crate::deployed::stage as deployed;
+use crate::granted::stage as granted;
+use crate::image::index::{Index, Wheel};
+use crate::scene::{Scene, ends, text};
 
 const FIRST: u32 = 3_000_000_000;
 const RUN: &str = "r1";
@@ -100,4 +103,65 @@ fn what_a_mapped_engine_cannot_give_is_refused_by_name() {
     assert!(why.contains("root in the container is \"0 3000000000 65536\" on the host"), "{why}");
     assert_eq!(engine.says(&["ps", "--quiet"]), "");
     assert!(!engine.says(&["images", "--quiet", BASE]).is_empty());
+}
+
+#[test]
+fn an_approved_package_is_built_into_an_image_there() {
+    let engine = remapped();
+    let index = Index::on(engine.listener());
+    index.offer("thing", &[&Wheel::new("thing", "1.0", &[])]);
+    let scene = engine.scene();
+    scene.set("network = \"host\"", "network = \"bridge\"");
+    scene.set("extraCa = ", &format!("pipIndex = \"{}\"\nextraCa = ", index.simple()));
+    let script =
+        "import os, thing; open('/workspace/said.txt', 'w').write(f'{thing.version} {os.stat(thing.__file__).st_uid}')";
+    let command = serde_json::json!(["python3", "-c", script]);
+    let container = format!("command: {command}\ncapabilities: ['pip:thing==1.0']");
+    scene.commands("granted", &[("work", &container, &["said.txt"])]);
+    granted::start(&scene);
+    scene.approve(granted::RUN);
+    granted::complete(&scene);
+    // Installed by the container's root, which is no root of the host's: it is root's in the agent's container.
+    assert_eq!(scene.read("runs/r1/nodes/work/said.txt"), "1.0 0");
+    // What was brought was hashed here and is the operator's; nothing else is left of the way.
+    let stored: Vec<_> = std::fs::read_dir(scene.path(".taskforge/packages")).unwrap().flatten().collect();
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    assert_eq!(stored[0].metadata().unwrap().uid(), 0);
+    let image = &scene.events(granted::RUN, "capability.applied")[0]["data"]["image"];
+    engine.says(&["image", "inspect", image.as_str().unwrap()]);
+    scene.is_sound(granted::RUN);
+}
+
+#[test]
+fn a_deployment_answers_on_the_engines_machine_and_on_no_other_address() {
+    let _ports = deployed::Ports::take();
+    let engine = remapped();
+    let scene = engine.scene();
+    scene.set("network = \"host\"", "network = \"bridge\"");
+    deployed::workflow(&scene, deployed::SITE);
+    let (id, digest) = deployed::proposed(&scene);
+    scene.tf(&["approve", &id, "--digest", &digest]).ok();
+    let row = deployed::until(&scene, "running");
+    let page = |address: &str| engine.in_network(|| deployed::get(address, "/"));
+    let address = text(&row["address"]);
+    assert!(page(&address).unwrap().contains("it works"), "{row:#}");
+    // Its gate has an address on the Engine's bridge, where it listens to the Engine and to no neighbour.
+    let labels = ["io.taskforge.role=gate".to_owned(), format!("io.taskforge.node=deployment/{id}")];
+    let [role, node] = labels.map(|label| format!("label={label}"));
+    let gate = engine.says(&["ps", "--quiet", "--filter", &role, "--filter", &node]);
+    let of_gate = engine.says(&["inspect", &gate, "--format", "{{.NetworkSettings.IPAddress}}"]);
+    let (_, port) = address.rsplit_once(':').unwrap();
+    let neighbour = format!(
+        "import socket\ns = socket.create_connection(('{of_gate}', {port}), 5)\ns.send(b'GET / HTTP/1.0\\r\\n\\r\\n')\n\
+         s.settimeout(30)\ntry: print(len(s.recv(9)))\nexcept ConnectionError: print(0)"
+    );
+    assert_eq!(engine.says(&["run", "--rm", BASE, "python3", "-c", &neighbour]), "0");
+    assert_eq!(deployed::records(&scene, &id, "ingress.allowed").len(), 1);
+    let grades = scene.tf(&["doctor", "--containers", "--json"]).ok().json();
+    assert!(grades.to_string().contains("none, or one of 127.0.0.1"), "{grades:#}");
+    let shown = scene.tf(&["deployment", "show", &id, "--json"]).ok().json();
+    assert_eq!(shown["container"]["grade"], 100, "{shown:#}");
+    scene.tf(&["capability", "revoke", &id, "--reason", "enough"]).ok();
+    assert!(page(&address).is_none());
+    scene.is_sound(deployed::RUN);
 }

@@ -41,7 +41,11 @@ impl Index {
         let (status, bridge) = docker_api::call("GET", "/networks/bridge", &Value::Null);
         assert_eq!(status, 200, "{bridge}");
         let gateway = bridge["IPAM"]["Config"][0]["Gateway"].as_str().expect("the Engine's bridge has an address");
-        let listener = TcpListener::bind((gateway, 0)).unwrap();
+        Self::on(TcpListener::bind((gateway, 0)).unwrap())
+    }
+
+    /// The same, where the caller wants it.
+    pub fn on(listener: TcpListener) -> Self {
         let address = listener.local_addr().unwrap().to_string();
         let answers = Arc::<Mutex<BTreeMap<String, Answer>>>::default();
         let seen = Arc::<Mutex<Vec<String>>>::default();
