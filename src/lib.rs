@@ -28,6 +28,7 @@ pub mod schedule;
 #[cfg(test)]
 mod schema;
 pub mod signature;
+mod user_namespace;
 pub mod vault;
 pub mod watch;
 pub mod workflow;

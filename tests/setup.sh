@@ -66,6 +66,13 @@ ensure_runtimes() {
     done
 }
 
+# ---- an Engine without root, of a test's own (tests/it/engine/rootless.rs)
+
+ensure_rootless() {
+    { have rootlesskit && have slirp4netns && have newuidmap; } || apt_install rootlesskit slirp4netns uidmap
+    have setpriv || apt_install util-linux
+}
+
 # ---- the Docker Engine
 
 engine_answers() {

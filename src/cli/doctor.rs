@@ -68,11 +68,21 @@ fn containers(context: &Context<'_>, registry: Option<&Registry>) -> Result<Exit
 
 fn facts(engine: &Facts, found: &Grades) -> String {
     let users = match engine.remap {
+        Some(remap) if engine.rootless => format!("the Engine's own: {} from its user on", remap.size),
         Some(remap) => format!("remapped: root in a container is {}:{} on the host", remap.uid, remap.gid),
         None if engine.user_namespaces => "remapped, nobody knows to whom (starts are refused)".to_owned(),
         None => "the host's".to_owned(),
     };
-    let rootless = if engine.rootless { "yes (starts are refused)" } else { "no" };
+    let rootless = match engine.remap {
+        _ if !engine.rootless => "no",
+        Some(_) => "yes",
+        None => "yes, of another user than this one (starts are refused)",
+    };
+    let limits = match (engine.unenforced.as_slice(), found.lenient) {
+        ([], _) => "enforced".to_owned(),
+        (missing, true) => format!("NOT enforced, which taskforge.toml accepts: {}", missing.join(", ")),
+        (missing, false) => format!("NOT enforced: {}", missing.join(", ")),
+    };
     let runtime = match &found.runtime {
         Some(runtime) if found.runtime_present => format!("{runtime}, as configured"),
         Some(runtime) => format!("{runtime} is configured and ABSENT: starts are refused"),
@@ -95,6 +105,7 @@ fn facts(engine: &Facts, found: &Grades) -> String {
         ("runtimes", engine.runtimes.join(", ")),
         ("filters", filters.join(", ")),
         ("control groups", format!("version {}", engine.cgroup_version)),
+        ("limits", limits),
         ("workspaces", workspaces.to_owned()),
     ];
     let mut text: String = lines.iter().map(|(name, value)| format!("{name:<15} {value}\n")).collect();

@@ -30,6 +30,8 @@ pub struct Expected {
     pub socket: PathBuf,
     /// Folders that the attempt was granted.
     pub granted: Vec<Mount>,
+    /// The limits that the Engine does not keep, by their names in [`super::Facts`].
+    pub unenforced: Vec<&'static str>,
 }
 
 /// One row of the box.
@@ -56,15 +58,14 @@ impl Engine {
         let Some(found) = self.inspect_raw(name).await? else { return Ok(None) };
         // Only agents are given the configured runtime.
         let configured = runtime.filter(|_| matches!(role_of(&found), None | Some(Role::Agent | Role::Probe)));
-        let runtime = match configured {
-            Some(runtime) => runtime.to_owned(),
-            None => self.facts().await?.default_runtime,
-        };
+        let facts = self.facts().await?;
+        let runtime = configured.map_or(facts.default_runtime, str::to_owned);
         let expected = Expected {
             runtime,
             registry_root: registry_root.to_owned(),
             socket: self.socket().to_owned(),
             granted: granted.to_vec(),
+            unenforced: facts.unenforced,
         };
         Ok(Some(graded_container(&found, &expected)))
     }
@@ -99,7 +100,7 @@ pub fn effective(found: &ContainerInspectResponse, expected: &Expected) -> Vec<R
     rows.extend(privileges(role, &host));
     rows.push(masked(&host));
     rows.extend(namespaces(role, &host));
-    rows.extend(limits(&host));
+    rows.extend(limits(&host, &expected.unenforced));
     rows.push(tmpfs(role, &host));
     rows.extend(mounts(role, found.mounts.as_deref().unwrap_or_default(), expected));
     rows.extend(life(&host));
@@ -197,7 +198,12 @@ fn namespaces(role: Role, host: &HostConfig) -> Vec<Row> {
     ]
 }
 
-fn limits(host: &HostConfig) -> Vec<Row> {
+/// What a container was given, and where the Engine keeps nothing of it, that.
+fn limits(host: &HostConfig, unenforced: &[&'static str]) -> Vec<Row> {
+    let kept = |row: Row, limits: &[&str]| match limits.iter().any(|limit| unenforced.contains(limit)) {
+        true => Row { actual: "not enforced by the Engine".to_owned(), ok: false, ..row },
+        false => row,
+    };
     let above_zero = |setting, value: Option<i64>| {
         let value = value.unwrap_or(0);
         graded(setting, "a limit", if value > 0 { value.to_string() } else { "none".to_owned() }, value > 0)
@@ -208,11 +214,13 @@ fn limits(host: &HostConfig) -> Vec<Row> {
     };
     let core = host.ulimits.iter().flatten().find(|limit| limit.name.as_deref() == Some("core"));
     let core = core.and_then(|limit| limit.hard).map_or("none".to_owned(), |hard| hard.to_string());
+    let bytes = |value: Option<i64>| value.unwrap_or(0).to_string();
+    let memory_and_swap = row("memory and swap (bytes)", bytes(host.memory), bytes(host.memory_swap));
     vec![
-        above_zero("processors (billionths)", host.nano_cpus),
-        above_zero("memory (bytes)", host.memory),
-        row("memory and swap (bytes)", host.memory.unwrap_or(0).to_string(), host.memory_swap.unwrap_or(0).to_string()),
-        above_zero("processes and threads", host.pids_limit),
+        kept(above_zero("processors (billionths)", host.nano_cpus), &["processors"]),
+        kept(above_zero("memory (bytes)", host.memory), &["memory"]),
+        kept(memory_and_swap, &["memory", "swap"]),
+        kept(above_zero("processes and threads", host.pids_limit), &["processes"]),
         ulimit("open files", "nofile"),
         ulimit("file size (bytes)", "fsize"),
         row("core dump (bytes)", "0", core),

@@ -43,6 +43,12 @@ pub enum Error {
     Output(#[source] std::io::Error),
     #[error("the Engine runs with {what}, where a container's user is not the host's user")]
     UserNamespace { what: &'static str },
+    /// A rootless Engine, and this process is not in its user namespace.
+    #[error("the Engine is rootless, and its user namespace is not this process's")]
+    NotItsUser,
+    /// What the Engine says that it does not enforce; see [`super::Facts`].
+    #[error("the Engine enforces no limit of {}: a container can take all of the machine's", limits.join(", "))]
+    Unenforced { limits: Vec<&'static str> },
     /// The kernel says of a container that its users are others than the run's.
     #[error("root in the container is {found:?} on the host by the kernel's map, and this run is for {wanted}")]
     Mapping { wanted: u32, found: String },
@@ -83,6 +89,13 @@ impl Error {
                 "the Engine may not raise a limit above its own: lower the number of open files, or raise the Engine's",
             ],
             Self::UserNamespace { .. } => &["use an Engine that root runs, with or without userns-remap"],
+            Self::NotItsUser => {
+                &["run taskforge as the user who runs the Engine, with ids of their own in /etc/subuid and /etc/subgid"]
+            }
+            Self::Unenforced { .. } => &[
+                "use an Engine with control groups: one that root runs, or a rootless one on version 2 of them",
+                "to go on without these limits, set `containers.allowUnenforcedLimits = true` in taskforge.toml",
+            ],
             Self::Mapping { .. } => {
                 &["the Engine was set up anew since this run began, or the run began without it: start another run"]
             }
@@ -102,6 +115,8 @@ impl Error {
                 | Self::RuntimeMissing { .. }
                 | Self::Start { .. }
                 | Self::Mapping { .. }
+                | Self::NotItsUser
+                | Self::Unenforced { .. }
                 | Self::Image(_)
         )
     }

@@ -71,11 +71,24 @@ fn read(path: &Path) -> Result<Vec<u8>, Error> {
     Ok(bytes)
 }
 
+/// Each with those above it: an Engine gives one that it has to make up itself whatever mode it likes.
+const FOLDERS: [&str; 9] = [
+    "gate/",
+    "kill/",
+    "tmp/",
+    "run/",
+    "run/taskforge/",
+    "run/taskforge/secrets/",
+    "etc/",
+    "etc/ssl/",
+    "etc/ssl/certs/",
+];
+
 /// The same binary makes the same archive, byte for byte.
 fn archive(binary: &[u8]) -> std::io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::with_capacity(binary.len() + 4096));
     // A gate's container has a read-only root: what is mounted needs a place that exists on any runtime.
-    for folder in ["gate/", "kill/", "tmp/", "run/taskforge/secrets/", "etc/ssl/certs/"] {
+    for folder in FOLDERS {
         let mut header = header(0o755, 0, tar::EntryType::Directory);
         builder.append_data(&mut header, folder, std::io::empty())?;
     }
@@ -113,5 +126,9 @@ mod tests {
             .collect();
         assert_eq!(files, ["taskforge"]);
         assert_eq!(tar, super::archive(b"\x7fELF").unwrap());
+        for folder in FOLDERS {
+            let above = folder.trim_end_matches('/').rsplit_once('/').map(|(above, _)| format!("{above}/"));
+            assert!(above.is_none_or(|above| FOLDERS.contains(&above.as_str())), "what is above {folder} is left open");
+        }
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::engine::{API, Engine};
 use super::error::Error;
+use super::facts::unenforced;
 use super::gate_image::GateImage;
 use super::image_ref::ImageRef;
 use super::remap::{Remap, remap};
@@ -25,14 +26,20 @@ pub struct Check {
 }
 
 /// Looks at the Engine: two requests, and one for each image. `image` is the configured base image, `runtime` the
-/// configured runtime, `binary` what the gate runs.
-pub async fn probe(engine: &Engine, image: &ImageRef, runtime: Option<&str>, binary: Option<&Path>) -> Vec<Check> {
+/// configured runtime, `binary` what the gate runs; with `lenient` a person has said to go on without limits.
+pub async fn probe(
+    engine: &Engine,
+    image: &ImageRef,
+    runtime: Option<&str>,
+    binary: Option<&Path>,
+    lenient: bool,
+) -> Vec<Check> {
     let (version, info) = match describe(engine).await {
         Ok(found) => found,
         Err(error) => return vec![failed("engine", &error)],
     };
     let mut checks = vec![kind(&version, &info), api(&version), namespaces(&info), storage(&info), seccomp(&info)];
-    checks.extend(limits(&info));
+    checks.extend(limits(&info, lenient));
     checks.push(runtimes(&info, runtime));
     checks.push(base(engine, image).await);
     if let Some(binary) = binary {
@@ -102,6 +109,9 @@ fn namespaces(info: &SystemInfo) -> Check {
     let options = info.security_options.as_deref().unwrap_or_default();
     match remap(options, info.docker_root_dir.as_deref().unwrap_or_default()) {
         Ok(None) => good("users", "a container's user is the host's user"),
+        Ok(Some(Remap { uid: 0, gid: 0, size })) => {
+            good("users", format!("rootless: {size} users, those above 0 of /etc/subuid; 0 is this one"))
+        }
         Ok(Some(Remap { uid, gid, size })) => {
             let detail = format!("remapped: {size} users from {uid}:{gid} on");
             if Operator::current().uid == 0 {
@@ -130,20 +140,23 @@ fn seccomp(info: &SystemInfo) -> Check {
     bad("seccomp", "the Engine cannot filter system calls", "use a kernel and an Engine built with seccomp")
 }
 
-fn limits(info: &SystemInfo) -> Vec<Check> {
+fn limits(info: &SystemInfo, lenient: bool) -> Vec<Check> {
     let fix = "the kernel has to offer it: boot with `cgroup_enable=memory swapaccount=1`, or use cgroup version 2";
-    [
-        ("memory limit", info.memory_limit),
-        ("swap limit", info.swap_limit),
-        ("process limit", info.pids_limit),
-        ("processor limit", info.cpu_cfs_quota),
+    let missing = unenforced(info);
+    let of = |name, limit| match missing.contains(&limit) {
+        false => good(name, "enforced"),
+        true if lenient => {
+            let detail = "NOT enforced on this machine, which `containers.allowUnenforcedLimits` accepts";
+            Check { fix: Some(fix.to_owned()), ..good(name, detail) }
+        }
+        true => bad(name, "not enforced on this machine", fix),
+    };
+    vec![
+        of("memory limit", "memory"),
+        of("swap limit", "swap"),
+        of("process limit", "processes"),
+        of("processor limit", "processors"),
     ]
-    .into_iter()
-    .map(|(name, value)| match value {
-        Some(true) => good(name, "enforced"),
-        _ => bad(name, "not enforced on this machine", fix),
-    })
-    .collect()
 }
 
 fn runtimes(info: &SystemInfo, wanted: Option<&str>) -> Check {

@@ -7,11 +7,16 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::Engine;
 use super::error::Error;
+use super::rootless;
+
+/// Whom a run is for on a rootless Engine: its root is root of the namespace that this process is in, too.
+pub(crate) const ROOTLESS: (u32, u32) = (0, 0);
 
 /// How many ids an Engine maps where `/etc/subuid` does not say; `useradd` gives as many.
 const USUAL: u32 = 65_536;
 
-/// Who root in a container is on the host; ids above it follow.
+/// Who root in a container is on the host; ids above it follow. Of a rootless Engine it is 0: this process takes part in
+/// the Engine's user namespace, and counts ids as that does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Remap {
@@ -32,18 +37,26 @@ impl Engine {
     }
 }
 
-/// `options` and `root` are `SecurityOptions` and `DockerRootDir` of the Engine's `/info`: what belongs to a mapping lies
-/// in a folder of its own, `<uid>.<gid>`.
+/// [`mapping`], as this process sees it.
 ///
 /// # Errors
-/// [`Error::UserNamespace`] in rootless mode, or when the folder does not say who is meant.
+/// As [`mapping`].
 pub(crate) fn remap(options: &[String], root: &str) -> Result<Option<Remap>, Error> {
+    mapping(options, root, crate::user_namespace::ids())
+}
+
+/// `options` and `root` are `SecurityOptions` and `DockerRootDir` of the Engine's `/info`: what belongs to a mapping lies
+/// in a folder of its own, `<uid>.<gid>`. `ids` is how many ids the user namespace has that this process is in, if that
+/// is not the machine's.
+///
+/// # Errors
+/// [`Error::NotItsUser`] in rootless mode, if this process is not in the Engine's namespace; [`Error::UserNamespace`]
+/// when the folder does not say who is meant.
+fn mapping(options: &[String], root: &str, ids: Option<u32>) -> Result<Option<Remap>, Error> {
     let has = |mark: &str| options.iter().any(|option| option.split(',').any(|part| part == mark));
     if has("name=rootless") {
-        return Err(Error::UserNamespace {
-            what: "rootless mode: its user can give no file to another one, and without control groups of version 2 no \
-                   limit of a container is in force",
-        });
+        let size = ids.filter(|ids| *ids > 1).ok_or(Error::NotItsUser)?;
+        return Ok(Some(Remap { uid: 0, gid: 0, size }));
     }
     if !has("name=userns") {
         return Ok(None);
@@ -67,12 +80,19 @@ fn size_of(table: &str, first: u32) -> u32 {
     counts.min().unwrap_or(USUAL)
 }
 
-/// Whether in process `pid` root is who `wanted` says, and nobody else is meant by 0: uid and gid, or the host's own.
-/// What has ended meanwhile proves nothing, and harms nobody.
+/// Whether in process `pid` root is who `wanted` says, and nobody else is meant by 0: uid and gid, or the host's own; or,
+/// for [`ROOTLESS`], whether it is in the same user namespace as this process. What has ended meanwhile proves nothing, and
+/// harms nobody.
 ///
 /// # Errors
-/// [`Error::Mapping`].
+/// [`Error::Mapping`], [`Error::NotItsUser`].
 pub(crate) fn prove(pid: u32, wanted: Option<(u32, u32)>) -> Result<(), Error> {
+    if wanted == Some(ROOTLESS) {
+        return match rootless::is_shared_with(pid) {
+            Some(false) => Err(Error::NotItsUser),
+            Some(true) | None => Ok(()),
+        };
+    }
     let (uid, gid) = wanted.unwrap_or((0, 0));
     for (name, wanted) in [("uid_map", uid), ("gid_map", gid)] {
         let Ok(map) = std::fs::read_to_string(format!("/proc/{pid}/{name}")) else { continue };
@@ -102,13 +122,19 @@ mod tests {
     #[test]
     fn an_engine_says_how_it_maps() {
         let options = |text: &str| vec!["name=seccomp,profile=default".to_owned(), text.to_owned()];
+        let remap = |options: &[String], root| mapping(options, root, None);
         assert_eq!(remap(&options("name=cgroupns"), "/var/lib/docker").unwrap(), None);
         let found = remap(&options("name=userns"), "/var/lib/docker/3000000000.3000000001").unwrap().unwrap();
         assert_eq!(found, Remap { uid: 3_000_000_000, gid: 3_000_000_001, size: USUAL });
         for root in ["/var/lib/docker", "/x/0.0", "/x/a.b", "/x/1.", ""] {
             assert!(remap(&options("name=userns"), root).is_err(), "{root}");
         }
-        assert!(remap(&options("name=rootless"), "/x/1.1").unwrap_err().to_string().contains("rootless"));
+        let rootless = options("name=rootless");
+        assert!(remap(&rootless, "/x/1.1").unwrap_err().to_string().contains("rootless"));
+        // One without subordinate ids has nobody but its user.
+        assert!(mapping(&rootless, "/x", Some(1)).is_err());
+        let found = mapping(&rootless, "/x", Some(65_537)).unwrap().unwrap();
+        assert_eq!(found, Remap { uid: 0, gid: 0, size: 65_537 });
     }
 
     #[test]
@@ -122,5 +148,7 @@ mod tests {
         assert_eq!((first_of(""), first_of("1 2 3\n"), first_of("x\n")), (None, None, None));
         prove(std::process::id(), None).unwrap();
         assert!(prove(std::process::id(), Some((100_000, 100_000))).is_err());
+        // Root of the machine is no root of a namespace.
+        assert!(crate::user_namespace::ids().is_some() || prove(std::process::id(), Some(ROOTLESS)).is_err());
     }
 }

@@ -141,7 +141,7 @@ fn specs_that_make_no_sense_are_refused() {
 fn the_digest_covers_all_that_has_an_effect() {
     let before = agent().digest();
     assert_eq!(before, agent().digest());
-    let changes: [fn(&mut ContainerSpec); 16] = [
+    let changes: [fn(&mut ContainerSpec); 17] = [
         |s| s.name.push('0'),
         |s| s.image = ImageRef::parse("taskforge/base:other").unwrap(),
         |s| s.argv.push("x".into()),
@@ -152,6 +152,7 @@ fn the_digest_covers_all_that_has_an_effect() {
         |s| s.mounts[0].source = "/srv/elsewhere".into(),
         |s| s.tmpfs[0].size += 1,
         |s| s.network = Network::Bridge,
+        |s| s.published = Some(9100),
         |s| s.resources.cpus = 0.5,
         |s| s.resources.file_size += 1,
         |s| s.runtime = Some("runsc".into()),

@@ -36,7 +36,7 @@ pub enum UserError {
         "the Engine maps users (userns-remap), and only root can give files to those it maps to: run taskforge as root"
     )]
     Remapped,
-    #[error("the Engine maps {size} users only (userns-remap), and a run needs two above {LEAST}: see /etc/subuid")]
+    #[error("the Engine maps {size} users only, and a run needs two above {LEAST}: see /etc/subuid")]
     Mapped { size: u32 },
 }
 

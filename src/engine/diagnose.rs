@@ -97,7 +97,13 @@ fn engine(registry: Option<&Registry>) -> Vec<Diagnosis> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let Ok(runtime) = runtime else { return vec![bad("engine", "no runtime for its API", "")] };
     let exe = std::path::Path::new("/proc/self/exe");
-    let checks = runtime.block_on(probe(&engine, &image, containers.runtime.as_deref(), Some(exe)));
+    let checks = runtime.block_on(probe(
+        &engine,
+        &image,
+        containers.runtime.as_deref(),
+        Some(exe),
+        containers.allow_unenforced_limits,
+    ));
     checks
         .into_iter()
         .map(|check| Diagnosis {

@@ -130,6 +130,7 @@ pub(crate) fn ensure_at(
         // Its status is from another life.
         let _ = std::fs::remove_file(folder.join("status.json"));
         let spec = spec()?;
+        keep_terms(store, docker, state)?;
         let started = docker.wait(|engine| engine.ensure_started(&spec, permit));
         started.map_err(|error| other_users(docker, state).unwrap_or(error))?;
         prove_users(docker, state, &name)?;
@@ -156,6 +157,16 @@ pub(crate) fn ensure_at(
         }
         std::thread::sleep(Duration::from_micros(500));
     }
+}
+
+/// Where the Engine is not the ordinary one, nothing is started on other terms than `run start` would take: the setting
+/// may have been taken back since, or the Engine set up anew.
+fn keep_terms(store: &Store<'_>, docker: &Docker, state: &State) -> Result<(), Error> {
+    let lenient = store.registry().config()?.containers.allow_unenforced_limits;
+    if lenient || binary::users(state)?.root.is_none() {
+        return Ok(());
+    }
+    Ok(docker.wait(Engine::terms)?.hold()?)
 }
 
 /// Why a gate may not have started: the Engine maps users in another way than when the run began.

@@ -23,6 +23,8 @@ pub struct Grades {
     pub runtime: Option<String>,
     /// Whether the Engine has it. If not, every start of an agent fails.
     pub runtime_present: bool,
+    /// Whether the configuration lets containers start without the limits that the Engine does not enforce.
+    pub lenient: bool,
     /// How the workspaces of new nodes are kept within their limits; absent without a registry.
     pub disk: Option<DiskEnforcement>,
     /// Every container of the registry, in any state.
@@ -61,6 +63,7 @@ pub fn grades(registry: Option<&Registry>) -> Result<Grades, Error> {
             engine,
             runtime: None,
             runtime_present: true,
+            lenient: false,
             disk: None,
             containers: Vec::new(),
             plain: None,
@@ -84,5 +87,6 @@ pub fn grades(registry: Option<&Registry>) -> Result<Grades, Error> {
         Err(error) => return Err(error),
     };
     let disk = Some(workspace::enforcement(registry)?);
-    Ok(Grades { engine, runtime, runtime_present, disk, containers, plain })
+    let lenient = config.allow_unenforced_limits;
+    Ok(Grades { engine, runtime, runtime_present, lenient, disk, containers, plain })
 }

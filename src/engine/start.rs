@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use chrono::Utc;
 
-use crate::container::{Engine, Error as ContainerError, Operator, Remap, Users as ContainerUsers};
+use crate::container::{Engine, Error as ContainerError, Operator, ROOTLESS, Remap, Users as ContainerUsers};
 use crate::registry::config::{Config, GateNetwork};
 use crate::registry::{Registry, RunLayout, StagedRun, collect, create as staging, kill};
 use crate::role::{Bundle, Role};
@@ -289,15 +289,25 @@ pub(super) fn next_id(registry: &Registry, workflow: &Workflow, number: &mut u32
 /// How the Engine maps users. Without an Engine a run is for one that does not; whether that is so is looked at again
 /// when its gate has started.
 fn remap(config: &Config) -> Result<Option<Remap>, Error> {
-    let found = match Docker::default().wait(Engine::remap) {
-        Err(Error::Container(error)) if !matches!(error, ContainerError::UserNamespace { .. }) => None,
-        found => found?,
+    let asked = Docker::default().wait(Engine::terms);
+    let terms = match asked {
+        Err(Error::Container(ContainerError::UserNamespace { .. } | ContainerError::NotItsUser)) => asked?,
+        Err(Error::Container(_)) => return Ok(None),
+        asked => asked?,
     };
-    if found.is_some() && config.gate.network == GateNetwork::Host {
-        let why = "the Engine maps users (userns-remap), and gives the host's network to nobody: set `gate.network = \"bridge\"`";
-        return Err(Error::Usage(why.to_owned()));
+    if !config.containers.allow_unenforced_limits {
+        terms.hold()?;
     }
-    Ok(found)
+    if terms.remap.is_some() && config.gate.network == GateNetwork::Host {
+        let how = if is_rootless(terms.remap) { "is rootless" } else { "maps users (userns-remap)" };
+        let why = format!("the Engine {how}, and gives the host's network to nobody: set `gate.network = \"bridge\"`");
+        return Err(Error::Usage(why));
+    }
+    Ok(terms.remap)
+}
+
+fn is_rootless(remap: Option<Remap>) -> bool {
+    remap.is_some_and(|remap| (remap.uid, remap.gid) == ROOTLESS)
 }
 
 #[allow(clippy::too_many_arguments)] // each is one thing that a run is created from

@@ -32,12 +32,17 @@ pub(crate) fn folders() -> impl Iterator<Item = PathBuf> {
 /// Where a tmpfs may be, best first.
 fn places() -> Vec<PathBuf> {
     let session = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let usual = PathBuf::from(format!("/run/user/{}", rustix::process::getuid().as_raw()));
+    let usual = PathBuf::from(format!("/run/user/{}", on_the_machine()));
     session.into_iter().chain([usual, "/dev/shm".into(), "/run".into()]).collect()
 }
 
 fn below(base: &Path) -> PathBuf {
-    base.join(format!("taskforge-{}", rustix::process::getuid().as_raw()))
+    base.join(format!("taskforge-{}", on_the_machine()))
+}
+
+/// Who this is to everybody: within a rootless Engine's namespace its user is 0.
+fn on_the_machine() -> u32 {
+    crate::user_namespace::outside(rustix::process::getuid().as_raw())
 }
 
 /// Whether a folder, and no symlink to one, is this user's.

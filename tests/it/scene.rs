@@ -20,6 +20,7 @@ pub struct Scene {
     folder: tempfile::TempDir,
     env: BTreeMap<String, String>,
     base: Option<String>,
+    user: Option<u32>,
 }
 
 impl Scene {
@@ -29,7 +30,17 @@ impl Scene {
         fs::create_dir(folder.path().join("home")).unwrap();
         // Containers run as other users and have to get at what is mounted.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder, env: BTreeMap::new(), base: None }
+        Self { folder, env: BTreeMap::new(), base: None, user: None }
+    }
+
+    /// The operator is an ordinary user, whose the registry is.
+    pub fn of_user(mut self, uid: u32) -> Self {
+        fs::create_dir_all(self.root()).unwrap();
+        for path in [self.outside("home"), self.root()] {
+            std::os::unix::fs::chown(path, Some(uid), Some(uid)).unwrap();
+        }
+        self.user = Some(uid);
+        self
     }
 
     /// A new registry with the starter workflow.
@@ -124,7 +135,15 @@ impl Scene {
 
     /// As [`tf`](Self::tf), by another name of the binary.
     pub fn run(&self, binary: &str, arguments: &[&str]) -> Call {
-        let mut command = assert_cmd::Command::new(binary);
+        let mut command = match self.user {
+            None => assert_cmd::Command::new(binary),
+            Some(uid) => {
+                let mut command = assert_cmd::Command::new("setpriv");
+                let uid = uid.to_string();
+                command.args(["--reuid", &uid, "--regid", &uid, "--clear-groups", "--", binary]);
+                command
+            }
+        };
         let cwd = if self.root().is_dir() { self.root() } else { self.folder.path().join("registry") };
         fs::create_dir_all(&cwd).unwrap();
         command.env_clear().current_dir(cwd).timeout(BOUND).args(arguments);

@@ -17,6 +17,9 @@ pub(super) fn missing() -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("only root can mount one".to_owned());
     }
+    if crate::user_namespace::ids().is_some() {
+        return Some("the machine's root alone can mount one, and this is a rootless Engine's".to_owned());
+    }
     if !Path::new("/dev/loop-control").exists() {
         return Some("the kernel offers no loop devices (/dev/loop-control)".to_owned());
     }

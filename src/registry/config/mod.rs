@@ -178,6 +178,8 @@ pub struct Containers {
     pub uid_range: (u32, u32),
     pub resources: Resources,
     pub workspace: Workspaces,
+    /// Whether containers are started although the Engine keeps no limit on memory, processes or processors.
+    pub allow_unenforced_limits: bool,
     /// Names for `container.image` and what they stand for.
     pub images: BTreeMap<String, String>,
     pub openclaw: OpenclawImage,
@@ -425,6 +427,7 @@ impl Default for Containers {
             uid_range: (200_000, 265_535),
             resources: Resources::default(),
             workspace: Workspaces::default(),
+            allow_unenforced_limits: false,
             images,
             openclaw: OpenclawImage::default(),
         }

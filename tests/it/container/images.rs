@@ -124,11 +124,11 @@ fn this_engines_users_are_the_hosts() {
 fn the_doctor_finds_what_is_missing() {
     let bench = Bench::new();
     let base = ImageRef::parse(BASE).unwrap();
-    let checks = block(probe(&bench.engine, &base, None, Some(Path::new(BINARY))));
+    let checks = block(probe(&bench.engine, &base, None, Some(Path::new(BINARY)), false));
     let wrong: Vec<_> = checks.iter().filter(|check| !check.ok).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     let absent = ImageRef::parse("taskforge/absent:1").unwrap();
-    let checks = block(probe(&bench.engine, &absent, Some("absent"), None));
+    let checks = block(probe(&bench.engine, &absent, Some("absent"), None, false));
     let wrong: Vec<_> = checks.iter().filter(|check| !check.ok).map(|check| check.name).collect();
     assert_eq!(wrong, ["runtime", "base image"]);
     assert!(checks.iter().filter(|check| !check.ok).all(|check| check.fix.is_some()));

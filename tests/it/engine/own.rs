@@ -26,29 +26,75 @@ shift
 exec "$@"
 "#;
 
+/// The same for an Engine without root, of a user whom only this mount table knows. What it is in is made by the kernel for
+/// its user; only the device behind its network has to be everybody's, as it is on most machines.
+const PRELUDE_OF_USER: &str = r#"
+set -e
+mount --make-rprivate /
+for table in subuid subgid passwd group; do touch "/etc/$table"; mount --bind "$1/$table" /etc/$table; done
+mknod -m 666 "$1/tun" c 10 200
+mkdir -p /dev/net; touch /dev/net/tun; mount --bind "$1/tun" /dev/net/tun
+ip link set lo up
+folder=$1; uid=$2
+shift 2
+exec setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$folder/own" XDG_RUNTIME_DIR="$folder/own" \
+    PATH=/usr/sbin:/usr/bin:/sbin:/bin rootlesskit --net=slirp4netns --mtu=1500 --disable-host-loopback \
+    --port-driver=builtin --copy-up=/etc --copy-up=/run --propagation=rslave \
+    sh -c 'rm -f /run/docker /run/containerd /run/xtables.lock; exec "$@"' sh "$@"
+"#;
+
 /// The Engine, until this is dropped.
 pub struct OwnEngine {
     folder: tempfile::TempDir,
     child: Child,
+    user: Option<u32>,
 }
 
 impl OwnEngine {
     /// Starts one with more arguments for `dockerd`. `sub_users` becomes `/etc/subuid` and `/etc/subgid` for it.
     pub fn start(arguments: &[&str], sub_users: &str) -> Self {
+        Self::spawn(PRELUDE, None, arguments, sub_users)
+    }
+
+    /// Starts one that runs without root, as a user with this id, to whom 65536 ids from `first` on are subordinate.
+    pub fn rootless(uid: u32, first: u32) -> Self {
+        for tool in ["rootlesskit", "slirp4netns", "newuidmap"] {
+            let there = Command::new("which").arg(tool).output().unwrap().status.success();
+            assert!(there, "`{tool}` is missing: `apt-get install rootlesskit slirp4netns uidmap`");
+        }
+        Self::spawn(PRELUDE_OF_USER, Some(uid), &[], &format!("tf-operator:{first}:65536\n"))
+    }
+
+    fn spawn(prelude: &str, user: Option<u32>, arguments: &[&str], sub_users: &str) -> Self {
         assert!(rustix::process::geteuid().is_root(), "an Engine of one's own needs root");
         // Short: a socket's path has 108 bytes.
         let folder = tempfile::Builder::new().prefix("tf-engine-").tempdir_in("/var/tmp").unwrap();
-        let at = |name: &str| folder.path().join(name).display().to_string();
+        let own = folder.path().join("own");
+        std::fs::create_dir(&own).unwrap();
+        let at = |name: &str| own.join(name).display().to_string();
         for table in ["subuid", "subgid"] {
             std::fs::write(folder.path().join(table), sub_users).unwrap();
         }
+        if let Some(uid) = user {
+            std::os::unix::fs::chown(&own, Some(uid), Some(uid)).unwrap();
+            let known = [
+                ("passwd", format!("tf-operator:x:{uid}:{uid}::/:/bin/sh\n")),
+                ("group", format!("tf-operator:x:{uid}:\n")),
+            ];
+            for (table, line) in known {
+                let all = std::fs::read_to_string(format!("/etc/{table}")).unwrap();
+                std::fs::write(folder.path().join(table), all + &line).unwrap();
+            }
+        }
         // Containers of other users have to get at what lies below.
-        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(folder.path(), open).unwrap();
+        for path in [folder.path(), &own] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        }
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = Command::new("unshare")
-            .args(["--mount", "--net", "sh", "-c", PRELUDE, "sh"])
+            .args(["--mount", "--net", "sh", "-c", prelude, "sh"])
             .arg(folder.path())
+            .args(user.map(|uid| uid.to_string()))
             .args(["dockerd", "--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
             .args(["--host", &format!("unix://{}", at("sock")), "--storage-driver", "overlay2"])
             .args(arguments)
@@ -59,7 +105,7 @@ impl OwnEngine {
             .process_group(0)
             .spawn()
             .expect("`unshare` is missing: `apt-get install util-linux`");
-        let mut engine = Self { folder, child };
+        let mut engine = Self { folder, child, user };
         let begun = Instant::now();
         while !engine.docker(&["version"]).status.success() {
             let ended = engine.child.try_wait().unwrap();
@@ -70,7 +116,7 @@ impl OwnEngine {
     }
 
     fn socket(&self) -> PathBuf {
-        self.folder.path().join("sock")
+        self.folder.path().join("own/sock")
     }
 
     pub fn host(&self) -> String {
@@ -88,6 +134,11 @@ impl OwnEngine {
         String::from_utf8(done.stdout).unwrap().trim().to_owned()
     }
 
+    /// Whether it keeps the limits of containers, as it says itself.
+    pub fn keeps_limits(&self) -> bool {
+        self.says(&["info", "--format", "{{.MemoryLimit}} {{.PidsLimit}} {{.CPUCfsQuota}}"]) == "true true true"
+    }
+
     /// Gives it the base image that the machine's Engine has.
     pub fn take_base(&self) {
         let mut save = Command::new("docker").args(["save", BASE]).stdout(Stdio::piped()).spawn().unwrap();
@@ -99,13 +150,16 @@ impl OwnEngine {
 
     /// A registry whose Engine this one is.
     pub fn scene(&self) -> Scene {
-        let mut scene = Scene::empty();
+        let mut scene = match self.user {
+            None => Scene::empty(),
+            Some(uid) => Scene::empty().of_user(uid),
+        };
         scene.env("DOCKER_HOST", &self.host());
         scene.tf(&["init", "."]).ok();
         scene
     }
 
-    /// Does something in the Engine's network, where its bridge and its published ports are.
+    /// Does something on what is the Engine's machine to it: where its published ports are.
     pub fn in_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         in_network_of(self.child.id(), work)
     }
@@ -115,7 +169,9 @@ impl OwnEngine {
         // It is the first address, which not every Engine names.
         let subnet = self.says(&["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Subnet}}"]);
         let gateway = subnet.replace(".0/16", ".1");
-        self.in_network(|| TcpListener::bind((gateway.as_str(), 0)).unwrap())
+        let pid = std::fs::read_to_string(self.folder.path().join("own/pid")).unwrap();
+        // One without root has its bridge in a network of its own.
+        in_network_of(pid.trim().parse().unwrap(), || TcpListener::bind((gateway.as_str(), 0)).unwrap())
     }
 
     pub fn log(&self) -> String {
