@@ -51,7 +51,7 @@ pub enum Error {
     Unenforced { limits: Vec<&'static str> },
     /// The kernel says of a container that its users are others than the run's.
     #[error("root in the container is {found:?} on the host by the kernel's map, and this run is for {wanted}")]
-    Mapping { wanted: u32, found: String },
+    Mapping { wanted: String, found: String },
     #[error(transparent)]
     Image(#[from] super::image_ref::ImageRefError),
     #[error("the image `{image}` is not what its name says: {why}")]

@@ -98,7 +98,7 @@ pub(crate) fn prove(pid: u32, wanted: Option<(u32, u32)>) -> Result<(), Error> {
         let Ok(map) = std::fs::read_to_string(format!("/proc/{pid}/{name}")) else { continue };
         if first_of(&map) != Some(wanted) {
             let found = map.lines().next().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
-            return Err(Error::Mapping { wanted, found });
+            return Err(Error::Mapping { wanted: wanted.to_string(), found });
         }
     }
     Ok(())

@@ -87,6 +87,9 @@ pub(crate) fn start(
         Err(error) => {
             // A kill takes gate and container away under a start, which is no fault of the node's nor of the Engine's.
             kill::refuse_if_killed(store.registry().layout())?;
+            // Of a run for other users even the folders cannot be made.
+            let other = matches!(error, Error::Io { .. }).then(|| gate::other_users(docker, state)).flatten();
+            let error = other.unwrap_or(error);
             if !error.is_of_the_node() {
                 return Err(error);
             }

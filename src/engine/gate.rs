@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use crate::container::{self, Engine, GateContainer, GateImage, Network, gate_name};
+use crate::container::{self, Engine, GateContainer, GateImage, Network, ROOTLESS, Remap, gate_name};
 use crate::gate::records::{self, Kind, Record};
 use crate::gate::{Policy, SPENT, Status};
 use crate::registry::config::GateNetwork;
@@ -162,22 +162,41 @@ pub(crate) fn ensure_at(
 /// Where the Engine is not the ordinary one, nothing is started on other terms than `run start` would take: the setting
 /// may have been taken back since, or the Engine set up anew.
 fn keep_terms(store: &Store<'_>, docker: &Docker, state: &State) -> Result<(), Error> {
-    let lenient = store.registry().config()?.containers.allow_unenforced_limits;
-    if lenient || binary::users(state)?.root.is_none() {
+    let wanted = binary::users(state)?.root;
+    if wanted.is_none() {
         return Ok(());
     }
-    Ok(docker.wait(Engine::terms)?.hold()?)
+    let terms = docker.wait(Engine::terms)?;
+    if let Some(other) = other_mapping(wanted, terms.remap) {
+        return Err(other);
+    }
+    if !store.registry().config()?.containers.allow_unenforced_limits {
+        terms.hold()?;
+    }
+    Ok(())
 }
 
-/// Why a gate may not have started: the Engine maps users in another way than when the run began.
-fn other_users(docker: &Docker, state: &State) -> Option<Error> {
+/// Why nothing may have been started, or made ready for it: the Engine maps users in another way than when the run began.
+pub(crate) fn other_users(docker: &Docker, state: &State) -> Option<Error> {
     let wanted = binary::users(state).ok()?.root;
-    let now = docker.wait(Engine::remap).ok()?;
+    other_mapping(wanted, docker.wait(Engine::remap).ok()?)
+}
+
+fn other_mapping(wanted: Option<(u32, u32)>, now: Option<Remap>) -> Option<Error> {
     if now.map(|remap| (remap.uid, remap.gid)) == wanted {
         return None;
     }
-    let found = now.map_or_else(|| "0 0".to_owned(), |remap| format!("0 {} {}", remap.uid, remap.size));
-    Some(container::Error::Mapping { wanted: wanted.unwrap_or_default().0, found }.into())
+    let of_rootless = "0 of a rootless Engine";
+    let found = match now {
+        None => "0 0".to_owned(),
+        Some(remap) if (remap.uid, remap.gid) == ROOTLESS => of_rootless.to_owned(),
+        Some(remap) => format!("0 {} {}", remap.uid, remap.size),
+    };
+    let wanted = match wanted {
+        Some(ROOTLESS) => of_rootless.to_owned(),
+        wanted => wanted.unwrap_or_default().0.to_string(),
+    };
+    Some(container::Error::Mapping { wanted, found }.into())
 }
 
 /// Looks whether the gate's users are on the host who the run's folders were given to: agents are started by the same

@@ -103,7 +103,10 @@ fn what_a_rootless_engine_cannot_give_is_refused_by_name() {
     early.env("DOCKER_HOST", "unix:///nowhere/docker.sock").ok();
     scene.drive("early", 1);
     let why = &ends(&scene.show("early"), "one")[0].1;
-    assert!(why.contains("this run is for 0"), "{why}");
+    assert!(
+        why.contains("is \"0 of a rootless Engine\" on the host by the kernel's map, and this run is for 0"),
+        "{why}"
+    );
     // Another user than the Engine's, even root.
     let mut other = Scene::empty();
     other.env("DOCKER_HOST", &engine.host());
