@@ -56,6 +56,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use crate::container::take_part;
 use root::Root;
 
 /// Runs the program on the process's arguments and says how it went.
@@ -65,10 +66,8 @@ pub fn main() -> ExitCode {
         let _ = writeln!(std::io::stdout(), concat!("taskforge ", env!("CARGO_PKG_VERSION")));
         return ExitCode::SUCCESS;
     }
-    if !makes_the_base() {
-        crate::container::take_part();
-    }
     if let Some(arguments) = of_helper() {
+        take_part();
         return helper::main(arguments, None);
     }
     let root = match Root::try_parse() {
@@ -103,11 +102,6 @@ fn asks_for_json() -> bool {
 fn of_helper() -> Option<Vec<std::ffi::OsString>> {
     let mut arguments = std::env::args_os().skip(1);
     arguments.next().is_some_and(|first| first == "helper").then(|| arguments.collect())
-}
-
-/// What makes the base image has its own way to be root, and touches no file of a registry.
-fn makes_the_base() -> bool {
-    std::env::args_os().skip(1).take(2).eq(["image", "base"])
 }
 
 /// The most frequent question of scripts, answered before all commands are described to the parser of arguments.

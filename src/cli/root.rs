@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::container::take_part;
 use crate::engine;
 use crate::failure::Failure;
 use crate::registry::Registry;
@@ -123,6 +124,10 @@ impl Context<'_> {
 
 impl Root {
     pub(crate) fn run(self, output: &Output) -> Result<ExitCode, Failure> {
+        // What makes the base image has its own way to be root, and who keeps a user's timetable has to be that user.
+        if !matches!(self.command, Command::Schedule(_) | Command::Image(image::Image::Base(_))) {
+            take_part();
+        }
         let looks = matches!(
             self.command,
             Command::Kill(_) | Command::Unlock(_) | Command::Tick(_) | Command::Doctor(_) | Command::Completions(_)

@@ -15,17 +15,22 @@ pub fn operator() -> String {
         })
         .find(|name| !name.is_empty())
         .or_else(account)
-        .unwrap_or_else(|| format!("uid-{}", rustix::process::getuid().as_raw()));
+        .unwrap_or_else(|| format!("uid-{}", uid()));
     format!("operator:{}", name.chars().take(64).collect::<String>())
 }
 
 /// The account's name, from the only place a static binary can ask.
 fn account() -> Option<String> {
-    let uid = rustix::process::getuid().as_raw().to_string();
+    let uid = uid().to_string();
     let accounts = std::fs::read_to_string("/etc/passwd").ok()?;
     let own =
         accounts.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|f| f.get(2) == Some(&uid.as_str()));
     own.and_then(|fields| fields.first().map(|name| (*name).to_owned()))
+}
+
+/// Who that is on the machine, also within a rootless Engine's namespace.
+fn uid() -> u32 {
+    crate::user_namespace::outside(rustix::process::getuid().as_raw())
 }
 
 /// What the engine does by itself.
