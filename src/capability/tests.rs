@@ -8,7 +8,7 @@ use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::terms::Terms;
 use proptest::prelude::*;
 
-fn pip(name: &str, version: &str) -> PipPin {
+pub(super) fn pip(name: &str, version: &str) -> PipPin {
     PipPin {
         name: name.to_owned(),
         version: version.to_owned(),
@@ -18,12 +18,12 @@ fn pip(name: &str, version: &str) -> PipPin {
     }
 }
 
-fn recipe(pips: Vec<PipPin>, apts: Vec<AptPin>) -> Recipe {
+pub(super) fn recipe(pips: Vec<PipPin>, apts: Vec<AptPin>) -> Recipe {
     let base = ImageRef::parse("taskforge/base:default").unwrap();
     Recipe::new(base, vec![Digest::of(b"layer")], Lock::new(pips, apts).unwrap())
 }
 
-fn request() -> Request {
+pub(super) fn request() -> Request {
     Request {
         id: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
         run: RunId::parse("demo-1").unwrap(),
@@ -197,7 +197,7 @@ proptest! {
     }
 }
 
-fn gate_review(capability: &str, reason: &str) -> Review {
+pub(super) fn gate_review(capability: &str, reason: &str) -> Review {
     let capability = Capability::parse(capability).unwrap();
     let asked = Request { capability: capability.clone(), ..request() };
     let grants = vec![Capability::parse("net:a.example:443").unwrap(), capability];

@@ -264,10 +264,7 @@ fn refusal_kind(refusal: &Refusal) -> Kind {
         Refusal::DeploymentRevoked(_) => Kind::Refused,
         Refusal::NoNode(_) | Refusal::NoRequest(_) | Refusal::NoSuchImage { .. } => Kind::NotFound,
         Refusal::Stale { .. } => Kind::Stale,
-        Refusal::NeedsDecision(_)
-        | Refusal::NotApprovable { .. }
-        | Refusal::PartOfImage { .. }
-        | Refusal::UnderAnother { .. } => Kind::Refused,
+        Refusal::NeedsDecision(_) | Refusal::NotApprovable { .. } | Refusal::PartOfImage { .. } => Kind::Refused,
         _ => Kind::Conflict,
     }
 }

@@ -25,7 +25,7 @@ use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{given, rulings, standing};
+use super::{given, package_set, rulings, standing};
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
@@ -80,7 +80,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
         Err(reason) => return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop),
     };
     let granted = state.granted(&base);
-    let approved = granted.map_or_else(|| Ok(Lock::default()), lock_of)?;
+    let approved = granted.map_or_else(|| Ok(Lock::default()), package_set::lock_of)?;
     let extra_ca = extra_ca(registry)?;
     let scope = Scope { registry: registry.id()?, run: store.run().to_string(), key: id.to_string() };
     let limits = limits(config);
@@ -103,13 +103,16 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
     let make = |lock| Recipe::new(reference.clone(), layers.clone(), lock);
     let standing = standing::lock_for(registry, state, request, make, &approved)?;
-    let resolved = standing.map(|lock| Ok(image::Resolution::Lock(lock)));
+    let resolved = standing.map(|lock| {
+        let own = lock.minus(&approved);
+        Ok(image::Resolution::Lock { lock, own })
+    });
     let resolved = resolved.unwrap_or_else(|| docker.wait(|_| image::resolve(engine.docker(), &order, &guard)));
     // A kill ends the resolving container, which looks like an answer of the tool in it, and is none.
     crate::registry::kill::refuse_if_killed(registry.layout())?;
     let command = match resolved? {
         image::Resolution::Unresolvable(no) => Command::CannotResolve { id: id.clone(), reason: no.reason },
-        image::Resolution::Lock(lock) => {
+        image::Resolution::Lock { lock, own } => {
             let ruling = ruling_on(registry, state, request, &lock, &approved);
             if ruling.effect == Effect::Deny {
                 return given::forbid(store, state, request, ruling);
@@ -118,11 +121,14 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
             let mut resolution = Resolution {
                 base,
                 base_layers: layers.iter().map(ToString::to_string).collect(),
-                lock: serde_json::to_value(&lock).map_err(Error::Json)?,
+                lock: to_value(&lock)?,
                 lock_digest: lock.digest(),
                 members: members.iter().map(|member| lock.granted(member).unwrap_or_else(|| member.clone())).collect(),
                 recipe: recipe.identity(),
                 upon: granted.map(|granted| granted.id.clone()),
+                own: if own == lock.minus(&approved) { None } else { Some(to_value(&own)?) },
+                without: granted.map(Request::without).unwrap_or_default(),
+                before: granted.and_then(package_set::changed),
                 policy: Some(ruling),
                 review: Digest::of(b""),
             };
@@ -140,6 +146,10 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     Ok(())
 }
 
+fn to_value(lock: &Lock) -> Result<serde_json::Value, Error> {
+    serde_json::to_value(lock).map_err(Error::Json)
+}
+
 /// What the policies say of a request that was resolved to `lock`, upon `before`: of the package, and of all that comes
 /// with it.
 fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock, before: &Lock) -> Ruling {
@@ -151,9 +161,8 @@ fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock,
 /// What a request stands for, as far as it was resolved: itself with its version, and what comes with it.
 pub(crate) fn stands_for(state: &State, request: &Request) -> Result<(Capability, Vec<Capability>), Error> {
     let Some(resolution) = &request.resolution else { return Ok((request.capability.clone(), Vec::new())) };
-    let lock = lock_of(request)?;
-    let upon = resolution.upon.as_ref().and_then(|id| state.request(id));
-    let before = upon.map_or_else(|| Ok(Lock::default()), lock_of)?;
+    let lock = package_set::resolved(resolution)?;
+    let before = package_set::before(state, resolution)?;
     let first = request.edited.as_ref().and_then(|edited| edited.list.first()).unwrap_or(&request.capability);
     Ok((exact(first, &lock), lock.beyond(&before)))
 }
@@ -201,8 +210,8 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
 
 /// What a person is shown of a request: made from the journal alone, so that it can be shown again years later.
 pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolution) -> Result<Review, Error> {
-    let before = resolution.upon.as_ref().and_then(|id| state.request(id)).and_then(|r| r.resolution.as_ref());
-    let before = before.map(recipe_of).transpose()?;
+    let upon = resolution.upon.as_ref().and_then(|id| state.request(id)).and_then(|r| r.resolution.as_ref());
+    let before = upon.map(|upon| package_set::with_lock(upon, package_set::before(state, resolution)?)).transpose()?;
     let by = super::actor::asker(request);
     let asked = capability::Request {
         id: request.id.clone(),
@@ -212,7 +221,7 @@ pub(crate) fn review_of(state: &State, request: &Request, resolution: &Resolutio
         capability: request.capability.clone(),
     };
     let (view, granted) = (rulings::view(resolution.policy.as_ref()), granted_before(state, resolution));
-    let recipe = recipe_of(resolution)?;
+    let recipe = package_set::recipe_of(resolution)?;
     let (edited, why) = (request.edited.as_ref().map(given::shown_list), request.reason.clone());
     let mut review = Review::of_packages(asked, by, why, view, &granted, &recipe, before.as_ref(), edited);
     if request.edited.is_none() {
@@ -240,13 +249,10 @@ fn members_of(config: &Config, capability: &Capability) -> Result<Vec<Capability
 /// What had been granted when a request was resolved: the chain of grants that it builds upon, with exact versions.
 fn granted_before(state: &State, resolution: &Resolution) -> Vec<Capability> {
     let mut granted = Vec::new();
-    let mut next = resolution.upon.as_ref();
-    while let Some(request) = next.and_then(|id| state.request(id)) {
+    for request in state.beneath(resolution).into_iter().filter(|other| !resolution.without.contains(&other.id)) {
         let Some(earlier) = &request.resolution else { break };
         let lock: Lock = serde_json::from_value(earlier.lock.clone()).unwrap_or_default();
         granted.extend(meant(request).iter().map(|one| exact(one, &lock)));
-        // Each was resolved after the one it builds upon was approved, so that the chain ends.
-        next = earlier.upon.as_ref().filter(|_| granted.len() <= state.requests.len());
     }
     granted
 }
@@ -284,29 +290,9 @@ fn base_of(state: &State, request: &Request) -> Option<String> {
     state.node(&request.node)?.0.container.as_ref().map(|container| container.image.clone())
 }
 
-fn lock_of(request: &Request) -> Result<Lock, Error> {
-    match &request.resolution {
-        Some(resolution) => serde_json::from_value(resolution.lock.clone()).map_err(Error::Json),
-        None => Ok(Lock::default()),
-    }
-}
-
-fn recipe_of(resolution: &Resolution) -> Result<Recipe, Error> {
-    let layers = resolution.base_layers.iter().map(|layer| Digest::parse(layer)).collect::<Result<Vec<_>, _>>();
-    let layers = layers.map_err(|error| Error::Usage(error.to_string()))?;
-    let lock = serde_json::from_value(resolution.lock.clone()).map_err(Error::Json)?;
-    Ok(Recipe::new(ImageRef::parse(&resolution.base).map_err(Error::ImageRef)?, layers, lock))
-}
-
 /// Starts the detached build of an approved set. The child takes the image's lock; whoever comes second leaves.
 pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result<(), Error> {
-    let resolution = state
-        .requests
-        .iter()
-        .filter_map(|request| request.resolution.as_ref())
-        .find(|resolution| resolution.recipe == *recipe);
-    let Some(resolution) = resolution else { return Ok(()) };
-    let made = recipe_of(resolution)?;
+    let Some(made) = package_set::made(state, recipe)? else { return Ok(()) };
     if made.identity() != *recipe {
         return Err(Error::RecipeTemplate { recipe: recipe.clone() });
     }
@@ -346,9 +332,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
 /// Takes the image of an approved set into use. What it was made from lies in this registry from then on, also where
 /// another registry had it built.
 pub(crate) fn take(store: &Store<'_>, state: &State, recipe: &Digest, image: String) -> Result<(), Error> {
-    let resolutions = state.requests.iter().filter_map(|request| request.resolution.as_ref());
-    if let Some(resolution) = resolutions.into_iter().find(|resolution| resolution.recipe == *recipe) {
-        let made = recipe_of(resolution)?;
+    if let Some(made) = package_set::made(state, recipe)? {
         let folder = store.registry().layout().image(recipe);
         std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
             action: "create",

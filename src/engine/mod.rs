@@ -23,6 +23,8 @@ mod docker;
 mod edit;
 mod error;
 mod executors;
+#[cfg(test)]
+mod explained_tests;
 mod export;
 mod folders;
 mod follow;
@@ -44,6 +46,7 @@ mod notify;
 mod observe;
 mod openclaw_image;
 mod outgoing;
+mod package_set;
 mod policy;
 mod project;
 #[cfg(test)]

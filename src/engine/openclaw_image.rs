@@ -121,7 +121,7 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
         let resolved = docker.wait(|_| image::resolve(engine.docker(), &order, &guard));
         crate::registry::kill::refuse_if_killed(registry.layout())?;
         approved = match resolved? {
-            Resolution::Lock(lock) => lock,
+            Resolution::Lock { lock, .. } => lock,
             Resolution::Unresolvable(no) => {
                 return Err(Error::NoOpenclaw { package: capability.to_string(), reason: no.reason });
             }

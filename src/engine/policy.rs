@@ -441,6 +441,7 @@ mod tests {
             at: chrono::Utc::now(),
             status,
             resolution: None,
+            relocked: None,
             presented: None,
             edited: None,
             decision: None,

@@ -108,7 +108,7 @@ pub(crate) fn all(layout: &RunLayout, state: &State, head: &Head) -> Result<Vec<
 }
 
 fn capability(request: &Request) -> Result<serde_json::Value, Error> {
-    Ok(json!({
+    let mut value = json!({
         "id": request.id,
         "capability": request.capability,
         "status": request.status,
@@ -123,5 +123,9 @@ fn capability(request: &Request) -> Result<serde_json::Value, Error> {
         "decision": serde_json::to_value(&request.decision).map_err(Error::Json)?,
         "problem": request.problem,
         "image": request.image,
-    }))
+    });
+    if let Some(relocked) = &request.relocked {
+        value["relocked"] = serde_json::to_value(relocked).map_err(Error::Json)?;
+    }
+    Ok(value)
 }

@@ -236,5 +236,6 @@ fn deployed(registry: &Registry) -> Result<BTreeMap<String, Vec<RequestId>>, Err
 /// of it.
 fn recipes_of(state: &State, counts: impl Fn(&Request) -> bool) -> BTreeSet<Digest> {
     let granted = state.requests.iter().filter(|request| counts(request));
-    granted.filter_map(|request| request.resolution.as_ref()).map(|resolution| resolution.recipe.clone()).collect()
+    let resolved = |request: &Request| request.resolution.as_ref().map(|resolution| resolution.recipe.clone());
+    granted.flat_map(|request| resolved(request).into_iter().chain(request.recipe().cloned())).collect()
 }

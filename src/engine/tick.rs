@@ -18,7 +18,7 @@ use super::error::Error;
 use super::store::Store;
 use super::{
     agents, approvers, children, collect, deployments, dispatch, executors, gate, given, images, ingest, notify,
-    observe, outgoing, standing, verify, workspace,
+    observe, outgoing, package_set, standing, verify, workspace,
 };
 
 /// Rounds of look, plan and perform in one tick. Each round takes a run forward by what became possible in the last;
@@ -179,6 +179,7 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::FinishKill => finish_kill(store),
         Action::Resolve { id } => images::resolve(store, docker, state, &id),
         Action::Expire { id, limit } => store.commit(TICK, Command::Expire { id, limit }).map(drop),
+        Action::Relock { id } => package_set::relock(store, state, &id),
         Action::Give { id } => given::give(store, state, id),
         Action::Build { recipe } => images::build(store, state, &recipe),
         Action::TakeImage { recipe, image } => images::take(store, state, &recipe, image),
@@ -236,6 +237,7 @@ fn describe(action: &Action) -> String {
         Action::FinishKill => "finish the kill".to_owned(),
         Action::Resolve { id } => format!("resolve request {id}"),
         Action::Expire { id, .. } => format!("request {id} has expired"),
+        Action::Relock { id } => format!("find what is left of the packages of request {id}"),
         Action::Give { id } => format!("give what request {id} asks for"),
         Action::Build { recipe } => format!("build image {}", recipe.short()),
         Action::TakeImage { recipe, .. } => format!("take image {} into use", recipe.short()),

@@ -22,7 +22,7 @@ use crate::signature::AllowedSigners;
 use super::approvers;
 use super::error::Error;
 use super::store::Store;
-use super::{images, rulings, seal, standing};
+use super::{images, package_set, rulings, seal, standing};
 
 /// What a run is verified against beyond what lies in the registry.
 #[derive(Debug, Clone, Default)]
@@ -110,6 +110,13 @@ pub(crate) fn decisions(
         }
     }
     late(state, records, report);
+    for request in &state.requests {
+        let more = package_set::more_than_shown(request)?;
+        if !more.is_empty() {
+            let what = format!("request {} was given what was never shown of it: {}", request.id, more.join(", "));
+            report.problems.push(Problem::of("events.jsonl", 0, 0, what));
+        }
+    }
     let allowed = match &given.allowed {
         Some(allowed) => Some(allowed.clone()),
         // Where that cannot be read, the signatures below say so.

@@ -212,6 +212,8 @@ impl Lock {
     }
 }
 
+mod sets;
+
 #[cfg(test)]
 #[path = "lock_tests.rs"]
 pub(in crate::image) mod tests;

@@ -48,8 +48,12 @@ pub struct ResolveOrder<'a> {
 /// What became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Resolution {
-    /// The whole set, what was approved before included.
-    Lock(Lock),
+    Lock {
+        /// The whole set, what was approved before included.
+        lock: Lock,
+        /// The part of it that the request needs by itself: what is left of it once all others have ended.
+        own: Lock,
+    },
     Unresolvable(Unresolvable),
 }
 
@@ -77,6 +81,12 @@ pub enum Cause {
     /// This version of taskforge cannot put it into an image.
     Unsupported,
     Other,
+}
+
+/// `lock` and of it what `needs` names, with all that was not `approved` before.
+fn found(approved: &Lock, lock: Lock, needs: &Lock) -> Result<Resolution, Error> {
+    let own = lock.minus(approved).plus(&lock.common(needs))?;
+    Ok(Resolution::Lock { lock, own })
 }
 
 fn unresolvable(cause: Cause, reason: impl Into<String>) -> Resolution {

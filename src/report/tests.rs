@@ -307,6 +307,9 @@ impl Story {
             members: Vec::new(),
             recipe: Digest::of(b"recipe"),
             upon: None,
+            own: None,
+            without: Vec::new(),
+            before: None,
             policy: None,
             review: Digest::of(b"review"),
         };

@@ -229,7 +229,8 @@ impl State {
             | Event::CapabilityFailed { .. }
             | Event::CapabilityRevoked { .. }
             | Event::CapabilityEdited { .. }
-            | Event::CapabilityExpired { .. } => self.apply_capability(event, at)?,
+            | Event::CapabilityExpired { .. }
+            | Event::CapabilityRelocked { .. } => self.apply_capability(event, at)?,
         }
         Ok(())
     }
@@ -358,6 +359,7 @@ impl State {
                     at,
                     status: RequestStatus::Requested,
                     resolution: None,
+                    relocked: None,
                     presented: None,
                     edited: None,
                     decision: None,
@@ -416,6 +418,15 @@ impl State {
             }
             Event::CapabilityExpired { id, reason } => {
                 self.request_step(event, id, RequestStatus::Expired)?.problem.clone_from(reason);
+            }
+            Event::CapabilityRelocked { id, relocked } => {
+                let Some(found) = self.request(id) else {
+                    return Err(ApplyError::NoRequest { event: event.to_draft().event, id: id.clone() });
+                };
+                // Where nothing goes, since others need it as well, the image is the one that there is.
+                let same = found.recipe() == Some(&relocked.recipe);
+                let next = if same { found.status } else { RequestStatus::Approved };
+                self.request_step(event, id, next)?.relocked = Some(relocked.clone());
             }
             _ => {}
         }
@@ -478,6 +489,8 @@ impl State {
         let legal = match from {
             // Edited, it is resolved again.
             Requested | Pending if next == Requested => matches!(event, Event::CapabilityEdited { .. }),
+            // Granted it stays, and waits for another image.
+            Approved | Applied if matches!(event, Event::CapabilityRelocked { .. }) => true,
             Requested => matches!(next, Pending | Unresolvable | Denied | Superseded | Expired),
             // Resolved anew when the set it builds upon has changed.
             Pending => matches!(next, Pending | Unresolvable | Approved | Denied | Superseded | Expired),

@@ -7,7 +7,7 @@ use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
 use super::deployment::{self, Launch, Proposal};
-use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Report, Resolution, TrafficHead};
+use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Relocked, Report, Resolution, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::ruling::Ruling;
@@ -80,6 +80,11 @@ pub enum Command {
     Expire {
         id: RequestId,
         limit: Option<chrono::Duration>,
+    },
+    /// What a granted set is without what has ended beneath it.
+    Relock {
+        id: RequestId,
+        relocked: Box<Relocked>,
     },
     /// A decision on a capability request or an approval node.
     Decide {

@@ -57,7 +57,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             let (_, found) = find(state, &node)?;
             let next = found.attempts.len() as u64 + 1;
             // What is granted no more goes first: it must be in no container that starts.
-            if state.requests.iter().any(|request| request.is_over(now)) {
+            if state.requests.iter().any(|request| request.is_over(now)) || !state.to_relock().is_empty() {
                 return Err(Refusal::NodeIs {
                     node,
                     status: found.status.as_str(),
@@ -148,12 +148,16 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             if !status.is_granted() {
                 return Err(Refusal::NotRevocable { id, status: status.as_str() });
             }
-            if let Some(later) = state.built_upon(&id) {
-                return Err(Refusal::UnderAnother { id, later: later.clone() });
-            }
             Ok(vec![Event::CapabilityRevoked { id, by, reason }])
         }
         Command::Expire { id, limit } => expire(state, id, limit, now),
+        Command::Relock { id, relocked } => {
+            let ended = state.to_relock().into_iter().find(|request| request.id == id);
+            let ended = ended.map(|request| state.ended_beneath(request));
+            // Seldom two ticks saw the same, and the first was faster, or one more has ended meanwhile.
+            let current = ended.is_some_and(|ended| ended.iter().all(|ended| relocked.without.contains(ended)));
+            Ok(if current { vec![Event::CapabilityRelocked { id, relocked }] } else { Vec::new() })
+        }
         Command::Decide { id, verdict, decision } => decision_on(state, id, verdict, decision, now),
         Command::Edit { id, by, asked, list } => edit(state, id, by, asked, list),
         Command::DecideAll(words) => decide_all(state, words, now),
@@ -357,7 +361,7 @@ fn decision_on(
         return Err(Refusal::NotApprovable { id, status: "not resolved yet".to_owned() });
     };
     let granted = state.granted(&resolution.base).map(|request| &request.id);
-    if resolution.upon.as_ref() != granted {
+    if resolution.upon.as_ref() != granted || !state.ended_beneath(request).is_empty() {
         let status = "resolved upon a set that has changed since; the next tick resolves it again".to_owned();
         return Err(Refusal::NotApprovable { id, status });
     }
@@ -756,10 +760,9 @@ fn session_of(state: &State, node: &NodeId) -> Result<String, Refusal> {
 
 fn approved_with(state: &State, recipe: &Digest) -> Vec<RequestId> {
     let with = |id: &&RequestId| {
-        state.request(id).is_some_and(|request| {
-            request.status == RequestStatus::Approved
-                && request.resolution.as_ref().is_some_and(|resolution| resolution.recipe == *recipe)
-        })
+        state
+            .request(id)
+            .is_some_and(|request| request.status == RequestStatus::Approved && request.recipe() == Some(recipe))
     };
     state.approved.iter().filter(with).cloned().collect()
 }

@@ -171,6 +171,9 @@ pub enum Event {
     /// Nobody decided in time, or the time of a grant is over.
     #[serde(rename = "capability.expired")]
     CapabilityExpired { id: RequestId, reason: String },
+    /// Packages beneath those of a grant that stands have ended: what is left makes another set.
+    #[serde(rename = "capability.relocked")]
+    CapabilityRelocked { id: RequestId, relocked: Box<Relocked> },
 
     /// An approved deployment has its port of the host.
     #[serde(rename = "deployment.placed")]
@@ -433,11 +436,34 @@ pub struct Resolution {
     pub recipe: Digest,
     /// The request whose lock this one builds upon; none if it is the first.
     pub upon: Option<RequestId>,
+    /// The part of the lock that this request needs by itself; none where it is all that the lock adds to `upon`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<Value>,
+    /// Requests beneath `upon` that had ended, and whose packages were in its set no more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub without: Vec<RequestId>,
+    /// The lock that this one builds upon, where `upon` was resolved to another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
     /// What the policies said of it; none where none were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Ruling>,
     /// The digest of what a person is shown.
     pub review: Digest,
+}
+
+/// What a granted set of packages is once others beneath it have ended: a part of what was shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Relocked {
+    /// The requests beneath it that have ended, all of them.
+    pub without: Vec<RequestId>,
+    /// What every grant that stands needs by itself, together.
+    pub lock: Value,
+    pub lock_digest: Digest,
+    /// The identity of the recipe that installs it.
+    pub recipe: Digest,
 }
 
 /// What a person is shown of a request that needs no image.
@@ -558,6 +584,7 @@ pub fn is_known(name: &str) -> bool {
         "capability.failed",
         "capability.revoked",
         "capability.expired",
+        "capability.relocked",
         "capability.edited",
         "deployment.placed",
         "deployment.starting",
@@ -674,7 +701,8 @@ impl Event {
             | Self::CapabilityFailed { id, .. }
             | Self::CapabilityRevoked { id, .. }
             | Self::CapabilityEdited { id, .. }
-            | Self::CapabilityExpired { id, .. } => Some(id),
+            | Self::CapabilityExpired { id, .. }
+            | Self::CapabilityRelocked { id, .. } => Some(id),
             _ => None,
         }
     }
@@ -816,6 +844,10 @@ impl Event {
                 format!("Of request {id}, {by} made: {}.", list.join(", "))
             }
             Self::CapabilityExpired { id, reason } => format!("Request {id} has expired: {reason}"),
+            Self::CapabilityRelocked { id, relocked } => {
+                let gone: Vec<&str> = relocked.without.iter().map(RequestId::as_str).collect();
+                format!("The packages of request {id} are another set, without those of {}.", gone.join(", "))
+            }
             Self::DeploymentPlaced { id, port } => format!("Deployment {id} has 127.0.0.1:{port}."),
             Self::DeploymentStarting { id, launch } => {
                 format!("Deployment {id} start {} goes to container {}.", launch.number, launch.container)

@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod id;
 pub mod nearest;
 pub mod outgoing;
+pub mod package_set;
 pub mod plan;
 pub mod projection;
 pub mod quantity;

@@ -119,6 +119,10 @@ pub enum Action {
         id: RequestId,
         limit: Option<chrono::Duration>,
     },
+    /// Find the lock of what is left of a granted set, since something beneath it has ended.
+    Relock {
+        id: RequestId,
+    },
     /// Start a detached build.
     Build {
         recipe: Digest,
@@ -226,6 +230,10 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         if !over.is_empty() {
             // What is granted no more is in no container that is started.
             return over;
+        }
+        let sets: Vec<Action> = state.to_relock().iter().map(|set| Action::Relock { id: set.id.clone() }).collect();
+        if !sets.is_empty() {
+            return sets;
         }
         actions.extend(wakes(state, seen));
         actions.extend(waits(state, seen));

@@ -74,8 +74,6 @@ pub enum Refusal {
     NoTerms(NodeId),
     #[error("request {id} is for a package, which is part of an image and given with that")]
     PartOfImage { id: RequestId },
-    #[error("request {id} cannot be taken back while {later} stands, which was resolved upon it: take that back first")]
-    UnderAnother { id: RequestId, later: RequestId },
     #[error("the run has no deployment {0}")]
     NoDeployment(RequestId),
     #[error("deployment {0} was revoked: it is proposed and approved again, or not at all")]

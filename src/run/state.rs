@@ -11,8 +11,8 @@ use super::capability::{Capability, Mount, MountMode};
 use super::definition::{Artifact, Created, NodeDefinition};
 use super::deployment::{Deployment, Proposal};
 use super::event::{
-    AttemptEnd, AttemptPlan, ChildRun, DecisionRecord, FailureCode, Presented, ReadyReason, Report, Resolution,
-    SkipReason, WaitingOn,
+    AttemptEnd, AttemptPlan, ChildRun, DecisionRecord, FailureCode, Presented, ReadyReason, Relocked, Report,
+    Resolution, SkipReason, WaitingOn,
 };
 use super::folder::GrantedMount;
 use super::id::{Digest, NodeId, RequestId, RunId};
@@ -157,6 +157,9 @@ pub struct Request {
     pub status: RequestStatus,
     #[serde(default)]
     pub resolution: Option<Resolution>,
+    /// What a set of packages is since others beneath it have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relocked: Option<Box<Relocked>>,
     /// What was shown of a request that needs no image.
     #[serde(default)]
     pub presented: Option<Presented>,
@@ -363,20 +366,13 @@ impl State {
             .find(|r| r.resolution.as_ref().is_some_and(|resolution| resolution.base == base))
     }
 
-    /// The newest request whose packages were resolved upon those of the granted request `id`, and that still stands: its
-    /// lock holds both.
-    #[must_use]
-    pub fn built_upon(&self, id: &RequestId) -> Option<&RequestId> {
-        let resolution = self.request(id)?.resolution.as_ref()?;
-        self.granted(&resolution.base).map(|newest| &newest.id).filter(|newest| *newest != id)
-    }
-
     /// Whether what is shown of `request` is still what a grant would lead to.
     #[must_use]
     pub fn is_shown_as_it_stands(&self, request: &Request) -> bool {
         match (&request.resolution, &request.presented) {
             (Some(resolution), _) => {
                 resolution.upon.as_ref() == self.granted(&resolution.base).map(|granted| &granted.id)
+                    && self.ended_beneath(request).is_empty()
             }
             (None, Some(presented)) => presented.grants == self.given_with(request),
             (None, None) => false,
@@ -386,7 +382,7 @@ impl State {
     /// The recipe that containers of `base` need; none when nothing is granted beyond the base image.
     #[must_use]
     pub fn recipe_for(&self, base: &str) -> Option<&Digest> {
-        self.granted(base)?.resolution.as_ref().map(|resolution| &resolution.recipe)
+        self.granted(base)?.recipe()
     }
 
     /// What is given to this run without another image, sorted. It is given to the nodes that asked.

@@ -15,7 +15,7 @@ use super::definition::{
     ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime, Sessions, Users,
     WaitFor, WaitKind,
 };
-use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Outcome, Presented, Resolution};
+use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Outcome, Presented, Relocked, Resolution};
 use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
 use super::record::Record;
@@ -200,6 +200,12 @@ impl Journaled {
     }
 }
 
+/// The packages that are granted.
+fn packages(run: &Journaled) -> Vec<String> {
+    let granted = run.state.requests.iter().filter(|r| r.status.is_granted() && r.capability.kind().needs_image());
+    granted.map(|request| request.capability.to_string()).collect()
+}
+
 fn request_id(n: u64) -> RequestId {
     RequestId::parse(&ulid::Ulid::from_parts(n, 7).to_string()).unwrap()
 }
@@ -247,8 +253,10 @@ impl World {
 
     fn resolution(run: &Journaled, id: &RequestId) -> Resolution {
         let request = run.state.request(id).unwrap();
-        let upon = run.state.granted("base").map(|granted| granted.id.clone());
-        let lock = serde_json::json!({"pip": [request.capability.to_string()], "upon": upon});
+        let below = run.state.granted("base");
+        let mut all = packages(run);
+        all.push(request.capability.to_string());
+        let lock = serde_json::json!({"pip": all});
         let digest = Digest::of(lock.to_string().as_bytes());
         Resolution {
             base: "base".to_owned(),
@@ -257,7 +265,10 @@ impl World {
             lock_digest: digest.clone(),
             members: Vec::new(),
             recipe: digest.clone(),
-            upon,
+            upon: below.map(|below| below.id.clone()),
+            own: None,
+            without: below.map(Request::without).unwrap_or_default(),
+            before: None,
             policy: None,
             review: Digest::of(format!("{digest}{id}").as_bytes()),
         }
@@ -289,6 +300,14 @@ impl World {
             Action::Wake { .. } | Action::Deliver { .. } => unreachable!("the model has no OpenClaw"),
             Action::Expire { id, limit } => {
                 run.command(Command::Expire { id, limit }).unwrap();
+            }
+            Action::Relock { id } => {
+                let lock = serde_json::json!({"pip": packages(run)});
+                let digest = Digest::of(lock.to_string().as_bytes());
+                let request = run.state.request(&id).unwrap();
+                let without = [request.without(), run.state.ended_beneath(request)].concat();
+                let relocked = Relocked { without, lock, lock_digest: digest.clone(), recipe: digest };
+                run.command(Command::Relock { id, relocked: Box::new(relocked) }).unwrap();
             }
             Action::Resolve { id }
                 if self.ruling(run.state.request(&id).unwrap()).is_some_and(|ruling| ruling.effect == Effect::Deny) =>
@@ -651,29 +670,61 @@ fn what_was_revoked_is_gone_until_a_person_decides_again() {
 }
 
 #[test]
-fn packages_are_taken_back_in_the_order_in_which_they_were_resolved_upon_each_other() {
-    let (mut run, mut world) = (Journaled::demo(), World::default());
-    world.tick(&mut run);
-    let mut granted = Vec::new();
-    for (number, package) in [(1, "pip:pygal"), (2, "apt:graphviz")] {
-        let id = ask(&mut run, number, "gather", package);
+fn a_package_ends_whatever_was_resolved_upon_it_and_the_next_attempt_has_what_is_left() {
+    // Which of three ends first, and whether it is taken back or its time is over.
+    for (first, expires) in [(0, false), (1, false), (2, false), (0, true), (1, true)] {
+        let (mut run, mut world) = (Journaled::demo(), World::default());
         world.tick(&mut run);
-        run.decide(&id, Verdict::Approve).unwrap();
+        let mut granted = Vec::new();
+        for (number, package) in [(1, "pip:pygal"), (2, "apt:graphviz"), (3, "pip:lxml")] {
+            let id = ask(&mut run, number, "gather", package);
+            world.tick(&mut run);
+            let for_a_time = expires && granted.len() == first;
+            if for_a_time { run.approve_for(&id, 10) } else { run.decide(&id, Verdict::Approve) }.unwrap();
+            world.tick(&mut run);
+            granted.push(id);
+        }
+        let pending = ask(&mut run, 4, "gather", "pip:later");
         world.tick(&mut run);
-        granted.push(id);
+        let shown = run.state.request(&pending).unwrap().review().cloned();
+        let revoke =
+            |id: &RequestId| Command::Revoke { id: id.clone(), by: "operator:ada".to_owned(), reason: "x".to_owned() };
+        let held = |run: &Journaled| {
+            let set = run.state.granted("base").and_then(|newest| newest.lock().cloned());
+            set.map(|lock| lock["pip"].as_array().unwrap().len())
+        };
+        assert_eq!(held(&run), Some(3));
+        if expires {
+            run.now += Duration::seconds(11);
+            run.command(Command::Expire { id: granted[first].clone(), limit: None }).unwrap();
+        } else {
+            run.command(revoke(&granted[first])).unwrap();
+        }
+        if first < 2 {
+            assert_eq!(run.state.to_relock().len(), 1, "no container starts with what has ended");
+        }
+        world.tick(&mut run);
+        assert_eq!(held(&run), Some(2), "{first} {expires}");
+        let gone = run.state.request(&granted[first]).unwrap().capability.to_string();
+        assert!(!packages(&run).contains(&gone));
+        let left: Vec<&RequestId> = granted.iter().filter(|id| **id != granted[first]).collect();
+        for id in &left {
+            assert_eq!(run.state.request(id).unwrap().status, RequestStatus::Applied);
+        }
+        // What waits is shown anew, since a grant would lead to another set.
+        let again = run.state.request(&pending).unwrap();
+        assert_eq!(again.status, RequestStatus::Pending);
+        assert_ne!(again.review(), shown.as_ref());
+        run.decide(&pending, Verdict::Approve).unwrap();
+        world.tick(&mut run);
+        assert_eq!(held(&run), Some(3));
+        assert!(!run.state.granted("base").unwrap().lock().unwrap().to_string().contains(&gone));
+        for id in left.into_iter().chain([&pending]) {
+            run.command(revoke(id)).unwrap();
+            world.tick(&mut run);
+        }
+        assert_eq!(run.state.recipe_for("base"), None);
     }
-    let image = run.state.created.nodes[0].container.as_ref().unwrap().image.clone();
-    let recipe = |run: &Journaled| run.state.recipe_for(&image).cloned();
-    let revoke =
-        |id: &RequestId| Command::Revoke { id: id.clone(), by: "operator:ada".to_owned(), reason: "x".to_owned() };
-    let both = recipe(&run);
-    let early = run.command(revoke(&granted[0]));
-    assert!(matches!(early, Err(Refusal::UnderAnother { ref later, .. }) if *later == granted[1]), "{early:?}");
-    run.command(revoke(&granted[1])).unwrap();
-    let one = recipe(&run);
-    assert!(one.is_some() && one != both);
-    run.command(revoke(&granted[0])).unwrap();
-    assert_eq!(recipe(&run), None);
 }
 
 #[test]
@@ -1062,7 +1113,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
         Step::Revoke(n) => {
             let Some(request) = run.state.requests.get(n).cloned() else { return };
             let (by, reason) = ("operator:ada".to_owned(), String::new());
-            let granted = request.status.is_granted() && run.state.built_upon(&request.id).is_none();
+            let granted = request.status.is_granted();
             // Before the word: without what its workflow declares, a run may end by it.
             let revocable = granted && !run.state.status.is_terminal();
             let revoked = run.command(Command::Revoke { id: request.id.clone(), by, reason });

@@ -11,7 +11,7 @@ use super::shape::all_required;
 use super::{Named, of};
 use crate::run::capability::Capability;
 use crate::run::definition::{OutputsMode, WaitFor};
-use crate::run::event::{DecisionRecord, Presented, Resolution};
+use crate::run::event::{DecisionRecord, Presented, Relocked, Resolution};
 use crate::run::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use crate::run::state::{Edited, RequestStatus};
 use crate::run::status::{NodeKind, NodeStatus, RunStatus};
@@ -25,6 +25,14 @@ pub(super) fn all() -> Vec<Named> {
         ("spec.json", of::<Spec>()),
         ("exit.json", of::<Exit>()),
     ]
+}
+
+/// A request says how it was relocked only if it was.
+fn all_but_relocked(schema: &mut schemars::Schema) {
+    all_required(schema);
+    if let Some(Value::Array(names)) = schema.get_mut("required") {
+        names.retain(|name| name != "relocked");
+    }
 }
 
 macro_rules! written {
@@ -105,7 +113,7 @@ written! {
         last_progress_event_count: u64,
     }
 
-    #[schemars(transform = all_required)]
+    #[schemars(transform = all_but_relocked)]
     struct Request {
         id: RequestId,
         capability: Capability,
@@ -118,6 +126,7 @@ written! {
         reason: String,
         at: DateTime<Utc>,
         resolution: Option<Resolution>,
+        relocked: Option<Relocked>,
         presented: Option<Presented>,
         edited: Option<Edited>,
         decision: Option<DecisionRecord>,

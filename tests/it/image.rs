@@ -90,7 +90,7 @@ impl Place {
 
     async fn lock(&self, approved: &Lock, capability: &str) -> Lock {
         match self.resolve(approved, capability).await {
-            Resolution::Lock(lock) => lock,
+            Resolution::Lock { lock, .. } => lock,
             Resolution::Unresolvable(no) => panic!("{no:?}"),
         }
     }
@@ -214,7 +214,7 @@ fn build_by_hand(folder: &Path, tag: &str) {
 fn why(resolution: Resolution) -> (Cause, String) {
     match resolution {
         Resolution::Unresolvable(no) => (no.cause, no.reason),
-        Resolution::Lock(lock) => panic!("resolved to {lock:?}"),
+        Resolution::Lock { lock, .. } => panic!("resolved to {lock:?}"),
     }
 }
 

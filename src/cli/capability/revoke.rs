@@ -14,8 +14,8 @@ use super::super::root::Context;
 ///
 /// It concerns what the gate gives, whose connections are cut, `port:`, where the deployment is taken down, and `mount:`, where the
 /// attempt that has the folder is ended and tried again without it. A package is left out of the image of the next attempt; one that
-/// runs has it to its end, and one upon which others were resolved comes after those. What was granted beyond its run stands
-/// no more, and is taken from every run that has it. The agent may ask again, and a person decides again.
+/// runs has it to its end; what another request that stands needs too stays with that. What was granted beyond its run stands no
+/// more, and is taken from every run that has it. The agent may ask again, and a person decides again.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     /// The request's id, or the start of one

@@ -7,7 +7,7 @@ use super::super::lock::Lock;
 use super::super::output::Output;
 use super::super::pins::{AptPin, shown_url};
 use super::super::sandbox::{Command, Sandbox, apt_ca};
-use super::{Cause, Resolution, ResolveOrder, refused, unresolvable};
+use super::{Cause, Resolution, ResolveOrder, found, refused, unresolvable};
 use crate::run::capability::AptPackage;
 use crate::run::id::Digest;
 
@@ -45,18 +45,17 @@ pub(super) async fn resolve(
         return Ok(unresolvable(Cause::DoesNotExist, reason));
     }
 
-    let mut install = argv(&["apt-get", "install", "--print-uris", "-qq", "--yes", "--no-install-recommends"]);
-    install.extend(argv(&["--no-remove", "-o", "Acquire::ForceHash=SHA256", "--"]));
+    let fixed = ["apt-get", "install", "--print-uris", "-qq", "--yes", "--no-install-recommends"];
+    let mut alone = argv(&fixed);
+    alone.extend(argv(&["--no-remove", "-o", "Acquire::ForceHash=SHA256", "--"]));
+    let mut install = alone.clone();
     install.extend(order.approved.apt().iter().map(|pin| format!("{}={}", pin.name, pin.version)));
     install.push(package.to_string());
     let output = run(&install).await?;
     if output.exit != 0 {
         return Ok(refused(cause(&output), &output));
     }
-    let lines = output.stdout.whole();
-    let lines =
-        lines.ok_or(Error::TooMuchOutput { command: "apt-get install --print-uris".to_owned(), limit: KEEP as u64 })?;
-    let pins = read_uris(&String::from_utf8_lossy(&lines))?;
+    let pins = uris(&output)?;
     if !pins.iter().any(|pin| pin.name == package.name()) {
         let reason = format!("`{}` is already in the base image; nothing needs to be granted", package.name());
         return Ok(unresolvable(Cause::AlreadyThere, reason));
@@ -67,7 +66,25 @@ pub(super) async fn resolve(
     }
     let lock = Lock::new(order.approved.pip().to_vec(), pins);
     let lock = lock.and_then(|lock| lock.with_npm(order.approved.npm().to_vec()));
-    lock.map(Resolution::Lock).map_err(|e| Error::format("apt's answer", e.to_string()))
+    let lock = lock.map_err(|e| Error::format("apt's answer", e.to_string()))?;
+    if order.approved.apt().is_empty() {
+        return found(order.approved, lock, &Lock::default());
+    }
+    // What of it the package needs if nothing else is asked for.
+    alone.push(package.to_string());
+    let output = run(&alone).await?;
+    if output.exit != 0 {
+        return Ok(refused(cause(&output), &output));
+    }
+    let needs = Lock::new(Vec::new(), uris(&output)?).map_err(|e| Error::format("apt's answer", e.to_string()))?;
+    found(order.approved, lock, &needs)
+}
+
+fn uris(output: &Output) -> Result<Vec<AptPin>, Error> {
+    let command = || "apt-get install --print-uris".to_owned();
+    let lines = output.stdout.whole();
+    let lines = lines.ok_or_else(|| Error::TooMuchOutput { command: command(), limit: KEEP as u64 })?;
+    read_uris(&String::from_utf8_lossy(&lines))
 }
 
 fn same(old: &AptPin, new: &AptPin) -> bool {

@@ -1,18 +1,19 @@
 //! npm: its own resolver, told to write a lock and nothing else (`package-lock.json`, lockfileVersion 3). It comes from
 //! the Python package index into the resolving container alone, because a base image has neither npm nor Node.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
 use super::super::error::Error;
+use super::super::lock::Lock;
 use super::super::npm_pin::{NpmPin, Sha512, is_name};
 use super::super::output::Output;
 use super::super::pins::shown_url;
 use super::super::pip_index;
 use super::super::readback;
 use super::super::sandbox::{Command, Sandbox};
-use super::{Cause, Resolution, ResolveOrder, refused, unresolvable};
+use super::{Cause, Resolution, ResolveOrder, found, refused, unresolvable};
 use crate::run::capability::NpmPackage;
 
 /// Node itself as a package: one file, which needs no script to be put into place.
@@ -66,6 +67,12 @@ struct Entry {
     integrity: Option<String>,
     #[serde(default)]
     bin: BTreeMap<String, String>,
+    #[serde(default)]
+    dependencies: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    optional_dependencies: BTreeMap<String, serde_json::Value>,
+    #[serde(default)]
+    peer_dependencies: BTreeMap<String, serde_json::Value>,
     #[serde(default)]
     in_bundle: bool,
     #[serde(default)]
@@ -122,8 +129,8 @@ pub(super) async fn resolve(
     }
     let argv = ["cat".to_owned(), format!("{FOLDER}/package-lock.json")];
     let lock = whole(&run(&argv, KEEP).await?)?;
-    let pins = match read_lock(&lock, &[package.name(), NODE])? {
-        Read::Pins(pins) => pins,
+    let (pins, needed) = match read_lock(&lock, &[package.name(), NODE])? {
+        Read::Pins(pins, needed) => (pins, needed),
         Read::No(cause, reason) => return Ok(unresolvable(cause, reason)),
     };
     if !pins.iter().any(|pin| pin.is_top(package.name())) {
@@ -134,8 +141,12 @@ pub(super) async fn resolve(
         Err(no) => return Ok(no),
     };
     // What cannot be in a lock cannot be approved, whatever the registry says.
-    let lock = order.approved.clone().with_npm(pins);
-    Ok(lock.map_or_else(|error| unresolvable(Cause::Unsupported, error.to_string()), Resolution::Lock))
+    let needs: Vec<NpmPin> = pins.iter().filter(|pin| needed.contains(&pin.location)).cloned().collect();
+    let locks = order.approved.clone().with_npm(pins).and_then(|lock| Ok((lock, Lock::default().with_npm(needs)?)));
+    match locks {
+        Ok((lock, needs)) => found(order.approved, lock, &needs),
+        Err(error) => Ok(unresolvable(Cause::Unsupported, error.to_string())),
+    }
 }
 
 fn whole(output: &Output) -> Result<Vec<u8>, Error> {
@@ -187,7 +198,8 @@ fn beside(
 }
 
 pub(super) enum Read {
-    Pins(Vec<NpmPin>),
+    /// All pins, and the places of those that what is asked for needs.
+    Pins(Vec<NpmPin>, BTreeSet<String>),
     No(Cause, String),
 }
 
@@ -198,6 +210,7 @@ pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
     if lock.lockfile_version != 3 {
         return Err(wrong(format!("lockfileVersion {} is not known", lock.lockfile_version)));
     }
+    let needed = needed(&lock.packages, asked);
     let mut pins: Vec<NpmPin> = Vec::new();
     let mut bundled: Vec<String> = Vec::new();
     for (location, entry) in lock.packages {
@@ -236,7 +249,41 @@ pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
             holder.bundles = true;
         }
     }
-    Ok(Read::Pins(pins))
+    Ok(Read::Pins(pins, needed))
+}
+
+/// The places that lie on the way from `asked` to all that it depends on, found as Node finds them: beside whoever
+/// imports, or further out.
+fn needed(packages: &BTreeMap<String, Entry>, asked: &[&str]) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut next: Vec<String> = asked.iter().map(|name| format!("node_modules/{name}")).collect();
+    while let Some(place) = next.pop() {
+        let Some(entry) = packages.get(&place) else { continue };
+        if !found.insert(place.clone()) {
+            continue;
+        }
+        let names = [&entry.dependencies, &entry.optional_dependencies, &entry.peer_dependencies];
+        for name in names.into_iter().flat_map(BTreeMap::keys) {
+            let mut from = place.as_str();
+            let place = loop {
+                let here = if from.is_empty() {
+                    format!("node_modules/{name}")
+                } else {
+                    format!("{from}/node_modules/{name}")
+                };
+                if packages.contains_key(&here) {
+                    break Some(here);
+                }
+                if from.is_empty() {
+                    break None;
+                }
+                // The folder that holds this one's `node_modules`.
+                from = from.rsplit_once("node_modules/").map_or("", |(outer, _)| outer.trim_end_matches('/'));
+            };
+            next.extend(place);
+        }
+    }
+    found
 }
 
 /// `./bin/x.js` as `bin/x.js`; anything else that climbs is refused with the pin.

@@ -10,7 +10,7 @@ use super::super::output::Output;
 use super::super::pins::{PipPin, shown_url};
 use super::super::pip_index;
 use super::super::sandbox::{Command, Sandbox};
-use super::{Cause, Resolution, ResolveOrder, refused, unresolvable};
+use super::{Cause, Resolution, ResolveOrder, found, refused, unresolvable};
 use crate::run::capability::{PipName, PipPackage, PythonVersion};
 use crate::run::id::Digest;
 
@@ -84,17 +84,50 @@ pub(super) async fn resolve(
     if output.exit != 0 {
         return explain(sandbox, order, &argv, env, &output).await;
     }
-    let report = output.stdout.whole();
-    let report =
-        report.ok_or(Error::TooMuchOutput { command: "pip install --dry-run".to_owned(), limit: REPORT as u64 })?;
-    let pins = read_report(&report)?;
+    let pins = read_report(&whole(&output)?)?;
     if !pins.iter().any(|pin| pin.name == package.name().as_str()) {
         return Err(Error::format("pip's report", format!("it does not hold `{}`", package.name())));
     }
     let pins = keep_approved(order.approved, pins);
     let lock = Lock::new(pins, order.approved.apt().to_vec());
     let lock = lock.and_then(|lock| lock.with_npm(order.approved.npm().to_vec()));
-    lock.map(Resolution::Lock).map_err(|e| Error::format("pip's report", e.to_string()))
+    let lock = lock.map_err(|e| Error::format("pip's report", e.to_string()))?;
+    if order.approved.pip().is_empty() {
+        return found(order.approved, lock, &Lock::default());
+    }
+    match needs(sandbox, &lock, package, env).await? {
+        Ok(needs) => found(order.approved, lock, &needs),
+        Err(output) => Ok(refused(cause(&output.stderr.text()), &output)),
+    }
+}
+
+/// Writes its arguments into the file that the first of them names, one a line.
+const WRITE: &str = "import sys; open(sys.argv[1], 'w').write('\\n'.join(sys.argv[2:]))";
+const CONSTRAINTS: &str = "/tmp/taskforge-constraints.txt";
+
+/// What of `lock` the package needs if nothing else is asked for: it has no other versions to choose from.
+async fn needs(
+    sandbox: &Sandbox<'_>,
+    lock: &Lock,
+    package: &PipPackage,
+    env: Vec<(String, String)>,
+) -> Result<Result<Lock, Output>, Error> {
+    let mut write: Vec<String> = ["python3", "-I", "-c", WRITE, CONSTRAINTS].map(str::to_owned).to_vec();
+    write.extend(lock.pip().iter().map(|pin| format!("{}=={}", pin.name, pin.version)));
+    sandbox.succeed(Command { argv: &write, env: Vec::new(), keep: WORDS }).await?;
+    let mut argv: Vec<String> = DRY_RUN.map(str::to_owned).to_vec();
+    argv.extend([format!("--constraint={CONSTRAINTS}"), "--".to_owned(), package.to_string()]);
+    let output = sandbox.run(Command { argv: &argv, env, keep: REPORT }).await?;
+    if output.exit != 0 {
+        return Ok(Err(output));
+    }
+    let lock = Lock::new(read_report(&whole(&output)?)?, Vec::new());
+    lock.map(Ok).map_err(|e| Error::format("pip's report", e.to_string()))
+}
+
+fn whole(output: &Output) -> Result<Vec<u8>, Error> {
+    let command = || "pip install --dry-run".to_owned();
+    output.stdout.whole().ok_or_else(|| Error::TooMuchOutput { command: command(), limit: REPORT as u64 })
 }
 
 pub(super) fn read_report(bytes: &[u8]) -> Result<Vec<PipPin>, Error> {

@@ -8,3 +8,4 @@ mod kept;
 mod life;
 mod many;
 pub mod stage;
+mod terms;

@@ -135,3 +135,43 @@ fn a_nodes_budget_and_its_pace_come_from_the_settings() {
     complete(&paced);
     assert_eq!(said(&paced)[0], "replay_mismatch replay_mismatch rate_limit_exceeded");
 }
+
+#[test]
+fn what_a_budget_was_raised_by_is_gone_once_that_was_taken_back() {
+    let scene = stage(
+        r#"
+import os, time
+def chat():
+    body = json.dumps({"model": "recorded", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    return get(urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", body, {"content-type": "application/json"}))
+def wait_for(name):
+    while not os.path.exists("/workspace/" + name): time.sleep(0.05)
+say(chat(), chat())
+wait_for("raised")
+say(chat())
+wait_for("lowered")
+say(chat())
+"#,
+    );
+    scene.set("[llm.providers.recorded]", "[llm.budget]\nrequests = 1\n[llm.providers.recorded]");
+    let touch = |name: &str| {
+        std::fs::write(scene.path(&format!("runs/{RUN}/nodes/work/workspace/{name}")), "").unwrap();
+    };
+    scene.start("granted", RUN);
+    assert_eq!(asked(&scene, RUN)["what"], "budget:requests=2");
+    assert_eq!(said(&scene), ["replay_mismatch budget_exhausted"], "before the decision");
+    let (id, _) = scene.the_one(RUN);
+    scene.approve(RUN);
+    touch("raised");
+    hear(&scene, "replay_mismatch");
+    let revoked = scene.tf(&["capability", "revoke", &id, "--reason", "that was enough"]).ok();
+    revoked.says("Revoked budget:requests=2");
+    touch("lowered");
+    tick_until(&scene, "the last answer", || (said(&scene).len() == 3).then_some(()));
+    assert_eq!(said(&scene), ["replay_mismatch budget_exhausted", "replay_mismatch", "budget_exhausted"]);
+    let revoked = scene.events(RUN, "capability.revoked");
+    assert_eq!((revoked.len(), &revoked[0]["data"]["reason"]), (1, &json!("that was enough")));
+    let listed = scene.tf(&["capability", "list", "--state", "revoked", "--json"]).ok().json();
+    assert_eq!(listed["requests"][0]["id"], json!(id));
+    scene.tf(&["audit", "verify", RUN]).ok();
+}

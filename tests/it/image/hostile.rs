@@ -9,7 +9,7 @@ use super::{Place, why};
 
 async fn lock(place: &Place, index: &Index, capability: &str) -> Lock {
     match place.resolve_with(&Lock::default(), capability, Some(&index.simple())).await {
-        Resolution::Lock(lock) => lock,
+        Resolution::Lock { lock, .. } => lock,
         Resolution::Unresolvable(no) => panic!("{no:?}"),
     }
 }
@@ -129,7 +129,7 @@ async fn npm_place(name: &str) -> (Place, Index) {
 }
 
 async fn npm_lock(place: &Place) -> Lock {
-    let Resolution::Lock(lock) = place.resolve(&Lock::default(), "npm:thing@1.0.0").await else { panic!() };
+    let Resolution::Lock { lock, .. } = place.resolve(&Lock::default(), "npm:thing@1.0.0").await else { panic!() };
     let pins = lock.npm().iter().filter(|pin| pin.name == "thing").cloned().collect();
     Lock::default().with_npm(pins).unwrap()
 }

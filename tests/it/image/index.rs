@@ -193,6 +193,12 @@ impl Wheel {
         Self::with_metadata(name, version, &format!("Name: {name}\nVersion: {version}\n"), more)
     }
 
+    /// One that depends on `needs`, each as pip reads it.
+    pub fn needing(name: &str, version: &str, needs: &[&str]) -> Self {
+        let needs: String = needs.iter().map(|need| format!("Requires-Dist: {need}\n")).collect();
+        Self::with_metadata(name, version, &format!("Name: {name}\nVersion: {version}\n{needs}"), &[])
+    }
+
     pub fn with_metadata(name: &str, version: &str, metadata: &str, more: &[(&str, &str)]) -> Self {
         let module = name.replace('-', "_");
         let info = format!("{module}-{version}.dist-info");

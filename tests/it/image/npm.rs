@@ -126,7 +126,7 @@ exit $code
 SH
 chmod 755 /usr/local/bin/python3"#;
     place.own_base(&["sh", "-c", script]).await;
-    let Resolution::Lock(lock) = place.resolve(&Lock::default(), "npm:is-odd@3.0.1").await else { panic!() };
+    let Resolution::Lock { lock, .. } = place.resolve(&Lock::default(), "npm:is-odd@3.0.1").await else { panic!() };
     let recipe = place.recipe(&lock).await;
     let error = place.build(&recipe).await.unwrap_err();
     let said = "npm package `node_modules/is-odd/node_modules/evil` evil@1.0.0 was not asked for";

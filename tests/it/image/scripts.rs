@@ -23,7 +23,7 @@ async fn place(name: &str, index: &Index) -> Place {
 
 async fn recipe(place: &Place, index: &Index, capability: &str) -> Recipe {
     match place.resolve_with(&Lock::default(), capability, Some(&index.simple())).await {
-        Resolution::Lock(lock) => {
+        Resolution::Lock { lock, .. } => {
             place.fetch_from(&lock, Some(&index.simple())).await.unwrap();
             place.recipe(&lock).await
         }
@@ -140,7 +140,7 @@ async fn a_full_disk_fails_the_build_and_is_named() {
     let large = "x".repeat(1 << 20);
     index.offer("large", &[&Wheel::new("large", "1.0", &[("large/data.txt", &large)])]);
     let resolved = place.resolve_with(&Lock::default(), "pip:large", Some(&index.simple())).await;
-    let Resolution::Lock(lock) = resolved else { panic!("{resolved:?}") };
+    let Resolution::Lock { lock, .. } = resolved else { panic!("{resolved:?}") };
     let _disk = SmallDisk::at(place.path("packages"), "256k");
     let error = place.fetch_from(&lock, Some(&index.simple())).await.unwrap_err();
     assert!(error.to_string().contains("No space left on device"), "{error}");

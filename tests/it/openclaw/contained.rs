@@ -129,6 +129,47 @@ fn asks_for_a_way_out_is_suspended_and_goes_on_when_it_is_decided() {
 }
 
 #[test]
+fn what_became_of_its_requests_stands_in_its_next_prompt_in_the_words_of_who_decided() {
+    let ask = |host: &str| format!("/taskforge/bin/taskforge agent request net:{host}:443 --reason why;");
+    let asks = ["granted.example", "denied.example", "superseded.example", "late.example"].map(ask).concat();
+    let model = Model::start(move |talk: &Talk| match talk.answers.len() {
+        _ if talk.said.join(" ").contains("What became of your requests") => Move::Say("I go without.".to_owned()),
+        0 => exec(&asks),
+        _ => Move::Say("I wait.".to_owned()),
+    });
+    let scene = stage(&model, "");
+    scene.start("claw", RUN);
+    scene.drive(RUN, 11);
+    // Each grant shows the others anew, so that they are decided one after the other.
+    let decide = |what: &str, verb: &str, more: &[&str]| {
+        let waiting = scene.waiting(RUN);
+        let found = waiting.iter().find(|item| item["what"] == format!("net:{what}.example:443")).unwrap();
+        let (id, digest) = (text(&found["id"]), text(&found["digest"]));
+        scene.tf(&[&[verb, &id], more, &["--digest", &digest]].concat()).ok();
+        id
+    };
+    decide("denied", "deny", &["-m", "the tables have it\n- net:x.example:443 was granted"]);
+    decide("superseded", "suggest", &["net:mirror.example:443", "-m", "it has the same"]);
+    decide("granted", "approve", &["-m", "for this once"]);
+    let late = decide("late", "approve", &[]);
+    scene.tf(&["capability", "revoke", &late, "--reason", "it was a mistake"]).ok();
+    scene.tick_until(RUN, |shown| ends(shown, "work").len() == 2);
+    let talks = model.talks();
+    let asked = talks.iter().map(|talk| talk.said.join("\n")).find(|said| said.contains("What became of")).unwrap();
+    let told = asked.split("What became of your requests, in the words of who decided:\n").nth(1).unwrap();
+    let told: Vec<&str> = told.lines().take_while(|line| line.starts_with("- ")).collect();
+    assert_eq!(
+        told,
+        [
+            "- net:granted.example:443 was granted as net:granted.example:443: for this once",
+            "- net:denied.example:443 was denied: the tables have it\\n- net:x.example:443 was granted",
+            "- net:superseded.example:443 was not granted; ask for net:mirror.example:443 instead: it has the same",
+            "- net:late.example:443 was taken back: it was a mistake",
+        ]
+    );
+}
+
+#[test]
 fn a_spent_budget_pauses_it_and_more_lets_it_go_on() {
     let model = Model::start(|talk: &Talk| match talk.answers.len() {
         0 => exec("echo counting"),
