@@ -4,7 +4,11 @@ use super::review::Review;
 use crate::image::{AptPin, Lock, NpmPin, PipPin};
 
 /// Sentences of an effect that are about the run and not about what is granted.
-const OF_THE_RUN: [&str; 2] = ["For node ", "The agent is "];
+const OF_THE_RUN: [&str; 3] = [
+    "For node ",
+    "The agent is ",
+    "The files below, copied when this was shown, are run in a container of their own, of run ",
+];
 
 impl Review {
     /// Whether a grant upon this review may stand for what `now` shows: the same capability, with the same effect, and of

@@ -57,6 +57,9 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
     }
     let socket = Digest::of(name.as_bytes()).short()[..8].to_owned();
     let mounts = state.mounts_of(node);
+    // A folder cannot be taken from a container: who has one for a time is over with it, whether anybody ticks or not.
+    let until = |mount: &GrantedMount| state.request(&mount.request)?.decision.as_ref()?.until;
+    deadline = mounts.iter().filter_map(until).fold(deadline, std::cmp::min);
     let mut plan = AttemptPlan { container: name, spec: Digest::of(b""), image, socket, deadline, mounts };
     let spec = spec(store, state, definition, container, number, &plan)?;
     plan.spec = spec.digest();

@@ -270,14 +270,14 @@ fn withdraw(registry: &Registry, grant: &RequestId, by: &str, reason: &str) -> R
     let mut with_it = Vec::new();
     for run in queries::list_runs(registry)? {
         let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { continue };
-        if state.status.is_terminal() {
-            continue;
-        }
+        let over = state.status.is_terminal();
         let by_it = |request: &&Request| {
             let decided_by = request.decision.as_ref().and_then(|decision| decision.standing());
             request.status.is_granted() && decided_by == Some(grant.as_str())
         };
-        for request in state.requests.iter().filter(by_it) {
+        // A deployment goes on when its run is over.
+        let goes_on = |request: &&Request| !over || request.capability.kind() == CapabilityKind::Port;
+        for request in state.requests.iter().filter(by_it).filter(goes_on) {
             let problem = take_back(registry, &run, &request.id, by, reason).err().map(|error| error.to_string());
             with_it.push(Withdrawn { id: request.id.clone(), run: run.clone(), problem: problem.unwrap_or_default() });
         }

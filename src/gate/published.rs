@@ -2,13 +2,14 @@
 //! connection that the deployment's shim holds ready: its container has no network, and nothing of it listens on the
 //! host. Every byte passes, whatever it says; every connection is on record before the first one does.
 
+mod tally;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use serde_json::Map;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
@@ -16,9 +17,9 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 use super::egress::{Counted, Counts, Leash};
 use super::front::Front;
 use super::policy::{Attempt, Grant};
-use super::records::{Entry, Kind};
 use super::shared::Gate;
 use super::socket::Socket;
+use tally::Tally;
 
 /// How many connections are put through at once; the next ones wait in the kernel's backlog.
 const MOST: usize = 256;
@@ -89,6 +90,7 @@ impl Place {
 /// Puts through who comes, until the grant is taken back or the task is aborted.
 pub(crate) async fn serve(gate: Arc<Gate>, socket: Arc<Socket>, front: Front) {
     let seats = Arc::new(Semaphore::new(MOST));
+    let tally = Arc::new(Tally::default());
     let mut attempts = socket.attempts();
     loop {
         let Some(grant) = grant_of(&attempts.borrow_and_update()) else { return };
@@ -98,7 +100,7 @@ pub(crate) async fn serve(gate: Arc<Gate>, socket: Arc<Socket>, front: Front) {
             changed = attempts.changed() => if changed.is_err() { return },
             accepted = front.accept() => match accepted {
                 // On its own, so that its end is on record whatever ends it.
-                Ok((client, from)) => drop(tokio::spawn(pass(gate.clone(), socket.clone(), grant, client, from, seat))),
+                Ok((client, from)) => drop(tokio::spawn(pass(gate.clone(), socket.clone(), grant, client, from, seat, tally.clone()))),
                 // Out of descriptors, most likely: those who have some will give them back.
                 Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
@@ -117,22 +119,16 @@ async fn pass(
     client: TcpStream,
     from: SocketAddr,
     seat: OwnedSemaphorePermit,
+    tally: Arc<Tally>,
 ) {
     let begun = Instant::now();
     let attempt = socket.attempt();
-    let of = Some((attempt.node.as_str().to_owned(), attempt.attempt));
     let mut leash = Leash::on(&gate, &socket, std::slice::from_ref(&grant), seat).await;
     if leash.holds().is_err() {
         return;
     }
-    let mut fields = Map::new();
-    fields.insert("target".into(), grant.capability.to_string().into());
-    fields.insert("port".into(), attempt.publish.unwrap_or(0).into());
-    fields.insert("grant".into(), grant.request.as_str().into());
-    fields.insert("client".into(), from.to_string().into());
     // What cannot be put on record does not happen.
-    let entry = Entry { kind: Kind::IngressAllowed, of: of.clone(), fields, body: None };
-    let Ok(seq) = gate.recorder.record(entry).await else { return };
+    let Some(entered) = tally.enter(&gate, &socket, &grant, from).await else { return };
     let _ = client.set_nodelay(true);
     let counts = Counts::default();
     let verdict = {
@@ -143,15 +139,7 @@ async fn pass(
             verdict = through(&socket, &mut client) => verdict,
         }
     };
-    let (out, back) = counts.now();
-    let mut fields = Map::new();
-    fields.insert("ingress".into(), seq.into());
-    fields.insert("verdict".into(), verdict.into());
-    fields.insert("bytesIn".into(), back.into());
-    fields.insert("bytesOut".into(), out.into());
-    fields.insert("totalMs".into(), u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX).into());
-    // Without room for it the connection stays visible as one without an end.
-    let _ = gate.recorder.record(Entry { kind: Kind::IngressEnded, of, fields, body: None }).await;
+    entered.end(&gate, &attempt, verdict, counts.now(), begun.elapsed()).await;
     drop(leash);
 }
 

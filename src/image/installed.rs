@@ -1,5 +1,4 @@
-//! `installed.json`: all that an image held when it was built, the base's own packages included, as the image itself
-//! said.
+//! `installed.json`: all that an image held when it was built, the base's own packages included, by its files.
 
 use std::path::Path;
 

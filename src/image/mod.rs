@@ -6,6 +6,7 @@
 //! Never touches the journal, never decides what is allowed, never lets text from an index or an agent reach a
 //! shell: every command is an argument vector whose variable parts come from strictly parsed types.
 
+mod arriving;
 pub mod base;
 mod build;
 pub mod ca;
@@ -14,6 +15,7 @@ mod dockerfile;
 mod error;
 mod fetch;
 mod folder;
+mod held;
 mod installed;
 mod limits;
 mod lock;

@@ -60,7 +60,7 @@ pub(super) fn wanted(lock: &Lock) -> BTreeMap<String, String> {
     lock.npm().iter().map(|pin| (pin.location.clone(), shown(&pin.name, &pin.version))).collect()
 }
 
-fn shown(name: &str, version: &str) -> String {
+pub(super) fn shown(name: &str, version: &str) -> String {
     // Old packages write `v1.0.0`, which npm reads as `1.0.0`.
     format!("{name}@{}", version.trim_start_matches(['v', '=']))
 }

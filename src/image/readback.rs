@@ -1,25 +1,17 @@
-//! What is installed, asked of the image itself, and whether it is the base's own plus exactly the lock.
+//! Whether what is installed is the base's own plus exactly the lock.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::error::Error;
 use super::lock::Lock;
 use super::npm;
 use super::sandbox::{Command, Sandbox};
-use crate::run::capability::{PipName, PythonVersion};
+use crate::run::capability::PythonVersion;
 
 const KEEP: usize = 8 << 20;
 
 /// Installed packages by name.
 pub(super) type Versions = BTreeMap<String, String>;
-
-#[derive(Deserialize)]
-struct Listed {
-    name: String,
-    version: String,
-}
 
 async fn lines(sandbox: &Sandbox<'_>, argv: &[&str]) -> Result<Vec<u8>, Error> {
     let argv: Vec<String> = argv.iter().map(|w| (*w).to_owned()).collect();
@@ -27,48 +19,13 @@ async fn lines(sandbox: &Sandbox<'_>, argv: &[&str]) -> Result<Vec<u8>, Error> {
     output.stdout.whole().ok_or_else(|| Error::TooMuchOutput { command: argv.join(" "), limit: KEEP as u64 })
 }
 
-/// Debian's packages as `name:arch`, and their versions with every state but "installed" spelt out.
-pub(super) async fn debs(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
-    let format = "-f=${Package}:${Architecture}\t${Version}\t${db:Status-Status}\n";
-    let text = lines(sandbox, &["dpkg-query", "-W", format]).await?;
-    read_debs(&String::from_utf8_lossy(&text))
-}
-
-fn read_debs(text: &str) -> Result<Versions, Error> {
-    let line = |line: &str| {
-        let mut fields = line.split('\t');
-        let (name, version, state) = (fields.next()?, fields.next()?, fields.next()?);
-        let version = if state == "installed" { version.to_owned() } else { format!("{version} ({state})") };
-        Some((name.to_owned(), version))
-    };
-    let read: Option<Versions> = text.lines().map(line).collect();
-    read.ok_or_else(|| Error::format("dpkg's answer", "a line has no three fields"))
-}
-
-/// Python's distributions under their normalised names.
-pub(super) async fn wheels(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
-    let argv = ["python3", "-I", "-B", "-m", "pip", "list", "--format=json", "--disable-pip-version-check"];
-    let text = lines(sandbox, &argv).await?;
-    let listed: Vec<Listed> =
-        serde_json::from_slice(&text).map_err(|e| Error::format("pip's answer", e.to_string()))?;
-    let name = |name: String| PipName::parse(&name).map_or(name, |n| n.to_string());
-    Ok(listed.into_iter().map(|l| (name(l.name), normal(&l.version))).collect())
-}
-
-/// npm's packages by their places, each as `name@version`.
+/// npm's packages in a container that nothing was installed in, by their places, each as `name@version`.
 pub(super) async fn npm(sandbox: &Sandbox<'_>) -> Result<Versions, Error> {
     npm::read_list(&lines(sandbox, &npm::list()).await?)
 }
 
-/// Files that run as their owner or their group whoever starts them.
-pub(super) async fn setuid(sandbox: &Sandbox<'_>) -> Result<BTreeSet<String>, Error> {
-    let found = lines(sandbox, &["find", "/", "-xdev", "-type", "f", "-perm", "/6000", "-print0"]).await?;
-    let paths = found.split(|b| *b == 0).filter(|p| !p.is_empty());
-    Ok(paths.map(|p| String::from_utf8_lossy(p).into_owned()).collect())
-}
-
 /// A version as pip prints it: the metadata's `2024.01` is `2024.1` (PEP 440). A local part stays as it is.
-fn normal(version: &str) -> String {
+pub(super) fn normal(version: &str) -> String {
     let (public, local) = version.split_at(version.find('+').unwrap_or(version.len()));
     PythonVersion::parse(public).map_or_else(|_| version.to_owned(), |public| format!("{public}{local}"))
 }
@@ -107,13 +64,6 @@ mod tests {
 
     fn versions(pairs: &[(&str, &str)]) -> Versions {
         pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()
-    }
-
-    #[test]
-    fn reads_dpkg() {
-        let read = read_debs("jq:amd64\t1.6\tinstalled\nold:all\t1\tconfig-files\n").unwrap();
-        assert_eq!(read, versions(&[("jq:amd64", "1.6"), ("old:all", "1 (config-files)")]));
-        assert!(read_debs("jq").is_err());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use futures_util::StreamExt as _;
 use sha2::Digest as _;
 use tokio::time::Instant;
 
+use super::arriving::{self, Arriving};
 use super::error::{Error, Refusal};
 use super::folder;
 use super::limits::Limits;
@@ -196,6 +197,30 @@ pub(super) async fn with_sandbox<T, G, E: Into<Refusal>>(
     };
     // A failure to remove must not hide why the work failed; the container ends and removes itself anyway.
     let removed = remove(docker, &sandbox.id).await;
+    let value = result?;
+    removed.map(|()| value)
+}
+
+/// Lets `read` have the files of an image as one stream (tar), from a container that is made of it and never started.
+///
+/// # Errors
+/// What `read` says; [`Error::Timeout`], [`Error::Engine`].
+pub(super) async fn with_files<T: Send + 'static, G, E: Into<Refusal>>(
+    docker: &Docker,
+    spec: &Spec<'_>,
+    guard: &impl Fn() -> Result<G, E>,
+    read: impl FnOnce(Arriving) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let name = spec.scope.name(spec.role);
+    let permit = guard().map_err(|e| Error::NotPermitted { source: e.into() })?;
+    let id = create(docker, spec, &name).await?;
+    drop(permit);
+    let work = arriving::pump(docker.export_container(&id), read);
+    let result = match tokio::time::timeout_at(spec.deadline, work).await {
+        Ok(result) => result,
+        Err(_) => Err(Error::Timeout { command: "docker export".to_owned(), limit: spec.limits.wall }),
+    };
+    let removed = remove(docker, &id).await;
     let value = result?;
     removed.map(|()| value)
 }

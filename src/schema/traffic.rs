@@ -136,6 +136,20 @@ kinds! {
         bytes_out: u64,
         total_ms: u64,
     }
+    "ingress.counting" => Counting {
+        target: String,
+        port: u16,
+        grant: RequestId,
+        seconds: u64,
+    }
+    "ingress.counted" => CountedTogether {
+        ingress: u64,
+        connections: u64,
+        verdicts: std::collections::BTreeMap<String, u64>,
+        bytes_in: u64,
+        bytes_out: u64,
+        longest_ms: u64,
+    }
     "agent.tool_result" => ToolResult {
         tool_call_id: String,
         body: BodyRef,

@@ -66,7 +66,12 @@ pub(super) fn publish(
         models: Vec::new(),
         actions: Default::default(),
         grants: granted.then_some(grant).into_iter().collect(),
-        limits: Limits { llm_requests: 0, capability_requests: 0, ..Limits::default() },
+        limits: Limits {
+            llm_requests: 0,
+            capability_requests: 0,
+            ingress_bytes: Some(store.registry().config()?.deployments.records),
+            ..Limits::default()
+        },
         ceilings: Ceilings::default(),
         brief: Brief::default(),
         requests: Vec::new(),

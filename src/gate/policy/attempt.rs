@@ -127,6 +127,9 @@ pub struct Limits {
     /// LLM requests of the node within any minute.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_minute: Option<u32>,
+    /// Bytes of records from which connections to what is published are counted together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingress_bytes: Option<u64>,
 }
 
 impl Default for Limits {
@@ -139,6 +142,7 @@ impl Default for Limits {
             concurrent: None,
             per_second: None,
             per_minute: None,
+            ingress_bytes: None,
         }
     }
 }

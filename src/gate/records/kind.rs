@@ -22,6 +22,10 @@ pub enum Kind {
     IngressAllowed,
     /// The end of one.
     IngressEnded,
+    /// Connections to what is published are counted together from here on, for a time.
+    IngressCounting,
+    /// What there was of them.
+    IngressCounted,
     ToolResult,
     /// Written before something is done for an agent.
     ActionRequested,
@@ -55,6 +59,8 @@ impl Kind {
             Self::EgressEnded => "egress.ended",
             Self::IngressAllowed => "ingress.allowed",
             Self::IngressEnded => "ingress.ended",
+            Self::IngressCounting => "ingress.counting",
+            Self::IngressCounted => "ingress.counted",
             Self::ClientDropped => "client.dropped",
             Self::RequestRefused => "request.refused",
             Self::ToolResult => "agent.tool_result",
@@ -81,6 +87,8 @@ impl Kind {
             Self::EgressEnded,
             Self::IngressAllowed,
             Self::IngressEnded,
+            Self::IngressCounting,
+            Self::IngressCounted,
             Self::ToolResult,
             Self::ActionRequested,
             Self::ActionDone,

@@ -67,6 +67,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
     require(resources.disk >= 1 << 20, "containers.resources.disk", || "is less than 1MiB".to_owned())?;
     require(!resources.wall.is_zero(), "containers.resources.wall", || "is zero".to_owned())?;
     require(!config.packages.build_timeout.is_zero(), "packages.buildTimeout", || "is zero".to_owned())?;
+    require(config.deployments.records >= 1 << 10, "deployments.records", || "is less than 1KiB".to_owned())?;
     require(config.packages.build_disk >= 1 << 20, "packages.buildDisk", || "is less than 1MiB".to_owned())?;
     if let Some(index) = &config.packages.pip_index {
         require(is_http(index), "packages.pipIndex", || format!("{index:?} is not an http(s) address"))?;

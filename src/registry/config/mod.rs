@@ -58,6 +58,8 @@ pub struct Config {
     pub packages: Packages,
     #[serde(default)]
     pub mounts: Mounts,
+    #[serde(default)]
+    pub deployments: Deployments,
     /// Sets of packages by the name that a `tool` is asked for by.
     #[serde(default)]
     pub tools: BTreeMap<String, Tool>,
@@ -387,6 +389,18 @@ pub struct Mounts {
     pub roots: Vec<PathBuf>,
 }
 
+/// What is offered on a port of this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Deployments {
+    /// The size of a deployment's records from which connections are counted together, those of an hour, instead of each by
+    /// itself.
+    #[serde(deserialize_with = "units::size")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Size"))]
+    pub records: u64,
+}
+
 /// Bounds of a node over all its attempts.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -440,6 +454,12 @@ impl Default for Resources {
     }
 }
 
+impl Default for Deployments {
+    fn default() -> Self {
+        Self { records: 64 << 20 }
+    }
+}
+
 impl Default for Packages {
     fn default() -> Self {
         let build_timeout = Duration::from_secs(15 * 60);
@@ -489,6 +509,7 @@ impl Config {
             actions: Actions::default(),
             packages: Packages::default(),
             mounts: Mounts::default(),
+            deployments: Deployments::default(),
             tools: BTreeMap::new(),
             limits: Limits::default(),
             notify: Notify::default(),

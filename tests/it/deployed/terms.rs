@@ -92,3 +92,35 @@ fn granted_for_its_workflow_a_later_run_deploys_the_same_files_without_asking_an
     assert_eq!(scene.events("r4", "capability.approved").len(), 0);
     scene.is_sound("r2");
 }
+
+#[test]
+fn its_records_stop_growing_and_whoever_comes_is_counted_all_the_same() {
+    let _ports = Ports::take();
+    let scene = stage(SITE);
+    scene.write("taskforge.toml", scene.read("taskforge.toml") + "\n[deployments]\nrecords = \"4KiB\"\n");
+    let (id, digest) = proposed(&scene);
+    scene.tf(&["approve", &id, "--digest", &digest]).ok();
+    let row = until(&scene, "running");
+    for _ in 0..100 {
+        assert!(page(&row, "/").unwrap().contains("it works"));
+    }
+    let path = scene.path(&format!("runs/{RUN}/deployments/{id}/gate/traffic.jsonl"));
+    let size = std::fs::metadata(&path).unwrap().len();
+    assert!(size < 8 << 10, "{size}");
+    let alone = records(&scene, &id, "ingress.allowed").len();
+    assert!(alone > 2 && alone < 50, "{alone}");
+    let counting = records(&scene, &id, "ingress.counting");
+    assert_eq!((counting.len(), &counting[0]["grant"]), (1, &id.as_str().into()));
+    assert_eq!(records(&scene, &id, "ingress.counted").len(), 0, "the hour is not over");
+    // With the grant the hour is over, and nobody is left out.
+    scene.tf(&["capability", "revoke", &id, "--reason", "enough"]).ok();
+    let counted = records(&scene, &id, "ingress.counted");
+    assert_eq!(counted.len(), 1, "{counted:#?}");
+    assert_eq!(counted[0]["ingress"], counting[0]["seq"]);
+    let ended = records(&scene, &id, "ingress.ended");
+    assert_eq!(counted[0]["connections"].as_u64().unwrap() as usize + ended.len(), 100);
+    assert_eq!(counted[0]["verdicts"]["closed"], counted[0]["connections"]);
+    assert!(counted[0]["bytesOut"].as_u64().unwrap() > counted[0]["bytesIn"].as_u64().unwrap());
+    scene.tf(&["audit", "verify", RUN]).ok();
+    scene.is_sound(RUN);
+}

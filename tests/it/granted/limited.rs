@@ -65,6 +65,7 @@ say(*ask("net:{host}"))
     assert_ne!(again, id);
     scene.tf(&["deny", &again, "--digest", &digest, "-m", "that was enough"]).ok();
     complete(&scene);
+    assert_eq!(scene.events(RUN, "capability.expired").len(), 1, "once, however many have ticked since");
     assert_eq!(said(&scene)[3], "capability_required");
     assert!(said(&scene)[4].contains("that was enough"));
     assert_eq!(server.seen(), ["GET /hold HTTP/1.1"]);

@@ -4,9 +4,11 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
 
+use chrono::{SubsecRound as _, Utc};
 use serde_json::json;
 
 use super::stage::{RUN, complete, hear, said, stage, start, tick_until, wait_for_request};
+use crate::docker_api;
 use crate::scene::{Scene, ends, text};
 
 /// What an agent can do with a folder.
@@ -340,5 +342,47 @@ fn a_folder_that_the_workflow_declares_is_there_in_the_first_attempt() {
     decide(&scene);
     complete(&scene);
     assert_eq!(said(&scene), ["1,2"]);
+    scene.is_sound(RUN);
+}
+
+#[test]
+fn a_folder_for_a_time_is_gone_with_its_container_when_the_time_is_over_though_nobody_ticks() {
+    let (scene, _data) = with_data(|sets| {
+        format!(
+            r#"
+import time
+there = os.path.isdir("/mnt{sets}")
+say(there)
+if there:
+    while True: time.sleep(0.1)
+if len(open("/workspace/said.txt").readlines()) > 2: sys.exit(0)
+code, answer = ask("mount:{sets}:ro", 0)
+sys.exit(code)
+"#
+        )
+    });
+    scene.start("granted", RUN);
+    scene.drive(RUN, 11);
+    let (id, digest) = scene.the_one(RUN);
+    let until = Utc::now().trunc_subsecs(0) + chrono::Duration::seconds(20);
+    scene.tf(&["approve", &id, "--digest", &digest, "--until", &until.to_rfc3339()]).ok();
+    hear(&scene, "True");
+    let name = text(&scene.events(RUN, "node.dispatching")[1]["data"]["plan"]["container"]);
+    let runs = || docker_api::inspect(&name).is_some_and(|found| found["State"]["Running"] == true);
+    assert!(runs() && Utc::now() < until, "starting it took longer than it was granted for");
+    while runs() {
+        assert!(Utc::now() < until + chrono::Duration::seconds(60), "it goes on");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    assert!(Utc::now() >= until, "it was ended before its time");
+    assert_eq!(scene.events(RUN, "capability.expired").len(), 0, "nobody has ticked");
+    complete(&scene);
+    // Not a failure of the node's: it is tried again without the folder.
+    let outcomes: Vec<String> = ends(&scene.show(RUN), "work").into_iter().map(|(how, _)| how).collect();
+    assert_eq!(outcomes, ["suspended", "revoked", "completed"]);
+    assert_eq!(said(&scene), ["False", "True", "False"]);
+    let expired = scene.events(RUN, "capability.expired");
+    assert_eq!((expired.len(), &expired[0]["data"]["id"]), (1, &json!(id)));
+    scene.tf(&["audit", "verify", RUN]).ok();
     scene.is_sound(RUN);
 }

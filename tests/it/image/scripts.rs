@@ -94,23 +94,59 @@ async fn scripts_of_debian_packages_get_nowhere() {
     assert!(matches!(&error, Error::Timeout { .. }), "{error}");
 }
 
-/// A `.pth` file is run by each Python that starts, that which lists what is installed included.
+/// A `.pth` file is run by each Python that starts, and no Python is started of what was just installed.
 #[tokio::test(flavor = "current_thread")]
-async fn code_that_python_runs_by_itself_is_bounded_too() {
+async fn code_that_python_runs_by_itself_is_not_run_by_looking_at_what_is_installed() {
     let index = Index::start();
     let mut place = place("pth", &index).await;
     let pth = |name: &str, code: &str| Wheel::new(name, "1.0", &[(&format!("{name}.pth"), code)]);
-    let sleeps = "import time; time.sleep(1000)\n";
-    let prints = "import sys; [sys.stdout.write('x' * 1000000) for _ in range(1000)]\n";
-    index.offer("prints", &[&pth("prints", prints)]);
-    index.offer("sleeps", &[&pth("sleeps", sleeps)]);
-    let printing = recipe(&place, &index, "pip:prints").await;
-    let (error, _) = fails(&place, &printing).await;
-    assert!(matches!(&error, Error::TooMuchOutput { .. }), "{error}");
+    let marks = "import time, pathlib; pathlib.Path('/run/was-run').touch(); print('seen'); time.sleep(1000)\n";
+    index.offer("sleeps", &[&pth("sleeps", marks)]);
     let sleeping = recipe(&place, &index, "pip:sleeps").await;
-    place.limits.wall = Duration::from_secs(8);
-    let (error, _) = fails(&place, &sleeping).await;
-    assert!(matches!(&error, Error::Timeout { .. }), "{error}");
+    place.limits.wall = Duration::from_secs(60);
+    let built = place.build(&sleeping).await.unwrap();
+    let log = fs::read_to_string(place.path("images/build.log")).unwrap();
+    assert!(log.contains("equal to the lock") && !log.contains("seen"), "{log}");
+    assert_eq!(Place::in_image(&built.image, &["ls", "/run"]).matches("was-run").count(), 0);
+}
+
+/// What would answer for the packages after they are installed is what they install: each says what one wants to hear.
+#[tokio::test(flavor = "current_thread")]
+async fn a_package_that_replaces_the_tools_by_liars_is_found_out() {
+    let index = Index::start();
+    let place = place("liars", &index).await;
+    let honest = r#"[{"name": "liar", "version": "1.0"}, {"name": "pip", "version": "23.0.1"}]"#;
+    let python = format!("#!/bin/sh\necho '{honest}'\n");
+    let nothing = "#!/bin/sh\nexit 0\n";
+    let wheel = Wheel::new(
+        "liar",
+        "1.0",
+        &[
+            ("liar-1.0.data/purelib/evil-6.6.dist-info/METADATA", "Metadata-Version: 2.1\nName: evil\nVersion: 6.6\n"),
+            ("liar-1.0.data/purelib/evil.py", "import os\n"),
+            ("liar-1.0.data/scripts/python3", &python),
+            ("liar-1.0.data/scripts/find", nothing),
+            ("liar-1.0.data/scripts/dpkg-query", nothing),
+        ],
+    );
+    index.offer("liar", &[&wheel]);
+    let lies = recipe(&place, &index, "pip:liar").await;
+    let (error, _) = fails(&place, &lies).await;
+    let Error::ReadBack { differences } = &error else { panic!("{error}") };
+    assert_eq!(differences.len(), 1, "{differences:?}");
+    assert!(differences[0].starts_with("Python package `evil` 6.6 was not asked for"), "{differences:?}");
+
+    let script = "#!/bin/sh\nset -e\n\
+        cp /bin/true /usr/bin/become; chmod 4755 /usr/bin/become\n\
+        cp /bin/true /usr/bin/share; chgrp 42 /usr/bin/share; chmod 2755 /usr/bin/share\n\
+        for tool in find dpkg-query python3 pip; do\n\
+        rm -f /usr/bin/$tool; printf '#!/bin/sh\\nexit 0\\n' > /usr/bin/$tool; chmod 755 /usr/bin/$tool\n\
+        done\n";
+    index.offer_debs(&[Deb::new("hides", "1.0", script)]);
+    let hides = recipe(&place, &index, "apt:hides").await;
+    let (error, log) = fails(&place, &hides).await;
+    assert!(matches!(&error, Error::Setuid { files } if files == &["/usr/bin/become", "/usr/bin/share"]), "{error}");
+    assert!(log.contains("/usr/bin/become, /usr/bin/share"), "it is said where one looks: {log}");
 }
 
 /// A folder on a disk of its own, which is gone with it.

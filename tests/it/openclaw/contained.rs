@@ -142,8 +142,11 @@ fn what_became_of_its_requests_stands_in_its_next_prompt_in_the_words_of_who_dec
     scene.drive(RUN, 11);
     // Each grant shows the others anew, so that they are decided one after the other.
     let decide = |what: &str, verb: &str, more: &[&str]| {
-        let waiting = scene.waiting(RUN);
-        let found = waiting.iter().find(|item| item["what"] == format!("net:{what}.example:443")).unwrap();
+        let capability = format!("net:{what}.example:443");
+        let waiting =
+            || scene.waiting(RUN).into_iter().find(|item| item["what"] == *capability && item["digest"].is_string());
+        scene.tick_until(RUN, |_| waiting().is_some());
+        let found = waiting().unwrap();
         let (id, digest) = (text(&found["id"]), text(&found["digest"]));
         scene.tf(&[&[verb, &id], more, &["--digest", &digest]].concat()).ok();
         id
