@@ -102,3 +102,48 @@ pub(super) fn more_than_shown(request: &Request) -> Result<Vec<String>, Error> {
     let more = parse(&relocked.lock)?.minus(&resolved(resolution)?);
     Ok(more.pins().map(|(name, version, _)| format!("{name} {version}")).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::recorded;
+    use crate::image::PipPin;
+    use crate::run::id::RunId;
+
+    fn lock(names: &[&str]) -> serde_json::Value {
+        let pin = |name: &&str| PipPin {
+            name: (*name).to_owned(),
+            version: "1.0".to_owned(),
+            sha256: Digest::of(name.as_bytes()),
+            filename: format!("{name}-1.0-py3-none-any.whl"),
+            url: None,
+        };
+        serde_json::to_value(Lock::new(names.iter().map(pin).collect(), Vec::new()).unwrap()).unwrap()
+    }
+
+    /// A request of the recorded run `capable` that was granted, as if it had been resolved to `all`.
+    fn granted(all: &[&str]) -> Request {
+        let (_folder, registry) = recorded::registry();
+        let state = Store::open(&registry, &RunId::parse("capable").unwrap()).unwrap().load().unwrap();
+        let mut request = state.requests.into_iter().find(|request| request.resolution.is_some()).unwrap();
+        request.resolution.as_mut().unwrap().lock = lock(all);
+        request
+    }
+
+    #[test]
+    fn what_is_left_is_a_part_of_what_was_shown_or_it_is_said_what_is_more() {
+        let mut request = granted(&["one", "two"]);
+        assert_eq!(more_than_shown(&request).unwrap(), Vec::<String>::new());
+        assert_eq!(changed(&request), None);
+        let mut left = |names: &[&str]| {
+            let recipe = Digest::of(b"recipe");
+            let relocked = Relocked { without: Vec::new(), lock: lock(names), lock_digest: recipe.clone(), recipe };
+            request.relocked = Some(Box::new(relocked));
+            (more_than_shown(&request).unwrap(), changed(&request))
+        };
+        assert_eq!(left(&["two"]), (Vec::new(), Some(lock(&["two"]))));
+        assert_eq!(left(&["two", "evil"]).0, ["pip:evil 1.0"]);
+        assert_eq!(left(&["one", "two"]), (Vec::new(), None), "the same as before is no change");
+    }
+}

@@ -85,7 +85,7 @@ impl Bench<'_> {
     /// What an image holds, by its files and nobody's word.
     async fn look<G, E: Into<Refusal>>(&self, guard: &impl Fn() -> Result<G, E>, image: &str) -> Result<Held, Error> {
         let spec = self.spec(image, Role::Probe);
-        with_files(self.docker, &spec, guard, |files| held::read(files)).await
+        with_files(self.docker, &spec, guard, held::read).await
     }
 
     /// What the base holds: looked at once, and kept beside the packages under the base's id, which says all of its bytes.

@@ -138,7 +138,7 @@ pub(super) async fn resolve(
     }
     let pins = match beside(order, keep_approved(order.approved.npm(), pins), &present, package.name()) {
         Ok(pins) => pins,
-        Err(no) => return Ok(no),
+        Err(no) => return Ok(*no),
     };
     // What cannot be in a lock cannot be approved, whatever the registry says.
     let needs: Vec<NpmPin> = pins.iter().filter(|pin| needed.contains(&pin.location)).cloned().collect();
@@ -175,10 +175,10 @@ fn beside(
     mut pins: Vec<NpmPin>,
     present: &BTreeMap<String, String>,
     asked: &str,
-) -> Result<Vec<NpmPin>, Resolution> {
+) -> Result<Vec<NpmPin>, Box<Resolution>> {
     if let Some(changed) = order.approved.npm().iter().find(|old| !pins.contains(old)) {
         let reason = format!("`{}@{}`, approved before, would change", changed.name, changed.version);
-        return Err(unresolvable(Cause::Conflict, reason));
+        return Err(Box::new(unresolvable(Cause::Conflict, reason)));
     }
     for pin in &pins {
         let installed = present.get(&pin.location);
@@ -187,12 +187,12 @@ fn beside(
             continue;
         };
         let reason = format!("`{}` of the base image is {installed}, and {} is wanted", pin.location, pin.version);
-        return Err(unresolvable(Cause::Conflict, reason));
+        return Err(Box::new(unresolvable(Cause::Conflict, reason)));
     }
     pins.retain(|pin| !present.contains_key(&pin.location));
     if !pins.iter().any(|pin| pin.is_top(asked)) {
         let reason = format!("`{asked}` is already in the base image; nothing needs to be granted");
-        return Err(unresolvable(Cause::AlreadyThere, reason));
+        return Err(Box::new(unresolvable(Cause::AlreadyThere, reason)));
     }
     Ok(pins)
 }

@@ -54,6 +54,11 @@ say(*ask("net:{host}"))
     }
     assert!(Utc::now() >= until, "it was cut before its time");
     assert!(said(&scene).contains(&"cut".to_owned()), "{:?}", said(&scene));
+    // The agent has heard of it a moment before it is on record.
+    while records(&scene, "egress.ended").is_empty() {
+        assert!(begun.elapsed().as_secs() < 120, "it is not on record");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     assert_eq!(records(&scene, "egress.ended").last().unwrap()["verdict"], "revoked");
     // What is over is asked for again, and decided again.
     tick_until(&scene, "the end of it", || (!scene.events(RUN, "capability.expired").is_empty()).then_some(()));

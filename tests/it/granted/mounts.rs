@@ -379,7 +379,7 @@ sys.exit(code)
     complete(&scene);
     // Not a failure of the node's: it is tried again without the folder.
     let outcomes: Vec<String> = ends(&scene.show(RUN), "work").into_iter().map(|(how, _)| how).collect();
-    assert_eq!(outcomes, ["suspended", "revoked", "completed"]);
+    assert_eq!(outcomes, ["suspended", "revoked", "succeeded"]);
     assert_eq!(said(&scene), ["False", "True", "False"]);
     let expired = scene.events(RUN, "capability.expired");
     assert_eq!((expired.len(), &expired[0]["data"]["id"]), (1, &json!(id)));

@@ -156,9 +156,9 @@ fn what_became_of_its_requests_stands_in_its_next_prompt_in_the_words_of_who_dec
     decide("granted", "approve", &["-m", "for this once"]);
     let late = decide("late", "approve", &[]);
     scene.tf(&["capability", "revoke", &late, "--reason", "it was a mistake"]).ok();
-    scene.tick_until(RUN, |shown| ends(shown, "work").len() == 2);
-    let talks = model.talks();
-    let asked = talks.iter().map(|talk| talk.said.join("\n")).find(|said| said.contains("What became of")).unwrap();
+    let next = || model.talks().iter().map(|talk| talk.said.join("\n")).find(|said| said.contains("What became of"));
+    scene.tick_until(RUN, |_| next().is_some());
+    let asked = next().unwrap();
     let told = asked.split("What became of your requests, in the words of who decided:\n").nth(1).unwrap();
     let told: Vec<&str> = told.lines().take_while(|line| line.starts_with("- ")).collect();
     assert_eq!(
