@@ -26,6 +26,9 @@ impl Review {
         if self.deployment != now.deployment {
             return Err("another image, command or file would be deployed".to_owned());
         }
+        if self.schedule.is_some() || now.schedule.is_some() {
+            return Err("a schedule is decided on by itself".to_owned());
+        }
         let of_the_run = |line: &&String| OF_THE_RUN.iter().any(|start| line.starts_with(start));
         if let Some(line) = now.effect.iter().filter(|line| !of_the_run(line)).find(|line| !self.effect.contains(line))
         {

@@ -11,6 +11,7 @@ use crate::run::capability::{
 };
 use crate::run::deployment::{PORTS, Proposed};
 use crate::run::folder::Folder;
+use crate::run::timetable::Scheduled;
 
 /// The effect of granting `request`, one sentence an entry; nothing for what changes an image.
 pub(super) fn of(request: &Request) -> Vec<String> {
@@ -85,6 +86,22 @@ pub(super) fn of_deployment(request: &Request, deployment: &Proposed) -> Vec<Str
             .to_owned(),
         "It goes on when the run is over, and is brought back after a failure or a reboot, until it is revoked."
             .to_owned(),
+    ]
+}
+
+/// The effect of granting `request` for a task at times.
+pub(super) fn of_schedule(request: &Request, schedule: &Scheduled) -> Vec<String> {
+    let Scheduled { agent, when, .. } = schedule;
+    vec![
+        format!("At each of these times (UTC), agent {agent} is given the task below, in a run of its own: {when}"),
+        format!("It is told these words and no others; the run is one of `agent run {agent}`, and waits in its queue."),
+        "It has what the agent's role allows, and none of what this run was granted: what it asks for is decided there."
+            .to_owned(),
+        format!(
+            "It goes on when run {} is over, until it is revoked, the agent is offboarded or the run is cancelled.",
+            request.run
+        ),
+        "Of times that passed while nothing ticked, the last is made up for.".to_owned(),
     ]
 }
 

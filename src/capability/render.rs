@@ -7,6 +7,7 @@ use super::diff::{Line, diff};
 use super::review::Review;
 use crate::image::{Lock, NpmPin};
 use crate::run::deployment::Proposed;
+use crate::run::timetable::Scheduled;
 use crate::run::visible::{visible, visible_line};
 
 /// Longest line of an agent's reason, and most lines of it; the rest is counted.
@@ -39,6 +40,9 @@ pub(super) fn render(review: &Review) -> String {
     }
     if let Some(deployment) = &review.deployment {
         deployed(&mut text, deployment);
+    }
+    if let Some(schedule) = &review.schedule {
+        scheduled(&mut text, schedule);
     }
     text.push_str("\nIn force afterwards\n");
     for grant in &review.grants {
@@ -78,6 +82,21 @@ fn deployed(text: &mut String, deployment: &Proposed) {
     for file in &deployment.files {
         let path = visible_line(&file.path, usize::MAX);
         let _ = writeln!(text, "  {:04o}  {:>10}  sha256:{}  {path}", file.mode(), file.bytes, file.sha256);
+    }
+}
+
+/// All that would be said, and when: every line of it, as long as it is.
+fn scheduled(text: &mut String, schedule: &Scheduled) {
+    let _ = writeln!(text, "\nSchedule");
+    let _ = writeln!(text, "  agent  {}", schedule.agent);
+    let _ = writeln!(text, "  when   {}", visible_line(&schedule.when, WIDTH));
+    for (place, time) in schedule.next.iter().enumerate() {
+        let label = if place == 0 { "next" } else { "" };
+        let _ = writeln!(text, "  {label:4}   {}", time.format("%Y-%m-%d %H:%M UTC, %A"));
+    }
+    let _ = writeln!(text, "  task");
+    for line in schedule.task.lines() {
+        let _ = writeln!(text, "  | {}", visible_line(line, usize::MAX));
     }
 }
 

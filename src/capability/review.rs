@@ -13,6 +13,7 @@ use crate::run::capability::Capability;
 use crate::run::deployment::Proposed;
 use crate::run::folder::Folder;
 use crate::run::id::Digest;
+use crate::run::timetable::Scheduled;
 
 /// Fewer digits could be met by chance among the requests of a day.
 const LEAST: usize = 8;
@@ -51,6 +52,9 @@ pub struct Review {
     /// What would be deployed on a `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Proposed>,
+    /// What would be done on a `schedule`, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
 }
 
 impl Review {
@@ -88,7 +92,7 @@ impl Review {
             recipe: Some(recipe.identity()),
             dockerfile: recipe.dockerfile(),
             dockerfile_before: before.map(Recipe::dockerfile),
-            deployment: None,
+            deployment: None, schedule: None,
         }
     }
 
@@ -125,7 +129,7 @@ impl Review {
             recipe: None,
             dockerfile: String::new(),
             dockerfile_before: None,
-            deployment: None,
+            deployment: None, schedule: None,
         }
     }
 
@@ -134,6 +138,13 @@ impl Review {
     pub fn deploying(self, deployment: Proposed) -> Self {
         let effect = effect::of_deployment(&self.request, &deployment);
         Self { effect, deployment: Some(deployment), ..self }
+    }
+
+    /// The review of a request for a `schedule`, over all that would be done, and when.
+    #[must_use]
+    pub fn scheduling(self, schedule: Scheduled) -> Self {
+        let effect = effect::of_schedule(&self.request, &schedule);
+        Self { effect, schedule: Some(schedule), ..self }
     }
 
     /// SHA-256 over the whole review as canonical JSON: what a decision names.

@@ -173,9 +173,11 @@ fn watches(registry: &Registry) -> Vec<Diagnosis> {
             Standing::BacksOff | Standing::Troubled => {
                 found.push(note("watch", detail(), &format!("taskforge watch show {}", one.name)));
             }
-            Standing::New | Standing::Good => {}
+            Standing::Stuck => found.push(bad("schedule", detail(), &format!("taskforge watch show {}", one.name))),
+            Standing::New | Standing::Good | Standing::Over => {}
         }
-        if let Some(agent) = &one.definition.agent
+        if one.approved.is_none()
+            && let Some(agent) = &one.definition.agent
             && !super::agents::is_hired(registry, agent).unwrap_or(false)
         {
             let detail = format!("{}: there is no agent `{agent}`, or it was offboarded", one.name);

@@ -17,6 +17,8 @@ pub enum Error {
     NoRun(RunId),
     #[error("there is no watch `{0}`")]
     NoWatch(String),
+    #[error("no agent has a schedule `{0}`")]
+    NoSchedule(String),
     #[error("another process looks for watch `{0}`")]
     WatchBusy(String),
     #[error("nothing called `{0}` waits for a decision")]

@@ -18,12 +18,13 @@ use crate::run::folder::Folder;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::ruling::{Effect, Ruling};
 use crate::run::state::{Request, State};
+use crate::run::timetable::Scheduled;
 
 use super::actor::{TICK, operator};
 use super::children;
 use super::error::Error;
 use super::store::Store;
-use super::{asked, deployments, folders, gate, policy, rulings, standing, tick};
+use super::{asked, deployments, folders, gate, policy, rulings, schedules, standing, tick};
 
 /// How long a gate may take to cut what was revoked.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -96,6 +97,10 @@ fn presenting(
         None if request.capability.kind() == CapabilityKind::Port => return Ok(Command::Settle),
         None => None,
     };
+    let schedule = match schedule_of(registry, state, request)? {
+        Ok(schedule) => schedule,
+        Err(reason) => return Ok(Command::CannotResolve { id: request.id.clone(), reason }),
+    };
     let folder = match folder_of(registry, request) {
         Ok(folder) => folder,
         Err(Error::Unfit(unfit)) => {
@@ -108,6 +113,7 @@ fn presenting(
         grants: state.given_with(request),
         folder,
         deployment,
+        schedule,
         policy: Some(ruling.clone()),
         review: Digest::of(b""),
     };
@@ -126,9 +132,21 @@ pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling
 
 fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
     let policy = Some(ruling.clone());
-    let shown = Presented { grants: Vec::new(), folder: None, deployment: None, policy, review: Digest::of(b"") };
+    let shown = Presented { grants: Vec::new(), folder: None, deployment: None, schedule: None, policy, review: Digest::of(b"") };
     let digest = review_of(state, request, &shown).digest();
     Command::Forbid { id: request.id.clone(), ruling, digest }
+}
+
+/// What a request for a schedule comes down to now, or why it cannot be had; none for other requests.
+fn schedule_of(
+    registry: &Registry,
+    state: &State,
+    request: &Request,
+) -> Result<Result<Option<Scheduled>, String>, Error> {
+    match request.capability {
+        Capability::Schedule(_) => Ok(schedules::propose(registry, state, request)?.map(Some)),
+        _ => Ok(Ok(None)),
+    }
 }
 
 /// The folder that a request for one means now; none for other requests.
@@ -139,12 +157,15 @@ fn folder_of(registry: &Registry, request: &Request) -> Result<Option<Folder>, E
     }
 }
 
-/// Whether what was shown of a request that waits is what would be mounted, or deployed.
+/// Whether what was shown of a request that waits is what would be mounted, deployed or done at times.
 pub(crate) fn is_still_there(store: &Store<'_>, state: &State, request: &Request) -> Result<bool, Error> {
     if request.capability.kind() == CapabilityKind::Port {
         return deployments::is_the_same(store, state, request);
     }
     let registry = store.registry();
+    if request.capability.kind() == CapabilityKind::Schedule {
+        return schedules::is_the_same(registry, state, request);
+    }
     let shown = request.presented.as_ref().and_then(|presented| presented.folder.as_ref());
     match folder_of(registry, request) {
         Ok(found) => Ok(found.as_ref() == shown),
@@ -168,9 +189,10 @@ pub(crate) fn review_of(state: &State, request: &Request, presented: &Presented)
     let folder = presented.folder.as_ref().map(|folder| (folder, uid));
     let edited = request.edited.as_ref().map(shown_list);
     let review = Review::of_given(asked, by, request.reason.clone(), view, presented.grants.clone(), folder, edited);
-    match &presented.deployment {
-        Some(deployment) => review.deploying(deployment.clone()),
-        None => review,
+    match (&presented.deployment, &presented.schedule) {
+        (Some(deployment), _) => review.deploying(deployment.clone()),
+        (None, Some(schedule)) => review.scheduling(schedule.clone()),
+        (None, None) => review,
     }
 }
 
@@ -183,6 +205,9 @@ pub(crate) fn shown_list(edited: &crate::run::state::Edited) -> capability::Edit
 pub(crate) fn give(store: &Store<'_>, state: &State, id: RequestId) -> Result<(), Error> {
     if state.request(&id).is_some_and(|request| request.capability.kind() == CapabilityKind::Port) {
         return deployments::place(store, id);
+    }
+    if state.request(&id).is_some_and(|request| request.capability.kind() == CapabilityKind::Schedule) {
+        return schedules::begin(store, state, id);
     }
     let of_gate = state.request(&id).is_some_and(|request| request.capability.kind().is_of_gate());
     if of_gate && state.live_attempts().next().is_some() {
@@ -299,6 +324,7 @@ fn take_back(registry: &Registry, run: &RunId, id: &RequestId, by: &str, reason:
     let store = Store::open(registry, run)?;
     store.commit(by, Command::Revoke { id: id.clone(), by: by.to_owned(), reason: reason.to_owned() })?;
     let state = store.load()?;
+    schedules::end(registry, &state, id)?;
     let had = state.live_attempts().filter(|(_, attempt)| state.taken_from(attempt).is_some());
     if let Some(request) = state.request(id) {
         take_back_below(registry, &state, request, by, reason)?;

@@ -67,11 +67,12 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
     found
 }
 
-/// What is asked for; of a deployment the command, too, since there may be several on one port.
+/// What is asked for; of a deployment the command, of a schedule the times, too: there may be several.
 fn what_of(request: &Request) -> String {
-    match &request.deploy {
-        Some(deploy) => format!("{} ({})", request.capability, deploy.command.join(" ")),
-        None => request.capability.to_string(),
+    match (&request.deploy, &request.schedule) {
+        (Some(deploy), _) => format!("{} ({})", request.capability, deploy.command.join(" ")),
+        (None, Some(schedule)) => format!("{} ({})", request.capability, schedule.when),
+        (None, None) => request.capability.to_string(),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::run::decide::decide;
 use crate::run::deployment::Proposal;
 use crate::run::id::NodeId;
 use crate::run::state::State;
+use crate::run::timetable::Timetable;
 
 use super::actor::{self, operator};
 use super::error::Error;
@@ -117,9 +118,13 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
             let deploy = deploy.map_err(|error| format!("`deploy` is not understood: {error}"))?;
             let port = if let Capability::Port(port) = capability { Some(port) } else { None };
             Proposal::check(deploy.as_ref(), port).map_err(|error| error.to_string())?;
+            let schedule = message.body.get("schedule").cloned().map(serde_json::from_value::<Timetable>).transpose();
+            let schedule = schedule.map_err(|error| format!("`schedule` is not understood: {error}"))?;
+            let asked = matches!(capability, Capability::Schedule(_));
+            Timetable::check(schedule.as_ref(), asked).map_err(|error| error.to_string())?;
             let (id, attempt, reason) = (message.id.clone(), message.attempt, text("reason", 4096)?);
             let by_gate = message.is_of_gate();
-            Ok(Command::Request { id, node, attempt, capability, reason, by_gate, deploy })
+            Ok(Command::Request { id, node, attempt, capability, reason, by_gate, deploy, schedule })
         }
         inbox::Kind::Child => Err("it asks for a run, which is no event of this one".to_owned()),
         inbox::Kind::Memory => Err("it is about a memory, which is no event of the run".to_owned()),

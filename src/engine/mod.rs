@@ -55,6 +55,7 @@ mod refresh;
 pub mod repair;
 mod roles;
 mod rulings;
+mod schedules;
 mod seal;
 mod secrets;
 pub mod session;
@@ -104,6 +105,7 @@ pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};
 pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role};
 pub use rulings::{policies, policies_in};
+pub use schedules::{RevokedSchedule, revoke_schedule};
 pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};
 pub use standing::{StandingGrant, role_scope, standing_grants, workflow_scope};
@@ -114,5 +116,5 @@ pub use verify::{Given, verify, verify_against};
 pub use vouched::{SignedPolicy, sign_policies};
 pub use watching::{
     Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
-    reset as reset_watch, standing as watch_standing, watches,
+    names as watch_names, reset as reset_watch, standing as watch_standing, watches,
 };

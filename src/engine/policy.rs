@@ -380,7 +380,7 @@ fn request(state: &State, request: &Request, attempt: &Attempt) -> Option<wire::
         let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
         let answer = Some(wire::Answer { comment, ..wire::Answer::default() });
         let status = wire::RequestStatus::Pending;
-        return Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy: None, status, answer });
+        return Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy: None, schedule: None, status, answer });
     }
     let status = match request.status {
         RequestStatus::Requested | RequestStatus::Pending => wire::RequestStatus::Pending,
@@ -411,8 +411,8 @@ fn request(state: &State, request: &Request, attempt: &Attempt) -> Option<wire::
         },
         published: state.deployment(&request.id).map(|deployment| format!("127.0.0.1:{}", deployment.port)),
     });
-    let deploy = request.deploy.clone();
-    Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy, status, answer })
+    let (deploy, schedule) = (request.deploy.clone(), request.schedule.clone());
+    Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy, schedule, status, answer })
 }
 
 #[cfg(test)]
@@ -436,7 +436,7 @@ mod tests {
             attempt: 1,
             capability: Capability::parse(capability).unwrap(),
             reason: String::new(),
-            deploy: None,
+            deploy: None, schedule: None,
             askers: Vec::new(),
             at: chrono::Utc::now(),
             status,

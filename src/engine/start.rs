@@ -190,7 +190,7 @@ fn requests_of(created: &Created) -> Vec<Command> {
                 attempt: 0,
                 capability: capability.clone(),
                 reason: format!("the workflow declares it for node {}", node.id),
-                deploy: None,
+                deploy: None, schedule: None,
             });
         }
     }

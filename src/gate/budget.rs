@@ -182,7 +182,7 @@ async fn ask(session: &Session, reached: Reached) -> Refusal {
     let (attempt, rules) = (session.attempt(), session.gate.rules());
     let asker = Asker { attempt: &attempt, is_gate: true, in_force: session.socket.in_force() };
     let refusal = refusal.with("capability", capability.as_str());
-    let wish = Wish { capability: &capability, deploy: None, reason: &message };
+    let wish = Wish { capability: &capability, deploy: None, schedule: None, reason: &message };
     match session.gate.asked.ask(&rules, &asker, wish).await {
         Ok(Asking::Pending(id)) => refusal
             .with("request", id.as_str())

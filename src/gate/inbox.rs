@@ -14,6 +14,7 @@ use super::{Error, durable, memory};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
 use crate::run::deployment::Proposal;
 use crate::run::id::{AgentName, NodeId, RequestId};
+use crate::run::timetable::Timetable;
 
 /// How long the host may take from taking in that a child is wanted to a policy that names it.
 const TAKEN: Duration = Duration::from_secs(20);
@@ -25,7 +26,7 @@ const LARGEST: u64 = 2 << 20;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Body: `{"capability","reason"}`, and `deploy` with a `port`; the message's id is the request's. `"by": "gate"` if no
+    /// Body: `{"capability","reason"}`, `deploy` with a `port` and `schedule` with a `schedule`; the message's id is the request's. `"by": "gate"` if no
     /// agent asked.
     Capability,
     /// Body: `{"message"}`.
@@ -135,20 +136,23 @@ pub(crate) struct Wish<'a> {
     pub(crate) capability: &'a str,
     /// What is to be deployed on a `port`.
     pub(crate) deploy: Option<&'a Proposal>,
+    /// When a `schedule` does what.
+    pub(crate) schedule: Option<&'a Timetable>,
     pub(crate) reason: &'a str,
 }
 
 impl Wish<'_> {
     /// What equal wishes have in common.
     fn key(&self) -> String {
-        key(self.capability, self.deploy)
+        key(self.capability, self.deploy, self.schedule)
     }
 }
 
-/// The capability, and what is to be deployed: no capability holds a space.
-fn key(capability: &str, deploy: Option<&Proposal>) -> String {
+/// The capability, and what is to be deployed or done at times: no capability holds a space.
+fn key(capability: &str, deploy: Option<&Proposal>, schedule: Option<&Timetable>) -> String {
     let deploy = deploy.and_then(|deploy| serde_json::to_string(deploy).ok());
-    deploy.map_or_else(|| capability.to_owned(), |deploy| format!("{capability} {deploy}"))
+    let schedule = schedule.and_then(|schedule| serde_json::to_string(schedule).ok());
+    deploy.or(schedule).map_or_else(|| capability.to_owned(), |what| format!("{capability} {what}"))
 }
 
 /// The inbox as the running gate uses it: knows what was asked and counts what was said.
@@ -265,7 +269,9 @@ impl Asked {
             {
                 let deploy = message.body.get("deploy").cloned();
                 let deploy = deploy.and_then(|deploy| serde_json::from_value::<Proposal>(deploy).ok());
-                let wish = key(capability, deploy.as_ref());
+                let schedule = message.body.get("schedule").cloned();
+                let schedule = schedule.and_then(|schedule| serde_json::from_value::<Timetable>(schedule).ok());
+                let wish = key(capability, deploy.as_ref(), schedule.as_ref());
                 state.heard.insert((node.clone(), message.attempt, wish.clone()));
                 // The oldest of equal requests is the request; the others join it.
                 let pending = Pending { id: message.id, node: node.clone(), capability: capability.to_owned() };
@@ -281,7 +287,10 @@ impl Asked {
     pub(crate) async fn ask(&self, rules: &Rules, asker: &Asker<'_>, wish: Wish<'_>) -> Result<Asking, Error> {
         let mut state = self.state.lock().await;
         // The newest of equal ones: those before it could not be resolved or built.
-        let same_wish = |r: &&CapabilityRequest| r.capability == wish.capability && r.deploy.as_ref() == wish.deploy;
+        let same_wish = |r: &&CapabilityRequest| {
+            let with = (r.deploy.as_ref(), r.schedule.as_ref());
+            r.capability == wish.capability && with == (wish.deploy, wish.schedule)
+        };
         // What another role asked for was decided for that role: an attempt's own list has those of its own.
         let known = asker.attempt.requests.iter().rev().find(same_wish);
         // What is over by the clock is asked for anew, also before the host has taken note of that.
@@ -314,6 +323,9 @@ impl Asked {
         }
         if let Some(deploy) = wish.deploy {
             body.insert("deploy".into(), serde_json::json!(deploy));
+        }
+        if let Some(schedule) = wish.schedule {
+            body.insert("schedule".into(), serde_json::json!(schedule));
         }
         let id = next_id(&mut state)?;
         self.store(&id, Kind::Capability, (node, attempt), body).await?;

@@ -39,6 +39,8 @@ impl Layout {
         decisions => "decisions",
         /// What was granted beyond one run.
         grants => "grants",
+        /// What agents are to be told at times, as it was approved, a file each.
+        schedules => "schedules",
         images => "images",
         agents => "agents",
         runs => "runs",
@@ -80,6 +82,8 @@ impl Layout {
         checkpoint_keys => "checkpoint.pub",
         /// Taken by whoever gives a deployment its port of the host.
         ports_lock => ".taskforge/locks/ports",
+        /// Taken by whoever lets an agent's schedule begin.
+        schedules_lock => ".taskforge/locks/schedules",
         /// Shared by starters, exclusive for `kill`.
         start_lock => ".taskforge/locks/start",
     }
@@ -125,6 +129,12 @@ impl Layout {
     #[must_use]
     pub fn watch(&self, name: &str) -> PathBuf {
         self.watches().join(format!("{name}.json"))
+    }
+
+    /// The schedule of an agent that goes by `name`: the agent's, a dot, and its own.
+    #[must_use]
+    pub fn schedule(&self, name: &str) -> PathBuf {
+        self.schedules().join(format!("{name}.json"))
     }
 
     /// Taken by whoever looks for a watch.

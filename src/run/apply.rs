@@ -341,7 +341,7 @@ impl State {
 
     fn apply_capability(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
         match event {
-            Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate, deploy } => {
+            Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate, deploy, schedule } => {
                 self.find(event, node)?;
                 if self.request(id).is_some() {
                     return Err(self.misfit(event, "the request exists"));
@@ -355,6 +355,7 @@ impl State {
                     reason: reason.clone(),
                     by_gate: *by_gate,
                     deploy: deploy.clone(),
+                    schedule: schedule.clone(),
                     askers: vec![(node.clone(), *attempt)],
                     at,
                     status: RequestStatus::Requested,

@@ -33,7 +33,7 @@ pub use debian::{AptPackage, DebianVersion};
 pub use endpoint::{Endpoint, Host};
 pub use error::CapabilityError;
 pub use model_use::ModelUse;
-pub use names::{ActionName, ModelGlob, Mount, MountMode, SecretName, ToolName};
+pub use names::{ActionName, ModelGlob, Mount, MountMode, ScheduleName, SecretName, ToolName};
 pub use node::NpmPackage;
 pub use python::{PipName, PipPackage};
 pub use python_version::PythonVersion;
@@ -58,10 +58,11 @@ pub enum CapabilityKind {
     Llm,
     Budget,
     Port,
+    Schedule,
 }
 
 impl CapabilityKind {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Apt,
         Self::Pip,
         Self::Npm,
@@ -74,6 +75,7 @@ impl CapabilityKind {
         Self::Llm,
         Self::Budget,
         Self::Port,
+        Self::Schedule,
     ];
 
     #[must_use]
@@ -91,6 +93,7 @@ impl CapabilityKind {
             Self::Llm => "llm",
             Self::Budget => "budget",
             Self::Port => "port",
+            Self::Schedule => "schedule",
         }
     }
 
@@ -110,6 +113,7 @@ impl CapabilityKind {
             Self::Llm => "llm:gemini-*",
             Self::Budget => "budget:tokens=2000000",
             Self::Port => "port:8080",
+            Self::Schedule => "schedule:weekly-report",
         }
     }
 
@@ -119,11 +123,17 @@ impl CapabilityKind {
         matches!(self, Self::Apt | Self::Pip | Self::Npm | Self::Tool)
     }
 
-    /// Whether it is given and taken back without another image: by the gate, as a folder of the next attempt, or as a
-    /// deployment of its own.
+    /// Whether it is given and taken back without another image: by the gate, as a folder of the next attempt, as a
+    /// deployment of its own, or as a schedule.
     #[must_use]
     pub const fn is_given(self) -> bool {
-        self.is_of_gate() || matches!(self, Self::Mount | Self::Port)
+        self.is_of_gate() || self.outlives_its_run() || matches!(self, Self::Mount)
+    }
+
+    /// Whether what it gives goes on when the run is over, and is taken back then, too.
+    #[must_use]
+    pub const fn outlives_its_run(self) -> bool {
+        matches!(self, Self::Port | Self::Schedule)
     }
 
     /// Whether the gate alone gives and takes it: in force for attempts that run, and until it is revoked.
@@ -158,6 +168,8 @@ pub enum Capability {
     Budget(Budget),
     /// A TCP port of an application, 1 to 65535.
     Port(u16),
+    /// A task of the agent that asks, at times.
+    Schedule(ScheduleName),
 }
 
 impl Capability {
@@ -194,6 +206,7 @@ impl Capability {
             CapabilityKind::Llm => ModelUse::parse(rest).map(Self::Llm),
             CapabilityKind::Budget => Budget::parse(rest).map(Self::Budget),
             CapabilityKind::Port => endpoint::parse_port(rest).map(Self::Port),
+            CapabilityKind::Schedule => ScheduleName::parse(rest).map(Self::Schedule),
         };
         parsed.map_err(|rule| CapabilityError::Rule { text: text.to_owned(), rule, example: kind.example() })
     }
@@ -224,6 +237,7 @@ impl Capability {
             Self::Llm(_) => CapabilityKind::Llm,
             Self::Budget(_) => CapabilityKind::Budget,
             Self::Port(_) => CapabilityKind::Port,
+            Self::Schedule(_) => CapabilityKind::Schedule,
         }
     }
 }
@@ -242,6 +256,7 @@ impl fmt::Display for Capability {
             Self::Llm(x) => x,
             Self::Budget(x) => x,
             Self::Port(x) => x,
+            Self::Schedule(x) => x,
         };
         write!(f, "{}:{rest}", self.kind())
     }

@@ -12,6 +12,7 @@ use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::ruling::Ruling;
 use super::status::NodeStatus;
+use super::timetable::Timetable;
 
 /// A command. Nothing in it has been checked against the run.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +46,8 @@ pub enum Command {
         by_gate: bool,
         /// What is to be deployed on a `port`.
         deploy: Option<Proposal>,
+        /// When a `schedule` does what.
+        schedule: Option<Timetable>,
     },
     Resolve {
         id: RequestId,
@@ -67,6 +70,11 @@ pub enum Command {
         digest: Digest,
     },
     /// The gate gives what was approved, or there is no agent to give it to.
+    /// What was approved cannot be given any more.
+    CannotGive {
+        id: RequestId,
+        reason: String,
+    },
     Given {
         id: RequestId,
     },

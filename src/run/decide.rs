@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::capability::{Capability, CapabilityKind};
+use super::capability::Capability;
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
@@ -81,7 +81,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
         }
         Command::End { node, attempt, seen } => end(state, &node, attempt, seen, now),
-        Command::Request { id, node, attempt, capability, reason, by_gate, deploy } => {
+        Command::Request { id, node, attempt, capability, reason, by_gate, deploy, schedule } => {
             if state.ingested.contains(id.as_str()) {
                 return Ok(Vec::new());
             }
@@ -92,6 +92,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             let same = state.requests.iter().find(|request| {
                 request.capability == capability
                     && request.deploy == deploy
+                    && request.schedule == schedule
                     && state.role_of(&request.node) == definition.role()
                     && !matches!(request.status, RequestStatus::Unresolvable | RequestStatus::Failed)
                     && !request.has_ended()
@@ -99,7 +100,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             });
             Ok(vec![match same {
                 Some(same) => Event::CapabilityJoined { id: same.id.clone(), inbox: id.to_string(), node, attempt },
-                None => Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate, deploy },
+                None => Event::CapabilityRequested { id, node, attempt, capability, reason, by_gate, deploy, schedule },
             }])
         }
         Command::Resolve { id, resolution } => match request_status(state, &id)? {
@@ -136,13 +137,17 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             _ => Vec::new(),
         }),
+        Command::CannotGive { id, reason } => Ok(match request_status(state, &id)? {
+            RequestStatus::Approved => vec![Event::CapabilityFailed { id, reason }],
+            _ => Vec::new(),
+        }),
         Command::Revoke { id, by, reason } => {
             let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
             let status = request.status;
-            // A deployment goes on when its run is over, and what was granted beyond the run is given to others then: both
-            // have to be taken back all the same, and here it stands that they were.
+// A deployment, or a schedule, goes on when its run is over, and what was granted beyond the run is given to
+            // others then: all have to be taken back all the same, and here it stands that they were.
             let beyond = request.decision.as_ref().is_some_and(|decision| !decision.scope.is_run());
-            if request.capability.kind() != CapabilityKind::Port && !beyond {
+            if !request.capability.kind().outlives_its_run() && !beyond {
                 alive(state)?;
             }
             if !status.is_granted() {
@@ -390,6 +395,8 @@ fn bounded(
     match &terms.scope {
         Scope::Run => Ok(()),
         _ if matches!(request.capability, Capability::Budget(_)) => Err(Refusal::OnlyOfItsRun { id }),
+        // Its name says nothing of what it does: each is looked at.
+        _ if matches!(request.capability, Capability::Schedule(_)) => Err(Refusal::OnlyItself { id }),
         Scope::Workflow { id: workflow, definition } => {
             let same = *workflow == state.created.workflow_id && *definition == state.created.workflow_digest;
             if same { Ok(()) } else { Err(Refusal::OtherWorkflow { id }) }
@@ -436,8 +443,8 @@ fn edit(
             false => format!("{wrong} is no {kind}"),
         });
     }
-    if kind == CapabilityKind::Port {
-        return refuse("a deployment is decided on as it was proposed".to_owned());
+    if kind.outlives_its_run() {
+        return refuse(format!("a {kind} is decided on as it was proposed"));
     }
     if !kind.needs_image() && list.len() != 1 {
         return refuse(format!("a request for a {kind} is for one"));

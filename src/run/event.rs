@@ -18,6 +18,7 @@ use super::ruling::Ruling;
 use super::share::Share;
 use super::status::NodeStatus;
 use super::terms::{Scope, Terms};
+use super::timetable::{Scheduled, Timetable};
 
 /// One event, by its name in the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -125,6 +126,9 @@ pub enum Event {
         /// What is to be deployed on a `port`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deploy: Option<Proposal>,
+        /// When a `schedule` does what.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        schedule: Option<Timetable>,
     },
     /// Another attempt asks for what the run has a request for already: equal requests are one.
     #[serde(rename = "capability.joined")]
@@ -479,6 +483,9 @@ pub struct Presented {
     /// What would be deployed on a `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deployment: Option<Proposed>,
+    /// What a `schedule` would do, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Scheduled>,
     /// What the policies said of it; none where none were asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<Ruling>,

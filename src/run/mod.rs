@@ -33,6 +33,7 @@ pub mod state;
 pub mod status;
 pub mod terms;
 pub mod time;
+pub mod timetable;
 pub mod visible;
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ pub enum Refusal {
     NoTimeLimit { id: RequestId },
     #[error("request {id} is for a budget, which is of its run and of no other")]
     OnlyOfItsRun { id: RequestId },
+    #[error("request {id} is for a schedule, which is decided on by itself and for no other request")]
+    OnlyItself { id: RequestId },
     #[error("what was decided for request {id} names another workflow than its run has")]
     OtherWorkflow { id: RequestId },
     #[error("node {node} has no role, so that nothing can be granted to its role")]

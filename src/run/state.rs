@@ -19,6 +19,7 @@ use super::id::{Digest, NodeId, RequestId, RunId};
 use super::outgoing;
 use super::ruling::Ruling;
 use super::status::{NodeStatus, RunStatus};
+use super::timetable::Timetable;
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -151,6 +152,9 @@ pub struct Request {
     /// What is to be deployed on a `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Proposal>,
+    /// When a `schedule` does what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Timetable>,
     /// Every attempt that asked for it, the first included.
     pub askers: Vec<(NodeId, u32)>,
     pub at: DateTime<Utc>,

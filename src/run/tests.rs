@@ -36,7 +36,7 @@ pub(super) fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
         command: Vec::new(),
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
-        deploy: None,
+        deploy: None, schedule: None,
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
         role: None,
         iterations: 20,
@@ -319,7 +319,7 @@ impl World {
                 let policy = self.ruling(run.state.request(&id).unwrap());
                 let grants = run.state.given_with(run.state.request(&id).unwrap());
                 let review = Digest::of(format!("{id}{grants:?}").as_bytes());
-                let presented = Presented { grants, folder: None, deployment: None, policy, review };
+                let presented = Presented { grants, folder: None, deployment: None, schedule: None, policy, review };
                 run.command(Command::Present { id, presented }).unwrap();
                 self.policy_is_current = false;
             }
@@ -434,7 +434,7 @@ fn ask(run: &mut Journaled, n: u64, node: &str, capability: &str) -> RequestId {
     let id = request_id(n + 1_000_000);
     let capability = Capability::parse(capability).unwrap();
     let reason = "for the chart".to_owned();
-    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false, deploy: None })
+    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false, deploy: None, schedule: None })
         .unwrap();
     id
 }
@@ -963,7 +963,7 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
             capability,
             reason: String::new(),
             by_gate: false,
-            deploy: None,
+            deploy: None, schedule: None,
         })
         .unwrap();
         world.tick(&mut run);
@@ -1083,7 +1083,7 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 attempt,
                 capability: capability.unwrap(),
                 reason: String::new(),
-                deploy: None,
+                deploy: None, schedule: None,
             };
             let _ = run.command(command);
         }

@@ -5,16 +5,16 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::item::Item;
-use crate::workflow::cron;
+use crate::run::timetable::When;
 
 /// The latest time of `pattern` after `since` and not after `now`. Several that passed while nobody looked are one.
 ///
 /// # Errors
 /// When it is no pattern, or none of its times can be found.
 pub(crate) fn due(pattern: &str, since: DateTime<Utc>, now: DateTime<Utc>) -> Result<Option<Item>, String> {
-    let cron = cron::parse(pattern)?;
-    let latest = cron.find_previous_occurrence(&now, true).map_err(|error| error.to_string())?;
-    if latest <= since || latest > now {
+    let when = When::parse(pattern).map_err(|error| error.to_string())?;
+    let latest = when.latest(now).ok_or_else(|| "none of its times can be found".to_owned())?;
+    if latest <= since {
         return Ok(None);
     }
     let time = latest.to_rfc3339_opts(SecondsFormat::Secs, true);

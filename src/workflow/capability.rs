@@ -9,6 +9,9 @@ pub(crate) fn check_capability(text: &str) -> Result<(), String> {
         Ok(Capability::Port(_)) => {
             return Err("is a deployment; write it as `deploy: {port: …, command: […]}`".to_owned());
         }
+        Ok(Capability::Schedule(_)) => {
+            return Err("is what a hired agent asks for, with a time and a task; here a `[watch.NAME]` of taskforge.toml does it".to_owned());
+        }
         Ok(_) => return Ok(()),
         Err(error) => error,
     };

@@ -303,7 +303,7 @@ fn mentions_params(prompt: &str) -> bool {
 }
 
 /// The template that renders as `text`, whatever it holds.
-pub(super) fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     let mut template = String::with_capacity(text.len());
     let mut characters = text.chars().peekable();
     while let Some(c) = characters.next() {

@@ -23,7 +23,7 @@ pub use delegate::{Delegated, delegate};
 pub(crate) use memory::ask as ask_memory;
 pub use memory::{MemoryVerb, memory};
 pub use progress::progress;
-pub use request::request;
+pub use request::{With as RequestedWith, request};
 pub use result::result;
 
 /// For how long a gate that cannot be reached is waited for.

@@ -1,4 +1,4 @@
-//! `taskforge agent request CAPABILITY --reason TEXT [--wait SECONDS] [--folder FOLDER] [-- PROGRAM …]`.
+//! `taskforge agent request CAPABILITY --reason TEXT [--wait SECONDS] [--when TIMES --task TEXT] [--folder FOLDER] [-- PROGRAM …]`.
 
 use std::io::Write;
 use std::path::Path;
@@ -14,23 +14,36 @@ use crate::agent::error::AgentError;
 use crate::agent::exit;
 use crate::agent::gate_client::GateClient;
 use crate::run::deployment::Proposal;
+use crate::run::timetable::Timetable;
 
-/// Asks for a capability, with what is to be deployed if it is a `port`, and waits up to `wait` for the decision. Prints `{"id","capability","status",…}`. Exit code
+/// What a capability is asked for with, where its name does not say all.
+#[derive(Debug, Default)]
+pub struct With {
+    /// What is to be deployed on a `port`.
+    pub deploy: Option<Proposal>,
+    /// When a `schedule` does what.
+    pub schedule: Option<Timetable>,
+}
+
+/// Asks for a capability, with what belongs to it, and waits up to `wait` for the decision. Prints `{"id","capability","status",…}`. Exit code
 /// 0 if it is approved, 75 if it is pending, 4 if it is denied or cannot be had, 2 if the gate refuses its grammar.
 #[must_use]
 pub fn request(
     socket: &Path,
     capability: &str,
     reason: &str,
-    deploy: Option<&Proposal>,
+    with: &With,
     wait: Duration,
     out: &mut dyn Write,
 ) -> u8 {
     let gate = GateClient::new(socket, super::PATIENCE);
     answer(out, async {
         let mut body = json!({"capability": capability, "reason": reason});
-        if let Some(deploy) = deploy {
+        if let Some(deploy) = &with.deploy {
             body["deploy"] = json!(deploy);
+        }
+        if let Some(schedule) = &with.schedule {
+            body["schedule"] = json!(schedule);
         }
         let reply = gate.post("/taskforge/v1/capabilities", &body).await?;
         if reply.status == 422 {

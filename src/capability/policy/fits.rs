@@ -93,6 +93,7 @@ pub(super) fn name_of(capability: &Capability) -> String {
         Capability::Secret(secret) => secret.to_string(),
         Capability::Action(action) => action.to_string(),
         Capability::Port(port) => port.to_string(),
+        Capability::Schedule(name) => name.to_string(),
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use crate::agent::{self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions};
+use crate::agent::{self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions, RequestedWith};
 use crate::run::deployment::Proposal;
+use crate::run::timetable::Timetable;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inside {
@@ -23,7 +24,8 @@ pub(crate) enum Inside {
     Openclaw,
     /// In a container: ask for a capability; exit 0 approved, 75 pending, 4 denied, 2 not a capability
     Request {
-        /// Such as pip:pandas or apt:graphviz; port:8000 asks to deploy PROGRAM, which listens on that port
+        /// Such as pip:pandas or apt:graphviz; port:8000 asks to deploy PROGRAM, which listens on that port;
+        /// schedule:NAME asks to be given TASK at the times of WHEN
         capability: String,
         /// What it is needed for; a person decides by it
         #[arg(long)]
@@ -31,6 +33,12 @@ pub(crate) enum Inside {
         /// Seconds to wait for the decision
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]
         wait: u64,
+        /// Of a schedule: five fields of cron in UTC, or such as `every 6h`
+        #[arg(long, requires = "task")]
+        when: Option<String>,
+        /// Of a schedule: what the agent is to be told each time
+        #[arg(long, requires = "when")]
+        task: Option<String>,
         /// The folder of the workspace whose files are deployed, in which PROGRAM begins [default: all of the workspace]
         #[arg(long, requires = "program")]
         folder: Option<String>,
@@ -121,11 +129,13 @@ impl Inside {
             },
             Self::Loop => agent::run_loop(&LoopOptions::from_env(), &mut io::stdout()),
             Self::Openclaw => agent::openclaw(&OpenclawOptions::from_env(), &mut io::stdout()),
-            Self::Request { capability, reason, wait, folder, program } => {
+            Self::Request { capability, reason, wait, when, task, folder, program } => {
                 let folder = folder.unwrap_or_else(|| ".".to_owned());
                 let deploy = (!program.is_empty()).then_some(Proposal { command: program, folder });
                 let wait = Duration::from_secs(wait);
-                agent::request(&socket(), &capability, &reason, deploy.as_ref(), wait, &mut io::stdout())
+                let schedule = when.zip(task).map(|(when, task)| Timetable { when, task });
+                let with = RequestedWith { deploy, schedule };
+                agent::request(&socket(), &capability, &reason, &with, wait, &mut io::stdout())
             }
             Self::Delegate { role, task, requests, seconds, wait } => {
                 let asked = Delegated { role, task, requests, seconds };

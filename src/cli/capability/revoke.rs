@@ -7,12 +7,13 @@ use clap::Args;
 
 use crate::engine::{self, Revoked};
 use crate::failure::Failure;
+use crate::run::capability::CapabilityKind;
 
 use super::super::root::Context;
 
 /// Take back what was granted: it is cut off before this returns
 ///
-/// It concerns what the gate gives, whose connections are cut, `port:`, where the deployment is taken down, and `mount:`, where the
+/// It concerns what the gate gives, whose connections are cut, `port:`, where the deployment is taken down, `schedule:`, which begins no run any more, and `mount:`, where the
 /// attempt that has the folder is ended and tried again without it. A package is left out of the image of the next attempt; one that
 /// runs has it to its end; what another request that stands needs too stays with that. What was granted beyond its run stands no
 /// more, and is taken from every run that has it. The agent may ask again, and a person decides again.
@@ -39,6 +40,8 @@ impl Revoke {
                 format!(
                     "Revoked {capability} of run {run}: attempt {ended} had it and was ended; it is tried again without it.\n"
                 )
+            } else if capability.kind() == CapabilityKind::Schedule {
+                format!("Revoked {capability} of run {run}: it begins no run any more.\n")
             } else if !capability.kind().is_given() {
                 format!("Revoked {capability} of run {run}: the next attempt is without it; one that runs has it to its end.\n")
             } else {

@@ -10,7 +10,7 @@ use crate::cli::table::Table;
 use crate::engine;
 use crate::failure::Failure;
 
-/// List the watches of this registry, and how they stand
+/// List the watches of this registry, the schedules of its agents among them, and how they stand
 #[derive(Debug, Args)]
 pub(crate) struct List {}
 

@@ -2,6 +2,7 @@
 
 mod list;
 mod reset;
+mod revoke;
 mod run;
 mod show;
 
@@ -22,6 +23,7 @@ pub(crate) enum Watch {
     Show(show::Show),
     Run(run::Run),
     Reset(reset::Reset),
+    Revoke(revoke::Revoke),
 }
 
 impl Watch {
@@ -31,6 +33,7 @@ impl Watch {
             Self::Show(command) => command.run(context),
             Self::Run(command) => command.run(context),
             Self::Reset(command) => command.run(context),
+            Self::Revoke(command) => command.run(context),
         }
     }
 }
@@ -42,6 +45,8 @@ fn word(standing: Standing) -> &'static str {
         Standing::Troubled => "looks, with a problem",
         Standing::BacksOff => "backs off",
         Standing::GaveUp => "gave up",
+        Standing::Stuck => "begins nothing",
+        Standing::Over => "is over",
     }
 }
 

@@ -28,7 +28,7 @@ impl Run {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         let names = match self.watches.is_empty() {
-            true => registry.config()?.watch.keys().cloned().collect(),
+            true => engine::watch_names(&registry)?,
             false => self.watches,
         };
         for name in &names {

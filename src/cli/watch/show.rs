@@ -29,6 +29,18 @@ impl Show {
             if let Some(at) = one.not_before {
                 let _ = writeln!(text, "  not before  {}", at.to_rfc3339());
             }
+            for (place, time) in one.next.iter().enumerate() {
+                let _ = writeln!(text, "  {:11} {}", if place == 0 { "next" } else { "" }, time.to_rfc3339());
+            }
+            if let Some(file) = &one.approved {
+                let _ = writeln!(text, "  when        {}", plain(&file.when));
+                let _ = writeln!(text, "  asked       by agent {} in run {}", file.agent, file.run);
+                let _ = writeln!(text, "  approved    by {} as request {}", plain(&file.approved_by), file.request);
+                let _ = writeln!(text, "  task");
+                for line in file.task.lines() {
+                    let _ = writeln!(text, "  | {}", plain(line));
+                }
+            }
             for problem in &one.problems {
                 let _ = writeln!(text, "  problem     {}", plain(problem));
             }

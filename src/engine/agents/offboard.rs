@@ -9,7 +9,7 @@ use crate::engine::actor::operator;
 use crate::engine::error::Error;
 use crate::engine::store::Store;
 use crate::engine::tick;
-use crate::registry::Registry;
+use crate::registry::{Registry, schedules};
 use crate::role::agent::AgentEvent;
 use crate::run::id::{AgentName, RunId};
 
@@ -48,6 +48,12 @@ pub fn offboard(registry: &Registry, name: &AgentName, reason: &str) -> Result<O
     runs.dedup();
     for run in &runs {
         end_in(registry, name, run)?;
+    }
+    // What it was to be told at times is nobody's any more: a look would find that out as well.
+    for schedule in schedules::list(registry)? {
+        if schedules::parts(&schedule).is_some_and(|(whose, _)| whose == *name) {
+            schedules::remove(registry, &schedule)?;
+        }
     }
     Ok(Offboarding {
         name: name.clone(),

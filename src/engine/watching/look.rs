@@ -7,10 +7,11 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::begin::{Begun, begin};
 use super::gather::{Gathered, Question, gather};
-use super::told::{Found, Looked, defined};
+use super::told::{Found, Looked, defined, names};
 use crate::engine::error::Error;
+use crate::engine::schedules::Authority;
 use crate::registry::config::{Watch, WatchSource};
-use crate::registry::{Registry, WatchLock, kill};
+use crate::registry::{Registry, WatchLock, kill, schedules as files};
 use crate::watch::{self, Item, Part, Trouble, WatchState};
 
 /// How a look is meant.
@@ -29,11 +30,13 @@ pub enum Looking {
 /// # Errors
 /// When the settings cannot be read. What one watch fails with is told with its name, and holds up no other.
 pub fn look_all(registry: &Registry) -> Result<Vec<Looked>, Error> {
-    let watches = &registry.config()?.watch;
-    let mut all = Vec::with_capacity(watches.len());
-    for name in watches.keys() {
+    let names = names(registry)?;
+    let mut all = Vec::with_capacity(names.len());
+    for name in &names {
         match look(registry, name, Looking::InTurn) {
             Ok(looked) => all.push(looked),
+            // Revoked since its name was read.
+            Err(Error::NoWatch(_)) => {}
             Err(Error::Registry(error @ crate::registry::Error::Killed { .. })) => return Err(error.into()),
             Err(error) => all.push(Looked {
                 watch: name.clone(),
@@ -51,7 +54,7 @@ pub fn look_all(registry: &Registry) -> Result<Vec<Looked>, Error> {
 /// # Errors
 /// [`Error::NoWatch`]; the kill switch; when what it knows cannot be read or written.
 pub fn look(registry: &Registry, name: &str, how: Looking) -> Result<Looked, Error> {
-    let watch = defined(registry, name)?;
+    defined(registry, name)?;
     kill::refuse_if_killed(registry.layout())?;
     let now = Utc::now().trunc_subsecs(3);
     let dry = how == Looking::Dry;
@@ -61,7 +64,28 @@ pub fn look(registry: &Registry, name: &str, how: Looking) -> Result<Looked, Err
         looked.waits = Some("another process looks".to_owned());
         return Ok(looked);
     }
+    // Under the lock: who takes a schedule back waits for it, and then nothing is begun any more.
+    let defined = defined(registry, name)?;
+    match defined.authority(registry, name, now)? {
+        Authority::InForce => {}
+        Authority::Over(why) => {
+            looked.waits = Some(format!("it is over: {why}"));
+            if !dry {
+                files::remove(registry, name)?;
+            }
+            return Ok(looked);
+        }
+        Authority::Stuck(why) => {
+            looked.failed = true;
+            looked.problems.push(why);
+            return Ok(looked);
+        }
+    }
+    let watch = &defined.watch;
     let mut state = watch::load(registry, name, watch)?;
+    if let Some(file) = &defined.approved {
+        state.until.get_or_insert(file.since);
+    }
     if let Some(why) = not_yet(watch, &state, how, now) {
         looked.waits = Some(why);
         looked.gave_up = state.gave_up();

@@ -1,14 +1,15 @@
 //! What is told of watches, and starting one again.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::engine::error::Error;
+use crate::engine::schedules::{self, Authority};
 use crate::registry::config::{Watch, WatchSource};
+use crate::registry::schedules::{self as files, ScheduleFile};
 use crate::registry::{Registry, WatchLock};
 use crate::run::id::RunId;
+use crate::run::timetable::{SHOWN, When};
 use crate::watch::{self, WatchState};
 
 /// One thing that a look found.
@@ -54,6 +55,10 @@ pub enum Standing {
     /// After a failure, until the time that it says.
     BacksOff,
     GaveUp,
+    /// A schedule that may begin nothing as it is: somebody has to look.
+    Stuck,
+    /// A schedule whose approval has ended: the next look removes it.
+    Over,
 }
 
 /// A watch as `watch list` and `watch show` have it.
@@ -70,15 +75,36 @@ pub struct WatchStatus {
     pub not_before: Option<DateTime<Utc>>,
     pub problems: Vec<String>,
     pub definition: Watch,
+    /// An agent asked for it, and it was approved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved: Option<ScheduleFile>,
+    /// The times that come next.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<DateTime<Utc>>,
     pub state: WatchState,
 }
 
-/// All watches by name.
+/// All watches by name: those of the settings, and the schedules of agents.
 ///
 /// # Errors
 /// When the settings, or what one knows, cannot be read.
 pub fn watches(registry: &Registry) -> Result<Vec<WatchStatus>, Error> {
-    registry.config()?.watch.iter().map(|(name, watch)| listed(registry, name, watch)).collect()
+    names(registry)?.iter().filter_map(|name| standing(registry, name).map(Some).or_else(gone).transpose()).collect()
+}
+
+/// What was revoked since the names were read is no trouble.
+fn gone(error: Error) -> Result<Option<WatchStatus>, Error> {
+    if matches!(error, Error::NoWatch(_)) { Ok(None) } else { Err(error) }
+}
+
+/// The names of all watches: those of the settings first.
+///
+/// # Errors
+/// When the settings, or the folder of schedules, cannot be read.
+pub fn names(registry: &Registry) -> Result<Vec<String>, Error> {
+    let mut names: Vec<String> = registry.config()?.watch.keys().cloned().collect();
+    names.extend(files::list(registry)?);
+    Ok(names)
 }
 
 /// The watch `name`.
@@ -86,7 +112,7 @@ pub fn watches(registry: &Registry) -> Result<Vec<WatchStatus>, Error> {
 /// # Errors
 /// [`Error::NoWatch`]; as [`watches`].
 pub fn standing(registry: &Registry, name: &str) -> Result<WatchStatus, Error> {
-    listed(registry, name, defined(registry, name)?)
+    listed(registry, name, &defined(registry, name)?)
 }
 
 /// Forgets the failures, waits and tags of watch `name`, so that the next tick looks at everything. What was taken up
@@ -97,24 +123,65 @@ pub fn standing(registry: &Registry, name: &str) -> Result<WatchStatus, Error> {
 pub fn reset(registry: &Registry, name: &str, dry_run: bool) -> Result<WatchStatus, Error> {
     let watch = defined(registry, name)?;
     if dry_run {
-        return listed(registry, name, watch);
+        return listed(registry, name, &watch);
     }
     let Some(_lock) = WatchLock::try_acquire(registry, name)? else { return Err(Error::WatchBusy(name.to_owned())) };
-    let before = listed(registry, name, watch)?;
+    let before = listed(registry, name, &watch)?;
     let mut state = before.state.clone();
     state.renew();
     watch::save(registry, name, &state)?;
     Ok(before)
 }
 
-pub(super) fn defined<'r>(registry: &'r Registry, name: &str) -> Result<&'r Watch, Error> {
-    let all: &BTreeMap<String, Watch> = &registry.config()?.watch;
-    all.get(name).ok_or_else(|| Error::NoWatch(name.to_owned()))
+/// A watch as somebody wanted it.
+pub(super) struct Defined {
+    pub(super) watch: Watch,
+    /// Where it was approved, if an agent asked for it.
+    pub(super) approved: Option<ScheduleFile>,
+    /// Why it cannot be used, as it stands.
+    pub(super) unfit: Option<String>,
 }
 
-fn listed(registry: &Registry, name: &str, watch: &Watch) -> Result<WatchStatus, Error> {
+pub(super) fn defined(registry: &Registry, name: &str) -> Result<Defined, Error> {
+    if let Some(watch) = registry.config()?.watch.get(name) {
+        return Ok(Defined { watch: watch.clone(), approved: None, unfit: None });
+    }
+    match files::read(registry, name)? {
+        None => Err(Error::NoWatch(name.to_owned())),
+        Some(Ok(file)) => {
+            Ok(Defined { watch: schedules::definition(&file), approved: Some(file), unfit: None })
+        }
+        Some(Err(why)) => Ok(Defined { watch: schedules::unreadable(name), approved: None, unfit: Some(why) }),
+    }
+}
+
+impl Defined {
+    /// What it may do now.
+    pub(super) fn authority(&self, registry: &Registry, name: &str, now: DateTime<Utc>) -> Result<Authority, Error> {
+        match (&self.approved, &self.unfit) {
+            (_, Some(why)) => Ok(Authority::Stuck(why.clone())),
+            (Some(file), None) => schedules::authority(registry, name, file, now),
+            (None, None) => Ok(Authority::InForce),
+        }
+    }
+}
+
+fn listed(registry: &Registry, name: &str, defined: &Defined) -> Result<WatchStatus, Error> {
+    let watch = &defined.watch;
+    let now = Utc::now();
+    let authority = defined.authority(registry, name, now)?;
+    let problem = match &authority {
+        Authority::InForce => None,
+        Authority::Over(why) | Authority::Stuck(why) => Some(why.clone()),
+    };
+    let next = match (&problem, watch.cron.as_deref().map(When::parse)) {
+        (None, Some(Ok(when))) => when.next(now, SHOWN),
+        _ => Vec::new(),
+    };
     let state = watch::load(registry, name, watch)?;
     let standing = match &state {
+        _ if matches!(authority, Authority::Over(_)) => Standing::Over,
+        _ if problem.is_some() => Standing::Stuck,
         state if state.gave_up() => Standing::GaveUp,
         state if state.pace.failures > 0 => Standing::BacksOff,
         state if state.problems().next().is_some() => Standing::Troubled,
@@ -128,8 +195,10 @@ fn listed(registry: &Registry, name: &str, watch: &Watch) -> Result<WatchStatus,
         standing,
         looked: state.looked,
         not_before: state.pace.not_before,
-        problems: state.problems().map(str::to_owned).collect(),
+        problems: problem.into_iter().chain(state.problems().map(str::to_owned)).collect(),
         definition: watch.clone(),
+        approved: defined.approved.clone(),
+        next,
         state,
     })
 }

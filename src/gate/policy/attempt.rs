@@ -8,6 +8,7 @@ use crate::gate::memory::MemoryUse;
 use crate::run::capability::Capability;
 use crate::run::deployment::Proposal;
 use crate::run::id::{NodeId, RequestId, RoleName, RunId};
+use crate::run::timetable::Timetable;
 
 /// One attempt: the socket it speaks through and what it may do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -179,6 +180,9 @@ pub struct CapabilityRequest {
     /// What is to be deployed on a `port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deploy: Option<Proposal>,
+    /// When a `schedule` does what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Timetable>,
     pub status: RequestStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,

@@ -7,7 +7,7 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::grammar::{check_capability, check_deployment};
+use super::grammar::{check_capability, check_deployment, check_timetable};
 use super::{Session, forwards, json as input, parameter};
 use crate::gate::body::Body;
 use crate::gate::inbox::{Asker, Asking, Wish};
@@ -15,6 +15,7 @@ use crate::gate::policy::{Attempt, CapabilityRequest, RequestStatus};
 use crate::gate::refusal::{Refusal, reply};
 use crate::run::capability::Capability;
 use crate::run::deployment::Proposal;
+use crate::run::timetable::Timetable;
 
 /// The largest request body, and the longest reason, in bytes.
 const LARGEST: u64 = 64 * 1024;
@@ -31,19 +32,23 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     };
     let deploy = asked.remove("deploy").map(serde_json::from_value::<Proposal>).transpose();
     let deploy = deploy.map_err(|e| Refusal::bad_request(format!("`deploy` is not understood: {e}")))?;
+    let schedule = asked.remove("schedule").map(serde_json::from_value::<Timetable>).transpose();
+    let schedule = schedule.map_err(|e| Refusal::bad_request(format!("`schedule` is not understood: {e}")))?;
     input::nothing_else(&asked)?;
     let capability = check_capability(&capability).map_err(|rule| {
         Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule).hint(
             "a package is asked for as pip:<name>, apt:<name> or npm:<name>, with ==<version>, =<version> or @<version> if it \
              must be one; a way out as net:<host>:<port> or tcp:<host>:<port>; a folder of the host as mount:<path>:ro or :rw; a model as \
-             llm:<name>; a deployment as port:<port> with its command",
+             llm:<name>; a deployment as port:<port> with its command; a task at times as schedule:<name> with `when` and `task`",
         )
     })?;
     check_deployment(&capability, deploy.as_ref())
+        .and_then(|()| check_timetable(&capability, schedule.as_ref()))
         .map_err(|rule| Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_request", rule))?;
     let (attempt, rules) = (session.attempt(), session.gate.rules());
     let asker = Asker { attempt: &attempt, is_gate: false, in_force: session.socket.in_force() };
-    let wish = Wish { capability: &capability, deploy: deploy.as_ref(), reason: &reason };
+    let (deploy, schedule) = (deploy.as_ref(), schedule.as_ref());
+    let wish = Wish { capability: &capability, deploy, schedule, reason: &reason };
     let asking = session.gate.asked.ask(&rules, &asker, wish).await;
     match asking.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Asking::Pending(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "status": "pending"}))),

@@ -2,6 +2,7 @@
 
 use crate::run::capability::Capability;
 use crate::run::deployment::Proposal;
+use crate::run::timetable::Timetable;
 
 /// The canonical form of `text`.
 ///
@@ -27,6 +28,15 @@ pub(super) fn check_deployment(capability: &str, deploy: Option<&Proposal>) -> R
     Proposal::check(deploy, port).map_err(|e| e.to_string())
 }
 
+/// Checks when what is to be done, by what was asked for in its canonical form.
+///
+/// # Errors
+/// The rule that it breaks.
+pub(super) fn check_timetable(capability: &str, timetable: Option<&Timetable>) -> Result<(), String> {
+    let is_schedule = matches!(Capability::parse(capability), Ok(Capability::Schedule(_)));
+    Timetable::check(timetable, is_schedule).map_err(|e| e.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +52,20 @@ mod tests {
         for text in
             ["port:", "port:0", "port:70000", "port:08", "port:+80", "port:80-90", "port:8000/tcp", "port:127.0.0.1:80"]
         {
+            assert!(check_capability(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_schedule_has_a_name_a_time_and_a_task() {
+        let table = Timetable { when: "0 7 * * 1".to_owned(), task: "Write the report.".to_owned() };
+        assert_eq!(check_capability("schedule:weekly-report").as_deref(), Ok("schedule:weekly-report"));
+        assert_eq!(check_timetable("schedule:weekly", Some(&table)), Ok(()));
+        assert!(check_timetable("schedule:weekly", None).is_err());
+        assert!(check_timetable("port:8000", Some(&table)).is_err());
+        assert_eq!(check_timetable("port:8000", None), Ok(()));
+        let long = format!("schedule:{}", "x".repeat(31));
+        for text in ["schedule:", "schedule:A", "schedule:a.b", "schedule:-a", "schedule:../a", "schedule:a/b", &long] {
             assert!(check_capability(text).is_err(), "{text}");
         }
     }

@@ -69,6 +69,8 @@ pub struct Config {
     pub notify: Notify,
     #[serde(default)]
     pub openclaw: Openclaw,
+    #[serde(default)]
+    pub schedules: Schedules,
     /// Where new work is looked for, by the watch's name.
     #[serde(default)]
     pub watch: BTreeMap<String, Watch>,
@@ -114,6 +116,19 @@ impl Capabilities {
     pub fn request_expiry(&self) -> Option<chrono::Duration> {
         self.request_expiry.and_then(|limit| chrono::Duration::from_std(limit).ok())
     }
+}
+
+/// What agents may ask for in schedules.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Schedules {
+    /// The most that one agent may have at once; none where it is 0.
+    pub most: u32,
+    /// The least time between two times of one.
+    #[serde(deserialize_with = "units::duration")]
+    #[cfg_attr(test, schemars(with = "crate::schema::Span"))]
+    pub every: Duration,
 }
 
 /// Whether a decision has to be signed.
@@ -425,6 +440,12 @@ fn five_minutes() -> Duration {
     Duration::from_secs(300)
 }
 
+impl Default for Schedules {
+    fn default() -> Self {
+        Self { most: 5, every: Duration::from_secs(3600) }
+    }
+}
+
 impl Default for Decisions {
     fn default() -> Self {
         Self { signatures: Signatures::Auto, allowed_signers: PathBuf::from("allowed_signers") }
@@ -514,6 +535,7 @@ impl Config {
             limits: Limits::default(),
             notify: Notify::default(),
             openclaw: Openclaw::default(),
+            schedules: Schedules::default(),
             watch: BTreeMap::new(),
         }
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use super::{Hold, take};
 use crate::registry::Registry;
-use crate::registry::error::Result;
+use crate::registry::error::{Error, Result};
+
+/// How long a look at a clock, and beginning what it finds, may take.
+const LOOKS: Duration = Duration::from_secs(30);
 
 /// Held while somebody looks for a watch; a second one leaves it to the first.
 #[derive(Debug)]
@@ -14,6 +17,17 @@ pub struct WatchLock {
 }
 
 impl WatchLock {
+    /// Waits for whoever looks now, within a bound.
+    ///
+    /// # Errors
+    /// [`Error::Locked`]; those of the file system.
+    pub fn acquire(registry: &Registry, name: &str) -> Result<Self> {
+        registry.make_local_folders()?;
+        let file = take(&registry.layout().watch_lock(name), Hold::Exclusive, LOOKS)?;
+        let locked = || Error::Locked { what: format!("the watch {name}"), waited: LOOKS };
+        file.map(|file| Self { _file: file }).ok_or_else(locked)
+    }
+
     /// `None` if another process does it.
     ///
     /// # Errors

@@ -32,6 +32,30 @@ impl fmt::Display for ToolName {
     }
 }
 
+/// The name that an agent gives one of its schedules: with the agent's own it begins the names of its runs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScheduleName(String);
+
+impl ScheduleName {
+    pub(crate) fn parse(text: &str) -> Result<Self, &'static str> {
+        const RULE: &str = "a schedule has a name of 1 to 30 characters `a-z`, `0-9` and `-`, the first one no `-`";
+        let inner = text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        let fits = inner && !text.is_empty() && text.len() <= 30 && !text.starts_with('-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(RULE) }
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ScheduleName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// What a container may do below a mounted folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MountMode {

@@ -43,7 +43,7 @@ fn begin_state(registry: &str) -> State {
         command: Vec::new(),
         model: "m".to_owned(),
         capabilities: Vec::new(),
-        deploy: None,
+        deploy: None, schedule: None,
         resources: Resources { cpu_millis: 1, memory: 1, pids: 1, disk: 1, wall_ms: 1 },
         role: None,
         iterations: 1,

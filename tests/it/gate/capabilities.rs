@@ -28,7 +28,7 @@ fn known(id: &str, capability: &str, status: RequestStatus) -> CapabilityRequest
         ..Answer::default()
     });
     let (id, capability) = (RequestId::parse(id).unwrap(), capability.into());
-    CapabilityRequest { id, capability, deploy: None, status, answer }
+    CapabilityRequest { id, capability, deploy: None, schedule: None, status, answer }
 }
 
 #[test]

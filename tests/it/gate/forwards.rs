@@ -77,7 +77,7 @@ fn an_approval_says_where_it_is_offered_once_it_is() {
     let capability = "tcp:a.internal:5432".to_owned();
     let answer = Some(Decided { granted: vec![capability.clone()], ..Decided::default() });
     world.policy.attempts[0].requests =
-        vec![CapabilityRequest { id, capability, deploy: None, status: RequestStatus::Approved, answer }];
+        vec![CapabilityRequest { id, capability, deploy: None, schedule: None, status: RequestStatus::Approved, answer }];
     world.apply();
     let path = format!("/taskforge/v1/capabilities/{}", REQUESTS[0]);
     // Approved, and not given to this attempt yet.
