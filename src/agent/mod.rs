@@ -37,7 +37,9 @@ pub use init::{InitOptions, init};
 pub use openclaw::{OpenclawOptions, openclaw};
 pub use run_loop::{LoopOptions, run_loop};
 pub use tools::Roots;
-pub use verbs::{ActionCall, Delegated, MemoryVerb, RequestedWith, action, delegate, memory, progress, request, result};
+pub use verbs::{
+    ActionCall, Delegated, MemoryVerb, RequestedWith, action, delegate, memory, progress, request, result,
+};
 
 /// The runtime of every part of this room: one thread, since all of it waits far more than it works.
 fn runtime() -> Result<tokio::runtime::Runtime, AgentError> {

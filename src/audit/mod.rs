@@ -84,7 +84,7 @@ pub fn verify_journal(registry: &Registry, run: &RunId, known: &[Head]) -> Resul
 /// # Errors
 /// [`Error::NoAgent`] without a folder of that name, or when the file cannot be read. What is wrong in it is in the
 /// report, and so is a folder without one.
-pub fn verify_agent_journal(registry: &Registry, agent: &AgentName) -> Result<Report> {
+pub fn verify_agent_journal(registry: &Registry, agent: &AgentName, known: &[Head]) -> Result<Report> {
     let layout = registry.layout();
     let kept = heads::read(&layout.agent_head(agent))?.map(|kept| kept.head());
     let folder = layout.agent(agent);
@@ -93,7 +93,7 @@ pub fn verify_agent_journal(registry: &Registry, agent: &AgentName) -> Result<Re
         return Err(Error::NoAgent { agent: agent.clone() });
     }
     let name = agents::journal_name(agent)?;
-    let mut report = journal::verify(&name, bytes.as_deref().unwrap_or_default(), kept.as_ref(), &[]);
+    let mut report = journal::verify(&name, bytes.as_deref().unwrap_or_default(), kept.as_ref(), known);
     report.agent = true;
     if bytes.is_none() {
         report.problems.push(Problem::of("events.jsonl", 0, 0, "is gone, and the agent's folder is there"));

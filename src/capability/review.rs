@@ -92,7 +92,8 @@ impl Review {
             recipe: Some(recipe.identity()),
             dockerfile: recipe.dockerfile(),
             dockerfile_before: before.map(Recipe::dockerfile),
-            deployment: None, schedule: None,
+            deployment: None,
+            schedule: None,
         }
     }
 
@@ -129,7 +130,8 @@ impl Review {
             recipe: None,
             dockerfile: String::new(),
             dockerfile_before: None,
-            deployment: None, schedule: None,
+            deployment: None,
+            schedule: None,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::audit;
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
 use crate::registry::{agents, queries};
-use crate::run::id::AgentName;
+use crate::run::id::{AgentName, RunId};
 
 use super::checkpoint;
 use super::output::{BAD, DIM, GOOD};
@@ -32,9 +32,9 @@ pub(crate) enum Audit {
         /// One run [default: all, and all agents]
         run: Option<RunArg>,
         /// A hired agent, in place of a run: its journal, its role and what it remembers
-        #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "checkpoint", "keys", "allowed_signers"])]
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["run", "allowed_signers"])]
         agent: Option<AgentName>,
-        /// A checkpoint that was kept elsewhere, for the run that it names; can be repeated
+        /// A checkpoint that was kept elsewhere, for the run or agent that it names; can be repeated
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
         /// A file with the public keys to go by, in place of the registry's `checkpoint.pub`
@@ -45,10 +45,20 @@ pub(crate) enum Audit {
         allowed_signers: Option<PathBuf>,
     },
     /// Sign the journal's head: a checkpoint, to be kept elsewhere
-    Seal { run: RunArg },
+    Seal {
+        #[arg(required_unless_present = "agent")]
+        run: Option<RunArg>,
+        /// A hired agent, in place of a run
+        #[arg(long, value_name = "NAME", conflicts_with = "run")]
+        agent: Option<AgentName>,
+    },
     /// Print the newest checkpoint of a run as it was signed
     Checkpoint {
-        run: RunArg,
+        #[arg(required_unless_present = "agent")]
+        run: Option<RunArg>,
+        /// A hired agent, in place of a run
+        #[arg(long, value_name = "NAME", conflicts_with = "run")]
+        agent: Option<AgentName>,
         /// All of them, oldest first
         #[arg(long)]
         all: bool,
@@ -66,12 +76,14 @@ impl Audit {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
             Self::Log { run, event } => log(context, &run, event.as_deref()),
-            Self::Verify { agent: Some(agent), .. } => verify_agent(context, &agent),
+            Self::Verify { agent: Some(agent), checkpoint, keys, .. } => {
+                verify_agent(context, &agent, &checkpoint, keys.as_deref())
+            }
             Self::Verify { run, agent: None, checkpoint, keys, allowed_signers } => {
                 verify(context, run, &checkpoint, keys.as_deref(), allowed_signers.as_deref())
             }
-            Self::Seal { run } => checkpoint::seal(context, &run),
-            Self::Checkpoint { run, all } => checkpoint::print(context, &run, all),
+            Self::Seal { run, agent } => checkpoint::seal(context, run.as_ref(), agent.as_ref()),
+            Self::Checkpoint { run, agent, all } => checkpoint::print(context, run.as_ref(), agent.as_ref(), all),
             Self::Export { run, output } => checkpoint::export(context, &run, &output),
         }
     }
@@ -139,12 +151,15 @@ fn verify(
 ) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
     let run = run.map(|run| run.find(&registry)).transpose()?;
-    let given = checkpoint::given(files, run.as_ref(), keys, signers)?;
+    let given = checkpoint::given(files, run.as_ref().map(RunId::as_str), keys, signers)?;
     let (runs, agents) = match run {
         Some(run) => (vec![run], Vec::new()),
         None => (queries::list_runs(&registry)?, agents::list(&registry)?),
     };
-    if let Some((file, named)) = given.names().find(|(_, named)| !runs.iter().any(|run| run.as_str() == *named)) {
+    if let Some((file, named)) = given.names().find(|(_, named)| {
+        let agent = named.strip_prefix('@');
+        !runs.iter().any(|run| run.as_str() == *named) && !agents.iter().any(|name| agent == Some(name.as_str()))
+    }) {
         return Err(Failure::new(
             Kind::NotFound,
             format!("{file} is a checkpoint of run {named:?}, which is not here"),
@@ -152,16 +167,24 @@ fn verify(
     }
     let mut reports: Vec<audit::Report> = Vec::new();
     for run in runs {
-        reports.push(engine::verify_against(&registry, &run, &given.of(&run))?);
+        reports.push(engine::verify_against(&registry, &run, &given.of(run.as_str()))?);
     }
     for agent in agents {
-        reports.push(engine::verify_agent(&registry, &agent)?);
+        let name = engine::Sealable::Agent(&agent).name();
+        reports.push(engine::verify_agent_against(&registry, &agent, &given.of(&name))?);
     }
     print(context, &reports)
 }
 
-fn verify_agent(context: &Context<'_>, agent: &AgentName) -> Result<ExitCode, Failure> {
-    print(context, &[engine::verify_agent(&context.registry()?, agent)?])
+fn verify_agent(
+    context: &Context<'_>,
+    agent: &AgentName,
+    files: &[PathBuf],
+    keys: Option<&Path>,
+) -> Result<ExitCode, Failure> {
+    let name = engine::Sealable::Agent(agent).name();
+    let given = checkpoint::given(files, Some(&name), keys, None)?;
+    print(context, &[engine::verify_agent_against(&context.registry()?, agent, &given.of(&name))?])
 }
 
 fn print(context: &Context<'_>, reports: &[audit::Report]) -> Result<ExitCode, Failure> {

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use crate::audit::note::{self, Checkpoint, Vkey};
-use crate::engine::{self, Given};
+use crate::engine::{self, Given, Sealable};
 use crate::failure::{Failure, Kind};
 use crate::registry::checkpoints;
-use crate::run::id::RunId;
+use crate::run::id::{AgentName, RunId};
 
 use super::root::Context;
 use crate::signature::AllowedSigners;
@@ -31,8 +31,8 @@ impl Notes {
     }
 
     /// What is to be held against `run`.
-    pub(crate) fn of(&self, run: &RunId) -> Given {
-        let ours = self.found.iter().filter(|(_, named, _)| named == run.as_str());
+    pub(crate) fn of(&self, run: &str) -> Given {
+        let ours = self.found.iter().filter(|(_, named, _)| named == run);
         let checkpoints = ours.map(|(file, _, bytes)| (file.clone(), bytes.clone())).collect();
         Given { checkpoints, keys: self.keys.clone(), allowed: self.allowed.clone() }
     }
@@ -42,7 +42,7 @@ impl Notes {
 /// whether its signatures hold is found out with the run.
 pub(crate) fn given(
     files: &[PathBuf],
-    run: Option<&RunId>,
+    run: Option<&str>,
     keys: Option<&Path>,
     signers: Option<&Path>,
 ) -> Result<Notes, Failure> {
@@ -54,7 +54,7 @@ pub(crate) fn given(
         let Some(named) = claim.run() else {
             return Err(usage(path, format!("names no run: its origin is {:?}", claim.origin)));
         };
-        if let Some(run) = run.filter(|run| run.as_str() != named) {
+        if let Some(run) = run.filter(|run| *run != named) {
             return Err(usage(path, format!("is a checkpoint of run {named:?}, not of `{run}`")));
         }
         found.push((path.display().to_string(), named.to_owned(), bytes));
@@ -87,16 +87,33 @@ fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Failure> {
     })
 }
 
+/// Whose journal a person means: one of the two is there, as the arguments say.
+fn whose<'a>(run: Option<&'a RunId>, agent: Option<&'a AgentName>) -> Result<Sealable<'a>, Failure> {
+    match (run, agent) {
+        (Some(run), _) => Ok(Sealable::Run(run)),
+        (None, Some(agent)) => Ok(Sealable::Agent(agent)),
+        (None, None) => Err(Failure::new(Kind::Usage, "neither a run nor an agent is named")),
+    }
+}
+
 /// `taskforge audit seal`.
-pub(crate) fn seal(context: &Context<'_>, run: &RunArg) -> Result<ExitCode, Failure> {
+pub(crate) fn seal(
+    context: &Context<'_>,
+    run: Option<&RunArg>,
+    agent: Option<&AgentName>,
+) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
-    let run = &run.find(&registry)?;
-    let sealed = engine::seal(&registry, run)?;
+    let run = run.map(|run| run.find(&registry)).transpose()?;
+    let whose = whose(run.as_ref(), agent)?;
+    let sealed = engine::seal(&registry, whose)?;
     context.output.result(&sealed, || {
         let word = if sealed.new { "sealed" } else { "was sealed already" };
-        let path = registry.layout().run(run).root().join(&sealed.file);
+        let (layout, name) = (registry.layout(), &sealed.run);
+        let folder =
+            agent.map_or_else(|| layout.run(name).root().to_owned(), |agent| layout.agent(agent).root().to_owned());
+        let path = folder.join(&sealed.file);
         format!(
-            "{run}: {word} at seq {}, byte {}: {}\nkeep a copy where whoever can change the registry cannot\n",
+            "{name}: {word} at seq {}, byte {}: {}\nkeep a copy where whoever can change the registry cannot\n",
             sealed.head.seq,
             sealed.head.at,
             path.display()
@@ -106,13 +123,23 @@ pub(crate) fn seal(context: &Context<'_>, run: &RunArg) -> Result<ExitCode, Fail
 }
 
 /// `taskforge audit checkpoint`.
-pub(crate) fn print(context: &Context<'_>, run: &RunArg, all: bool) -> Result<ExitCode, Failure> {
+pub(crate) fn print(
+    context: &Context<'_>,
+    run: Option<&RunArg>,
+    agent: Option<&AgentName>,
+    all: bool,
+) -> Result<ExitCode, Failure> {
     let registry = context.registry()?;
-    let run = &run.find(&registry)?;
-    let mut found = engine::list_checkpoints(&registry, run)?;
+    let run = run.map(|run| run.find(&registry)).transpose()?;
+    let whose = whose(run.as_ref(), agent)?;
+    let mut found = engine::list_checkpoints(&registry, whose)?;
     if found.is_empty() {
-        let failure = Failure::new(Kind::NotFound, format!("run `{run}` has no checkpoint"));
-        return Err(failure.hint(format!("`taskforge audit seal {run}` makes one")));
+        let (what, argument) = match whose {
+            Sealable::Run(run) => (format!("run `{run}`"), run.to_string()),
+            Sealable::Agent(agent) => (format!("agent `{agent}`"), format!("--agent {agent}")),
+        };
+        let failure = Failure::new(Kind::NotFound, format!("{what} has no checkpoint"));
+        return Err(failure.hint(format!("`taskforge audit seal {argument}` makes one")));
     }
     if !all {
         found.drain(..found.len() - 1);

@@ -185,7 +185,15 @@ impl From<engine::Error> for Failure {
             Error::WorkflowFile(error) => error.into(),
             Error::NoInput(_) => Self::new(Kind::NotFound, message),
             Error::NoRun(_) => Self::new(Kind::NotFound, message).hint("`taskforge run list` shows what there is"),
-            Error::NoSchedule(_) => Self::new(Kind::NotFound, message).hint("`taskforge watch list` has them; a watch of the settings ends with its section of taskforge.toml"),
+            Error::NoAction { ref run, .. } => {
+                Self::new(Kind::NotFound, message).hint(format!("`taskforge action log {run}` lists them"))
+            }
+            Error::NotUnclear { ref run, seq, .. } => {
+                Self::new(Kind::Conflict, message).hint(format!("`taskforge action show {run} {seq}`"))
+            }
+            Error::NoSchedule(_) => Self::new(Kind::NotFound, message).hint(
+                "`taskforge watch list` has them; a watch of the settings ends with its section of taskforge.toml",
+            ),
             Error::NoWatch(_) => Self::new(Kind::NotFound, message)
                 .hint("`taskforge watch list` shows what there is; `[watch.NAME]` in taskforge.toml makes one"),
             Error::WatchBusy(_) => Self::new(Kind::Locked, message).hint("try again in a moment"),

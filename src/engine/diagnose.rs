@@ -52,6 +52,7 @@ pub fn diagnose(registry: Option<&Registry>, every: bool) -> Vec<Diagnosis> {
         Some(registry) => {
             found.extend(look_at(registry));
             found.push(runs(registry, every));
+            found.extend(agents(registry));
         }
         None => found.push(note("registry", "none here", "taskforge init DIR")),
     }
@@ -246,6 +247,36 @@ fn decisions(registry: &Registry) -> Diagnosis {
         Ok(Some(allowed)) => good("decisions", format!("signed: {} key(s) may", allowed.entries().len())),
         Err(error) => bad("decisions", error.to_string(), ""),
     }
+}
+
+/// The journals of hired agents, byte by byte: their chain, their end against the head of this machine and what was sealed,
+/// their roles and memories. Nothing where nobody was ever hired.
+fn agents(registry: &Registry) -> Vec<Diagnosis> {
+    let names = match crate::registry::agents::list(registry) {
+        Ok(names) => names,
+        Err(error) => return vec![bad("agents", error.to_string(), "")],
+    };
+    let mut found = Vec::new();
+    for name in &names {
+        let fix = format!("taskforge audit verify --agent {name}");
+        match super::verify_agent(registry, name) {
+            Ok(report) => match (report.problems.as_slice(), report.warnings.as_slice()) {
+                ([], []) => {}
+                ([], [first, ..]) => {
+                    found.push(note("agent", format!("{name}: {}: {}", first.file, first.what), &fix));
+                }
+                ([first, others @ ..], _) => {
+                    let more = if others.is_empty() { String::new() } else { format!("; and {} more", others.len()) };
+                    found.push(bad("agent", format!("{name}: {}: {}{more}", first.file, first.what), &fix));
+                }
+            },
+            Err(error) => found.push(bad("agent", format!("{name}: {error}"), &fix)),
+        }
+    }
+    if found.is_empty() && !names.is_empty() {
+        found.push(good("agents", format!("{}, each journal whole", names.len())));
+    }
+    found
 }
 
 /// How many runs have something wrong with their files; `repair` says what.

@@ -17,6 +17,10 @@ pub enum Error {
     NoRun(RunId),
     #[error("there is no watch `{0}`")]
     NoWatch(String),
+    #[error("run `{run}` has no action {seq}")]
+    NoAction { run: RunId, seq: u64 },
+    #[error("action {seq} of run `{run}` is not unclear: it {why}")]
+    NotUnclear { run: RunId, seq: u64, why: String },
     #[error("no agent has a schedule `{0}`")]
     NoSchedule(String),
     #[error("another process looks for watch `{0}`")]

@@ -132,7 +132,14 @@ pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling
 
 fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
     let policy = Some(ruling.clone());
-    let shown = Presented { grants: Vec::new(), folder: None, deployment: None, schedule: None, policy, review: Digest::of(b"") };
+    let shown = Presented {
+        grants: Vec::new(),
+        folder: None,
+        deployment: None,
+        schedule: None,
+        policy,
+        review: Digest::of(b""),
+    };
     let digest = review_of(state, request, &shown).digest();
     Command::Forbid { id: request.id.clone(), ruling, digest }
 }

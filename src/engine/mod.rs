@@ -59,6 +59,7 @@ mod schedules;
 mod seal;
 mod secrets;
 pub mod session;
+mod settled;
 mod shelf;
 mod standing;
 mod start;
@@ -75,7 +76,7 @@ pub use actor::operator;
 pub(crate) use agents::Projection as AgentProjection;
 pub use agents::{
     AgentStore, Hired, ListedAgent, Offboarding, Remembered, Task, agents, exchange_text, forget, hire, history,
-    offboard, remember, task_text, verify_agent,
+    offboard, remember, task_text, verify_agent, verify_agent_against,
 };
 pub use approvers::{Hand, approvers, are_configured, lies_unsigned};
 pub use asked::{Asked, AskedFor, Step, Wanted as WantedRequests, asked, find_request, request_history, shown_request};
@@ -106,7 +107,8 @@ pub use refresh::{Outdated, outdated, rebuild};
 pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role};
 pub use rulings::{policies, policies_in};
 pub use schedules::{RevokedSchedule, revoke_schedule};
-pub use seal::{Sealed, checkpoint_keys, list_checkpoints, seal};
+pub use seal::{Sealable, Sealed, checkpoint_keys, list_checkpoints, seal};
+pub use settled::{SettledAction, settle_action};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};
 pub use standing::{StandingGrant, role_scope, standing_grants, workflow_scope};
 pub use start::{Start, Started, check_start, find_workflow, start};

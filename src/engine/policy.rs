@@ -39,6 +39,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     }
     policy.day = ceilings(state, BudgetScope::Day, &budget.day, None);
     policy.roles = role_budgets(store, state)?;
+    policy.settled.clone_from(&state.settled);
     policy.patience = patience(&config.gate.patience);
     policy.prices = config.llm.prices.iter().map(price).collect();
     policy.models = config.llm.models.iter().map(model_rule).collect();
@@ -380,7 +381,14 @@ fn request(state: &State, request: &Request, attempt: &Attempt) -> Option<wire::
         let comment = Some("granted for the next attempt: suspend to go on with it".to_owned());
         let answer = Some(wire::Answer { comment, ..wire::Answer::default() });
         let status = wire::RequestStatus::Pending;
-        return Some(wire::CapabilityRequest { id: request.id.clone(), capability, deploy: None, schedule: None, status, answer });
+        return Some(wire::CapabilityRequest {
+            id: request.id.clone(),
+            capability,
+            deploy: None,
+            schedule: None,
+            status,
+            answer,
+        });
     }
     let status = match request.status {
         RequestStatus::Requested | RequestStatus::Pending => wire::RequestStatus::Pending,
@@ -436,7 +444,8 @@ mod tests {
             attempt: 1,
             capability: Capability::parse(capability).unwrap(),
             reason: String::new(),
-            deploy: None, schedule: None,
+            deploy: None,
+            schedule: None,
             askers: Vec::new(),
             at: chrono::Utc::now(),
             status,

@@ -7,16 +7,67 @@ use serde::Serialize;
 
 use crate::audit::note::{self, Checkpoint, Vkey};
 use crate::audit::{self, Problem};
-use crate::registry::{Head, Registry, checkpoints};
-use crate::run::id::RunId;
+use crate::registry::{Head, Registry, RunLayout, checkpoints};
+use crate::run::id::{AgentName, RunId};
 
 use super::error::Error;
+
+/// Whose journal is sealed.
+#[derive(Debug, Clone, Copy)]
+pub enum Sealable<'a> {
+    Run(&'a RunId),
+    /// A hired agent.
+    Agent(&'a AgentName),
+}
+
+impl Sealable<'_> {
+    /// Its name in an origin: of an agent one that no run can have.
+    #[must_use]
+    pub fn name(self) -> String {
+        match self {
+            Self::Run(run) => run.to_string(),
+            Self::Agent(agent) => format!("@{agent}"),
+        }
+    }
+
+    /// Where its checkpoints are: under the same name in either folder.
+    fn layout(self, registry: &Registry) -> RunLayout {
+        match self {
+            Self::Run(run) => registry.layout().run(run),
+            Self::Agent(agent) => RunLayout::new(registry.layout().agent(agent).root()),
+        }
+    }
+
+    fn require(self, registry: &Registry) -> Result<(), Error> {
+        match self {
+            Self::Run(run) => super::Store::open(registry, run).map(drop),
+            Self::Agent(agent) => super::AgentStore::open(registry, agent).map(drop),
+        }
+    }
+
+    fn journal(self) -> Result<RunId, Error> {
+        match self {
+            Self::Run(run) => Ok(run.clone()),
+            Self::Agent(agent) => Ok(crate::registry::agents::journal_name(agent)?),
+        }
+    }
+
+    fn verify(self, registry: &Registry, known: &[Head]) -> Result<audit::Report, Error> {
+        Ok(match self {
+            Self::Run(run) => audit::verify_journal(registry, run, known)?,
+            Self::Agent(agent) => audit::verify_agent_journal(registry, agent, known)?,
+        })
+    }
+}
 
 /// A checkpoint as it lies on disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Sealed {
+    /// The run, or the agent.
     pub run: RunId,
-    /// Relative to the run's folder.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub agent: bool,
+    /// Relative to its folder.
     pub file: String,
     pub head: Head,
     /// The note itself: what to carry elsewhere.
@@ -30,8 +81,8 @@ pub struct Sealed {
 pub enum CheckpointError {
     #[error(transparent)]
     Note(#[from] note::NoteError),
-    #[error("is of {found:?}, and not of run `{run}` of this registry")]
-    Elsewhere { run: RunId, found: String },
+    #[error("is of {found:?}, and not of `{name}` of this registry")]
+    Elsewhere { name: String, found: String },
     #[error("says seq {0}, and its name says another")]
     Name(u64),
 }
@@ -56,40 +107,40 @@ pub fn checkpoint_keys(registry: &Registry) -> Result<Vec<Vkey>, Error> {
     Vkey::parse_all(&checkpoints::public_keys(registry)?).map_err(unfit)
 }
 
-/// What a checkpoint says of run `run`, signed by one of `keys`.
+/// What a checkpoint says of the journal of `whose`, signed by one of `keys`.
 ///
 /// # Errors
 /// [`CheckpointError`], in [`Ok`]: it says something of the checkpoint. Those of the file system otherwise.
 pub(crate) fn open(
     registry: &Registry,
-    run: &RunId,
+    whose: Sealable<'_>,
     note: &[u8],
     keys: &[Vkey],
 ) -> Result<Result<Checkpoint, CheckpointError>, Error> {
     let id = registry_id(registry)?;
     Ok(Checkpoint::open(note, keys).map_err(CheckpointError::from).and_then(|checkpoint| {
         // One from the time before `taskforge.toml` names no registry.
-        let fits = ["", &id].iter().any(|id| checkpoint.origin == Checkpoint::origin(id, run.as_str()));
+        let fits = ["", &id].iter().any(|id| checkpoint.origin == Checkpoint::origin(id, &whose.name()));
         if fits {
             Ok(checkpoint)
         } else {
-            Err(CheckpointError::Elsewhere { run: run.clone(), found: checkpoint.origin })
+            Err(CheckpointError::Elsewhere { name: whose.name(), found: checkpoint.origin })
         }
     }))
 }
 
-/// The checkpoints of run `run`, oldest first: name, bytes, and what they say.
+/// The checkpoints of a journal, oldest first: name, bytes, and what they say.
 type Stored = (String, Vec<u8>, Result<Checkpoint, CheckpointError>);
 
-pub(crate) fn stored(registry: &Registry, run: &RunId, keys: &[Vkey]) -> Result<Vec<Stored>, Error> {
-    let layout = registry.layout().run(run);
+pub(crate) fn stored(registry: &Registry, whose: Sealable<'_>, keys: &[Vkey]) -> Result<Vec<Stored>, Error> {
+    let layout = whose.layout(registry);
     let mut found = Vec::new();
     for seq in checkpoints::list(&layout)? {
         let file = format!("checkpoints/{}", checkpoints::file_name(seq));
         let (bytes, said) = match checkpoints::read(&layout, seq, note::LARGEST) {
             Ok(None) => continue,
             Ok(Some(bytes)) => {
-                let said = open(registry, run, &bytes, keys)?.and_then(|checkpoint| {
+                let said = open(registry, whose, &bytes, keys)?.and_then(|checkpoint| {
                     if checkpoint.head.seq == seq {
                         Ok(checkpoint)
                     } else {
@@ -106,18 +157,20 @@ pub(crate) fn stored(registry: &Registry, run: &RunId, keys: &[Vkey]) -> Result<
     Ok(found)
 }
 
-/// The checkpoints of a run as they lie on disk, oldest first, each proven to be signed.
+/// The checkpoints of a journal as they lie on disk, oldest first, each proven to be signed.
 ///
 /// # Errors
 /// [`Error::Checkpoint`] with the first that is not; those of the file system.
-pub fn list_checkpoints(registry: &Registry, run: &RunId) -> Result<Vec<Sealed>, Error> {
-    super::Store::open(registry, run)?;
+pub fn list_checkpoints(registry: &Registry, whose: Sealable<'_>) -> Result<Vec<Sealed>, Error> {
+    whose.require(registry)?;
+    let run = whose.journal()?;
     let keys = checkpoint_keys(registry)?;
     let mut found = Vec::new();
-    for (file, bytes, said) in stored(registry, run, &keys)? {
+    for (file, bytes, said) in stored(registry, whose, &keys)? {
         match said {
             Ok(said) => found.push(Sealed {
                 run: run.clone(),
+                agent: matches!(whose, Sealable::Agent(_)),
                 file,
                 head: said.head,
                 note: String::from_utf8_lossy(&bytes).into_owned(),
@@ -133,12 +186,13 @@ pub fn list_checkpoints(registry: &Registry, run: &RunId) -> Result<Vec<Sealed>,
 ///
 /// # Errors
 /// [`Error::Unsound`] where the journal is not what was written: that is not signed. Those of keys and files.
-pub fn seal(registry: &Registry, run: &RunId) -> Result<Sealed, Error> {
-    super::Store::open(registry, run)?;
+pub fn seal(registry: &Registry, whose: Sealable<'_>) -> Result<Sealed, Error> {
+    whose.require(registry)?;
+    let run = &whose.journal()?;
     registry.require_local()?;
     let (key, pair) = signer(registry)?;
     let keys = checkpoint_keys(registry)?;
-    let before = stored(registry, run, &keys)?;
+    let before = stored(registry, whose, &keys)?;
     let mut known = Vec::new();
     for (file, _, said) in &before {
         match said {
@@ -146,7 +200,7 @@ pub fn seal(registry: &Registry, run: &RunId) -> Result<Sealed, Error> {
             Err(error) => return Err(Error::Checkpoint { file: file.clone(), what: error.to_string() }),
         }
     }
-    let report = audit::verify_journal(registry, run, &known)?;
+    let report = whose.verify(registry, &known)?;
     if let Some(Problem { what, line, .. }) = report.problems.into_iter().next() {
         return Err(Error::Unsound { run: run.clone(), what: format!("events.jsonl line {line}: {what}") });
     }
@@ -157,6 +211,7 @@ pub fn seal(registry: &Registry, run: &RunId) -> Result<Sealed, Error> {
     let file = format!("checkpoints/{}", checkpoints::file_name(head.seq));
     let sealed = |note: Vec<u8>, new| Sealed {
         run: run.clone(),
+        agent: matches!(whose, Sealable::Agent(_)),
         file: file.clone(),
         head: head.clone(),
         note: String::from_utf8_lossy(&note).into_owned(),
@@ -165,9 +220,9 @@ pub fn seal(registry: &Registry, run: &RunId) -> Result<Sealed, Error> {
     if let Some((_, bytes, _)) = before.into_iter().find(|(name, ..)| *name == file) {
         return Ok(sealed(bytes, false));
     }
-    let origin = Checkpoint::origin(&registry_id(registry)?, run.as_str());
+    let origin = Checkpoint::origin(&registry_id(registry)?, &whose.name());
     let note = Checkpoint { origin, head: head.clone() }.sign(&key, &pair).into_bytes();
-    let layout = registry.layout().run(run);
+    let layout = whose.layout(registry);
     match checkpoints::write(&layout, head.seq, &note) {
         Ok(()) => Ok(sealed(note, true)),
         // Somebody was faster, with the same head: otherwise `verify` says so.
@@ -181,9 +236,17 @@ pub fn seal(registry: &Registry, run: &RunId) -> Result<Sealed, Error> {
 
 /// Seals a run that has ended; what goes wrong is said and loses nothing, for `audit seal` can be called at any time.
 pub(crate) fn seal_ended(registry: &Registry, run: &RunId) {
-    if let Err(error) = seal(registry, run) {
+    if let Err(error) = seal(registry, Sealable::Run(run)) {
         let error = crate::run::visible::visible(&error.to_string());
         eprintln!("warning: run {run} has ended and is not sealed: {error}; `taskforge audit seal {run}` tries again");
+    }
+}
+
+/// As [`seal_ended`], of an agent that was offboarded.
+pub(crate) fn seal_offboarded(registry: &Registry, agent: &AgentName) {
+    if let Err(error) = seal(registry, Sealable::Agent(agent)) {
+        let error = crate::run::visible::visible(&error.to_string());
+        eprintln!("warning: agent {agent} is not sealed: {error}; `taskforge audit seal --agent {agent}` tries again");
     }
 }
 

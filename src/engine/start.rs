@@ -190,7 +190,8 @@ fn requests_of(created: &Created) -> Vec<Command> {
                 attempt: 0,
                 capability: capability.clone(),
                 reason: format!("the workflow declares it for node {}", node.id),
-                deploy: None, schedule: None,
+                deploy: None,
+                schedule: None,
             });
         }
     }

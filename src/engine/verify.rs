@@ -21,6 +21,7 @@ use crate::signature::AllowedSigners;
 
 use super::approvers;
 use super::error::Error;
+use super::seal::Sealable;
 use super::store::Store;
 use super::{images, package_set, rulings, seal, standing};
 
@@ -38,8 +39,8 @@ pub struct Given {
 /// The heads that checkpoints name, and what is wrong with others of them, gravely or not.
 type Checkpoints = (Vec<Head>, Vec<Problem>, Vec<Problem>);
 
-/// The heads that checkpoints of run `run` name; what is wrong with one of them is a problem of the run.
-fn checkpoints(registry: &Registry, run: &RunId, given: &Given) -> Result<Checkpoints, Error> {
+/// The heads that checkpoints of a journal name; what is wrong with one of them is a problem of it.
+pub(crate) fn checkpoints(registry: &Registry, whose: Sealable<'_>, given: &Given) -> Result<Checkpoints, Error> {
     let (mut heads, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let keys = if given.keys.is_empty() {
         match seal::checkpoint_keys(registry) {
@@ -55,9 +56,9 @@ fn checkpoints(registry: &Registry, run: &RunId, given: &Given) -> Result<Checkp
     };
     let mut said: Vec<(String, Result<_, seal::CheckpointError>)> = Vec::new();
     for (name, bytes) in &given.checkpoints {
-        said.push((name.clone(), seal::open(registry, run, bytes, &keys)?));
+        said.push((name.clone(), seal::open(registry, whose, bytes, &keys)?));
     }
-    let stored = seal::stored(registry, run, &keys)?;
+    let stored = seal::stored(registry, whose, &keys)?;
     let stored_names: Vec<String> = stored.iter().map(|(file, ..)| file.clone()).collect();
     let is_stored = |name: &str| stored_names.iter().any(|stored| stored == name);
     said.extend(stored.into_iter().map(|(file, _, said)| (file, said)));
@@ -297,7 +298,7 @@ pub fn verify_against(registry: &Registry, run: &RunId, given: &Given) -> Result
     let store = Store::open(registry, run)?;
     // A journal that does not fold is still walked byte by byte: the report says where it breaks.
     // Checkpoints before the journal: of two that grow, the one that must not be ahead is read earlier.
-    let (heads, problems, warnings) = checkpoints(registry, run, given)?;
+    let (heads, problems, warnings) = checkpoints(registry, Sealable::Run(run), given)?;
     let state = store.load();
     let mut expected = state.as_ref().map(expected).unwrap_or_default();
     expected.journal = heads;

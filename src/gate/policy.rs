@@ -13,6 +13,7 @@ use super::pace::MOST as MOST_IN_A_WINDOW;
 use super::role_budget::RoleBudget;
 use crate::run::capability::CapabilityKind;
 use crate::run::deployment::PORTS;
+use crate::run::event::Settled;
 use crate::run::id::{RoleName, RunId};
 
 mod attempt;
@@ -83,6 +84,9 @@ pub struct Policy {
     /// Names that are not looked up, with their addresses.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// What people said of actions whose outcome is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<Settled>,
     #[serde(default)]
     pub attempts: Vec<Attempt>,
 }
@@ -153,6 +157,7 @@ impl Policy {
             services: Services::default(),
             secrets: BTreeMap::new(),
             hosts: BTreeMap::new(),
+            settled: Vec::new(),
             attempts: Vec::new(),
         }
     }

@@ -30,8 +30,8 @@ pub mod project;
 pub mod queries;
 pub mod repaired;
 pub mod roles;
-pub mod schedules;
 mod root;
+pub mod schedules;
 pub(crate) mod spread;
 pub mod usage;
 pub mod vault;
@@ -50,7 +50,9 @@ pub use self::journal::Journal;
 pub use self::journal::scan::{Head, Scan};
 pub use self::json::{to_json_line, to_opentask_json, to_printed_json};
 pub use self::layout::{AgentLayout, Layout, RunLayout};
-pub use self::lock::{AgentLock, DriveLock, ImageLock, KillLock, PortsLock, RunLock, SchedulesLock, SealLock, StartPermit, WatchLock};
+pub use self::lock::{
+    AgentLock, DriveLock, ImageLock, KillLock, PortsLock, RunLock, SchedulesLock, SealLock, StartPermit, WatchLock,
+};
 
 /// One registry, found by [`Registry::resolve`] or made by [`Registry::init`].
 #[derive(Debug)]

@@ -51,7 +51,8 @@ pub(super) fn node(name: &str, title: String, kind: NodeKind, needs: &[&str], in
         command: Vec::new(),
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
-        deploy: None, schedule: None,
+        deploy: None,
+        schedule: None,
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
         role: None,
         iterations: 20,
@@ -291,7 +292,8 @@ impl Story {
                 attempt: 1,
                 capability: Capability::parse("pip:pygal==3.1.3").unwrap(),
                 reason: say("The chart has to be drawn with pygal."),
-                deploy: None, schedule: None,
+                deploy: None,
+                schedule: None,
             },
         );
         self.tell(

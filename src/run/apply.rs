@@ -99,6 +99,7 @@ impl State {
             nodes,
             requests: Vec::new(),
             children: Vec::new(),
+            settled: Vec::new(),
             approved: Vec::new(),
             deployments: Vec::new(),
             ingested: std::collections::BTreeSet::new(),
@@ -168,6 +169,10 @@ impl State {
                 self.ingested.insert(id.to_string());
                 let (id, node, role, run) = (id.clone(), node.clone(), role.clone(), run.clone());
                 self.children.push(ChildRun { id, node, attempt: *attempt, role, run, share: *share });
+            }
+            Event::ActionSettled { settled, .. } => {
+                self.settled.retain(|before| before.record != settled.record);
+                self.settled.push(settled.clone());
             }
             Event::RunNotified { ids } => self.notified.extend(ids.iter().cloned()),
             Event::NodeResult { node, inbox, result, report } => {

@@ -7,7 +7,7 @@ use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
 use super::deployment::{self, Launch, Proposal};
-use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Relocked, Report, Resolution, TrafficHead};
+use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Relocked, Report, Resolution, Settled, TrafficHead};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::ruling::Ruling;
@@ -74,6 +74,11 @@ pub enum Command {
     CannotGive {
         id: RequestId,
         reason: String,
+    },
+    /// A person says what became of an action of `node`.
+    SettleAction {
+        node: NodeId,
+        settled: Settled,
     },
     Given {
         id: RequestId,

@@ -137,6 +137,14 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
             _ => Vec::new(),
         }),
+        Command::SettleAction { node, settled } => {
+            find(state, &node)?;
+            let same = state
+                .settled
+                .iter()
+                .any(|before| (before.record, before.done, &before.by) == (settled.record, settled.done, &settled.by));
+            Ok(if same { Vec::new() } else { vec![Event::ActionSettled { node, settled }] })
+        }
         Command::CannotGive { id, reason } => Ok(match request_status(state, &id)? {
             RequestStatus::Approved => vec![Event::CapabilityFailed { id, reason }],
             _ => Vec::new(),

@@ -45,6 +45,9 @@ pub enum Event {
     /// A run works for a node of this one.
     #[serde(rename = "child.started")]
     ChildStarted { id: RequestId, node: NodeId, attempt: u32, role: RoleName, run: RunId, share: Share },
+    /// A person says what became of an action whose outcome was unclear.
+    #[serde(rename = "action.settled")]
+    ActionSettled { node: NodeId, settled: Settled },
     /// A person was told what waits; the ids are not told again.
     #[serde(rename = "run.notified")]
     RunNotified { ids: Vec<RequestId> },
@@ -281,6 +284,18 @@ pub struct AttemptEnd {
     /// The records of the gate up to this point.
     #[serde(default)]
     pub traffic: Option<TrafficHead>,
+}
+
+/// What a person says of an action of which the gate could not tell whether it was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Settled {
+    /// The gate's record of the intent.
+    pub record: u64,
+    pub done: bool,
+    pub by: String,
+    pub comment: String,
 }
 
 /// A run that an agent asked for.
@@ -568,6 +583,7 @@ pub fn is_known(name: &str) -> bool {
         "run.reopened",
         "run.progress",
         "child.started",
+        "action.settled",
         "run.notified",
         "node.ready",
         "node.reset",
@@ -685,6 +701,7 @@ impl Event {
             | Self::NodeAdded { node, .. }
             | Self::NodeRewired { node, .. }
             | Self::ChildStarted { node, .. }
+            | Self::ActionSettled { node, .. }
             | Self::CapabilityRequested { node, .. }
             | Self::CapabilityJoined { node, .. } => Some(node),
             Self::RunProgress { node, .. } | Self::RunCronBound { node, .. } => node.as_ref(),
@@ -778,6 +795,10 @@ impl Event {
             Self::RunReopened {} => "Run was reopened.".to_owned(),
             Self::RunProgress { message, .. } => message.clone(),
             Self::ChildStarted { run, node, role, .. } => format!("Run {run} works for node {node} as {role}."),
+            Self::ActionSettled { node, settled } => {
+                let was = if settled.done { "was done" } else { "was not done" };
+                format!("Action {} of node {node} {was}, as {} says.", settled.record, settled.by)
+            }
             Self::RunNotified { ids } => format!("A person was told of {} waiting.", ids.len()),
             Self::NodeReady { node, why, .. } => match why {
                 ReadyReason::NeedsMet => format!("Node {node} is ready for dispatch."),

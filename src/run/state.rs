@@ -12,7 +12,7 @@ use super::definition::{Artifact, Created, NodeDefinition};
 use super::deployment::{Deployment, Proposal};
 use super::event::{
     AttemptEnd, AttemptPlan, ChildRun, DecisionRecord, FailureCode, Presented, ReadyReason, Relocked, Report,
-    Resolution, SkipReason, WaitingOn,
+    Resolution, Settled, SkipReason, WaitingOn,
 };
 use super::folder::GrantedMount;
 use super::id::{Digest, NodeId, RequestId, RunId};
@@ -37,6 +37,9 @@ pub struct State {
     /// Runs that work for this one, in the order in which they were asked for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<ChildRun>,
+    /// What people said of actions whose outcome was unclear, the last of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settled: Vec<Settled>,
     /// Requests in the order in which they were approved.
     pub approved: Vec<RequestId>,
     /// What was deployed, in the order in which it was given its ports.

@@ -36,7 +36,8 @@ pub(super) fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
         command: Vec::new(),
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
-        deploy: None, schedule: None,
+        deploy: None,
+        schedule: None,
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
         role: None,
         iterations: 20,
@@ -434,8 +435,17 @@ fn ask(run: &mut Journaled, n: u64, node: &str, capability: &str) -> RequestId {
     let id = request_id(n + 1_000_000);
     let capability = Capability::parse(capability).unwrap();
     let reason = "for the chart".to_owned();
-    run.command(Command::Request { id: id.clone(), node, attempt, capability, reason, by_gate: false, deploy: None, schedule: None })
-        .unwrap();
+    run.command(Command::Request {
+        id: id.clone(),
+        node,
+        attempt,
+        capability,
+        reason,
+        by_gate: false,
+        deploy: None,
+        schedule: None,
+    })
+    .unwrap();
     id
 }
 
@@ -963,7 +973,8 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
             capability,
             reason: String::new(),
             by_gate: false,
-            deploy: None, schedule: None,
+            deploy: None,
+            schedule: None,
         })
         .unwrap();
         world.tick(&mut run);
@@ -1083,7 +1094,8 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
                 attempt,
                 capability: capability.unwrap(),
                 reason: String::new(),
-                deploy: None, schedule: None,
+                deploy: None,
+                schedule: None,
             };
             let _ = run.command(command);
         }

@@ -196,7 +196,9 @@ mod tests {
         for good in ["0 7 * * 1", "*/15 * * * *", "@daily", "every 6h", "every 1d", "every 90m"] {
             assert_eq!(Timetable::check(Some(&table(good, "x\ny")), true), Ok(()), "{good}");
         }
-        for bad in ["", "every", "every 30s", "every 90s", "every 6", "every 0m", "* * * * * *", "61 * * * *", "0 7 * * 1\n"] {
+        for bad in
+            ["", "every", "every 30s", "every 90s", "every 6", "every 0m", "* * * * * *", "61 * * * *", "0 7 * * 1\n"]
+        {
             assert!(Timetable::check(Some(&table(bad, "x")), true).is_err(), "{bad}");
         }
         for bad in ["", " \n", "a\u{202e}b", "a\u{1b}[2J", "a\u{200b}b", "a\tb", &"x".repeat(9 << 10)] {
@@ -216,7 +218,10 @@ mod tests {
         assert_eq!(next("0 3 * * *"), ["05 03:00:00", "06 03:00:00", "07 03:00:00"]);
         assert_eq!(next("every 6h"), ["04 06:00:00", "04 12:00:00", "04 18:00:00"]);
         assert_eq!(next("0 3 31 2 *"), Vec::<String>::new());
-        assert_eq!(When::parse("every 6h").unwrap().latest(at("2026-03-04T06:00:00Z")), Some(at("2026-03-04T06:00:00Z")));
+        assert_eq!(
+            When::parse("every 6h").unwrap().latest(at("2026-03-04T06:00:00Z")),
+            Some(at("2026-03-04T06:00:00Z"))
+        );
     }
 
     #[test]

@@ -237,7 +237,14 @@ pub fn unlock(registry: &Registry, passphrase: Passphrase<'_>) -> Result<Option<
 /// # Errors
 /// When it cannot be removed.
 pub fn lock(registry: &Registry) -> Result<bool, VaultError> {
-    let Some(path) = unlocked(registry)? else { return Ok(false) };
-    std::fs::remove_file(&path).map_err(|source| VaultError::Io { action: "remove", path, source })?;
-    Ok(true)
+    let mut was = false;
+    while let Some(path) = unlocked(registry)? {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                return Err(VaultError::Io { action: "remove", path, source });
+            }
+            _ => was = true,
+        }
+    }
+    Ok(was)
 }

@@ -341,6 +341,11 @@ impl Call {
         self.command.output().unwrap().status.code()
     }
 
+    /// What it prints, however it ends.
+    pub fn printed(mut self) -> String {
+        String::from_utf8(self.command.output().unwrap().stdout).unwrap()
+    }
+
     pub fn ok(self) -> Ended {
         self.exits(0)
     }

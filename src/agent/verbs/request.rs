@@ -28,14 +28,7 @@ pub struct With {
 /// Asks for a capability, with what belongs to it, and waits up to `wait` for the decision. Prints `{"id","capability","status",…}`. Exit code
 /// 0 if it is approved, 75 if it is pending, 4 if it is denied or cannot be had, 2 if the gate refuses its grammar.
 #[must_use]
-pub fn request(
-    socket: &Path,
-    capability: &str,
-    reason: &str,
-    with: &With,
-    wait: Duration,
-    out: &mut dyn Write,
-) -> u8 {
+pub fn request(socket: &Path, capability: &str, reason: &str, with: &With, wait: Duration, out: &mut dyn Write) -> u8 {
     let gate = GateClient::new(socket, super::PATIENCE);
     answer(out, async {
         let mut body = json!({"capability": capability, "reason": reason});

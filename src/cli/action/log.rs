@@ -7,9 +7,9 @@ use crate::cli::root::Context;
 use crate::cli::run_arg::RunArg;
 use crate::cli::table::Table;
 use crate::cli::terminal::plain;
+use crate::engine::Store;
 use crate::failure::Failure;
 use crate::gate::records;
-use crate::registry::queries;
 
 pub(super) fn run(
     context: &Context<'_>,
@@ -19,11 +19,11 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let registry = context.registry()?;
     let run = run.find(&registry)?;
-    queries::read_run(&registry, &run)?;
+    let settled = Store::open(&registry, &run)?.load()?.settled;
     let path = registry.layout().run(&run).traffic();
     // A run whose gate was never up has no records.
     let traffic = if path.exists() { Some(records::read(&path, &run)?) } else { None };
-    let mut found = traffic.as_ref().map(acts).unwrap_or_default();
+    let mut found = traffic.as_ref().map(|traffic| acts(traffic, &settled)).unwrap_or_default();
     found.retain(|act| node.is_none_or(|node| act.record.node.as_deref() == Some(node)));
     found.retain(|act| action.is_none_or(|action| act.record.text("action") == Some(action)));
     let values: Vec<Value> = found.iter().map(super::Act::json).collect();
@@ -32,7 +32,12 @@ pub(super) fn run(
         for act in &found {
             let record = act.record;
             let text = |key: &str| record.text(key).unwrap_or("-").to_owned();
-            let why = act.end.unwrap_or(record).text("message").unwrap_or_default().to_owned();
+            let why = match &act.settled {
+                Some(said) => {
+                    format!("{} by {}: {}", if said.done { "done" } else { "not done" }, said.by, said.comment)
+                }
+                None => act.end.unwrap_or(record).text("message").unwrap_or_default().to_owned(),
+            };
             let cells = [
                 record.seq.to_string(),
                 record.time.get(..19).unwrap_or_default().to_owned(),

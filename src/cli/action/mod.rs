@@ -1,6 +1,7 @@
 //! `taskforge action …`: what gates did for agents, from their records.
 
 mod log;
+mod settle;
 mod show;
 
 use std::process::ExitCode;
@@ -10,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::gate::records::{Kind, Record, Traffic};
+use crate::run::event::Settled;
 
 use super::root::Context;
 use super::run_arg::RunArg;
@@ -33,6 +35,7 @@ pub(crate) enum Action {
         /// Its number in `action log`
         seq: u64,
     },
+    Settle(settle::Settle),
 }
 
 impl Action {
@@ -40,6 +43,7 @@ impl Action {
         match self {
             Self::Log { run, node, action } => log::run(context, &run, node.as_deref(), action.as_deref()),
             Self::Show { run, seq } => show::run(context, &run, seq),
+            Self::Settle(command) => command.run(context),
         }?;
         Ok(ExitCode::SUCCESS)
     }
@@ -50,11 +54,17 @@ struct Act<'t> {
     /// Its intent, or its denial.
     record: &'t Record,
     end: Option<&'t Record>,
+    /// What a person said of it, which its gate has not taken up.
+    settled: Option<Settled>,
 }
 
 impl Act<'_> {
-    /// `denied`, `done`, `failed`, `unclear`, or `open`: begun, and nothing says how it ended.
+    /// `denied`, `done`, `failed`, `unclear`, or `open`: begun, and nothing says how it ended; `settled`: one of these
+    /// two, and a person has said how.
     fn standing(&self) -> &'static str {
+        if self.settled.is_some() {
+            return "settled";
+        }
         match (&self.record.kind, self.end.map(|end| &end.kind)) {
             (Kind::ActionDenied, _) => "denied",
             (_, Some(Kind::ActionDone)) => "done",
@@ -69,12 +79,17 @@ impl Act<'_> {
     }
 
     fn json(&self) -> Value {
-        json!({"standing": self.standing(), "record": record(self.record), "outcome": self.end.map(record)})
+        let mut value =
+            json!({"standing": self.standing(), "record": record(self.record), "outcome": self.end.map(record)});
+        if let Some(settled) = &self.settled {
+            value["settled"] = json!(settled);
+        }
+        value
     }
 }
 
 /// All of a run, in order. An action that was looked for again has the newest of its ends.
-fn acts(traffic: &Traffic) -> Vec<Act<'_>> {
+fn acts<'t>(traffic: &'t Traffic, settled: &[Settled]) -> Vec<Act<'t>> {
     let ends: std::collections::HashMap<u64, &Record> = traffic
         .records
         .iter()
@@ -83,7 +98,14 @@ fn acts(traffic: &Traffic) -> Vec<Act<'_>> {
         .collect();
     let asked =
         traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionRequested | Kind::ActionDenied));
-    asked.map(|record| Act { record, end: ends.get(&record.seq).copied() }).collect()
+    asked
+        .map(|record| {
+            let act = Act { record, end: ends.get(&record.seq).copied(), settled: None };
+            let open = matches!(act.standing(), "open" | "unclear");
+            let settled = settled.iter().find(|settled| open && settled.record == record.seq).cloned();
+            Act { settled, ..act }
+        })
+        .collect()
 }
 
 fn record(record: &Record) -> Value {

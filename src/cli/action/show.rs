@@ -7,15 +7,15 @@ use crate::cli::output::{BOLD, DIM};
 use crate::cli::root::Context;
 use crate::cli::run_arg::RunArg;
 use crate::cli::terminal::plain;
+use crate::engine::Store;
 use crate::failure::{Failure, Kind};
 use crate::gate::Error;
 use crate::gate::records::{self, Bodies, Record};
-use crate::registry::queries;
 
 pub(super) fn run(context: &Context<'_>, run: &RunArg, seq: u64) -> Result<(), Failure> {
     let registry = context.registry()?;
     let run = run.find(&registry)?;
-    queries::read_run(&registry, &run)?;
+    let settled = Store::open(&registry, &run)?.load()?.settled;
     let layout = registry.layout().run(&run);
     let missing = || {
         Failure::new(Kind::NotFound, format!("run `{run}` has no action {seq}"))
@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, run: &RunArg, seq: u64) -> Result<(), F
     };
     let path = layout.traffic();
     let traffic = if path.exists() { records::read(&path, &run)? } else { return Err(missing()) };
-    let all = acts(&traffic);
+    let all = acts(&traffic, &settled);
     let act = all.iter().find(|act| act.record.seq == seq).ok_or_else(missing)?;
     let bodies = Bodies::of(&layout.gate());
     let (arguments, result) = (body(Some(act.record), &bodies)?, body(act.end, &bodies)?);
@@ -37,6 +37,10 @@ pub(super) fn run(context: &Context<'_>, run: &RunArg, seq: u64) -> Result<(), F
             if act.record.text(key).is_some() {
                 text += &format!("{key}: {}\n", field(key));
             }
+        }
+        if let Some(said) = &act.settled {
+            let was = if said.done { "done" } else { "not done" };
+            text += &format!("settled: {was}, says {}: {}\n", plain(&said.by), plain(&said.comment));
         }
         text += &format!("\n{}\n", plain(&format!("{arguments:#}")));
         if let Some(end) = act.end {

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::Subcommand;
 
-use crate::agent::{self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions, RequestedWith};
+use crate::agent::{
+    self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions, RequestedWith,
+};
 use crate::run::deployment::Proposal;
 use crate::run::timetable::Timetable;
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::engine::actor::operator;
 use crate::engine::error::Error;
+use crate::engine::seal;
 use crate::engine::store::Store;
 use crate::engine::tick;
 use crate::registry::{Registry, schedules};
@@ -55,6 +56,7 @@ pub fn offboard(registry: &Registry, name: &AgentName, reason: &str) -> Result<O
             schedules::remove(registry, &schedule)?;
         }
     }
+    seal::seal_offboarded(registry, name);
     Ok(Offboarding {
         name: name.clone(),
         ended: active.iter().map(|task| format!("{}/{}/{}", task.run, task.node, task.attempt)).collect(),

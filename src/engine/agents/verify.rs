@@ -4,17 +4,31 @@ use super::store::AgentStore;
 use crate::audit::{self, Problem};
 use crate::engine::error::Error;
 use crate::engine::roles;
+use crate::engine::seal::Sealable;
+use crate::engine::verify::{Given, checkpoints};
 use crate::registry::Registry;
 use crate::role::agent::Agent;
 use crate::run::id::AgentName;
 
-/// Verifies the agent `name`: its journal against itself and this machine's last head, its role against the digest of its
+/// Verifies the agent `name`: its journal against itself and this machine's last head and its checkpoints, its role against the digest of its
 /// hiring, and the files of its memory against the journal. Reads only.
 ///
 /// # Errors
 /// When there is no such agent, or its journal cannot be read. What is wrong is in the report.
 pub fn verify(registry: &Registry, name: &AgentName) -> Result<audit::Report, Error> {
-    let mut report = audit::verify_agent_journal(registry, name)?;
+    verify_against(registry, name, &Given::default())
+}
+
+/// [`verify`], and against checkpoints from elsewhere.
+///
+/// # Errors
+/// As [`verify`].
+pub fn verify_against(registry: &Registry, name: &AgentName, given: &Given) -> Result<audit::Report, Error> {
+    let (heads, problems, warnings) = checkpoints(registry, Sealable::Agent(name), given)?;
+    let mut report = audit::verify_agent_journal(registry, name, &heads)?;
+    report.checkpoints = heads.len() as u64;
+    report.problems.extend(problems);
+    report.warnings.extend(warnings);
     match AgentStore::open(registry, name).and_then(|store| Ok((store.load()?, store))) {
         Ok((agent, store)) => {
             // One that cannot be read is not what was pinned, and must not hide what is wrong with other agents.

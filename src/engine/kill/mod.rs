@@ -84,6 +84,8 @@ fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
         return Err(Error::NotKilled);
     }
     let mut killed = Killed { removed: Vec::new(), runs: Vec::new(), unfinished: Vec::new() };
+    // What was opened for those who run is shut with them; before the Engine is waited for.
+    let shut = crate::vault::lock(registry).err().map(|error| format!("the vault is still unlocked: {error}"));
     let mut sweep = Sweep::new(registry);
     sweep.until_none_is_left();
     // Whoever was between its look at the file and its start has started by the time we get this lock.
@@ -94,6 +96,7 @@ fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
     // Also if a start still hangs, or the Engine was away before: whatever can be ended now is ended now.
     let engine_is_clean = sweep.until_none_is_left();
     (killed.removed, killed.unfinished) = sweep.done();
+    killed.unfinished.extend(shut);
     let lock = match lock {
         Ok(lock) => lock,
         Err(error) => {

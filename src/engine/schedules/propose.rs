@@ -71,7 +71,9 @@ pub(super) fn hindrance(
             Some(_) => {}
         }
         if other == called {
-            return Ok(Some(format!("agent {agent} has a schedule {name}: it has to be revoked before another begins")));
+            return Ok(Some(format!(
+                "agent {agent} has a schedule {name}: it has to be revoked before another begins"
+            )));
         }
         others.push(other);
     }
@@ -94,5 +96,8 @@ pub(crate) fn is_the_same(registry: &Registry, state: &State, request: &Request)
     };
     let to_come = shown.next.last().is_some_and(|last| *last > Utc::now());
     let now = propose(registry, state, request)?;
-    Ok(to_come && now.is_ok_and(|now| (now.agent, now.when, now.task) == (shown.agent.clone(), shown.when.clone(), shown.task.clone())))
+    Ok(to_come
+        && now.is_ok_and(|now| {
+            (now.agent, now.when, now.task) == (shown.agent.clone(), shown.when.clone(), shown.task.clone())
+        }))
 }

@@ -26,7 +26,10 @@ pub fn revoke(registry: &Registry, name: &str, reason: &str) -> Result<RevokedSc
         Some(Ok(file)) => file,
         Some(Err(why)) => {
             let path = registry.layout().schedule(name);
-            return Err(Error::Usage(format!("schedule {name}: {why}; it begins nothing, and {} can go", path.display())));
+            return Err(Error::Usage(format!(
+                "schedule {name}: {why}; it begins nothing, and {} can go",
+                path.display()
+            )));
         }
         None => return Err(Error::NoSchedule(name.to_owned())),
     };

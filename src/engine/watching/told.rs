@@ -148,9 +148,7 @@ pub(super) fn defined(registry: &Registry, name: &str) -> Result<Defined, Error>
     }
     match files::read(registry, name)? {
         None => Err(Error::NoWatch(name.to_owned())),
-        Some(Ok(file)) => {
-            Ok(Defined { watch: schedules::definition(&file), approved: Some(file), unfit: None })
-        }
+        Some(Ok(file)) => Ok(Defined { watch: schedules::definition(&file), approved: Some(file), unfit: None }),
         Some(Err(why)) => Ok(Defined { watch: schedules::unreadable(name), approved: None, unfit: Some(why) }),
     }
 }

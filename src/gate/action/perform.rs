@@ -20,6 +20,7 @@ use crate::gate::refusal::{Refusal, reply};
 use crate::gate::shared::Gate;
 use crate::gate::socket::{MOST_REFUSALS, Socket};
 use crate::provider::canonical;
+use crate::run::event::Settled;
 use crate::run::id::Digest;
 use crate::run::id::RequestId;
 
@@ -168,12 +169,16 @@ impl Act {
             let message =
                 format!("{} was begun (record {intent}), and whether it was done is not known: {why}", self.name);
             let refusal = Refusal::new(StatusCode::CONFLICT, "action_unclear", message).with("intent", intent);
-            let refusal = refusal.hint("it is not done a second time; look there, or have somebody look");
+            let refusal = refusal.hint("it is not done a second time; look there, or have somebody look, who says so with `taskforge action settle`");
             match wait {
                 Some(wait) => refusal.retry_after(wait),
                 None => refusal,
             }
         };
+        let settled = self.gate.rules().policy.settled.iter().find(|settled| settled.record == intent).cloned();
+        if let Some(settled) = settled {
+            return self.settle_as_told(intent, &settled).await;
+        }
         let found = match &self.action {
             Action::Github(call) => match self.service("github") {
                 Ok(service) => call.find(&service, &self.key).await,
@@ -208,6 +213,21 @@ impl Act {
             }
             Found::Unknown(why) => Err(unclear(&why.chars().take(LONGEST).collect::<String>(), None)),
         }
+    }
+
+    /// Goes on from what a person says became of it: their word is on record before anything is done by it.
+    async fn settle_as_told(&self, intent: u64, settled: &Settled) -> Result<Option<Response<Body>>, Refusal> {
+        let mut fields = Map::new();
+        fields.insert("settledBy".into(), bounded(&settled.by).into());
+        if settled.done {
+            let result = json!({"settled": "done", "by": settled.by, "comment": settled.comment});
+            let record = self.record_end(Kind::ActionDone, intent, fields, Some(&result)).await?;
+            return Ok(Some(self.answer(record, true, &result)));
+        }
+        fields.insert("code".into(), "settled_not_done".into());
+        fields.insert("message".into(), bounded(&settled.comment).into());
+        self.record_end(Kind::ActionFailed, intent, fields, None).await?;
+        Ok(None)
     }
 
     async fn within_limit(&self, rule: &AllowedAction) -> Result<(), Refusal> {

@@ -95,7 +95,16 @@ pub(in crate::run) fn declared(state: &State, definition: &NodeDefinition, attem
     let number = u128::from_str_radix(digest.as_str().get(..32)?, 16).ok()?;
     let id = RequestId::parse(&ulid::Ulid::from(number).to_string()).ok()?;
     let reason = format!("the workflow declares it for node {node}");
-    Some(Event::CapabilityRequested { id, node, attempt: 0, capability, reason, by_gate: false, deploy, schedule: None })
+    Some(Event::CapabilityRequested {
+        id,
+        node,
+        attempt: 0,
+        capability,
+        reason,
+        by_gate: false,
+        deploy,
+        schedule: None,
+    })
 }
 
 /// Whether a deployment that the workflow declares waits for its answer: the run is not over before.

@@ -85,7 +85,8 @@ fn more_that_was_denied_is_said_to_be() {
     world.policy.attempts[0].requests.push(CapabilityRequest {
         id,
         capability: "budget:tokens=14".into(),
-        deploy: None, schedule: None,
+        deploy: None,
+        schedule: None,
         status: RequestStatus::Denied,
         answer: None,
     });

@@ -76,8 +76,14 @@ fn an_approval_says_where_it_is_offered_once_it_is() {
     let id = RequestId::parse(REQUESTS[0]).unwrap();
     let capability = "tcp:a.internal:5432".to_owned();
     let answer = Some(Decided { granted: vec![capability.clone()], ..Decided::default() });
-    world.policy.attempts[0].requests =
-        vec![CapabilityRequest { id, capability, deploy: None, schedule: None, status: RequestStatus::Approved, answer }];
+    world.policy.attempts[0].requests = vec![CapabilityRequest {
+        id,
+        capability,
+        deploy: None,
+        schedule: None,
+        status: RequestStatus::Approved,
+        answer,
+    }];
     world.apply();
     let path = format!("/taskforge/v1/capabilities/{}", REQUESTS[0]);
     // Approved, and not given to this attempt yet.

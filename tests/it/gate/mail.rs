@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use taskforge::gate::records::Kind;
 use taskforge::gate::{AllowedAction, MailServer, MailTls};
 use taskforge::run::capability::ActionRules;
+use taskforge::run::event::Settled;
 
 use super::tls::fixture;
 use super::world::World;
@@ -197,9 +198,62 @@ fn a_message_that_may_be_on_its_way_is_never_sent_again_through_a_kill() {
     // Something else is not in its way.
     world.policy.services.email.as_mut().unwrap().from = "agent@example.org".into();
     world.apply();
+    let once = json!({"to": "ada@example.org", "subject": "once", "body": "b"});
+    assert_eq!(send(&world, &once).code(), "action_unclear");
     assert_eq!(send(&world, &json!({"to": "ada@example.org", "subject": "another", "body": "b"})).status, 200);
     assert!(parts(&smtp.next()).0.contains("Subject: another\r\n"));
     wait("its end to be on record", || world.traffic().of(&Kind::ActionDone).count() == 1);
+    // A person has looked: it did not arrive. It is sent once more, under the same key, and not a third time.
+    let (intent, key) = {
+        let first = world.records(&Kind::ActionRequested, 2)[0].clone();
+        (first.seq, first.text("key").unwrap().to_owned())
+    };
+    settle(&mut world, intent, false);
+    let sent = send(&world, &once);
+    assert_eq!((sent.status, sent.json()["repeated"].as_bool()), (200, Some(false)), "{}", sent.json());
+    assert!(parts(&smtp.next()).0.contains(&format!("Message-ID: <{key}@")));
+    let again = send(&world, &once);
+    assert_eq!((again.status, again.json()["repeated"].as_bool()), (200, Some(true)));
+    let failed = world.records(&Kind::ActionFailed, 1)[0].clone();
+    assert_eq!((failed.text("code"), failed.text("settledBy")), (Some("settled_not_done"), Some("operator:ada")));
+}
+
+/// A person says what became of the action of record `intent`.
+fn settle(world: &mut World, intent: u64, done: bool) {
+    let (by, comment) = ("operator:ada".to_owned(), "looked at the server's log".to_owned());
+    world.policy.settled = vec![Settled { record: intent, done, by, comment }];
+    world.apply();
+}
+
+#[test]
+fn what_a_person_says_was_done_is_done_and_sent_no_more() {
+    let mut smtp = Smtp::start("plain");
+    let mut world = world(&format!("127.0.0.1:{}", smtp.port), MailTls::None, "stall@example.org");
+    world.policy.write(&world.dir()).unwrap();
+    let gate = crash::spawn(&world);
+    let once = json!({"to": "ada@example.org", "subject": "once", "body": "b"});
+    let mut client = world.client();
+    let mail = json!({"arguments": once}).to_string();
+    client.send("POST", "/taskforge/v1/actions/email.send", "", mail.as_bytes());
+    assert_eq!(smtp.next()["to"], json!(["ada@example.org"]));
+    let intent = world.records(&Kind::ActionRequested, 1)[0].seq;
+    drop(gate);
+    assert!(client.ended());
+    let gate = crash::spawn(&world);
+    // Of another record nothing is believed for this one.
+    settle(&mut world, intent + 1, true);
+    assert_eq!(send(&world, &once).code(), "action_unclear");
+    settle(&mut world, intent, true);
+    let done = send(&world, &once).json();
+    assert_eq!((&done["repeated"], &done["result"]["settled"]), (&json!(true), &json!("done")), "{done}");
+    assert_eq!(done["result"]["comment"], "looked at the server's log");
+    // It is on record now, whatever is said later, and through another crash.
+    settle(&mut world, intent, false);
+    drop(gate);
+    let _gate = crash::spawn(&world);
+    let again = send(&world, &once).json();
+    assert_eq!((&again["record"], &again["result"]), (&done["record"], &done["result"]));
+    assert_eq!(world.records(&Kind::ActionRequested, 1).len(), 1);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod limits;
 mod proven;
 mod remembering;
 mod roles;
+mod schedules;
 
 use serde_json::Value;
 

@@ -188,6 +188,15 @@ fn a_passphrase_keeps_the_vault_shut_until_it_is_unlocked() {
     scene.tf(&["secret", "rotate"]).ok().says("3 secrets encrypted anew");
     scene.env("TASKFORGE_VAULT_PASSPHRASE_FILE", "");
     scene.tf(&["secret", "set", "w", "--from-age", &sealed]).ok();
+    // The kill switch shuts it, and lifting the switch does not open it.
+    scene.tf(&["kill", "--reason", "stop"]).ok();
+    assert!(!copy.exists());
+    scene.tf(&["unlock", "--reason", "go on"]).ok();
+    scene.tf(&["secret", "set", "v", "--from-age", &sealed]).exits(11);
+    scene.env("TASKFORGE_VAULT_PASSPHRASE_FILE", &file.display().to_string());
+    scene.tf(&["secret", "unlock"]).ok();
+    scene.env("TASKFORGE_VAULT_PASSPHRASE_FILE", "");
+    assert!(copy.exists());
     assert_eq!(scene.tf(&["secret", "lock", "--json"]).ok().json()["wasUnlocked"], true);
     assert!(!copy.exists());
     scene.tf(&["secret", "set", "v", "--from-age", &sealed]).exits(11);
