@@ -12,6 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
+use chrono::DateTime;
 use serde_json::Value;
 
 use crate::capability::Decision;
@@ -28,6 +29,7 @@ use crate::run::foreign::{SeenRun, begin};
 use crate::run::id::{Digest, RoleName, RunId, SkillName};
 use crate::run::projection::{refs_json, service_json, state_json};
 use crate::run::ruling::Effect;
+use crate::run::timetable::{SHOWN, Timetable, When};
 use crate::signature::{AllowedSigners, DECISION};
 use crate::workflow::Workflow;
 
@@ -35,7 +37,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 21] = [
+pub const ENTRIES: [Entry; 22] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -46,6 +48,7 @@ pub const ENTRIES: [Entry; 21] = [
     ("hello", hello),
     ("capability", capability),
     ("proposal", proposal),
+    ("timetable", timetable),
     ("policy", policy),
     ("rules", rules),
     ("models", models),
@@ -241,6 +244,25 @@ pub fn proposal(bytes: &[u8]) {
             let folder = std::path::Path::new(&proposal.folder);
             assert!(proposal.folder == "." || folder.components().all(plain), "out of its place");
             assert!(!proposal.command.iter().any(|word| word.contains(char::is_control)), "a word that acts");
+        }
+        Err(error) => {
+            black_box(error.to_string());
+        }
+    }
+}
+
+/// What an agent wants to be told at times: what passes is shown as it is, and its times go on.
+pub fn timetable(bytes: &[u8]) {
+    let Ok(timetable) = serde_json::from_slice::<Timetable>(bytes) else { return };
+    let now = DateTime::UNIX_EPOCH + chrono::Duration::days(20_000);
+    match Timetable::check(Some(&timetable), true) {
+        Ok(()) => {
+            assert!(!timetable.task.contains(|c: char| c.is_control() && c != '\n'), "a task that acts");
+            let Ok(when) = When::parse(&timetable.when) else { panic!("a time that is none") };
+            let next = when.next(now, SHOWN);
+            assert!(next.windows(2).all(|pair| pair[0] < pair[1]) && next.iter().all(|time| *time > now), "it stands");
+            assert!(when.latest(now).is_none_or(|latest| latest <= now), "a time to come");
+            black_box(when.least_gap(now));
         }
         Err(error) => {
             black_box(error.to_string());

@@ -52,7 +52,6 @@ pub(super) fn node(name: &str, title: String, kind: NodeKind, needs: &[&str], in
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
         deploy: None,
-        schedule: None,
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
         role: None,
         iterations: 20,

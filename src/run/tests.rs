@@ -37,7 +37,6 @@ pub(super) fn node(id: &str, kind: NodeKind, needs: &[&str]) -> NodeDefinition {
         model: "recorded".to_owned(),
         capabilities: Vec::new(),
         deploy: None,
-        schedule: None,
         resources: Resources { cpu_millis: 1000, memory: 1 << 29, pids: 64, disk: 1 << 30, wall_ms: 60_000 },
         role: None,
         iterations: 20,

@@ -20,6 +20,8 @@ const LONGEST_WHEN: usize = 100;
 const SHORTEST: Duration = Duration::from_secs(60);
 /// How many times are looked at to find the two that are closest.
 const LOOKED_AT: usize = 400;
+/// And no further than so: what comes less often than that is close to nothing.
+const LOOKED_OVER: chrono::Duration = chrono::Duration::days(8 * 366);
 /// How many times a person is shown.
 pub const SHOWN: usize = 3;
 
@@ -171,7 +173,12 @@ impl When {
                 let within = day.windows(2).map(|pair| pair[1] - pair[0]).min()?;
                 within.min(chrono::Duration::days(1) - (*end - *begin))
             }
-            _ => self.next(begin, LOOKED_AT).windows(2).map(|pair| pair[1] - pair[0]).min()?,
+            _ => {
+                let end = begin + LOOKED_OVER;
+                let times = std::iter::successors(Some(first), |time| self.after(*time)).take_while(|time| *time < end);
+                let times: Vec<DateTime<Utc>> = times.take(LOOKED_AT).collect();
+                times.windows(2).map(|pair| pair[1] - pair[0]).min()?
+            }
         };
         gap.to_std().ok()
     }
@@ -234,5 +241,6 @@ mod tests {
         assert_eq!(gap("59 23,1 * * *"), Some(2 * 3600));
         assert_eq!(gap("0 0,23 * * *"), Some(3600));
         assert_eq!(gap("0 3 31 2 *"), None);
+        assert_eq!(gap("0 3 29 2 *"), Some(1461 * 86_400));
     }
 }

@@ -73,6 +73,7 @@ pub(super) fn all() -> Vec<Named> {
         ("head", of::<HeadFile>()),
         ("kill-lock.json", of::<kill::Kill>()),
         ("tick.json", of::<Last>()),
+        ("schedule.json", of::<crate::registry::schedules::ScheduleFile>()),
         ("watch.json", of::<crate::watch::WatchState>()),
         ("replay.jsonl", of::<Replay>()),
         ("vault-log.jsonl", of::<crate::vault::Entry>()),

@@ -43,7 +43,7 @@ text! {
     SkillName: LABEL, "The name of a skill.";
     RequestId: "^([0-9A-HJKMNP-TV-Z]{26}|ap-[0-9a-f]{16})$", "A ULID, or `ap-` and 16 hex digits for an approval node.";
     Digest: "^[0-9a-f]{64}$", "SHA-256.";
-    Capability: "^(apt|pip|npm|tool|net|tcp|mount|secret|action|llm|budget|port):[!-~]{1,508}$", "What a container may be given beyond the default.";
+    Capability: "^(apt|pip|npm|tool|net|tcp|mount|secret|action|llm|budget|port|schedule):[!-~]{1,508}$", "What a container may be given beyond the default.";
     ImageRef: r"^[!-~]{1,512}$", "A Docker image reference.";
     Size: r"^[0-9]{1,12} ?([KMGT]i?B|B)$", "A whole number and a unit.";
     Span: r"^([0-9]{1,12}d)?([0-9]{1,12}h)?([0-9]{1,12}m)?([0-9]{1,12}s)?([0-9]{1,12}ms)?$", "Whole numbers with units, the larger first.";

@@ -65,9 +65,18 @@ pub(crate) fn end(registry: &Registry, state: &State, id: &RequestId) -> Result<
     let called = files::called(&approved.agent, name);
     // A look that began before may be about to begin a run.
     let _look = WatchLock::acquire(registry, &called)?;
+    clear(registry, &called, id)
+}
+
+/// Removes what is left of the schedule of request `id` that goes by `called`, and not another one that has begun under
+/// that name meanwhile.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn clear(registry: &Registry, called: &str, id: &RequestId) -> Result<(), Error> {
     let _lock = SchedulesLock::acquire(registry)?;
-    match files::read(registry, &called)? {
-        Some(Ok(file)) if file.request != *id => Ok(()),
-        _ => files::remove(registry, &called).map_err(Error::from),
+    match files::read(registry, called)? {
+        Some(Ok(file)) if file.request == *id => files::remove(registry, called).map_err(Error::from),
+        _ => Ok(()),
     }
 }

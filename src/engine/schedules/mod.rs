@@ -8,6 +8,6 @@ mod propose;
 mod revoke;
 
 pub(crate) use self::authority::{Authority, authority, definition, unreadable};
-pub(crate) use self::begin::{begin, end};
+pub(crate) use self::begin::{begin, clear, end};
 pub(crate) use self::propose::{is_the_same, propose};
 pub use self::revoke::{RevokedSchedule, revoke as revoke_schedule};

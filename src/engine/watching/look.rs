@@ -9,9 +9,9 @@ use super::begin::{Begun, begin};
 use super::gather::{Gathered, Question, gather};
 use super::told::{Found, Looked, defined, names};
 use crate::engine::error::Error;
-use crate::engine::schedules::Authority;
+use crate::engine::schedules::{self, Authority};
 use crate::registry::config::{Watch, WatchSource};
-use crate::registry::{Registry, WatchLock, kill, schedules as files};
+use crate::registry::{Registry, WatchLock, kill};
 use crate::watch::{self, Item, Part, Trouble, WatchState};
 
 /// How a look is meant.
@@ -70,8 +70,8 @@ pub fn look(registry: &Registry, name: &str, how: Looking) -> Result<Looked, Err
         Authority::InForce => {}
         Authority::Over(why) => {
             looked.waits = Some(format!("it is over: {why}"));
-            if !dry {
-                files::remove(registry, name)?;
+            if let Some(file) = defined.approved.as_ref().filter(|_| !dry) {
+                schedules::clear(registry, name, &file.request)?;
             }
             return Ok(looked);
         }

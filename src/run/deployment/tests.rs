@@ -34,7 +34,8 @@ fn propose(run: &mut Journaled, id: &RequestId, proposal: Option<Proposal>) -> V
     let (node, reason) = (NodeId::parse("web").unwrap(), String::new());
     let capability = Capability::parse("port:8000").unwrap();
     let id = id.clone();
-    let request = Command::Request { id, node, attempt: 1, capability, reason, by_gate: false, deploy: proposal };
+    let request =
+        Command::Request { id, node, attempt: 1, capability, reason, by_gate: false, deploy: proposal, schedule: None };
     run.command(request).unwrap()
 }
 
@@ -44,7 +45,8 @@ fn approved() -> Journaled {
     propose(&mut run, &id(), Some(proposal("serve")));
     let grants = run.state.given_with(run.state.request(&id()).unwrap());
     let (deployment, review) = (Some(proposed(&proposal("serve"))), Digest::of(b"shown"));
-    let presented = Presented { grants, folder: None, deployment, policy: None, review: review.clone() };
+    let presented =
+        Presented { grants, folder: None, deployment, schedule: None, policy: None, review: review.clone() };
     run.command(Command::Present { id: id(), presented }).unwrap();
     let decision = run.decision(review);
     run.command(Command::Decide { id: id(), verdict: Verdict::Approve, decision }).unwrap();

@@ -44,7 +44,6 @@ fn begin_state(registry: &str) -> State {
         model: "m".to_owned(),
         capabilities: Vec::new(),
         deploy: None,
-        schedule: None,
         resources: Resources { cpu_millis: 1, memory: 1, pids: 1, disk: 1, wall_ms: 1 },
         role: None,
         iterations: 1,

@@ -8,7 +8,7 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 /// Every schema by the name that it has before `.schema.json`.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "agent-events.jsonl",
     "agent.json",
     "capability.json",
@@ -29,6 +29,7 @@ pub const NAMES: [&str; 30] = [
     "replay.jsonl",
     "result.json",
     "role.md",
+    "schedule.json",
     "spec.json",
     "state.json",
     "status.json",
@@ -51,6 +52,7 @@ fn name_of(path: &str) -> Option<&'static str> {
         ["workflows", _] if ends(".task.md") => "task.md",
         ["workflows", _] | ["runs", _, "gate", "replay", _] if ends(".jsonl") => "replay.jsonl",
         ["decisions", _] if ends(".json") && !file.contains(".rejected-") => "decision.json",
+        ["schedules", _] if ends(".json") => "schedule.json",
         ["agents", _, "events.jsonl"] => "agent-events.jsonl",
         ["agents", _, "agent.json"] => "agent.json",
         ["roles", _] if ends(".role.md") => "role.md",
