@@ -29,6 +29,7 @@ fn the_recorded_registry_fits() {
             "agent.json",
             "memory.json",
             "role.md",
+            "schedule.json",
             "watch.json",
         ]
         .contains(&name);
