@@ -62,8 +62,8 @@ pub fn settle_action(
     }
     let of_it =
         |record: &&records::Record| record.fields.get("intent").and_then(serde_json::Value::as_u64) == Some(seq);
-    let ends = traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionDone | Kind::ActionFailed));
-    match ends.filter(of_it).last() {
+    let mut ends = traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionDone | Kind::ActionFailed));
+    match ends.rfind(of_it) {
         Some(end) if end.kind == Kind::ActionDone => return Err(not("was done")),
         Some(end) if end.fields.get("unclear").and_then(serde_json::Value::as_bool) != Some(true) => {
             return Err(not("failed, and can be asked for again"));

@@ -115,8 +115,8 @@ fn it_is_shown_whole_decided_on_and_begins_each_run_once() {
     let node = &state["created"]["nodes"][0];
     assert_eq!(node["container"]["role"]["agent"], "ada");
     let workflow = scene.read(&format!("runs/{run}/workflow.lock.md"));
-    // Word for word: what looks like a template is written so that it renders as itself.
-    let told = "    prompt: |-\n      Write the weekly report.\n      No template: {{ '{' }}{ time }}\n";
+    // Word for word: a template would hold the time, and a workflow without parameters renders none.
+    let told = "    prompt: |-\n      Write the weekly report.\n      No template: {{ time }}\n    outputs:";
     assert!(workflow.contains(told), "{workflow}");
     assert_eq!(node["container"]["capabilities"], json!([]));
     assert_eq!(state["requests"], json!([]), "it has no grant of the run that asked");
