@@ -152,7 +152,7 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
         Command::Revoke { id, by, reason } => {
             let request = state.request(&id).ok_or_else(|| Refusal::NoRequest(id.clone()))?;
             let status = request.status;
-// A deployment, or a schedule, goes on when its run is over, and what was granted beyond the run is given to
+            // A deployment, or a schedule, goes on when its run is over, and what was granted beyond the run is given to
             // others then: all have to be taken back all the same, and here it stands that they were.
             let beyond = request.decision.as_ref().is_some_and(|decision| !decision.scope.is_run());
             if !request.capability.kind().outlives_its_run() && !beyond {

@@ -16,6 +16,7 @@ fn fillings(kind: CapabilityKind) -> &'static [&'static str] {
         CapabilityKind::Pip => &["a", "", "1"],
         CapabilityKind::Npm => &["a", "", "@a/b", "@a", "a/b", "/a"],
         CapabilityKind::Mount => &["a", "", "/a", "a:ro", "/a:ro", "a:rw", ":ro", ":rw", "r", "w", "ro", "rw"],
+        CapabilityKind::Schedule => &["a", "", "-a"],
         CapabilityKind::Port => &["", "8000", "000", "00", "0", "1", "10", "100", "80"],
         _ => &[],
     }
