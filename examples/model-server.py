@@ -2,12 +2,13 @@
 """A model server for the example workflow `sales-report`: it speaks OpenAI's chat completions on 127.0.0.1 and plays an
 analyst who works from what the tools told it.
 
-    python3 examples/model-server.py [--port 11434] [--require-key KEY] [--log FILE]
+    python3 examples/model-server.py [--port 11434] [--require-key KEY] [--log FILE] [--tasks FILE]
 
 It is no language model. Each task is a fixed way of working, but every number, name and decision in an answer is taken
 from the tool results in the request: with other data the report is another one, without a refusal nothing is asked for,
 and where a result is not what the analyst needs the request is refused with HTTP 400 and the reason. The tests use it
-as "any OpenAI-compatible endpoint"; the shipped recording `workflows/sales-report.replay.jsonl` was made against it.
+as "any OpenAI-compatible endpoint"; the shipped recording `workflows/sales-report.replay.jsonl` was made against it. With
+`--tasks` it plays somebody else: FILE is Python, as `analyst.py` is.
 
 Nothing is kept between requests: a conversation is played again from its first message, and one that this server would
 not have had is refused. The answers hold no clock, no randomness and no machine's names.
@@ -15,6 +16,7 @@ not have had is refused. The answers hold no clock, no randomness and no machine
 
 import argparse
 import http.server
+import importlib.util
 import json
 import re
 import sys
@@ -234,7 +236,14 @@ def main():
     arguments.add_argument("--port", type=int, default=11434, help="0 takes a free one (default: 11434)")
     arguments.add_argument("--require-key", metavar="KEY", help="answer 401 unless this bearer token is sent")
     arguments.add_argument("--log", metavar="FILE", help="append every chat request's body, one a line")
+    arguments.add_argument("--tasks", metavar="FILE", help="Python whose TASKS are done (default: the analyst's)")
     given = arguments.parse_args()
+    if given.tasks:
+        spec = importlib.util.spec_from_file_location("tasks", given.tasks)
+        others = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(others)
+        TASKS.clear()
+        TASKS.update(others.TASKS)
     server = Server(("127.0.0.1", given.port), Connection)
     server.key, server.log = given.require_key, given.log
     print("listening on http://127.0.0.1:%d/v1" % server.server_address[1], flush=True)

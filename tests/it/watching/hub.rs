@@ -1,4 +1,4 @@
-//! A server on loopback that answers for pull requests as GitHub's REST API does: pages, tags, conditions, reviews.
+//! A server on loopback that lists pull requests as GitHub's REST API does: pages, tags, conditions; and lies when it is told to.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -9,12 +9,8 @@ use crate::gate::upstream::{Got, Upstream, Wire};
 
 pub const TOKEN: &str = "ghp_w4tchTh3G4teH4sThisT0ken";
 
-/// What it has: pull requests by repository, the last changed last, and the reviews that came.
-#[derive(Default)]
-pub struct Shelves {
-    pulls: BTreeMap<String, Vec<Value>>,
-    pub reviews: Vec<Value>,
-}
+/// Pull requests by repository, the last changed last.
+type Shelves = BTreeMap<String, Vec<Value>>;
 
 /// Answers a request itself, by its first line; whether it did.
 type Before = dyn Fn(&str, &Got, &mut Wire) -> bool + Send + Sync;
@@ -74,22 +70,18 @@ impl Hub {
             pull[key] = value.clone();
         }
         let mut shelves = self.shelves.lock().unwrap();
-        let pulls = shelves.pulls.entry(repo.to_owned()).or_default();
+        let pulls = shelves.entry(repo.to_owned()).or_default();
         pulls.retain(|pull| pull["number"] != number);
         pulls.push(pull);
     }
 
     pub fn add(&self, repo: &str) {
-        self.shelves.lock().unwrap().pulls.entry(repo.to_owned()).or_default();
+        self.shelves.lock().unwrap().entry(repo.to_owned()).or_default();
     }
 
     pub fn close(&self, repo: &str, number: u64) {
         let mut shelves = self.shelves.lock().unwrap();
-        shelves.pulls.get_mut(repo).unwrap().retain(|pull| pull["number"] != number);
-    }
-
-    pub fn reviews(&self) -> Vec<Value> {
-        self.shelves.lock().unwrap().reviews.clone()
+        shelves.get_mut(repo).unwrap().retain(|pull| pull["number"] != number);
     }
 
     /// Requests so far, and those of them with a condition.
@@ -114,10 +106,10 @@ fn serve(line: &str, got: &Got, wire: &mut Wire, shelves: &Mutex<Shelves>) {
     if !got.head.contains(&format!("authorization: Bearer {TOKEN}\r\n")) {
         return wire.answer("401 Unauthorized", "application/json", r#"{"message":"Bad credentials"}"#);
     }
-    let mut shelves = shelves.lock().unwrap();
+    let shelves = shelves.lock().unwrap();
     let parts: Vec<&str> = path.trim_start_matches("/api/v3/repos/").split('/').collect();
     let repo = parts.iter().take(2).copied().collect::<Vec<_>>().join("/");
-    let Some(pulls) = shelves.pulls.get(&repo).cloned() else {
+    let Some(pulls) = shelves.get(&repo).cloned() else {
         return wire.answer("404 Not Found", "application/json", r#"{"message":"Not Found"}"#);
     };
     match (method, &parts[2..]) {
@@ -136,14 +128,6 @@ fn serve(line: &str, got: &Got, wire: &mut Wire, shelves: &Mutex<Shelves>) {
                 body.len()
             ));
         }
-        ("POST", ["pulls", pull, "reviews"]) => {
-            let mut review: Value = serde_json::from_slice(&got.body).unwrap();
-            review["pull"] = format!("{repo}#{pull}").into();
-            review["id"] = (shelves.reviews.len() + 1).into();
-            shelves.reviews.push(review.clone());
-            wire.answer("200 OK", "application/json", review.to_string());
-        }
-        ("GET", ["pulls", _, "reviews"]) => wire.json("[]"),
         _ => wire.answer("404 Not Found", "application/json", r#"{"message":"Not Found"}"#),
     }
 }
