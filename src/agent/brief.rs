@@ -101,6 +101,30 @@ pub fn persona_text(soul: &str, skills: &[(&str, &str)], memory: &str) -> String
     text
 }
 
+/// What an agent without our tools is told of the gate's other doors, behind who it is: the verbs that open those which its role
+/// opens. Empty where none is open.
+#[must_use]
+pub fn verbs_text(memory: bool, actions: bool, children: bool) -> String {
+    let verbs = [
+        (
+            memory,
+            "memory list`, `… get KEY`, `… set KEY TEXT`, `… rm KEY`: what you keep from one task to the next. It is the only \
+             memory that outlives this container.",
+        ),
+        (
+            actions,
+            "action`: lists what is done for you by those who hold the keys; `… action NAME --arg KEY=VALUE` does it.",
+        ),
+        (children, "delegate ROLE 'TASK' --wait 60`: gives a part of the work to somebody else."),
+    ];
+    let lines: String = verbs
+        .into_iter()
+        .filter(|(open, _)| *open)
+        .map(|(_, words)| format!("- `/taskforge/bin/taskforge agent {words}\n"))
+        .collect();
+    if lines.is_empty() { lines } else { format!("\nWhat is open to you; each answers with JSON:\n{lines}") }
+}
+
 fn section(text: &mut String, title: &str, items: &[String], prefix: &str) {
     if items.is_empty() {
         return;
@@ -129,6 +153,14 @@ mod tests {
             assert_eq!(text.matches(part).count(), 1, "{part}");
         }
         assert!(!system_text(&[], &[], &[]).contains("Files you must write"));
+    }
+
+    #[test]
+    fn only_open_doors_are_spoken_of() {
+        assert_eq!(verbs_text(false, false, false), "");
+        let text = verbs_text(true, false, true);
+        assert!(text.contains("agent memory list`") && text.contains("agent delegate ROLE"), "{text}");
+        assert!(!text.contains("action"), "{text}");
     }
 
     #[test]

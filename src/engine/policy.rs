@@ -290,17 +290,23 @@ fn attempt_policy(
         persona.tell(&mut system);
     }
     let memory = persona.and_then(|persona| persona.memory_use(definition));
+    let delegation = persona.and_then(|persona| children::delegation(&persona.bundle.role));
+    let actions = allowed::actions(state, definition, persona.map(|persona| &persona.bundle.role));
+    // The built-in agent has tools for these, which say it themselves.
+    if container.runtime == Runtime::Openclaw {
+        system.push_str(&brief::verbs_text(memory.is_some(), !actions.is_empty(), delegation.is_some()));
+    }
     Ok(wire::Attempt {
         socket: attempt.plan.socket.clone(),
         node: definition.id.clone(),
         attempt: attempt.number,
         role: definition.role().cloned(),
-        delegation: persona.and_then(|persona| children::delegation(&persona.bundle.role)),
+        delegation,
         children: Vec::new(),
         deadline: attempt.plan.deadline,
         models: vec![container.model.clone()],
         grants: given(state, &definition.id),
-        actions: allowed::actions(state, definition, persona.map(|persona| &persona.bundle.role)),
+        actions,
         limits: wire::Limits {
             llm_requests: u64::from(container.iterations),
             workspace_bytes: container.resources.disk,

@@ -21,11 +21,13 @@ const ANSWER: u32 = 8_192;
 /// `openclaw.json` for one turn with `model`, the name that the gate chooses a provider by.
 ///
 /// `skills` are those of the node's role, in a folder: it sees no others, neither its own nor some that lie in the
-/// workspace. Without a role it sees what it sees by itself.
+/// workspace, and it is nobody that a `SOUL.md` or an `AGENTS.md` there says that it is. Without a role it sees what it sees by
+/// itself.
 pub(super) fn settings(model: &str, workspace: &Path, skills: Option<(&Path, &[String])>) -> Value {
     let mut settings = plain(model, workspace);
     if let Some((folder, names)) = skills {
         settings["agents"]["defaults"]["skills"] = json!(names);
+        settings["agents"]["defaults"]["contextInjection"] = json!("never");
         settings["skills"] = json!({"load": {"extraDirs": [folder], "watch": false}});
     }
     settings
@@ -89,5 +91,6 @@ mod tests {
         assert_eq!(of(&["tidy".to_owned()])["agents"]["defaults"]["skills"], json!(["tidy"]));
         assert_eq!(of(&["tidy".to_owned()])["skills"]["load"]["extraDirs"], json!(["/role/skills"]));
         assert_eq!(of(&[])["agents"]["defaults"]["skills"], json!([]), "none is none");
+        assert_eq!(of(&[])["agents"]["defaults"]["contextInjection"], json!("never"));
     }
 }

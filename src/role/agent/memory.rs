@@ -165,7 +165,10 @@ pub fn recall(entries: &BTreeMap<MemoryKey, Entry>, budget: u64) -> Recalled {
     text.extend(lines);
     if !left_out.is_empty() {
         let names: Vec<&str> = left_out.iter().map(MemoryKey::as_str).collect();
-        text.push_str(&format!("Not shown for their size, to be had with the memory tool: {}\n", names.join(", ")));
+        text.push_str(&format!(
+            "Not shown for their size, to be had from the memory by their keys: {}\n",
+            names.join(", ")
+        ));
     }
     Recalled { text, left_out }
 }

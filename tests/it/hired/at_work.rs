@@ -97,7 +97,7 @@ fn a_task_is_a_run_with_who_the_agent_is_in_its_prompt() {
         "Who you are:\n\n# Role role-ada\n\nYou are role-ada.",
         "- /taskforge/role/skills/tidy/SKILL.md: How to tidy",
         "- style: \"be brief\"",
-        "Not shown for their size, to be had with the memory tool: long",
+        "Not shown for their size, to be had from the memory by their keys: long",
     ] {
         assert!(system.contains(part), "{part}\n{system}");
     }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::model::{Model, Move, Talk};
 use crate::scene::{Scene, ends, node, text};
 
-const RUN: &str = "r1";
+pub(super) const RUN: &str = "r1";
 const REPORT: &str = "Units: 42\n";
 
 /// Makes the image if the Engine has not got it: a minute and a half, once a machine.
@@ -20,7 +20,7 @@ fn ensure_image() {
 }
 
 /// A registry whose workflow has one node for OpenClaw, called `work`, whose model is `model`.
-fn stage(model: &Model, container: &str) -> Scene {
+pub(super) fn stage(model: &Model, container: &str) -> Scene {
     ensure_image();
     let scene = Scene::new();
     let served = format!("model = {{ name = \"scripted\", baseUrl = \"{}\" }}", model.base_url());
@@ -29,7 +29,7 @@ fn stage(model: &Model, container: &str) -> Scene {
     scene
 }
 
-fn workflow(scene: &Scene, container: &str) {
+pub(super) fn workflow(scene: &Scene, container: &str) {
     let node = "  - id: work\n    title: Work\n    kind: session_turn\n    prompt: Count the units and write report.md.\n    \
                 outputs:\n      mode: report\n      requiredFiles: [nodes/work/report.md]\n";
     let text = format!(
@@ -38,12 +38,12 @@ fn workflow(scene: &Scene, container: &str) {
     scene.write("workflows/claw.task.md", text);
 }
 
-fn records(scene: &Scene) -> Vec<Value> {
+pub(super) fn records(scene: &Scene) -> Vec<Value> {
     let text = scene.read(&format!("runs/{RUN}/gate/traffic.jsonl"));
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-fn count(records: &[Value], kind: &str) -> usize {
+pub(super) fn count(records: &[Value], kind: &str) -> usize {
     records.iter().filter(|record| record["kind"] == kind).count()
 }
 
@@ -51,7 +51,7 @@ fn log(scene: &Scene, attempt: u32, stream: &str) -> String {
     scene.read(&format!("runs/{RUN}/nodes/work/attempts/{attempt}/{stream}.log"))
 }
 
-fn exec(command: &str) -> Move {
+pub(super) fn exec(command: &str) -> Move {
     Move::Call("exec", json!({"command": command}))
 }
 

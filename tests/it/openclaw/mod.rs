@@ -2,6 +2,7 @@
 
 mod contained;
 mod gateway;
+mod hired;
 mod journey;
 mod messages;
 pub mod model;
