@@ -60,7 +60,7 @@ pub fn create(
     registry.make_local_folders()?;
     registry.require_home()?;
     let layout = registry.layout();
-    make_folder(&layout.agents(), 0o755)?;
+    project::make_durable_folders(&layout.agents(), 0o755)?;
     let target = layout.agent(name);
     if target.root().symlink_metadata().is_ok() {
         return Err(Error::AgentExists { agent: name.clone() });

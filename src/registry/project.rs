@@ -78,6 +78,20 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Makes a folder, and those above it that are missing, each with `mode`; their names are on disk when it returns.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn make_durable_folders(path: &Path, mode: u32) -> Result<()> {
+    let Some(above) = path.parent().filter(|_| !path.is_dir()) else { return Ok(()) };
+    make_durable_folders(above, mode)?;
+    match disk::make_dir(path, mode) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(Error::io("create", path)(error)),
+        _ => {}
+    }
+    disk::sync_dir(above).map_err(Error::io("sync", above))
+}
+
 /// [`write_durable`] with exactly this mode, whatever the umask is.
 ///
 /// # Errors

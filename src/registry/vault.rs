@@ -28,8 +28,8 @@ pub fn lock(registry: &Registry) -> Result<VaultLock> {
     make_folder(&folder, 0o700)?;
     let log = layout.vault_log();
     match disk::create_new(&log, 0o600) {
-        Ok(file) => {
-            disk::sync(&file, &log).map_err(Error::io("sync", &log))?;
+        // Its name alone: what is appended to it is synced then.
+        Ok(_) => {
             disk::sync_dir(&folder).map_err(Error::io("sync", &folder))?;
             let local = layout.local();
             disk::sync_dir(&local).map_err(Error::io("sync", &local))?;

@@ -116,14 +116,8 @@ impl Identities {
     /// Writes the file, mode 0600; behind `passphrase` if there is one.
     pub(super) fn write(&self, passphrase: Option<&str>, now: DateTime<Utc>) -> Result<(), VaultError> {
         let text = self.text(now);
-        let io = |action| {
-            let path = self.path.clone();
-            move |source| VaultError::Io { action, path, source }
-        };
         if let Some(folder) = self.path.parent() {
-            use std::os::unix::fs::DirBuilderExt as _;
-            let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(io("make the folder of"))?;
+            project::make_durable_folders(folder, 0o700)?;
         }
         let bytes = match passphrase {
             Some(passphrase) => Zeroizing::new(

@@ -36,6 +36,9 @@ pub enum Event {
     /// A new secret, or another value of one; the digest is that of the encrypted file.
     #[serde(rename = "secret.set")]
     Set { name: String, sha256: Digest },
+    /// The same for several at once: all of them, or none.
+    #[serde(rename = "vault.imported")]
+    Imported { files: BTreeMap<String, Digest> },
     #[serde(rename = "secret.removed")]
     Removed { name: String },
     /// All secrets were encrypted anew.
@@ -104,20 +107,8 @@ impl Log {
     fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::Created { recipients } => self.recipients.clone_from(recipients),
-            Event::Set { name, sha256 } => {
-                let known = self.secrets.get(name);
-                let metadata = Metadata {
-                    name: name.clone(),
-                    created: known.map_or(entry.time, |known| known.created),
-                    created_by: known.map_or(&entry.by, |known| &known.created_by).clone(),
-                    changed: entry.time,
-                    changed_by: entry.by.clone(),
-                    versions: known.map_or(0, |known| known.versions) + 1,
-                    encrypted: entry.time,
-                    sha256: sha256.clone(),
-                };
-                self.secrets.insert(name.clone(), metadata);
-            }
+            Event::Set { name, sha256 } => self.set(entry, name, sha256),
+            Event::Imported { files } => files.iter().for_each(|(name, sha256)| self.set(entry, name, sha256)),
             Event::Removed { name } => drop(self.secrets.remove(name)),
             Event::Rotated { recipients, files } => {
                 self.recipients.clone_from(recipients);
@@ -129,6 +120,21 @@ impl Log {
                 }
             }
         }
+    }
+
+    fn set(&mut self, entry: &Entry, name: &str, sha256: &Digest) {
+        let known = self.secrets.get(name);
+        let metadata = Metadata {
+            name: name.to_owned(),
+            created: known.map_or(entry.time, |known| known.created),
+            created_by: known.map_or(&entry.by, |known| &known.created_by).clone(),
+            changed: entry.time,
+            changed_by: entry.by.clone(),
+            versions: known.map_or(0, |known| known.versions) + 1,
+            encrypted: entry.time,
+            sha256: sha256.clone(),
+        };
+        self.secrets.insert(name.to_owned(), metadata);
     }
 
     /// The line that says `event`.

@@ -94,10 +94,10 @@ impl<'r> Vault<'r> {
         self.set_all(&[(name.clone(), value.clone())], by, now).map(|replaced| replaced.contains(name))
     }
 
-    /// [`Vault::set`] for several; those that had a value before.
+    /// [`Vault::set`] for several: all of them, or none. Those that had a value before.
     ///
     /// # Errors
-    /// As [`Vault::set`]; those before the one that failed are set.
+    /// As [`Vault::set`]; nothing is changed then.
     pub fn set_all(
         &self,
         values: &[(SecretName, Value)],
@@ -105,20 +105,31 @@ impl<'r> Vault<'r> {
         now: DateTime<Utc>,
     ) -> Result<Vec<SecretName>, VaultError> {
         let lock = files::lock(self.registry)?;
-        let mut log = self.log()?;
+        let log = self.log()?;
         let recipients = parse_recipients(&log.recipients)?;
         if recipients.is_empty() {
             return Err(VaultError::NoVault);
         }
-        let mut replaced = Vec::new();
+        let known = |(name, _): &&(SecretName, Value)| log.secrets.contains_key(name.as_str());
+        let replaced = values.iter().filter(known).map(|(name, _)| name.clone()).collect();
+        let mut digests = BTreeMap::new();
         for (name, value) in values {
-            if log.secrets.contains_key(name.as_str()) {
-                replaced.push(name.clone());
-            }
             let sealed = seal(name.as_str(), &recipients, value.expose().as_bytes())?;
+            self.settle(&lock, &log, name.as_str())?;
             files::stage(self.registry, &lock, name.as_str(), &sealed)?;
-            let event = Event::Set { name: name.to_string(), sha256: Digest::of(&sealed) };
-            log = self.say(&lock, &log, event, Hand { by, now })?;
+            digests.insert(name.to_string(), Digest::of(&sealed));
+        }
+        // One line for all of them: whoever is ended before it has changed nothing.
+        let event = match values {
+            [] => return Ok(replaced),
+            [(name, _)] => match digests.remove(name.as_str()) {
+                Some(sha256) => Event::Set { name: name.to_string(), sha256 },
+                None => return Ok(replaced),
+            },
+            _ => Event::Imported { files: digests },
+        };
+        self.say(&lock, &log, event, Hand { by, now })?;
+        for (name, _) in values {
             files::keep(self.registry, &lock, name.as_str())?;
         }
         Ok(replaced)
@@ -204,6 +215,7 @@ impl<'r> Vault<'r> {
         for (name, value) in &plain {
             let sealed = seal(name, &keys, value)?;
             digests.insert(name.clone(), Digest::of(&sealed));
+            self.settle(&lock, &log, name)?;
             files::stage(self.registry, &lock, name, &sealed)?;
         }
         let event = Event::Rotated { recipients: recipients.clone(), files: digests };
@@ -217,6 +229,17 @@ impl<'r> Vault<'r> {
             identity::unlock(self.registry, &|_| phrase.clone())?;
         }
         Ok(Rotated { secrets: plain.into_keys().collect(), recipients })
+    }
+
+    /// Puts in place what is staged for `name` if that is its value: somebody logged it and was ended then. The next value is
+    /// staged over it.
+    fn settle(&self, lock: &VaultLock, log: &Log, name: &str) -> Result<(), VaultError> {
+        let Some(known) = log.secrets.get(name) else { return Ok(()) };
+        let [_, staged] = files::read(self.registry, name)?;
+        if staged.is_some_and(|bytes| Digest::of(&bytes) == known.sha256) {
+            files::keep(self.registry, lock, name)?;
+        }
+        Ok(())
     }
 
     /// Puts an event on the log; the log with it.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::world::{WORKFLOW, World};
+use super::world::{WORKFLOW, World, for_owner};
 
 /// A command under trial.
 pub struct Case {
@@ -10,6 +10,11 @@ pub struct Case {
     /// Makes the registry that the command finds.
     pub before: fn(&World),
     pub call: fn(&World) -> Vec<String>,
+}
+
+/// Whether the case is among those that `TASKFORGE_FAULTS_COMMANDS` asks for by a part of their names; none if it asks for none.
+pub fn named(case: &Case) -> Option<bool> {
+    std::env::var("TASKFORGE_FAULTS_COMMANDS").ok().map(|part| case.name.contains(&part))
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -130,6 +135,57 @@ fn watched(world: &World) {
     world.write(".taskforge/watch/yearly.json", state);
 }
 
+const ROLE: &str = "---
+role: reviewer
+displayName: Reviewer
+description: Reviews
+skills: [tidy]
+allowedActions: [memory.get, memory.set]
+---
+You review.
+";
+
+/// A role with a skill.
+fn role(world: &World) {
+    registry(world);
+    world.write("roles/reviewer.role.md", ROLE.as_bytes());
+    world.write("skills/tidy/SKILL.md", b"---\nname: tidy\ndescription: How to tidy\n---\nTidy.\n");
+}
+
+fn hired(world: &World) {
+    role(world);
+    world.ok(&["agent", "hire", "reviewer", "--name", "rita"]);
+    world.ok(&["memory", "set", "rita", "old", "what she knew"]);
+}
+
+/// A vault whose identity lies in the registry, so that it is struck as well; and what is to be put into it.
+fn vault(world: &World) {
+    registry(world);
+    world.write("home/.keep", b"");
+    world.write("value", b"the other value");
+    world.write("some.env", b"OLD=of-the-file\nGITHUB_TOKEN=ghp_1\nSMTP_PASSWORD=hunter2\n");
+    world.ok(&["secret", "init", "--no-passphrase"]);
+    world.write("first", b"the first value");
+    world.ok(&["secret", "set", "old", "--file", "first"]);
+    world.ok(&["secret", "set", "other", "--file", "first"]);
+}
+
+fn without_vault(world: &World) {
+    registry(world);
+    world.write("home/.keep", b"");
+}
+
+/// Whoever set `old` last was ended when the log had named the value, and the file was not in its place yet.
+fn unsettled(world: &World) {
+    vault(world);
+    let folder = world.root().join(".taskforge/vault");
+    let kept = std::fs::read(folder.join("old.age")).unwrap();
+    world.ok(&["secret", "set", "old", "--file", "value"]);
+    std::fs::rename(folder.join("old.age"), folder.join("old.age.new")).unwrap();
+    world.write(".taskforge/vault/old.age", &kept);
+    for_owner(&folder.join("old.age"));
+}
+
 fn decision(world: &World, verb: &str) -> Vec<String> {
     let inbox: Value = serde_json::from_str(&world.ok(&["inbox", "--json"])).unwrap();
     let id = inbox["waiting"][0]["id"].as_str().unwrap().to_owned();
@@ -186,6 +242,19 @@ pub const CASES: &[Case] = &[
     case!("audit seal", run, ["audit", "seal", "r"]),
     case!("repair", damaged, ["repair", "r"]),
     case!("watch run", watched, ["watch", "run"]),
+    case!("agent hire", role, ["agent", "hire", "reviewer", "--name", "rita"]),
+    case!("agent offboard", hired, ["agent", "offboard", "rita", "--reason", "moved on"]),
+    case!("memory set", hired, ["memory", "set", "rita", "new", "a line"]),
+    case!("memory set, of what there is", hired, ["memory", "set", "rita", "old", "something else"]),
+    case!("memory rm", hired, ["memory", "rm", "rita", "old"]),
+    case!("secret init", without_vault, ["secret", "init", "--no-passphrase"]),
+    case!("secret set", vault, ["secret", "set", "new", "--file", "value"]),
+    case!("secret set, of what there is", vault, ["secret", "set", "old", "--file", "value"]),
+    case!("secret set, after one that was ended", unsettled, ["secret", "set", "old", "--file", "first"]),
+    case!("secret rotate", vault, ["secret", "rotate"]),
+    case!("secret rotate, after a set that was ended", unsettled, ["secret", "rotate"]),
+    case!("secret rm", vault, ["secret", "rm", "old"]),
+    case!("secret import", vault, ["secret", "import", "some.env", "--replace"]),
     Case { name: "approve", before: approval, call: |world| decision(world, "approve") },
     Case { name: "deny", before: approval, call: |world| decision(world, "deny") },
 ];

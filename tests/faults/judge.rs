@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::commands::Case;
 use super::replay::Disk;
+use super::standing::{Standing, secrets};
 use super::tracer::{Strike, Traced, trace};
 use super::world::World;
 
@@ -33,6 +34,8 @@ pub struct Trial<'a> {
     pub call: Vec<String>,
     before: Journals,
     after: Journals,
+    /// Agents and the vault, before and after, with the values of its secrets.
+    stood: [(Standing, BTreeMap<String, String>); 2],
     /// Every file and folder that the command left behind.
     left: Files,
     /// The command, untouched.
@@ -47,17 +50,21 @@ impl<'a> Trial<'a> {
         let call = (case.call)(world);
         let start = world.snapshot();
         let before = journals(world).unwrap();
+        let stood = (Standing::of(world).unwrap(), secrets(world).unwrap());
+        world.restore(&start);
         let clean = trace(world.command(&call), &world.root(), Strike::Nothing);
         assert_eq!(clean.exit, Some(0), "{}: {}", case.name, clean.said);
         let after = journals(world).unwrap();
         let left = files(&world.root());
-        Self { case, world, start, call, before, after, left, clean }
+        let stood = [stood, (Standing::of(world).unwrap(), secrets(world).unwrap())];
+        Self { case, world, start, call, before, after, stood, left, clean }
     }
 
     /// What is wrong with the registry as it lies there, if anything is. `acknowledged`: the command had exited with 0.
     pub fn judge(&self, acknowledged: bool, same: Same) -> Result<(), String> {
         self.is_whole(acknowledged, same)?;
-        let now = journals(self.world)?;
+        let (now, standing) = (journals(self.world)?, Standing::of(self.world)?);
+        let done = self.stands(&standing, acknowledged)?;
         if let Some(run) = now.keys().find(|run| !self.after.contains_key(*run)) {
             return Err(format!("run {run} is there, which nobody made"));
         }
@@ -67,7 +74,8 @@ impl<'a> Trial<'a> {
                 self.goes_on(run)?;
             }
         }
-        if now.len() < self.after.len() || self.after.is_empty() {
+        let nothing = self.after.is_empty() && self.stood[1].0.is_nothing();
+        if now.len() < self.after.len() || !done || nothing {
             // It did not happen, and can happen now.
             let said = self.world.run(&self.call);
             if !matches!(said.code, Some(0 | 7)) {
@@ -84,9 +92,29 @@ impl<'a> Trial<'a> {
         Ok(())
     }
 
+    /// Agents and the vault are as they were before or as they are afterwards, and work; whether it is the latter.
+    fn stands(&self, now: &Standing, acknowledged: bool) -> Result<bool, String> {
+        let [before, after] = &self.stood;
+        let done = *now == after.0;
+        if !done && (acknowledged || *now != before.0) {
+            return Err(format!("{now:?} is neither {:?} nor, whole, {:?}", before.0, after.0));
+        }
+        now.goes_on(self.world)?;
+        let (values, wanted) = (secrets(self.world)?, if done { &after.1 } else { &before.1 });
+        match values == *wanted {
+            true => Ok(done),
+            false => Err(format!("the secrets are {values:?} instead of {wanted:?}")),
+        }
+    }
+
     /// What was acknowledged is there with every file of it; a run that is there is so in any case.
     fn is_whole(&self, acknowledged: bool, same: Same) -> Result<(), String> {
         let now = files(&self.world.root());
+        // What was removed or replaced is no secret any more when it comes back.
+        let back = now.keys().find(|path| path.starts_with(".taskforge/vault") && !self.left.contains_key(*path));
+        if let Some(back) = back.filter(|_| acknowledged) {
+            return Err(format!("{} is there again", back.display()));
+        }
         for (path, bytes) in &self.left {
             let mut parts = path.components().map(|part| part.as_os_str().to_str().unwrap());
             let (top, run) = (parts.next().unwrap(), parts.next());
@@ -104,11 +132,24 @@ impl<'a> Trial<'a> {
             if sealed && same == Same::Names {
                 continue;
             }
-            let new_run = top == "runs" && run.is_some_and(|run| !self.before.contains_key(run));
-            let there = run.is_some_and(|run| now.contains_key(&Path::new("runs").join(run)));
-            let projections = ["state.json", "refs.json", "taskforge.json", "result.json"];
-            let projection = !kept && projections.iter().any(|name| path.ends_with(name));
+            // Keys of the vault, which are other ones each time; what they open is looked at instead.
+            if top == "home" && same == Same::Names {
+                continue;
+            }
+            let new_run = match top {
+                "runs" => run.is_some_and(|run| !self.before.contains_key(run)),
+                "agents" => run.is_some_and(|agent| !self.stood[0].0.agents.contains_key(agent)),
+                _ => false,
+            };
+            let there = run.is_some_and(|run| now.contains_key(&Path::new(top).join(run)));
+            let projections = ["state.json", "refs.json", "taskforge.json", "result.json", "agent.json"];
+            let remembered = top == "agents" && parts.next() == Some("memory");
+            let projection = !kept && (remembered || projections.iter().any(|name| path.ends_with(name)));
             // Projections of a run that was there before are made again from its journal.
+            // Those of an agent are read only where they fit its journal.
+            if projection && top == "agents" {
+                continue;
+            }
             let due = if new_run { acknowledged || there } else { acknowledged && !projection };
             if !due {
                 continue;

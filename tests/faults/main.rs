@@ -9,6 +9,7 @@ mod commands;
 mod dice;
 mod judge;
 mod replay;
+mod standing;
 mod syncs;
 mod tracee;
 mod tracer;

@@ -1,6 +1,7 @@
 //! A registry that is put back as it was before each trial, at the same place.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,6 +42,12 @@ impl World {
         self.folder.path().join("registry")
     }
 
+    /// Where the user's own files are. A case that strikes them, too, has a folder for them in the registry.
+    fn home(&self) -> PathBuf {
+        let inside = self.root().join("home");
+        if inside.is_dir() { inside } else { self.folder.path().join("home") }
+    }
+
     pub fn write(&self, path: &str, bytes: &[u8]) {
         let path = self.root().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -54,7 +61,7 @@ impl World {
     pub fn command(&self, arguments: &[String]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_taskforge"));
         command.env_clear().current_dir(self.root()).args(arguments);
-        command.env("HOME", self.folder.path().join("home")).env("PATH", "/usr/bin:/bin");
+        command.env("HOME", self.home()).env("PATH", "/usr/bin:/bin");
         command.env("TASKFORGE_OPERATOR", "ada").env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
         command
     }
@@ -84,6 +91,19 @@ impl World {
     pub fn restore(&self, disk: &Disk) {
         clear(&self.root());
         disk.store(ROOT, &self.root());
+        // A recorded disk knows no modes; these are looked at.
+        for private in ["home", ".taskforge/vault"] {
+            for_owner(&self.root().join(private));
+        }
+    }
+}
+
+pub fn for_owner(path: &Path) {
+    let Ok(meta) = path.symlink_metadata() else { return };
+    let mode = if meta.is_dir() { 0o700 } else { 0o600 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    if meta.is_dir() {
+        fs::read_dir(path).unwrap().flatten().for_each(|entry| for_owner(&entry.path()));
     }
 }
 
