@@ -185,6 +185,9 @@ fn make_host(host: &Path) {
         "registry/runs/other/gate/inbox",
         "registry/runs/other/gate/sockets/other-1",
         "registry/.git/hooks",
+        "registry/agents/ada/memory",
+        "registry/agents/eve/memory",
+        "registry/children",
         "registry/.taskforge/keys",
         "registry/.taskforge/kill",
     ] {

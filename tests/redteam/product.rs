@@ -22,6 +22,7 @@ nodes:
     outputs: {mode: notify}
     container:
       runtime: command
+      agent: ada
       command: [sleep, \"86400\"]
       capabilities: [\"net:127.0.0.1:UPSTREAM\"]
       resources: {cpus: 0.5, memory: 192MiB, pids: 64, disk: 32MiB, wall: 1d}
@@ -59,10 +60,50 @@ nodes:
 ---
 ";
 
+/// Who attacks, who remembers what is not the attacker's, and two that work can be given to: to one of them by the attacker.
+const ROLES: [(&str, &str); 4] = [
+    (
+        "attacker",
+        "allowedActions: [memory.get, memory.set, memory.list, memory.rm]\n\
+         config: {delegation: {roles: [worker], depth: 1, children: 3}}",
+    ),
+    (
+        "keeper",
+        "allowedActions: [memory.get, memory.set]\nconfig: {delegation: {roles: [worker], depth: 1, children: 3}}",
+    ),
+    (
+        "worker",
+        "resources: {cpus: 8, memory: 4GiB, pids: 4000}\ntasks: {timeout: 300d}\ncapabilities: ['pip:six']\n\
+         allowedActions: [memory.get, memory.set, github.pr.list]\nconfig: {github: {repositories: ['*/*']}}",
+    ),
+    ("boss", "allowedActions: [memory.get]"),
+];
+
+/// A run of another agent, which gives a part of its work away and is done.
+const OTHER: &str = "---
+workflowId: other
+title: Other
+nodes:
+  - id: work
+    title: Work
+    kind: session_turn
+    prompt: Give work away.
+    outputs: {mode: report, requiredFiles: [nodes/work/child]}
+    container:
+      runtime: command
+      agent: eve
+      command: [sh, -c, \"/taskforge/bin/taskforge agent delegate worker 'SECRET' --wait 0 > child; true\"]
+---
+";
+
 /// A registry with one run that goes on until it is dropped.
 pub struct Product {
     root: PathBuf,
     pub found: ContainerInspectResponse,
+    /// What another agent of the registry remembers, and what the child of its run is to do.
+    pub kept: String,
+    /// The child of the other agent's run, by the id that its parent knows.
+    pub child: String,
 }
 
 impl Product {
@@ -72,6 +113,8 @@ impl Product {
         let input = folder.join("input.txt");
         fs::write(&input, "as it was\n").unwrap();
         taskforge(&["init".into(), root.display().to_string()]);
+        let kept = format!("kept-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let child = others(&root, folder, &kept);
         let workflow = folder.join("redteam.task.md");
         fs::write(&workflow, WORKFLOW.replace("UPSTREAM", &upstream.to_string())).unwrap();
         let registry = format!("--registry={}", root.display());
@@ -103,7 +146,25 @@ impl Product {
         assert_eq!(graded["grade"], 100, "{graded:#}");
         let found = docker(&["inspect", graded["container"].as_str().unwrap()]);
         let found: Vec<ContainerInspectResponse> = serde_json::from_str(&found).unwrap();
-        Self { root, found: found.into_iter().next().unwrap() }
+        Self { root, found: found.into_iter().next().unwrap(), kept, child }
+    }
+
+    /// A folder of an agent's.
+    pub fn agent(&self, name: &str) -> PathBuf {
+        self.root.join("agents").join(name)
+    }
+
+    /// What `run tree` says of the attacker's run and its children, after the host has taken in what there was.
+    pub fn children(&self) -> serde_json::Value {
+        self.call(&["tick", "redteam"]);
+        let tree = self.call(&["--json", "run", "tree", "redteam"]);
+        serde_json::from_str::<serde_json::Value>(&tree).unwrap()["children"].clone()
+    }
+
+    /// The definition of the only node of a run.
+    pub fn node(&self, run: &str) -> serde_json::Value {
+        let text = fs::read(self.root.join("runs").join(run).join("taskforge.json")).unwrap();
+        serde_json::from_slice::<serde_json::Value>(&text).unwrap()["state"]["created"]["nodes"][0].clone()
     }
 
     fn call(&self, words: &[&str]) -> String {
@@ -224,6 +285,40 @@ impl Product {
         let (uid, gid) = user.split_once(':').unwrap();
         (uid.parse().unwrap(), gid.parse().unwrap())
     }
+}
+
+/// Makes the roles and agents, and the other agent's run with its child; the child's id.
+fn others(root: &Path, folder: &Path, kept: &str) -> String {
+    let registry = format!("--registry={}", root.display());
+    for (name, more) in ROLES {
+        let role =
+            format!("---\nrole: {name}\ndisplayName: {name}\ndescription: {name}\n{more}\n---\nYou are {name}.\n");
+        fs::write(root.join(format!("roles/{name}.role.md")), role).unwrap();
+    }
+    for words in [
+        &["agent", "hire", "attacker", "--name", "ada"][..],
+        &["agent", "hire", "keeper", "--name", "eve"],
+        &["memory", "set", "eve", "private", kept],
+    ] {
+        taskforge(&words.iter().copied().chain([registry.as_str()]).map(str::to_owned).collect::<Vec<_>>());
+    }
+    let workflow = folder.join("other.task.md");
+    fs::write(&workflow, OTHER.replace("SECRET", kept)).unwrap();
+    let start = ["run", "start", &workflow.display().to_string(), "--run-id", "other", "--detach", &registry];
+    taskforge(&start.map(str::to_owned));
+    let begun = Instant::now();
+    loop {
+        taskforge(&["tick", "other", &registry].map(str::to_owned));
+        let shown = taskforge(&["--json", "run", "show", "other", &registry].map(str::to_owned));
+        let value: serde_json::Value = serde_json::from_str(&shown).unwrap();
+        if value["status"] == "completed" {
+            break;
+        }
+        assert!(value["status"] != "failed" && begun.elapsed() < Duration::from_secs(60), "{shown}");
+    }
+    let answer = fs::read_to_string(root.join("runs/other/nodes/work/child")).unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{answer}: {error}"));
+    answer["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
 impl Drop for Product {

@@ -155,6 +155,20 @@ def obey(connection, host):
                 text = open(os.path.join(host, "registry/runs/other/nodes/n/workspace/private"), "rb").read()
                 connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + text)
                 return
+        elif path.startswith("/taskforge/v1/memory") and method == "GET":
+            asked = urllib.parse.parse_qs(path.partition("?")[2]).get("agent", ["ada"])[0]
+            key = urllib.parse.unquote(path.partition("?")[0].removeprefix("/taskforge/v1/memory").lstrip("/"))
+            text = open(os.path.join(host, "registry/agents", asked, "memory", key + ".md"), "rb").read()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + text)
+            return
+        elif path.startswith("/taskforge/v1/memory"):
+            said = json.loads(body.decode("latin-1"), strict=False)
+            kept = os.path.join(host, "registry/agents", said.get("agent", "ada"), "memory", said["key"] + ".md")
+            open(kept, "wb").write((said["value"] or "").encode("latin-1"))
+        elif path.startswith("/taskforge/v1/children/"):
+            text = open(os.path.join(host, "registry/children", path.split("/")[4].partition("?")[0]), "rb").read()
+            connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" + text)
+            return
         elif path.endswith("/decisions"):
             name = json.loads(body)["id"]
             open(os.path.join(host, "registry/decisions", name + ".json"), "wb").write(body)

@@ -1,5 +1,6 @@
 //! What is tried. A script runs in the attacker's container; a judge looks at the target from outside.
 
+mod agents;
 mod exhaustion;
 mod files;
 mod gate;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<Mechanism> {
         header::all(),
         identity::all(),
         reader::all(),
+        agents::all(),
     ]
     .into_iter()
     .flatten()
