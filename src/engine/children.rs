@@ -92,6 +92,12 @@ impl Asked {
     }
 }
 
+/// Whether a message asks for a child that its parent could have, as far as it says itself.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn is_readable(message: &inbox::Message) -> bool {
+    Asked::read(message).is_ok_and(|asked| asked.task.len() <= MOST_TASK && asked.requests.zip(asked.wall_ms).is_some())
+}
+
 fn prepare(
     store: &Store<'_>,
     state: &State,

@@ -4,7 +4,7 @@
 
 mod actor;
 mod adopt;
-mod agents;
+pub(crate) mod agents;
 mod allowed;
 mod approvers;
 mod asked;
@@ -12,7 +12,7 @@ mod attempt_log;
 mod backtest;
 mod base;
 pub mod binary;
-mod children;
+pub(crate) mod children;
 mod collect;
 mod control;
 mod decisions;

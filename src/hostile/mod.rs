@@ -20,13 +20,14 @@ use crate::capability::policy::{Asked, Expectations, Policies};
 use crate::cli::json_argument;
 use crate::gate::{Hello, Policy, Records, read_hello};
 use crate::provider;
-use crate::registry::{Config, Scan, controls};
+use crate::registry::{Config, Scan, controls, inbox};
+use crate::role::agent::{self, Entry as Remembered, check_value, recall};
 use crate::role::{PROMPT_LIMIT, Role, Skill};
 use crate::run::apply::fold;
 use crate::run::capability::Capability;
 use crate::run::deployment::Proposal;
 use crate::run::foreign::{SeenRun, begin};
-use crate::run::id::{Digest, RoleName, RunId, SkillName};
+use crate::run::id::{Digest, RequestId, RoleName, RunId, SkillName};
 use crate::run::projection::{refs_json, service_json, state_json};
 use crate::run::ruling::Effect;
 use crate::run::timetable::{SHOWN, Timetable, When};
@@ -37,7 +38,7 @@ use crate::workflow::Workflow;
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ENTRIES: [Entry; 22] = [
+pub const ENTRIES: [Entry; 25] = [
     ("workflow", workflow),
     ("journal", journal),
     ("controls", controls),
@@ -60,6 +61,9 @@ pub const ENTRIES: [Entry; 22] = [
     ("dotenv", dotenv),
     ("vault", vault),
     ("actions", actions),
+    ("hired", hired),
+    ("messages", messages),
+    ("pulls", pulls),
 ];
 
 /// A `*.task.md`.
@@ -199,10 +203,57 @@ pub fn actions(bytes: &[u8]) {
     black_box((action.is_write(), action.target(), action.capability(name)));
 }
 
-/// A `taskforge.toml`.
+/// A hired agent's `events.jsonl`, and what it is told that it remembers.
+pub fn hired(bytes: &[u8]) {
+    let Ok(name) = RunId::parse("r") else { return };
+    let scan = Scan::of(&name, bytes);
+    let Ok(agent) = agent::fold(&scan.records) else { return };
+    for budget in [0, 100, 8192] {
+        let recalled = recall(&agent.remembered, budget);
+        assert!(recalled.left_out.len() <= agent.remembered.len(), "more is left out than there is");
+        black_box(recalled.text);
+    }
+}
+
+/// A `gate/inbox/<id>.json`: what an agent remembers, or asks to have done by a child.
+pub fn messages(bytes: &[u8]) {
+    let Ok(id) = RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4A") else { return };
+    let Ok(message) = inbox::parse(&id, bytes) else { return };
+    black_box((message.is_of_gate(), crate::engine::children::is_readable(&message)));
+    let Ok((key, Some(value))) = crate::engine::agents::change(&message) else { return };
+    assert!(!key.as_str().contains('/') && !key.as_str().starts_with('.'), "a key that leads elsewhere");
+    if check_value([], &key, &value).is_ok() {
+        let told = recall(&BTreeMap::from([(key, Remembered { value, at: chrono::DateTime::UNIX_EPOCH })]), 1 << 20);
+        // A heading, and each of its entries on one line, whatever stands in it.
+        assert!(!told.text.chars().any(|c| c.is_control() && c != '\n'), "what it remembers acts");
+    }
+}
+
+/// What a service says that the open pull requests of `acme/tool` are.
+pub fn pulls(bytes: &[u8]) {
+    let Ok(Value::Array(pulls)) = serde_json::from_slice(bytes) else { return };
+    for pull in &pulls {
+        let Ok((_, Some(item))) = crate::watch::read_pull("acme/tool", pull, false) else { continue };
+        let run = item.run("reviews");
+        assert!(run.is_ok_and(|run| run.as_str().starts_with("reviews-acme-tool-")), "work without a name");
+        for value in item.fields.values().filter_map(Value::as_str) {
+            assert!(!value.contains(char::is_control) && value.chars().count() <= 200, "a field that is no line");
+        }
+    }
+}
+
+/// A `taskforge.toml`, with its watches and actions.
 pub fn settings(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    black_box(toml::from_str::<Config>(text).is_ok());
+    match Config::of(text) {
+        Ok(config) => {
+            black_box(config.watch.iter().map(|(name, watch)| (name.len(), watch.target())).collect::<Vec<_>>());
+        }
+        // What is wrong is shown with the line.
+        Err(error) => {
+            black_box(error.to_string());
+        }
+    }
 }
 
 /// A file of `policies/`, rules and expected answers alike.

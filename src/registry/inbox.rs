@@ -173,17 +173,22 @@ fn message(folder: &File, name: &[u8]) -> Result<Option<Message>, String> {
     }
     let bytes = disk::read_bounded(&file, LARGEST).map_err(|error| format!("it cannot be read: {error}"))?;
     let bytes = bytes.ok_or_else(|| format!("it is larger than {LARGEST} bytes"))?;
-    if depth(&bytes) > DEEPEST {
+    parse(&id, &bytes).map(Some)
+}
+
+/// The message that stands in the file of `id`.
+pub(crate) fn parse(id: &RequestId, bytes: &[u8]) -> Result<Message, String> {
+    if depth(bytes) > DEEPEST {
         return Err(format!("it is nested deeper than {DEEPEST}"));
     }
-    let message: Message = serde_json::from_slice(&bytes).map_err(|error| format!("it is no message: {error}"))?;
+    let message: Message = serde_json::from_slice(bytes).map_err(|error| format!("it is no message: {error}"))?;
     if message.format != 1 {
         return Err(format!("its format is {}, not 1", message.format));
     }
-    if message.id != id {
+    if message.id != *id {
         return Err("its id is not its name".to_owned());
     }
-    Ok(Some(message))
+    Ok(message)
 }
 
 /// How deeply brackets nest, without recursion. Exact for JSON, and no matter for anything else.

@@ -105,7 +105,7 @@ pub(crate) async fn look(
 }
 
 /// One pull request: its number, and the work that it is unless it is a draft.
-fn read(repository: &str, pull: &Value, drafts: bool) -> Result<(u64, Option<Item>), String> {
+pub(crate) fn read(repository: &str, pull: &Value, drafts: bool) -> Result<(u64, Option<Item>), String> {
     let number = pull["number"].as_u64().filter(|number| (1..=u64::from(u32::MAX)).contains(number));
     let number = number.ok_or("a pull request has no number")?;
     let base = pull["base"]["repo"]["full_name"].as_str().unwrap_or_default();

@@ -8,6 +8,9 @@ mod pace;
 mod state;
 mod times;
 
+#[cfg(any(test, fuzzing))]
+pub(crate) use github::read as read_pull;
+
 pub(crate) use folder::{body as webhook_body, look as look_into_folder};
 pub(crate) use github::{Listed, Trouble, look as look_at_repository};
 pub(crate) use item::Item;

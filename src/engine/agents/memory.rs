@@ -119,7 +119,7 @@ pub(crate) fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -
     }
 }
 
-fn change(message: &inbox::Message) -> Result<(MemoryKey, Option<String>), String> {
+pub(crate) fn change(message: &inbox::Message) -> Result<(MemoryKey, Option<String>), String> {
     let text = |name: &str| message.body.get(name).and_then(Value::as_str);
     let key = MemoryKey::parse(text("key").ok_or("`key` is missing")?).map_err(|error| error.to_string())?;
     match (message.body.get("value"), text("value")) {

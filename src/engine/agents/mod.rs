@@ -11,6 +11,8 @@ mod verify;
 
 pub use self::hire::{Hired, hire};
 pub use self::list::{ListedAgent, agents};
+#[cfg(any(test, fuzzing))]
+pub(crate) use self::memory::change;
 pub use self::memory::{Remembered, forget, history, remember};
 pub use self::offboard::{Offboarding, offboard};
 pub use self::store::AgentStore;

@@ -516,6 +516,12 @@ impl Config {
         Ok(config)
     }
 
+    /// [`Config::load`] of a text that stands nowhere.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn of(text: &str) -> Result<Self> {
+        Self::parse(&Layout::new(std::path::Path::new("/")), text)
+    }
+
     /// What holds in a registry that OpenTask made.
     fn bare(layout: &Layout) -> Self {
         Self {
