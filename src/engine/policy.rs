@@ -144,6 +144,7 @@ fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
         model: rule.model.clone(),
         timeout_ms: rule.timeout.map(millis),
         max_tokens: rule.max_tokens,
+        image_addresses: rule.image_addresses,
         retries: rule.retries,
         fallback: rule.fallback.iter().map(fallback).collect(),
     }

@@ -70,6 +70,21 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     }
 }
 
+/// Whether something of what a request for `model` is charged to is counted in tokens or money.
+pub(super) fn counts_tokens(session: &Session, model: &str) -> bool {
+    let (rules, attempt) = (session.gate.rules(), session.attempt());
+    let policy = &rules.policy;
+    let role = attempt.role.as_ref().and_then(|role| policy.roles.get(role)).map(|budget| &budget.day);
+    let counted = |ceilings: &Ceilings| ceilings.tokens.is_some() || ceilings.money.is_some();
+    let granted = attempt.grants.iter().any(|grant| match &grant.capability {
+        Capability::Llm(models) => {
+            (models.tokens().is_some() || models.money().is_some()) && glob_matches(models.glob().as_str(), model)
+        }
+        _ => false,
+    });
+    granted || [&policy.ceilings, &attempt.ceilings, &policy.day].into_iter().chain(role).any(counted)
+}
+
 /// The role has had its day's part. More is for whoever writes the role to say.
 fn of_role(role: &RoleName, Reached { unit, spent, ceiling, .. }: Reached) -> Refusal {
     let (spent, ceiling) = (shown(unit, spent), shown(unit, ceiling));

@@ -22,7 +22,7 @@ use super::retry::{self, Remedy};
 use super::shared::Gate;
 use super::socket::Socket;
 use super::turns::Turn;
-use crate::provider::{Outgoing, Wire};
+use crate::provider::{Answer, Outgoing, Wire};
 use crate::run::id::{Digest, RequestId};
 
 pub(super) type Reply = oneshot::Sender<Result<Response<Body>, Refusal>>;
@@ -82,7 +82,9 @@ impl Exchange {
                 // From here on a revocation waits for us.
                 leave = Some(socket.upstream().await);
             }
-            let Try { step, prepared } = next;
+            let Try { step, mut prepared } = next;
+            prepared.room = gate.answers.clone();
+            let sent = prepared.sent.clone();
             let wire = plan.request.wire;
             let between = (gate.clone(), socket.clone(), client.clone());
             let mut passage = Passage::new(between, of.clone(), (seq, place.grant.clone()), wire, step.provider.mask());
@@ -98,12 +100,14 @@ impl Exchange {
             let answer = tokio::select! {
                 biased;
                 () = reply.closed() => {
-                    let _ = passage.end(End::Aborted).await;
+                    // One that had no connection yet was never there.
+                    let _ = if sent.is_set() { passage.end(End::Aborted).await } else { passage.unsent().await };
                     return;
                 }
                 answer = step.provider.complete(prepared) => answer,
             };
             let remedy = match &answer {
+                Ok(Answer { failed: Some(failed), .. }) => retry::of_no_answer(failed),
                 Ok(answer) => retry::of_answer(answer.status, &answer.headers),
                 Err(error) => retry::of_failure(error),
             };

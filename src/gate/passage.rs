@@ -22,7 +22,7 @@ use super::records::{Entry, Kind, Sink};
 use super::refusal::Refusal;
 use super::shared::Gate;
 use super::socket::Socket;
-use crate::provider::{Answer, Events, Mask, Outcome, ProviderError, Wire};
+use crate::provider::{Answer, Events, Failed, Mask, Outcome, ProviderError, Share, Wire};
 use crate::run::id::RequestId;
 
 /// A plain answer up to this size is passed on only when all of it is there, in bytes: then a broken one can still
@@ -35,7 +35,8 @@ const MOST_AFTER_DONE: usize = 64;
 /// The longest upstream message that stands in a record, in characters.
 const LONGEST_MESSAGE: usize = 1000;
 
-/// Said of an answer on Anthropic's wire without `message_stop`.
+/// Said of an answer on Anthropic's wire without `message_stop`, and of one on OpenAI's with neither a finish reason nor
+/// `[DONE]`.
 const UNFINISHED: &str = "the answer ended before its last event";
 
 const EVENTS: &[u8] = b"text/event-stream";
@@ -65,6 +66,9 @@ pub(super) struct Passage {
     reached: bool,
     mask: Mask,
     sink: Option<Sink>,
+    share: Share,
+    /// What is held back of a plain answer, in bytes.
+    gathered: usize,
     /// Why the answer cannot be recorded.
     unrecordable: Option<String>,
     status: Option<StatusCode>,
@@ -93,7 +97,10 @@ impl Passage {
         mask: Mask,
     ) -> Self {
         let sink = Some(Sink::new(gate.recorder.bodies().clone()));
+        let share = gate.answers.share();
         Self {
+            share,
+            gathered: 0,
             gate,
             socket,
             client,
@@ -122,8 +129,8 @@ impl Passage {
 
     /// Records an answer that is not passed on, because somebody is asked again. `false` if the client has left.
     pub(super) async fn swallow(mut self, answer: Answer, reply: &mut Reply) -> bool {
-        let Answer { status, mut body, .. } = answer;
-        self.status = Some(status);
+        let Answer { status, mut body, failed, .. } = answer;
+        let end = self.begin(status, failed);
         let mut size = 0;
         while size <= GATHER {
             let piece = tokio::select! {
@@ -141,13 +148,13 @@ impl Passage {
             }
         }
         let _ = self.rest();
-        let _ = self.end(End::Refused).await;
+        let _ = self.end(end).await;
         true
     }
 
     pub(super) async fn pass(mut self, provider: String, answer: Answer, mut reply: Reply) {
-        let Answer { status, headers, mut body } = answer;
-        self.status = Some(status);
+        let Answer { status, headers, mut body, failed } = answer;
+        let end = self.begin(status, failed);
         let headers = self.masked(headers);
         if status.is_informational() {
             let reason = format!("it answered with status {status}");
@@ -160,8 +167,7 @@ impl Passage {
         self.events = (streamed && status.is_success()).then(Events::default);
         let mut held = VecDeque::new();
         if self.events.is_none() {
-            let mut size = 0;
-            while size <= GATHER {
+            while self.gathered <= GATHER {
                 let read = tokio::select! {
                     biased;
                     () = reply.closed() => Read::ClientGone,
@@ -169,13 +175,17 @@ impl Passage {
                 };
                 match read {
                     Read::Piece(piece) => {
+                        self.gathered += piece.len();
+                        let room = self.has_room(piece.len());
                         let piece = self.take(piece);
-                        size += piece.len();
                         held.push_back(piece);
+                        if !room {
+                            break;
+                        }
                     }
                     Read::End => {
                         held.push_back(self.rest());
-                        let response = match self.end(end_of(status)).await {
+                        let response = match self.end(end).await {
                             Ok(()) => Ok(whole(status, headers, held)),
                             Err(reason) => Err(Refusal::record_failed(&reason)),
                         };
@@ -202,16 +212,18 @@ impl Passage {
             let _ = self.end(End::Aborted).await;
             return;
         }
-        self.stream(body, held, pieces, status).await;
+        self.gathered = 0;
+        self.stream(provider, body, held, pieces, end).await;
     }
 
     /// Passes pieces on as they come, all but the last before it is known to be the last.
     async fn stream(
         mut self,
+        provider: String,
         mut body: futures_util::stream::BoxStream<'static, Result<Bytes, ProviderError>>,
         mut held: VecDeque<Bytes>,
         pieces: mpsc::Sender<io::Result<Bytes>>,
-        status: StatusCode,
+        end: End,
     ) {
         let broken = |reason: &str| Err(io::Error::other(reason.to_owned()));
         loop {
@@ -228,6 +240,12 @@ impl Passage {
                 biased;
                 () = pieces.closed() => Read::ClientGone,
                 piece = tokio::time::timeout(patience, body.next()) => piece.map_or(Read::End, Read::of),
+            };
+            let read = match read {
+                Read::Piece(piece) if !self.has_room(piece.len()) && !self.finds_room(piece.len()).await => {
+                    Read::Broken(ProviderError::Crowded { provider: provider.clone() })
+                }
+                read => read,
             };
             match read {
                 Read::Piece(piece) => {
@@ -263,13 +281,19 @@ impl Passage {
             let _ = pieces.send(broken("upstream_error")).await;
             return;
         }
-        if self.events.is_some() && self.wire == Wire::Messages && !self.done {
+        let unfinished = match (&self.events, self.wire) {
+            // What a large plain answer is, is known at its end only.
+            (None, _) => matches!(end, End::Answered) && !self.is_an_answer(),
+            (Some(_), Wire::Messages) => !self.done,
+            (Some(_), _) => !self.done && self.facts.finish_reason.is_none(),
+        };
+        if unfinished {
             let _ = self.end(End::Failed { code: "upstream_error", message: UNFINISHED.to_owned() }).await;
             let _ = pieces.send(broken("upstream_error")).await;
             return;
         }
         // An error keeps the agent from taking an answer for whole that is not on record.
-        if let Err(reason) = self.end(end_of(status)).await {
+        if let Err(reason) = self.end(end).await {
             let _ = pieces.send(broken(&reason)).await;
             return;
         }
@@ -278,6 +302,53 @@ impl Passage {
                 return;
             }
         }
+    }
+
+    /// Takes up what the head says; how this ends, if it does in good order.
+    fn begin(&mut self, status: StatusCode, failed: Option<Failed>) -> End {
+        self.status = Some(status);
+        let Some(failed) = failed else { return end_of(status) };
+        if failed.begun {
+            // It has worked, and counts.
+            self.status = Some(failed.status);
+        }
+        self.facts.usage = failed.usage;
+        End::Failed { code: "upstream_error", message: failed.message }
+    }
+
+    /// What is held of the answer, in bytes.
+    fn held(&self) -> usize {
+        let sink = self.sink.as_ref().map_or(0, Sink::held);
+        self.gathered + sink + self.events.as_ref().map_or(0, Events::held)
+    }
+
+    /// Whether `more` bytes can be held as well. Where room is short, what is for the record is held on disk.
+    fn has_room(&mut self, more: usize) -> bool {
+        if self.share.try_cover(self.held() + more) {
+            return true;
+        }
+        if let Some(sink) = &mut self.sink
+            && let Err(error) = sink.spill()
+        {
+            self.unrecordable.get_or_insert(error.to_string());
+        }
+        let held = self.held() + more;
+        self.share.try_cover(held)
+    }
+
+    /// The same, and waits for it.
+    async fn finds_room(&mut self, more: usize) -> bool {
+        let held = self.held() + more;
+        self.share.cover(held).await
+    }
+
+    /// Whether what has passed is an answer of the wire, as far as its record tells.
+    fn is_an_answer(&mut self) -> bool {
+        let sink = self.sink.take();
+        self.absorb_plain(sink.as_ref());
+        let cut = sink.as_ref().is_some_and(Sink::is_truncated);
+        self.sink = sink;
+        cut || (self.facts.answers && self.facts.error.is_none())
     }
 
     /// Hides the key in a piece and takes it up for the record.
@@ -324,6 +395,11 @@ impl Passage {
     /// Records a failure of the upstream or of the way to it, and says it.
     pub(super) async fn fail(mut self, error: ProviderError) -> Refusal {
         self.reached = error.reached();
+        if let ProviderError::Said { begun: true, usage, .. } = &error {
+            self.facts.usage = usage.as_deref().cloned();
+            // It had answered, and what that took counts.
+            self.status.get_or_insert(StatusCode::OK);
+        }
         let rest = self.rest();
         drop(rest);
         let message: String = error.to_string();
@@ -379,6 +455,11 @@ impl Passage {
             fields.insert("stream".into(), self.events.is_some().into());
             fields.insert("finishReason".into(), json!(self.facts.finish_reason));
             fields.insert("usage".into(), self.facts.usage.take().unwrap_or(Value::Null));
+        }
+        if matches!(end, End::Failed { .. })
+            && let Some(usage) = self.facts.usage.take()
+        {
+            fields.insert("usage".into(), usage);
         }
         if let Some(first) = self.first_byte {
             fields.insert("firstByteMs".into(), millis(first));

@@ -18,6 +18,8 @@ pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) target: Target,
+    /// It may be sent addresses that it fetches.
+    pub(crate) addresses: bool,
     /// How often it is asked again.
     pub(crate) retries: u32,
 }

@@ -230,6 +230,7 @@ impl From<ProviderError> for Refusal {
                     .with("digest", asked)
                     .with("nearest", nearest)
             }
+            ProviderError::Crowded { .. } => Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message),
             ProviderError::Silent { .. } => Self::new(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message),
             _ => Self::new(StatusCode::BAD_GATEWAY, "upstream_error", message),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::header::{HeaderMap, RETRY_AFTER};
 use hyper::{StatusCode, header::HeaderName};
 
-use crate::provider::ProviderError;
+use crate::provider::{Failed, ProviderError};
 
 /// Doubled with each try.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -39,10 +39,16 @@ pub(crate) fn of_answer(status: StatusCode, headers: &HeaderMap) -> Remedy {
     }
 }
 
+/// What may be done about what an upstream calls an answer and is none. An answer that has begun is never asked for twice.
+pub(crate) const fn of_no_answer(failed: &Failed) -> Remedy {
+    if failed.begun { Remedy::None } else { Remedy::Elsewhere }
+}
+
 /// What may be done when there is no answer.
 pub(crate) fn of_failure(error: &ProviderError) -> Remedy {
     match error {
         ProviderError::Unreachable { reached: false, .. } => Remedy::Again(None),
+        ProviderError::Said { begun: true, .. } => Remedy::None,
         ProviderError::Unreachable { .. }
         | ProviderError::Silent { .. }
         | ProviderError::Cut { .. }

@@ -89,8 +89,10 @@ impl Rules {
             model: model.cloned(),
             max_tokens: rule.max_tokens,
             silence: rule.timeout_ms.map(Duration::from_millis),
+            counts: false,
         };
-        Ok(Step { name: name.to_owned(), provider, target, retries: rule.retries })
+        let addresses = rule.image_addresses;
+        Ok(Step { name: name.to_owned(), provider, target, addresses, retries: rule.retries })
     }
 
     /// A secret, by its name in the secrets file.

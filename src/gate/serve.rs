@@ -144,6 +144,7 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
         pace: Pace::default(),
         recorder,
         room: body::room(),
+        answers: crate::provider::Room::default(),
         lookups: Lookups::new(),
         tls,
         client: client.clone(),

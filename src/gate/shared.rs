@@ -18,6 +18,7 @@ use super::role_budget::RoleLedgers;
 use super::rules::Rules;
 use super::socket::Socket;
 use super::turns::Turns;
+use crate::provider::Room;
 
 /// One gate.
 pub(crate) struct Gate {
@@ -31,6 +32,8 @@ pub(crate) struct Gate {
     pub(crate) pace: Pace,
     /// The memory that large bodies share.
     pub(crate) room: Arc<Semaphore>,
+    /// The memory that large answers share.
+    pub(crate) answers: Room,
     pub(crate) lookups: Lookups,
     /// What is trusted when the gate itself speaks TLS.
     pub(crate) tls: Arc<rustls::ClientConfig>,

@@ -4,10 +4,11 @@
 use std::collections::HashMap;
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use serde_json::Value;
+use serde_json::value::RawValue;
 use thiserror::Error;
 
+use super::doors::{Door, addresses};
 use super::{TooComplex, Wire, check_complexity, messages_digest};
 use crate::run::id::Digest;
 
@@ -27,6 +28,8 @@ pub enum AskError {
     Messages,
     #[error("`input` is missing")]
     Input,
+    #[error(transparent)]
+    Door(#[from] Door),
     #[error("the key {0:?} could be read as another one")]
     Key(String),
 }
@@ -34,10 +37,13 @@ pub enum AskError {
 /// A chat completion request as the gate sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ask {
+    pub wire: Wire,
     pub model: String,
     pub stream: bool,
     /// `stream_options.include_usage`.
     pub include_usage: bool,
+    /// What the provider would fetch: addresses of images and the like.
+    pub addresses: Vec<String>,
     /// How many tools are offered.
     pub tools: usize,
     /// See [`messages_digest`].
@@ -73,10 +79,13 @@ impl Ask {
     /// [`AskError`] for what is not such a request.
     pub fn parse(wire: Wire, body: &[u8]) -> Result<Self, AskError> {
         check_complexity(body)?;
-        check_keys(body)?;
+        check_keys(wire, body)?;
         let body: Body = serde_json::from_slice(body)?;
         if body.model.is_empty() || body.model.len() > LONGEST_MODEL {
             return Err(AskError::Model);
+        }
+        if let Some(door) = Door::of_tools(wire, body.tools.as_ref()) {
+            return Err(door.into());
         }
         // What stands in the place of a conversation, for its digest.
         let said = match wire {
@@ -84,6 +93,8 @@ impl Ask {
             Wire::Embeddings => body.input.filter(|input| !input.is_null()).ok_or(AskError::Input)?,
         };
         Ok(Self {
+            wire,
+            addresses: addresses(&said),
             digest: messages_digest(&said, body.tools.as_ref()),
             model: body.model,
             stream: body.stream.unwrap_or(false),
@@ -95,14 +106,14 @@ impl Ask {
 
 /// Some upstreams match keys without regard to case (Go's `encoding/json` does, and folds U+017F to `s`): to them
 /// `MODEL` after `model` would be another model than the one that was granted and recorded.
-fn check_keys(body: &[u8]) -> Result<(), AskError> {
+fn check_keys(wire: Wire, body: &[u8]) -> Result<(), AskError> {
     const KNOWN: [&str; 6] = ["model", "messages", "input", "tools", "stream", "stream_options"];
-    let keys: HashMap<String, IgnoredAny> = serde_json::from_slice(body)?;
+    let keys: HashMap<String, &RawValue> = serde_json::from_slice(body)?;
     let ambiguous = |key: &&String| {
         !key.is_ascii() || KNOWN.iter().any(|known| key.as_str() != *known && key.eq_ignore_ascii_case(known))
     };
     match keys.keys().find(ambiguous) {
-        None => Ok(()),
+        None => Door::of_keys(wire, &keys).map_or(Ok(()), |door| Err(door.into())),
         Some(key) => Err(AskError::Key(key.chars().take(64).collect())),
     }
 }

@@ -4,6 +4,7 @@
 //! Shapes: OpenAI's `chat.completion` and `chat.completion.chunk`.
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +25,8 @@ pub struct Outcome {
     pub error: Option<String>,
     /// Anthropic's last event was seen.
     pub over: bool,
+    /// There was something of an answer in it: choices, content or vectors.
+    pub answers: bool,
 }
 
 /// What is looked for in a `chat.completion`, a chunk of one, a message of Anthropic's, an event of one.
@@ -45,6 +48,12 @@ struct Facts {
     delta: Option<Delta>,
     #[serde(default)]
     error: Option<Box<RawValue>>,
+    /// Of a whole message of Anthropic's.
+    #[serde(default)]
+    content: Option<IgnoredAny>,
+    /// Vectors.
+    #[serde(default)]
+    data: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -81,8 +90,11 @@ impl Outcome {
     }
 
     fn take(&mut self, facts: Facts) {
+        self.answers |= facts.choices.is_some() || facts.content.is_some() || facts.data.is_some();
         let choice = facts.choices.into_iter().flatten().next().and_then(|c| c.finish_reason);
-        if let Some(reason) = choice.or(facts.stop_reason).or(facts.delta.and_then(|d| d.stop_reason)) {
+        let reason = choice.or(facts.stop_reason).or(facts.delta.and_then(|d| d.stop_reason));
+        // Some servers say nothing in every chunk.
+        if let Some(reason) = reason.filter(|reason| !reason.is_empty()) {
             self.finish_reason = Some(reason.chars().take(64).collect());
         }
         for usage in [facts.message.and_then(|m| m.usage), facts.usage].into_iter().flatten() {
@@ -289,6 +301,7 @@ mod tests {
         let expected = Outcome {
             finish_reason: Some("stop".into()),
             usage: Some(json!({"total_tokens": 3})),
+            answers: true,
             ..Outcome::default()
         };
         assert_eq!(outcome, expected);
@@ -302,7 +315,10 @@ mod tests {
         assert!(!outcome.over);
         outcome.absorb(br#"{"type":"message_stop"}"#);
         let usage = Some(json!({"input_tokens": 5, "output_tokens": 9}));
-        assert_eq!(outcome, Outcome { finish_reason: Some("end_turn".into()), usage, error: None, over: true });
+        assert_eq!(
+            outcome,
+            Outcome { finish_reason: Some("end_turn".into()), usage, error: None, over: true, answers: false }
+        );
         outcome.absorb(br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#);
         assert_eq!(outcome.error.as_deref(), Some("Overloaded"));
     }

@@ -34,6 +34,9 @@ impl Embedding {
         };
         let inputs = inputs.filter(|inputs| !inputs.is_empty());
         let inputs = inputs.ok_or_else(|| Untranslatable::value("input", "is neither a text nor a list of texts"))?;
+        if inputs.len() > MOST_INPUTS {
+            return Err(Untranslatable::value("input", format!("holds more than {MOST_INPUTS} texts")));
+        }
         let base64 = match body.shift_remove("encoding_format").as_ref().and_then(Value::as_str) {
             None | Some("float") => false,
             Some("base64") => true,
@@ -48,6 +51,29 @@ impl Embedding {
             None => Ok(Self { inputs, dimensions, base64 }),
             Some(key) => Err(Untranslatable::parameter(key.chars().take(64).collect::<String>(), "has no counterpart")),
         }
+    }
+}
+
+/// Why an answer is no list of embeddings, with what the provider said instead.
+pub(crate) fn garbled(body: &[u8], error: &serde_json::Error, said: fn(&[u8]) -> Said) -> Said {
+    // Nothing of a real answer, which may be large, is said again.
+    let named = said(&body[..body.len().min(4096)]);
+    match named.raw.is_null() {
+        true => Said::garbled(format!("its answer is no list of embeddings ({error}): {}", named.message)),
+        false => named,
+    }
+}
+
+/// The most texts of one request: as many as OpenAI takes.
+const MOST_INPUTS: usize = 2048;
+
+/// Looks at an answer before it is read: a list in it for each of `inputs` texts, and a few around them. An empty list
+/// takes two bytes of an answer and twelve times that in memory.
+pub(crate) fn check(answer: &[u8], inputs: usize) -> Result<(), Said> {
+    let lists = answer.iter().filter(|byte| **byte == b'[').count();
+    match lists > inputs + 16 {
+        true => Err(Said::garbled("its answer holds more vectors than were asked for")),
+        false => Ok(()),
     }
 }
 

@@ -20,7 +20,18 @@ pub enum ProviderError {
     Cut { provider: String, reason: String },
     /// A failure that the provider itself names after it had begun to answer.
     #[error("provider `{provider}` failed while it answered ({kind}): {message}")]
-    Said { provider: String, kind: String, message: String },
+    Said {
+        provider: String,
+        kind: String,
+        message: String,
+        /// It had worked on the request: nobody is asked for it again.
+        begun: bool,
+        /// What it said that this took.
+        usage: Option<Box<serde_json::Value>>,
+    },
+    /// All room for answers is taken.
+    #[error("the answer of provider `{provider}` found no room within half a minute: too many large ones at once")]
+    Crowded { provider: String },
     #[error("provider `{provider}` cannot be used: {reason}")]
     Unusable { provider: String, reason: String },
     /// The replay transcript has no answer to these messages.
@@ -42,7 +53,7 @@ impl ProviderError {
     pub const fn reached(&self) -> bool {
         match self {
             Self::Unreachable { reached, .. } => *reached,
-            Self::Silent { .. } | Self::Cut { .. } | Self::Said { .. } => true,
+            Self::Silent { .. } | Self::Cut { .. } | Self::Said { .. } | Self::Crowded { .. } => true,
             _ => false,
         }
     }

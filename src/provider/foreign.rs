@@ -9,14 +9,18 @@ use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 
 use super::chat::{Request, Untranslatable};
+use super::checked::checked;
 use super::embedding::Embedding;
 use super::keys::header;
 use super::messages::{self, Reworded};
 use super::reading::{About, Reading};
 use super::rename::rename;
+use super::sent::Sent;
 use super::translate::translate;
 use super::upstream::Upstream;
-use super::{Answer, Key, Mask, Outgoing, Prepared, Provider, ProviderError, Target, Wire, anthropic, gemini, ollama};
+use super::{
+    Answer, Key, Mask, Outgoing, Prepared, Provider, ProviderError, Room, Target, Wire, anthropic, gemini, ollama,
+};
 
 const ANTHROPIC_VERSION: HeaderName = HeaderName::from_static("anthropic-version");
 const ANTHROPIC_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -94,13 +98,13 @@ impl Foreign {
                 ("/api/chat".to_owned(), body, Box::new(ollama::Answer::new(about)))
             }
         };
-        Ok(self.translated(path, &body, reading, request, target))
+        Ok(self.translated(path, body.to_string().into_bytes(), reading, request, target))
     }
 
     fn embeddings(&self, request: &Outgoing, target: &Target) -> Result<Prepared, Untranslatable> {
         let asked = Embedding::parse(&request.body)?;
         let model = target.model.as_deref().unwrap_or(&request.ask.model);
-        let (owned, base64) = (model.to_owned(), asked.base64);
+        let (owned, base64, inputs) = (model.to_owned(), asked.base64, asked.inputs.len());
         let (path, body, reading): (_, _, Box<dyn Reading>) = match self.dialect {
             Dialect::Anthropic => {
                 let why = "is not there at this provider: it has no embeddings";
@@ -108,22 +112,22 @@ impl Foreign {
             }
             Dialect::Gemini => {
                 let path = format!("/models/{}:batchEmbedContents", segment(model)?);
-                let reading = Box::new(gemini::embedding::Vectors { model: owned, base64 });
+                let reading = Box::new(gemini::embedding::Vectors { model: owned, base64, inputs });
                 (path, gemini::embedding::request(&asked, model), reading)
             }
             Dialect::Ollama => {
-                let reading = Box::new(ollama::embedding::Vectors { model: owned, base64 });
+                let reading = Box::new(ollama::embedding::Vectors { model: owned, base64, inputs });
                 ("/api/embed".to_owned(), ollama::embedding::request(&asked, model), reading)
             }
         };
-        Ok(self.translated(path, &body, reading, request, target))
+        Ok(self.translated(path, body, reading, request, target))
     }
 
     /// The headers of an agent's client are about another wire: none of them goes along.
     fn translated(
         &self,
         path: String,
-        body: &serde_json::Value,
+        body: Vec<u8>,
         reading: Box<dyn Reading>,
         request: &Outgoing,
         target: &Target,
@@ -133,13 +137,14 @@ impl Foreign {
         if self.dialect == Dialect::Anthropic {
             headers.insert(ANTHROPIC_VERSION, HeaderValue::from_static(anthropic::VERSION));
         }
-        let body = body.to_string().into();
+        let body = body.into();
         let (ask, silence) = (request.ask.clone(), target.silence);
-        Prepared { path, headers, body, ask, silence, reading: Some(reading) }
+        let (sent, room) = (Sent::default(), Room::default());
+        Prepared { path, headers, body, ask, silence, reading: Some(reading), sent, room }
     }
 
     async fn send(&self, request: Prepared) -> Result<Answer, ProviderError> {
-        let Prepared { path, mut headers, body, ask, silence, reading } = request;
+        let Prepared { path, mut headers, body, ask, silence, reading, sent, room } = request;
         if let Some(key) = &self.key {
             let (name, before) = match self.dialect {
                 Dialect::Anthropic => (ANTHROPIC_KEY, ""),
@@ -148,10 +153,10 @@ impl Foreign {
             };
             headers.insert(name, header(&self.upstream.name, before, key)?);
         }
-        let answer = self.upstream.send(&path, headers, body, silence).await?;
+        let answer = self.upstream.send(&path, headers, body, silence, &sent).await?;
         match reading {
-            None => Ok(answer),
-            Some(reading) => translate(&self.upstream.name, answer, reading, ask.stream).await,
+            None => checked(&self.upstream.name, answer, ask.wire, &room).await,
+            Some(reading) => translate(&self.upstream.name, answer, reading, ask.stream, &room).await,
         }
     }
 }

@@ -19,12 +19,13 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// Never passed on to an upstream. `accept-encoding`, because a compressed answer could not be understood in the
-/// records.
-const NOT_UPSTREAM: [&str; 18] = [
+/// records; `content-encoding`, because what was read here is what is to be read there.
+const NOT_UPSTREAM: [&str; 19] = [
     "accept-encoding",
     "anthropic-api-key",
     "api-key",
     "authorization",
+    "content-encoding",
     "content-length",
     "cookie",
     "expect",
@@ -67,8 +68,27 @@ pub(crate) fn forwardable_request(mut headers: HeaderMap) -> HeaderMap {
 }
 
 /// The headers of an upstream's answer that go to the agent.
-pub(crate) fn forwardable_response(mut headers: HeaderMap) -> HeaderMap {
+fn forwardable_response(mut headers: HeaderMap) -> HeaderMap {
     strip_hops(&mut headers);
+    headers
+}
+
+/// Whose account it is that an upstream answers, and what ties requests together, is nothing to an agent.
+const NOT_OF_AN_ANSWER: [&str; 6] = [
+    "anthropic-organization-id",
+    "openai-organization",
+    "openai-project",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+];
+
+/// The headers of a model's answer that go to the agent.
+pub(super) fn forwardable_answer(headers: HeaderMap) -> HeaderMap {
+    let mut headers = forwardable_response(headers);
+    for name in NOT_OF_AN_ANSWER {
+        headers.remove(name);
+    }
     headers
 }
 

@@ -38,8 +38,8 @@ pub(crate) fn said(choice: u8, bytes: &[u8]) -> usize {
         0 => Box::new(anthropic::Answer::new(about)),
         1 => Box::new(gemini::Answer::new(about)),
         2 => Box::new(ollama::Answer::new(about)),
-        3 => Box::new(gemini::embedding::Vectors { model: about.model, base64: about.include_usage }),
-        _ => Box::new(ollama::embedding::Vectors { model: about.model, base64: about.include_usage }),
+        3 => Box::new(gemini::embedding::Vectors { model: about.model, base64: about.include_usage, inputs: 64 }),
+        _ => Box::new(ollama::embedding::Vectors { model: about.model, base64: about.include_usage, inputs: 64 }),
     };
     if choice & 32 != 0 {
         reading = Box::new(Reworded::new((choice & 64 != 0).then_some(reading)));

@@ -6,7 +6,9 @@
 mod anthropic;
 mod ask;
 mod chat;
+mod checked;
 mod completion;
+mod doors;
 mod embedding;
 mod error;
 mod foreign;
@@ -26,6 +28,8 @@ mod outgoing;
 mod reading;
 mod rename;
 mod replay;
+mod room;
+mod sent;
 mod sse;
 mod transcript;
 mod translate;
@@ -44,22 +48,26 @@ use hyper::{HeaderMap, StatusCode};
 pub use ask::{Ask, AskError};
 pub use chat::Untranslatable;
 pub use completion::{Assembly, Outcome};
+pub use doors::Door;
 pub use error::ProviderError;
 pub use foreign::{Dialect, Foreign};
 pub use glob::glob_matches;
 pub use keys::{Key, Keys};
 pub use mask::Mask;
+pub(crate) use nodes::Values;
 pub use nodes::{TooComplex, check_complexity, check_complexity_within};
 pub use normal::{canonical, messages_digest, normalise_text};
 pub use openai::OpenAi;
 pub use outgoing::{Outgoing, Prepared, Target, Wire};
 pub use replay::Replay;
+pub use room::Room;
 pub use sse::Events;
 pub use transcript::{Exchange, Header, Transcript};
 pub use upstream::{client, tls};
 
-pub(crate) use guard::{forwardable_request, forwardable_response};
+pub(crate) use guard::forwardable_request;
 pub(crate) use messages::error_type;
+pub(crate) use room::Share;
 
 /// How long an upstream may stay silent when nothing else is configured.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
@@ -70,6 +78,20 @@ pub struct Answer {
     pub headers: HeaderMap,
     /// Ends with an error when the upstream was cut or went silent; a clean end means the upstream ended it.
     pub body: BoxStream<'static, Result<Bytes, ProviderError>>,
+    /// The upstream said that this is a success, and it is none: `status`, `headers` and `body` say so to the agent.
+    pub failed: Option<Failed>,
+}
+
+/// Why an answer with a status of success is none.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failed {
+    /// The upstream's own.
+    pub status: StatusCode,
+    pub message: String,
+    /// The upstream has worked on the request: nobody is asked for it again.
+    pub begun: bool,
+    /// What it said that this took.
+    pub usage: Option<serde_json::Value>,
 }
 
 /// One LLM upstream.

@@ -12,7 +12,7 @@ pub const MAX_VALUES: usize = 100_000;
 pub enum TooComplex {
     #[error("the JSON nests deeper than {0} levels")]
     Depth(usize),
-    #[error("the JSON holds more than {MAX_VALUES} values")]
+    #[error("the JSON, with what stands in its texts, holds more than {MAX_VALUES} values")]
     Values,
 }
 
@@ -29,6 +29,31 @@ pub fn check_complexity(json: &[u8]) -> Result<(), TooComplex> {
 /// # Errors
 /// As [`check_complexity`].
 pub fn check_complexity_within(json: &[u8], deepest: usize) -> Result<(), TooComplex> {
+    count(json, deepest, MAX_VALUES).map(drop)
+}
+
+/// What the JSON inside of the texts of one JSON may hold: all of it together no more than one body may. A text that is
+/// parsed is a tree like any other, however it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Values {
+    left: usize,
+}
+
+impl Values {
+    /// What is left beside `json` itself.
+    pub(crate) fn beside(json: &[u8]) -> Result<Self, TooComplex> {
+        Ok(Self { left: MAX_VALUES - count(json, MAX_DEPTH, MAX_VALUES)? })
+    }
+
+    /// Takes what `inner` holds.
+    pub(crate) fn take(&mut self, inner: &[u8]) -> Result<(), TooComplex> {
+        self.left -= count(inner, MAX_DEPTH, self.left)?;
+        Ok(())
+    }
+}
+
+/// How many values `json` holds, if they are no more than `most`.
+fn count(json: &[u8], deepest: usize, most: usize) -> Result<usize, TooComplex> {
     let (mut depth, mut values) = (0_usize, 0_usize);
     let (mut inside, mut escaped) = (false, false);
     for &byte in json {
@@ -54,11 +79,11 @@ pub fn check_complexity_within(json: &[u8], deepest: usize) -> Result<(), TooCom
         if depth > deepest {
             return Err(TooComplex::Depth(deepest));
         }
-        if values > MAX_VALUES {
+        if values > most {
             return Err(TooComplex::Values);
         }
     }
-    Ok(())
+    Ok(values)
 }
 
 #[cfg(test)]
@@ -72,5 +97,16 @@ mod tests {
         assert_eq!(check_complexity(&b"[],".repeat(MAX_VALUES)), Err(TooComplex::Values));
         let text = format!("\"{}\"", "[{,\\\"".repeat(MAX_VALUES));
         assert_eq!(check_complexity(text.as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn what_stands_in_texts_counts_with_the_rest() {
+        let inner = b"[],".repeat(MAX_VALUES / 4);
+        let mut values = Values::beside(&inner).unwrap_or(Values { left: 0 });
+        assert_eq!(values.take(&inner), Err(TooComplex::Values), "half of it is gone, and a comma each");
+        let mut values = Values { left: 10 };
+        assert_eq!(values.take(b"[1,2,3]"), Ok(()));
+        assert_eq!(values, Values { left: 7 });
+        assert_eq!(values.take(&b"[".repeat(MAX_DEPTH + 1)), Err(TooComplex::Values));
     }
 }

@@ -8,7 +8,8 @@ use futures_util::future::BoxFuture;
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 
-use super::chat::{Untranslatable, again};
+use super::chat::{Counted, Untranslatable, again, asking};
+use super::checked::checked;
 use super::keys::header;
 use super::messages::{self, Reworded};
 use super::rename::rename;
@@ -38,14 +39,18 @@ impl OpenAi {
     }
 
     async fn send(&self, request: Prepared) -> Result<Answer, ProviderError> {
-        let Prepared { path, mut headers, body, ask, silence, reading } = request;
+        let Prepared { path, mut headers, body, ask, silence, reading, sent, room } = request;
         if let Some(key) = &self.key {
             headers.insert(AUTHORIZATION, header(&self.upstream.name, "Bearer ", key)?);
         }
-        let answer = self.upstream.send(&path, headers, body, silence).await?;
-        match reading {
-            None => Ok(answer),
-            Some(reading) => translate(&self.upstream.name, answer, reading, ask.stream).await,
+        let answer = self.upstream.send(&path, headers, body, silence, &sent).await?;
+        let kind = answer.headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+        let events = kind.get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"));
+        // Of OpenAI's own wire only streams are read, to take the chunk out that nobody asked for.
+        let passes = ask.wire == Wire::Chat && !(events && answer.status.is_success());
+        match reading.filter(|_| !passes) {
+            None => checked(&self.upstream.name, answer, ask.wire, &room).await,
+            Some(reading) => translate(&self.upstream.name, answer, reading, ask.stream, &room).await,
         }
     }
 }
@@ -72,6 +77,10 @@ impl Provider for OpenAi {
         if let Some(model) = &target.model {
             prepared.body = rename(&prepared.body, model)
                 .ok_or_else(|| Untranslatable::malformed("model", "cannot be found in the body"))?;
+        }
+        if target.counts && request.wire == Wire::Chat && request.ask.stream && !request.ask.include_usage {
+            prepared.body = asking(&prepared.body)?;
+            prepared.reading = Some(Box::new(Counted::default()));
         }
         Ok(prepared)
     }

@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use hyper::HeaderMap;
 
-use super::Ask;
 use super::reading::Reading;
+use super::sent::Sent;
+use super::{Ask, Room};
 
 /// What an agent's client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -64,6 +65,8 @@ pub struct Target {
     pub max_tokens: Option<u64>,
     /// How long the upstream may stay silent.
     pub silence: Option<Duration>,
+    /// A budget counts tokens or money: the upstream is asked what a streamed answer took, whether the agent asks or not.
+    pub counts: bool,
 }
 
 /// A request as one provider gets it.
@@ -76,6 +79,10 @@ pub struct Prepared {
     pub(crate) silence: Option<Duration>,
     /// Turns the answer into one of the agent's wire; `None` passes it on as it is.
     pub(crate) reading: Option<Box<dyn Reading>>,
+    /// Something of it has left.
+    pub(crate) sent: Sent,
+    /// Where its answer is held.
+    pub(crate) room: Room,
 }
 
 impl Prepared {
@@ -88,6 +95,8 @@ impl Prepared {
             ask: request.ask.clone(),
             silence: target.silence,
             reading: None,
+            sent: Sent::default(),
+            room: Room::default(),
         }
     }
 

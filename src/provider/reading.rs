@@ -34,6 +34,24 @@ pub(crate) trait Reading: Send {
     /// The provider's failure after it had begun to answer.
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said>;
 
+    /// What a whole answer that cannot be read says that it took, as `usage` of OpenAI's or Anthropic's.
+    fn used(&self, _body: &[u8]) -> Option<Value> {
+        None
+    }
+
+    /// The same of a stream, so far.
+    fn spent(&self) -> Option<Value> {
+        None
+    }
+
+    /// What is held of a streamed answer, in bytes.
+    fn held(&self) -> usize {
+        0
+    }
+
+    /// The stream has ended in good order; what is held back of it is written to `out`.
+    fn finish(&mut self, _out: &mut Vec<u8>) {}
+
     /// Whether the event that ends a whole answer was read. A stream that ends without it was cut.
     fn is_over(&self) -> bool;
 
@@ -60,6 +78,22 @@ pub(crate) trait Reading: Send {
 pub(crate) fn parse(json: &[u8], what: &str) -> Result<Value, Said> {
     check_complexity(json).map_err(|e| Said::garbled(format!("{what} cannot be read: {e}")))?;
     serde_json::from_slice(json).map_err(|e| Said::garbled(format!("{what} is not JSON: {e}")))
+}
+
+/// Reads a whole answer with a status of success; `said` reads the error that one may hold all the same. What is no object
+/// is told in its own words: a page of a proxy's, most likely.
+pub(crate) fn read(body: &[u8], said: fn(&[u8]) -> Said) -> Result<Value, Said> {
+    match parse(body, "its answer") {
+        Ok(answer) if answer.get("error").is_some_and(|error| !error.is_null()) => {
+            let told = said(body);
+            Err(Said { raw: if told.raw.is_null() { answer } else { told.raw }, ..told })
+        }
+        Ok(answer) if answer.is_object() => Ok(answer),
+        Ok(_) => Err(said(body)),
+        Err(error) if body.trim_ascii().first() == Some(&b'{') => Err(error),
+        Err(_) if body.trim_ascii().is_empty() => Err(Said::garbled("it answered with nothing")),
+        Err(error) => Err(Said { message: format!("{}: {}", error.message, said(body).message), ..error }),
+    }
 }
 
 /// A provider's failure, in its own words.

@@ -60,7 +60,12 @@ impl Replay {
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-        Ok(Answer { status: StatusCode::OK, headers, body: stream::iter(parts.into_iter().map(Ok)).boxed() })
+        Ok(Answer {
+            status: StatusCode::OK,
+            headers,
+            body: stream::iter(parts.into_iter().map(Ok)).boxed(),
+            failed: None,
+        })
     }
 
     /// Which recorded exchange would have come: the one after the answer that the conversation ends with.
@@ -99,6 +104,7 @@ impl Provider for Replay {
     }
 
     fn complete(&self, request: Prepared) -> BoxFuture<'_, Result<Answer, ProviderError>> {
+        request.sent.set();
         async move { self.answer(&request) }.boxed()
     }
 }

@@ -43,6 +43,11 @@ impl Events {
         self.lost
     }
 
+    /// What is held of an event that is not over, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        self.line.len() + self.data.len()
+    }
+
     /// Takes a chunk; calls `event` with the data of each event that it completes.
     pub fn push(&mut self, chunk: &[u8], mut event: impl FnMut(&[u8])) {
         for piece in chunk.split_inclusive(|&b| b == b'\n') {

@@ -7,11 +7,10 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt as _, stream};
 use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 use hyper::{HeaderMap, StatusCode};
-use serde_json::Value;
 
-use super::reading::{Framing, Reading, Said};
+use super::reading::{Framing, Reading, Said, parse};
 use super::sse::Events;
-use super::{Answer, ProviderError};
+use super::{Answer, Failed, ProviderError, Room, Share};
 
 /// The largest answer that is held for translation, in bytes.
 const LARGEST: usize = 16 << 20;
@@ -19,6 +18,8 @@ const LARGEST: usize = 16 << 20;
 const LARGEST_ERROR: usize = 256 * 1024;
 /// The longest event of a streamed answer, in bytes.
 const LONGEST_EVENT: usize = 8 << 20;
+/// How a translated answer is passed on, in bytes.
+const PIECE: usize = 64 * 1024;
 
 type Pieces = BoxStream<'static, Result<Bytes, ProviderError>>;
 
@@ -28,17 +29,19 @@ pub(super) async fn translate(
     answer: Answer,
     mut reading: Box<dyn Reading>,
     streamed: bool,
+    room: &Room,
 ) -> Result<Answer, ProviderError> {
-    let Answer { status, mut headers, body } = answer;
-    if status.is_informational() {
+    if answer.status.is_informational() {
         // Refused by whoever passes answers on.
-        return Ok(Answer { status, headers, body });
+        return Ok(answer);
     }
+    let mut share = room.share();
+    let Answer { status, mut headers, body, failed } = answer;
     for name in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_TYPE] {
         headers.remove(name);
     }
     if !status.is_success() {
-        let body = gather(provider, body, LARGEST_ERROR, true).await?;
+        let body = gather(provider, body, LARGEST_ERROR, true, &mut share).await?;
         let mut said = reading.error(&body);
         if said.message.is_empty() {
             said.message = format!("it answered with status {status} and no words");
@@ -46,40 +49,59 @@ pub(super) async fn translate(
         if let Some(kind) = reading.kind_of(status.as_u16()) {
             said.kind = kind.to_owned();
         }
-        return Ok(refused(status, headers, &reading.failure(&said)));
+        return Ok(answered(status, headers, reading.failure(&said).to_string().into_bytes(), share, failed));
     }
     if streamed {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-        let mut body = events(provider.to_owned(), body, reading);
+        let mut body = events(provider.to_owned(), body, reading, share);
         // What fails before it has said anything is no answer: it gets a status, and may be asked for elsewhere.
         let first = match body.next().await {
             Some(Err(error)) => return Err(error),
             first => first,
         };
         let body = stream::iter(first).chain(body).boxed();
-        return Ok(Answer { status, headers, body });
+        return Ok(Answer { status, headers, body, failed });
     }
-    let body = gather(provider, body, LARGEST, false).await?;
-    Ok(match reading.whole(&body) {
-        Ok(body) => answered(status, headers, body),
-        Err(said) => refused(StatusCode::BAD_GATEWAY, headers, &reading.failure(&said)),
-    })
+    let body = gather(provider, body, LARGEST, false, &mut share).await?;
+    match reading.whole(&body) {
+        Ok(whole) => Ok(answered(status, headers, whole, share, failed)),
+        Err(said) => {
+            let usage = reading.used(&body);
+            // An answer that cannot be read is one, unless it is the upstream's word that it has failed.
+            let begun =
+                usage.is_some() || (said.raw.is_null() && parse(&body, "it").is_ok_and(|said| said.is_object()));
+            let told = reading.failure(&said).to_string().into_bytes();
+            let failed = Failed { status, message: said.message, begun, usage };
+            Ok(answered(StatusCode::BAD_GATEWAY, headers, told, share, Some(failed)))
+        }
+    }
 }
 
-fn answered(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>) -> Answer {
+/// The answer `body`, a piece at a time: whoever covers keys in it copies a piece, and not all of it.
+fn answered(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>, share: Share, failed: Option<Failed>) -> Answer {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    Answer { status, headers, body: stream::iter([Ok(Bytes::from(body))]).boxed() }
-}
-
-fn refused(status: StatusCode, headers: HeaderMap, said: &Value) -> Answer {
-    answered(status, headers, said.to_string().into_bytes())
+    let pieces = stream::unfold((Bytes::from(body), share), |(mut rest, share)| async move {
+        let piece = rest.split_to(rest.len().min(PIECE));
+        (!piece.is_empty()).then_some((Ok(piece), (rest, share)))
+    });
+    Answer { status, headers, body: pieces.boxed(), failed }
 }
 
 /// All of a body. What is longer than `most` is cut off, or a failure.
-async fn gather(provider: &str, mut body: Pieces, most: usize, cut: bool) -> Result<Bytes, ProviderError> {
+async fn gather(
+    provider: &str,
+    mut body: Pieces,
+    most: usize,
+    cut: bool,
+    share: &mut Share,
+) -> Result<Bytes, ProviderError> {
     let mut whole = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece?;
+        // What it becomes is there beside it for a while.
+        if !share.cover(2 * (whole.len() + piece.len()).min(most)).await {
+            return Err(ProviderError::Crowded { provider: provider.to_owned() });
+        }
         let room = most - whole.len();
         if piece.len() > room && !cut {
             let reason = format!("its answer is larger than {most} bytes");
@@ -98,19 +120,20 @@ struct Streamed {
     body: Pieces,
     events: Events,
     reading: Box<dyn Reading>,
+    share: Share,
     ready: VecDeque<Result<Bytes, ProviderError>>,
     /// Something was said.
     begun: bool,
     ended: bool,
 }
 
-fn events(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
+fn events(provider: String, body: Pieces, reading: Box<dyn Reading>, share: Share) -> Pieces {
     let framed = match reading.framing() {
         Framing::Events => Events::bounded(LONGEST_EVENT),
         Framing::Lines => Events::lines(LONGEST_EVENT),
     };
-    let state =
-        Streamed { provider, body, events: framed, reading, ready: VecDeque::new(), begun: false, ended: false };
+    let ready = VecDeque::new();
+    let state = Streamed { provider, body, events: framed, reading, share, ready, begun: false, ended: false };
     stream::unfold(state, |mut state| async move {
         loop {
             if let Some(ready) = state.ready.pop_front() {
@@ -120,7 +143,17 @@ fn events(provider: String, body: Pieces, reading: Box<dyn Reading>) -> Pieces {
                 return None;
             }
             match state.body.next().await {
-                Some(Ok(piece)) => state.take(&piece),
+                Some(Ok(piece)) => {
+                    let held = state.events.held() + state.reading.held() + piece.len();
+                    match state.share.cover(2 * held).await {
+                        true => state.take(&piece),
+                        false => {
+                            state.ended = true;
+                            let provider = state.provider.clone();
+                            state.ready.push_back(Err(ProviderError::Crowded { provider }));
+                        }
+                    }
+                }
                 Some(Err(error)) => {
                     state.ended = true;
                     state.ready.push_back(Err(error));
@@ -151,6 +184,9 @@ impl Streamed {
         let (mut out, mut failed) = (Vec::new(), None);
         let reading = &mut self.reading;
         self.events.finish(|data| failed = reading.event(data, &mut out).err());
+        if failed.is_none() {
+            reading.finish(&mut out);
+        }
         self.settle(out, failed);
         if !self.ended && !self.reading.is_over() {
             self.cut("its answer ended before its last event");
@@ -169,8 +205,15 @@ impl Streamed {
         }
         if let Some(said) = failed {
             self.ended = true;
-            let (provider, message) = (self.provider.clone(), said.message);
-            self.ready.push_back(Err(ProviderError::Said { provider, kind: said.kind, message }));
+            let (provider, usage) = (self.provider.clone(), self.reading.spent().map(Box::new));
+            let begun = self.begun || usage.is_some();
+            self.ready.push_back(Err(ProviderError::Said {
+                provider,
+                kind: said.kind,
+                message: said.message,
+                begun,
+                usage,
+            }));
         }
     }
 

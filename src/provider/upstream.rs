@@ -12,7 +12,9 @@ use reqwest::redirect::Policy;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::{Answer, ProviderError, forwardable_response};
+use super::guard::forwardable_answer;
+use super::sent::{Noted, Sent};
+use super::{Answer, ProviderError};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(15);
@@ -103,24 +105,30 @@ impl Upstream {
         headers: HeaderMap,
         body: Bytes,
         silence: Option<Duration>,
+        sent: &Sent,
     ) -> Result<Answer, ProviderError> {
         let silence = silence.unwrap_or(self.silence);
         let url = reqwest::Url::parse(&format!("{}{path}", self.base)).map_err(|e| ProviderError::Unusable {
             provider: self.name.clone(),
             reason: format!("its URL for this model: {e}"),
         })?;
+        let body = reqwest::Body::wrap(Noted { bytes: Some(body).filter(|body| !body.is_empty()), sent: sent.clone() });
         let sending = self.client.post(url).headers(headers).body(body).send();
         let response = match tokio::time::timeout(silence, sending).await {
             Ok(Ok(response)) => response,
             Ok(Err(e)) => {
-                let reached = !e.is_connect();
+                let reached = sent.is_set() && !e.is_connect();
                 return Err(ProviderError::Unreachable { provider: self.name.clone(), reached, reason: words(e) });
+            }
+            Err(_) if !sent.is_set() => {
+                let reason = format!("there was no connection within {} ms", silence.as_millis());
+                return Err(ProviderError::Unreachable { provider: self.name.clone(), reached: false, reason });
             }
             Err(_) => {
                 return Err(ProviderError::Silent { provider: self.name.clone(), seconds: silence.as_secs() });
             }
         };
-        let (status, headers) = (response.status(), forwardable_response(response.headers().clone()));
+        let (status, headers) = (response.status(), forwardable_answer(response.headers().clone()));
         let provider = self.name.clone();
         let body = stream::unfold(Some(response), move |response| {
             let provider = provider.clone();
@@ -134,7 +142,7 @@ impl Upstream {
                 }
             }
         });
-        Ok(Answer { status, headers, body: body.boxed() })
+        Ok(Answer { status, headers, body: body.boxed(), failed: None })
     }
 }
 

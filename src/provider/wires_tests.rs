@@ -21,8 +21,8 @@ use super::messages::{self, Reworded};
 use super::reading::{About, Reading};
 use super::translate::translate;
 use super::{
-    Answer, Ask, Assembly, Events, OpenAi, Outcome, Outgoing, Provider as _, ProviderError, Target, Wire, anthropic,
-    client, gemini, ollama,
+    Answer, Ask, Assembly, Events, OpenAi, Outcome, Outgoing, Provider as _, ProviderError, Room, Target, Wire,
+    anthropic, client, gemini, ollama,
 };
 
 const WIRES: [&str; 3] = ["anthropic", "gemini", "ollama"];
@@ -71,9 +71,10 @@ fn carry(
     streamed: bool,
 ) -> (u16, Vec<u8>, Option<String>) {
     let body = stream::iter(pieces.into_iter().map(|piece| Ok::<_, ProviderError>(Bytes::from(piece)))).boxed();
-    let answer = Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body };
+    let answer =
+        Answer { status: StatusCode::from_u16(status).unwrap(), headers: HeaderMap::new(), body, failed: None };
     wait(async {
-        let mut answer = match translate("p", answer, reading, streamed).await {
+        let mut answer = match translate("p", answer, reading, streamed, &Room::default()).await {
             Ok(answer) => answer,
             // It failed before it said anything.
             Err(error) => return (502, Vec::new(), Some(error.to_string())),
@@ -313,12 +314,12 @@ fn embeddings_are_put_into_each_providers_words_and_back() {
             "gemini" => gemini::embedding::request(&asked, &model),
             _ => ollama::embedding::request(&asked, &model),
         };
-        golden(&case.join("sent.json"), &pretty(sent.to_string().as_bytes()));
+        golden(&case.join("sent.json"), &pretty(&sent));
         for base64 in [true, false] {
             let model = model.clone();
             let reading: Box<dyn Reading> = match wire {
-                "gemini" => Box::new(gemini::embedding::Vectors { model, base64 }),
-                _ => Box::new(ollama::embedding::Vectors { model, base64 }),
+                "gemini" => Box::new(gemini::embedding::Vectors { model, base64, inputs: 8 }),
+                _ => Box::new(ollama::embedding::Vectors { model, base64, inputs: 8 }),
             };
             let answer = std::fs::read(case.join("answer.json")).unwrap();
             let (status, reply, _) = carry(reading, 200, vec![answer], false);

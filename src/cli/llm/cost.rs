@@ -30,7 +30,8 @@ pub(super) struct Sum {
     pub(super) completion_tokens: u64,
     /// In the currency of the price table, without what is in `unpriced`.
     pub(super) cost: f64,
-    /// Requests of which nobody said what they took: a quarter of their bytes counts, as it does for budgets.
+    /// Requests of which nobody said what they took, those without an outcome among them: a quarter of their bytes counts,
+    /// as it does for budgets.
     pub(super) estimated: u64,
     /// Requests that took tokens of models without a price.
     pub(super) unpriced: u64,
@@ -46,8 +47,8 @@ impl Sum {
             Some(Kind::LlmAborted) => self.aborted += 1,
             _ => self.unclosed += 1,
         }
-        let Some(end) = exchange.end else { return };
-        let Taken { tokens, estimated } = Taken::of(exchange.request.body().map_or(0, |body| body.bytes), end);
+        let sent = exchange.request.body().map_or(0, |body| body.bytes);
+        let Taken { tokens, estimated } = Taken::of(sent, exchange.end);
         if tokens == Tokens::default() {
             return;
         }

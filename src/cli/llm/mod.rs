@@ -84,6 +84,14 @@ fn record(record: &Record) -> Value {
 fn outcome(end: Option<&Record>) -> String {
     let Some(end) = end else { return "unclosed".to_owned() };
     let status = end.fields.get("status").map(ToString::to_string);
-    let why = status.or_else(|| end.text("code").map(str::to_owned)).unwrap_or_default();
-    format!("{} {why}", end.kind.as_str())
+    let why = end.text("reason").or_else(|| end.text("code")).map(str::to_owned);
+    let mut text = end.kind.as_str().to_owned();
+    for word in [status, why].into_iter().flatten() {
+        text.push(' ');
+        text.push_str(&word);
+    }
+    if end.fields.get("reached").and_then(Value::as_bool) == Some(false) {
+        text.push_str(" (never sent)");
+    }
+    text
 }

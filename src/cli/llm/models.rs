@@ -28,7 +28,8 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), Failure> {
             .collect();
         json!({
             "match": rule.glob, "provider": rule.provider, "kind": kind(&rule.provider), "model": rule.model,
-            "timeoutSeconds": timeout(rule), "maxTokens": rule.max_tokens, "retries": rule.retries, "fallback": fallback,
+            "timeoutSeconds": timeout(rule), "maxTokens": rule.max_tokens,
+            "imageAddresses": rule.image_addresses, "retries": rule.retries, "fallback": fallback,
             "price": price(rule),
         })
     };

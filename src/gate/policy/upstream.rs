@@ -129,6 +129,9 @@ pub struct ModelRule {
     /// The most tokens of an answer, where an agent does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
+    /// Whether a request may name images and documents by address, which the provider then fetches.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub image_addresses: bool,
     /// How often a request is sent again that could not be delivered, or was answered with 408, 429 or 5xx.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retries: u32,

@@ -40,6 +40,9 @@ struct Asking {
     grant: Option<String>,
     /// The size of its body, in bytes.
     bytes: u64,
+    node: Option<String>,
+    /// When it was asked; RFC 3339.
+    time: String,
 }
 
 /// What was taken within one day.
@@ -152,38 +155,49 @@ impl Index {
         let bytes = record.body().map_or(0, |body| body.bytes);
         if record.kind == Kind::LlmRequest {
             let first = u64::from(!record.fields.contains_key("retryOf"));
-            self.each(record, |spent| spent.requests += first);
+            self.each(record.node.as_deref(), &record.time, |spent| spent.requests += first);
             let grant = record.text("grant").map(str::to_owned);
             if let Some(grant) = &grant {
                 self.charged.entry(grant.clone()).or_default().requests += first;
             }
             let model = record.text("upstreamModel").or_else(|| record.text("model")).unwrap_or_default().to_owned();
-            self.asking.insert(record.seq, Asking { model, grant, bytes });
+            let (node, time) = (record.node.clone(), record.time.clone());
+            self.asking.insert(record.seq, Asking { model, grant, bytes, node, time });
         } else if record.kind.is_outcome()
             && let Some(asking) = record.request().and_then(|seq| self.asking.remove(&seq))
         {
-            let Taken { tokens, .. } = Taken::of(asking.bytes, record);
-            if let Some(grant) = asking.grant {
-                self.charged.entry(grant).or_default().take(&asking.model, tokens);
-            }
-            self.each(record, |spent| spent.take(&asking.model, tokens));
+            self.took(&asking, Taken::of(asking.bytes, Some(record)), &record.time);
         }
     }
 
-    /// Adds to everybody whose taking `record` is.
-    fn each(&mut self, record: &Record, add: impl Fn(&mut Spent)) {
-        add(&mut self.spent);
-        if let Some(node) = &record.node {
-            add(self.by_node.entry(node.clone()).or_default());
+    /// What is without an outcome will have none: the gate that asked is gone. It took what it took.
+    pub(crate) fn give_up(&mut self) {
+        for asking in std::mem::take(&mut self.asking).into_values() {
+            self.took(&asking, Taken::of(asking.bytes, None), &asking.time);
         }
-        let Some(date) = record.time.get(..10).and_then(|date| date.parse::<NaiveDate>().ok()) else { return };
+    }
+
+    fn took(&mut self, asking: &Asking, Taken { tokens, .. }: Taken, time: &str) {
+        if let Some(grant) = &asking.grant {
+            self.charged.entry(grant.clone()).or_default().take(&asking.model, tokens);
+        }
+        self.each(asking.node.as_deref(), time, |spent| spent.take(&asking.model, tokens));
+    }
+
+    /// Adds to everybody whose taking it is.
+    fn each(&mut self, node: Option<&str>, time: &str, add: impl Fn(&mut Spent)) {
+        add(&mut self.spent);
+        if let Some(node) = node {
+            add(self.by_node.entry(node.to_owned()).or_default());
+        }
+        let Some(date) = time.get(..10).and_then(|date| date.parse::<NaiveDate>().ok()) else { return };
         if date > self.day.date {
             self.day = Day { date, ..Day::default() };
         }
         // A clock that was set back does not open an old day again.
         add(&mut self.day.spent);
-        if let Some(node) = &record.node {
-            add(self.day.by_node.entry(node.clone()).or_default());
+        if let Some(node) = node {
+            add(self.day.by_node.entry(node.to_owned()).or_default());
         }
     }
 

@@ -82,7 +82,7 @@ impl Traffic {
                 _ => {}
             }
             let sent = request.body().map_or(0, |body| body.bytes);
-            let Taken { tokens, .. } = outcome.map(|outcome| Taken::of(sent, outcome)).unwrap_or_default();
+            let Taken { tokens, .. } = Taken::of(sent, outcome);
             usage.prompt_tokens = usage.prompt_tokens.saturating_add(tokens.prompt);
             usage.completion_tokens = usage.completion_tokens.saturating_add(tokens.completion);
         }

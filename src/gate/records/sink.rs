@@ -37,11 +37,8 @@ impl Sink {
         self.truncated |= kept.len() < chunk.len();
         self.bytes += kept.len() as u64;
         self.hash.update(kept);
-        if self.file.is_none() && self.memory.len() + kept.len() > IN_MEMORY {
-            let mut file = self.bodies.spill()?;
-            file.write(&self.memory)?;
-            self.memory = BytesMut::new();
-            self.file = Some(file);
+        if self.memory.len() + kept.len() > IN_MEMORY {
+            self.spill()?;
         }
         match &mut self.file {
             Some(file) => file.write(kept),
@@ -50,6 +47,27 @@ impl Sink {
                 Ok(())
             }
         }
+    }
+
+    /// What is held in memory, in bytes.
+    pub(crate) fn held(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Whether a part of it is not kept.
+    pub(crate) const fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// Goes on in a file from here on.
+    pub(crate) fn spill(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            let mut file = self.bodies.spill()?;
+            file.write(&self.memory)?;
+            self.memory = BytesMut::new();
+            self.file = Some(file);
+        }
+        Ok(())
     }
 
     /// All of it, if it is whole and was small enough to stay in memory.

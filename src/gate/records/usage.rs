@@ -39,44 +39,133 @@ pub struct Taken {
 const BYTES_A_TOKEN: u64 = 4;
 
 impl Taken {
-    /// What a request whose body had `sent` bytes took, by its outcome: what the provider said, or an estimate. What never
-    /// left, and what a provider refused to do, took nothing; an answer that broke off, or that nobody stayed to hear, took
-    /// what it took.
+    /// What a request whose body had `sent` bytes took, by its outcome: what the provider said, or an estimate where it said
+    /// nothing that can be believed. What never left, and what a provider refused to do, took nothing; an answer that broke
+    /// off, that nobody stayed to hear, or that the gate did not live to see (`None`), took what it took.
     #[must_use]
-    pub fn of(sent: u64, outcome: &Record) -> Self {
-        if let Some(usage) = outcome.fields.get("usage").filter(|usage| usage.is_object()) {
-            return Self { tokens: Tokens::of(usage), estimated: false };
-        }
+    pub fn of(sent: u64, outcome: Option<&Record>) -> Self {
+        let read = sent / BYTES_A_TOKEN;
+        let Some(outcome) = outcome else {
+            return Self { tokens: Tokens { prompt: read, ..Tokens::default() }, estimated: true };
+        };
+        let said = outcome.fields.get("usage").filter(|usage| usage.is_object());
         let status = outcome.fields.get("status").and_then(Value::as_u64);
         let nothing = match outcome.kind {
-            Kind::LlmError => status.is_none_or(|status| !(200..300).contains(&status)),
+            Kind::LlmError => said.is_none() && status.is_none_or(|status| !(200..300).contains(&status)),
             _ => outcome.fields.get("reached").and_then(Value::as_bool) == Some(false),
         };
         if nothing {
             return Self::default();
         }
-        let came = outcome.body().map_or(0, |body| body.bytes);
-        let tokens = Tokens { prompt: sent / BYTES_A_TOKEN, completion: came / BYTES_A_TOKEN, cached: 0 };
-        Self { tokens, estimated: true }
+        let came = outcome.body().map_or(0, |body| body.bytes) / BYTES_A_TOKEN;
+        let (prompt, completion, cached) = said.map_or((Count::Unsaid, Count::Unsaid, 0), counts);
+        // Nobody asks for nothing, and some servers send the object without its numbers.
+        let uncounted = !matches!((prompt, completion), (Count::Said(1..), _) | (_, Count::Said(1..)));
+        let estimated = uncounted || prompt == Count::Wrong || completion == Count::Wrong;
+        let tokens = Tokens {
+            prompt: if uncounted { read } else { prompt.or(read) },
+            completion: if uncounted { came } else { completion.or(came) },
+            cached,
+        };
+        Self { tokens: Tokens { cached: tokens.cached.min(tokens.prompt), ..tokens }, estimated }
     }
 }
 
-impl Tokens {
-    /// Reads OpenAI's shape, or Anthropic's, which counts what came from a cache apart.
-    #[must_use]
-    pub fn of(usage: &Value) -> Self {
-        let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64);
-        if let Some(input) = count("/input_tokens") {
-            let cached = count("/cache_read_input_tokens").unwrap_or(0);
-            let written = count("/cache_creation_input_tokens").unwrap_or(0);
-            let prompt = input.saturating_add(cached).saturating_add(written);
-            return Self { prompt, completion: count("/output_tokens").unwrap_or(0), cached };
+/// One number of a `usage` object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Count {
+    Said(u64),
+    Unsaid,
+    /// Negative, or no number.
+    Wrong,
+}
+
+impl Count {
+    /// Whole numbers, however they are written (`10.0`, `1e3`).
+    fn of(usage: &Value, pointer: &str) -> Self {
+        let Some(value) = usage.pointer(pointer).filter(|value| !value.is_null()) else { return Self::Unsaid };
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // saturates, and is not negative
+        match (value.as_u64(), value.as_f64()) {
+            (Some(count), _) => Self::Said(count),
+            (None, Some(count)) if count >= 0.0 => Self::Said(count.ceil() as u64),
+            _ => Self::Wrong,
         }
-        let prompt = count("/prompt_tokens").unwrap_or(0);
-        Self {
-            prompt,
-            completion: count("/completion_tokens").unwrap_or(0),
-            cached: count("/prompt_tokens_details/cached_tokens").unwrap_or(0).min(prompt),
+    }
+
+    /// The number; none where there is none, and `estimate` for one that is wrong.
+    fn or(self, estimate: u64) -> u64 {
+        match self {
+            Self::Said(count) => count,
+            Self::Unsaid => 0,
+            Self::Wrong => estimate,
         }
+    }
+}
+
+/// What was read, what was written, and what of the former came from a cache: in OpenAI's shape, or in Anthropic's, which
+/// counts that apart.
+fn counts(usage: &Value) -> (Count, Count, u64) {
+    let count = |pointer: &str| Count::of(usage, pointer);
+    let more = |pointer: &str| count(pointer).or(0);
+    match count("/input_tokens") {
+        Count::Unsaid => {
+            (count("/prompt_tokens"), count("/completion_tokens"), more("/prompt_tokens_details/cached_tokens"))
+        }
+        Count::Said(input) => {
+            let cached = more("/cache_read_input_tokens");
+            let prompt = input.saturating_add(cached).saturating_add(more("/cache_creation_input_tokens"));
+            (Count::Said(prompt), count("/output_tokens"), cached)
+        }
+        Count::Wrong => (Count::Wrong, count("/output_tokens"), 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::{Map, json};
+
+    use super::*;
+    use crate::run::id::Digest;
+
+    fn taken(kind: Kind, fields: Value) -> (u64, u64, u64, bool) {
+        let Value::Object(fields) = fields else { panic!() };
+        let mut all = Map::from_iter([("body".to_owned(), json!({"sha256": Digest::of(b"x"), "bytes": 80}))]);
+        all.extend(fields);
+        let (time, prev) = (String::new(), Digest::of(b""));
+        let record = Record { seq: 2, at: 0, time, kind, node: None, attempt: None, fields: all, prev };
+        let Taken { tokens, estimated } = Taken::of(400, Some(&record));
+        (tokens.prompt, tokens.completion, tokens.cached, estimated)
+    }
+
+    #[test]
+    fn what_is_said_counts_and_what_is_not_is_estimated() {
+        let usage = |usage: Value| taken(Kind::LlmResponse, json!({"status": 200, "usage": usage}));
+        assert_eq!(usage(json!({"prompt_tokens": 10, "completion_tokens": 5})), (10, 5, 0, false));
+        assert_eq!(usage(json!({"prompt_tokens": 10.0, "completion_tokens": 5.0})), (10, 5, 0, false));
+        assert_eq!(usage(json!({"prompt_tokens": 10, "total_tokens": 10})), (10, 0, 0, false), "embeddings");
+        let cached = json!({"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 7});
+        assert_eq!(usage(cached), (10, 2, 7, false));
+        let came = usage(Value::Null).1;
+        for said in [json!({}), json!({"prompt_tokens": 0, "completion_tokens": 0}), json!({"prompt_tokens": "many"})] {
+            assert_eq!(usage(said.clone()), (100, came, 0, true), "{said}");
+        }
+        assert_eq!(usage(json!({"prompt_tokens": -5, "completion_tokens": 9})), (100, 9, 0, true));
+        assert_eq!(
+            Taken::of(400, None),
+            Taken { tokens: Tokens { prompt: 100, ..Tokens::default() }, estimated: true }
+        );
+    }
+
+    #[test]
+    fn a_failure_takes_what_the_provider_says_and_else_nothing_unless_it_had_begun() {
+        let failed = |fields: Value| taken(Kind::LlmError, fields);
+        assert_eq!(failed(json!({"status": 502})), (0, 0, 0, false));
+        assert_eq!(failed(json!({})), (0, 0, 0, false));
+        let said = json!({"status": 502, "usage": {"prompt_tokens": 9, "completion_tokens": 1}});
+        assert_eq!(failed(said), (9, 1, 0, false));
+        assert_eq!(failed(json!({"status": 200})).0, 100);
+        assert_eq!(taken(Kind::LlmAborted, json!({"reached": false})), (0, 0, 0, false));
+        assert_eq!(taken(Kind::LlmAborted, json!({})).0, 100);
     }
 }

@@ -78,6 +78,7 @@ impl Recorder {
         let (mut chain, mut index) = (Chain::start(options.run), Index::default());
         let reading = file.try_clone().map_err(Error::io("read", &path))?;
         let torn = scan(&path, BufReader::new(reading), &mut chain, |record| index.learn(&record))?;
+        index.give_up();
         let digest = torn.as_ref().map(|torn| digest_of(&file, torn)).transpose().map_err(Error::io("read", &path))?;
         let mut log = Log {
             disk: (options.disk)(file),

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderMap};
 use hyper::{Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::Session;
+use super::{Session, access};
 use crate::gate::allowance::charge;
 use crate::gate::body::{self, Body};
 use crate::gate::budget::{self, Prices};
@@ -16,7 +17,7 @@ use crate::gate::plan::{LARGE, Plan};
 use crate::gate::policy::Attempt;
 use crate::gate::refusal::{Refusal, reply};
 use crate::gate::turns::{Full, Most};
-use crate::provider::{Ask, Outgoing, Wire, forwardable_request};
+use crate::provider::{Ask, AskError, Door, Outgoing, Wire, forwardable_request};
 use crate::run::capability::BudgetScope;
 
 /// Sends a request on `wire` to whom the model table names, and passes the answer back.
@@ -27,6 +28,12 @@ pub(super) async fn complete(
 ) -> Result<Response<Body>, Refusal> {
     let attempt = session.attempt();
     let headers = forwardable_request(request.headers().clone());
+    if let Some(refusal) =
+        foreign_text(&headers).or_else(|| Door::of_headers(&headers).map(|door| access::refused(&door)))
+    {
+        body::ignore(request).await;
+        return Err(refusal);
+    }
     let seat = match admit(session, &attempt) {
         Ok(seat) => seat,
         Err(refusal) => {
@@ -45,8 +52,14 @@ pub(super) async fn complete(
     } else {
         Ask::parse(wire, &body)
     };
-    let ask = ask.map_err(|e| Refusal::bad_request(e.to_string()))?;
-    let steps = session.gate.rules().route(&attempt, &ask.model)?;
+    let ask = ask.map_err(|error| match error {
+        AskError::Door(door) => access::refused(&door),
+        error => Refusal::bad_request(error.to_string()),
+    })?;
+    let mut steps = session.gate.rules().route(&attempt, &ask.model)?;
+    access::check(&attempt, &ask, &steps)?;
+    let counts = budget::counts_tokens(session, &ask.model);
+    steps.iter_mut().for_each(|step| step.target.counts = counts);
     budget::check(session, &ask.model, &steps).await?;
     let rules = session.gate.rules();
     let prices = Prices::of(&rules.policy, &ask.model, &steps);
@@ -82,6 +95,24 @@ pub(super) async fn complete(
     tokio::spawn(Exchange { gate, socket, client, attempt, grant, plan, first, turn, days, room, seat }.run(answer));
     // Dropping this future, when the client leaves or is cut off, is what tells the exchange to stop.
     answered.await.unwrap_or_else(|_| Err(Refusal::closed()))
+}
+
+/// Refuses a body that says that it is not UTF-8: the upstream would read another text than the gate does.
+fn foreign_text(headers: &HeaderMap) -> Option<Refusal> {
+    let mut kinds = headers.get_all(CONTENT_TYPE).iter();
+    let foreign = kinds.any(|kind| {
+        let Ok(kind) = kind.to_str() else { return true };
+        kind.split(';').skip(1).any(|parameter| {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("charset")
+                && !["utf-8", "utf8", "us-ascii"].iter().any(|own| value.eq_ignore_ascii_case(own))
+        })
+    });
+    foreign.then(|| {
+        let message = "the body is of another charset than UTF-8";
+        Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_charset", message)
+    })
 }
 
 /// A seat for one more request, unless it comes too fast.

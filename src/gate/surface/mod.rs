@@ -1,6 +1,7 @@
 //! What an agent can ask of the gate, one file a surface. Nothing here decides anything about a request: that is the
 //! host's, and the host's only.
 
+mod access;
 mod actions;
 mod capabilities;
 mod chat;

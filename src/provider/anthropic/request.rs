@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::content::messages;
-use crate::provider::chat::{Choice, Effort, Format, Request, Untranslatable};
+use crate::provider::chat::{Choice, Effort, Format, Message, Part, Request, Untranslatable};
 
 /// How long an answer may get where an agent does not say; the wire wants a number.
 const MAX_TOKENS: u64 = 8192;
@@ -23,6 +23,11 @@ pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> 
     if !system.is_empty() {
         body.insert("system".into(), system.into());
     }
+    let empty = |message: &Message| matches!(message, Message::User(parts) if !parts.iter().any(says));
+    if let Some(at) = rest.iter().position(empty) {
+        let place = format!("messages[{}].content", system_count(asked, rest) + at);
+        return Err(Untranslatable::content(place, "is empty, which this provider does not take"));
+    }
     body.insert("messages".into(), messages(rest).into());
     sampling(asked, max_tokens, &mut body)?;
     tools(asked, &mut body);
@@ -39,6 +44,15 @@ pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> 
         body.insert("stream".into(), true.into());
     }
     Ok(Value::Object(body))
+}
+
+/// How many system messages stand before the rest.
+fn system_count(asked: &Request, rest: &[Message]) -> usize {
+    asked.messages.len() - rest.len()
+}
+
+fn says(part: &Part) -> bool {
+    !matches!(part, Part::Text(text) if text.is_empty())
 }
 
 fn sampling(asked: &Request, max_tokens: Option<u64>, body: &mut Map<String, Value>) -> Result<(), Untranslatable> {
@@ -64,6 +78,17 @@ fn sampling(asked: &Request, max_tokens: Option<u64>, body: &mut Map<String, Val
             return Err(Untranslatable::value("reasoning_effort", why));
         }
         body.insert("thinking".into(), json!({"type": "enabled", "budget_tokens": budget}));
+    }
+    if budget.is_some() {
+        let fixed = |temperature: f64| (temperature - 1.0).abs() < f64::EPSILON;
+        if sampling.temperature.is_some_and(|temperature| !fixed(temperature)) {
+            return Err(Untranslatable::value("temperature", "cannot be chosen beside reasoning at this provider"));
+        }
+        if !asked.tools.is_empty() && matches!(asked.choice, Choice::Required | Choice::Named(_)) {
+            return Err(Untranslatable::tool_choice(
+                "forces a call beside reasoning, which this provider does not take",
+            ));
+        }
     }
     if let Some(temperature) = sampling.temperature {
         if !(0.0..=1.0).contains(&temperature) {

@@ -7,7 +7,7 @@ use super::error::said;
 use super::stream::Streamed;
 use super::usage::{self, Counts};
 use crate::provider::chat::{Reply, called};
-use crate::provider::reading::{About, Reading, Said, parse};
+use crate::provider::reading::{About, Reading, Said, parse, read};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -23,7 +23,7 @@ impl Answer {
 
 impl Reading for Answer {
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let message = parse(body, "its answer")?;
+        let message = read(body, said)?;
         let Some(blocks) = message.get("content").and_then(Value::as_array) else {
             return Err(Said::garbled("its answer is no message: it has no `content`"));
         };
@@ -59,6 +59,21 @@ impl Reading for Answer {
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
         self.streamed.event(data, out)
+    }
+
+    fn used(&self, body: &[u8]) -> Option<Value> {
+        let message = parse(body, "its answer").ok()?;
+        let mut counts = Counts::default();
+        usage::absorb(&mut counts, message.get("usage")?);
+        counts.usage().spent()
+    }
+
+    fn spent(&self) -> Option<Value> {
+        self.streamed.counts.usage().spent()
+    }
+
+    fn held(&self) -> usize {
+        self.streamed.held
     }
 
     fn is_over(&self) -> bool {

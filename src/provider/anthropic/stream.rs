@@ -21,8 +21,8 @@ pub(super) struct Streamed {
     chunks: Chunks,
     blocks: HashMap<u64, Block>,
     /// The bytes of all thoughts so far.
-    held: usize,
-    counts: Counts,
+    pub(super) held: usize,
+    pub(super) counts: Counts,
     finish: String,
     pub(super) over: bool,
 }

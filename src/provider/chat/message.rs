@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde_json::{Map, Value};
 
 use super::{Image, Untranslatable};
+use crate::provider::Values;
 
 /// One message.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,13 +53,18 @@ pub(crate) struct Call {
     pub(crate) signature: Option<String>,
 }
 
-/// Reads `messages`.
-pub(super) fn messages(all: &[Value]) -> Result<Vec<Message>, Untranslatable> {
+/// Reads `messages`. What their texts hold of JSON is taken from `values`.
+pub(super) fn messages(all: &[Value], values: &mut Values) -> Result<Vec<Message>, Untranslatable> {
     let mut names = HashMap::new();
-    all.iter().enumerate().map(|(at, message)| one(message, &format!("messages[{at}]"), &mut names)).collect()
+    all.iter().enumerate().map(|(at, message)| one(message, &format!("messages[{at}]"), &mut names, values)).collect()
 }
 
-fn one(message: &Value, place: &str, names: &mut HashMap<String, String>) -> Result<Message, Untranslatable> {
+fn one(
+    message: &Value,
+    place: &str,
+    names: &mut HashMap<String, String>,
+    values: &mut Values,
+) -> Result<Message, Untranslatable> {
     let role = message.get("role").and_then(Value::as_str).unwrap_or_default();
     if message.get("name").is_some_and(|name| !name.is_null()) && role != "tool" {
         return Err(Untranslatable::content(
@@ -70,7 +76,7 @@ fn one(message: &Value, place: &str, names: &mut HashMap<String, String>) -> Res
         "system" | "developer" => Ok(Message::System(text(message, place)?)),
         "user" => Ok(Message::User(parts(message, place)?)),
         "assistant" => {
-            let assistant = assistant(message, place)?;
+            let assistant = assistant(message, place, values)?;
             names.extend(assistant.calls.iter().map(|call| (call.id.clone(), call.name.clone())));
             Ok(Message::Assistant(assistant))
         }
@@ -88,7 +94,7 @@ fn one(message: &Value, place: &str, names: &mut HashMap<String, String>) -> Res
     }
 }
 
-fn assistant(message: &Value, place: &str) -> Result<Assistant, Untranslatable> {
+fn assistant(message: &Value, place: &str, values: &mut Values) -> Result<Assistant, Untranslatable> {
     for key in ["audio", "function_call"] {
         if message.get(key).is_some_and(|value| !value.is_null()) {
             return Err(Untranslatable::content(format!("{place}.{key}"), "has no counterpart"));
@@ -97,7 +103,7 @@ fn assistant(message: &Value, place: &str) -> Result<Assistant, Untranslatable> 
     let calls = match message.get("tool_calls") {
         None | Some(Value::Null) => Vec::new(),
         Some(Value::Array(calls)) => {
-            let one = |(at, value): (usize, &Value)| call(value, &format!("{place}.tool_calls[{at}]"));
+            let one = |(at, value): (usize, &Value)| call(value, &format!("{place}.tool_calls[{at}]"), values);
             calls.iter().enumerate().map(one).collect::<Result<_, _>>()?
         }
         Some(_) => return Err(Untranslatable::malformed(format!("{place}.tool_calls"), "is not a list")),
@@ -114,12 +120,14 @@ fn assistant(message: &Value, place: &str) -> Result<Assistant, Untranslatable> 
     })
 }
 
-fn call(value: &Value, place: &str) -> Result<Call, Untranslatable> {
+fn call(value: &Value, place: &str, values: &mut Values) -> Result<Call, Untranslatable> {
     let own = |pointer: &str| value.pointer(pointer).and_then(Value::as_str);
     let (Some(id), Some(name)) = (own("/id"), own("/function/name")) else {
         return Err(Untranslatable::malformed(place, "is not a function call with an id and a name"));
     };
     let arguments = own("/function/arguments").unwrap_or_default();
+    let taken = values.take(arguments.as_bytes());
+    taken.map_err(|error| Untranslatable::complex(format!("{place}.function.arguments"), &error))?;
     let arguments = if arguments.trim().is_empty() { Ok(Map::new()) } else { serde_json::from_str(arguments) };
     let arguments = arguments.map_err(|_| {
         Untranslatable::malformed(format!("{place}.function.arguments"), "is not the text of a JSON object")

@@ -7,6 +7,7 @@
 
 mod again;
 mod chunk;
+mod counted;
 mod image;
 mod message;
 mod parameter;
@@ -17,6 +18,7 @@ mod untranslatable;
 
 pub(crate) use again::again;
 pub(crate) use chunk::Chunks;
+pub(crate) use counted::{Counted, asking};
 pub(crate) use image::Image;
 pub(crate) use message::{Assistant, Call, Message, Part};
 pub(crate) use parameter::{Effort, Format, Sampling};

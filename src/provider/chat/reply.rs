@@ -33,6 +33,11 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// The object, where something was counted.
+    pub(crate) fn spent(&self) -> Option<Value> {
+        (self.prompt > 0 || self.completion > 0).then(|| self.json())
+    }
+
     pub(crate) fn json(&self) -> Value {
         let mut usage = Map::new();
         usage.insert("prompt_tokens".into(), self.prompt.into());

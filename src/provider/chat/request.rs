@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::parameter::{self, take};
 use super::{Choice, Effort, Format, Message, Sampling, Tool, Untranslatable, message, tool};
+use crate::provider::Values;
 
 /// What an agent asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) stream: bool,
     /// `stream_options.include_usage`.
     pub(crate) include_usage: bool,
+    /// What texts that are not read yet may hold of JSON.
+    pub(crate) values: Values,
 }
 
 impl Request {
@@ -27,12 +30,13 @@ impl Request {
     /// # Errors
     /// What is not of the wire's shape, and every parameter that no other wire has.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Untranslatable> {
+        let mut values = Values::beside(body).map_err(|error| Untranslatable::complex("body", &error))?;
         let body: Result<Map<String, Value>, _> = serde_json::from_slice(body);
         let mut body = body.map_err(|e| Untranslatable::malformed("body", format!("is not a JSON object: {e}")))?;
         body.shift_remove("model");
         let all = take(&mut body, "messages").unwrap_or_default();
         let all = all.as_array().ok_or_else(|| Untranslatable::malformed("messages", "is not a list"))?;
-        let messages = message::messages(all)?;
+        let messages = message::messages(all, &mut values)?;
         if !messages.iter().any(|message| !matches!(message, Message::System(_))) {
             return Err(Untranslatable::malformed("messages", "holds no message of a user, a model or a tool"));
         }
@@ -48,6 +52,7 @@ impl Request {
             include_usage: take(&mut body, "stream_options")
                 .and_then(|options| options.get("include_usage")?.as_bool())
                 .unwrap_or(false),
+            values,
         };
         parameter::nothing_else(&body)?;
         if let Choice::Named(name) = &request.choice

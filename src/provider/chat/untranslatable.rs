@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::provider::TooComplex;
+
 /// A request that is not sent, with the parameter that is to blame.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("`{param}` {why}")]
@@ -23,6 +25,11 @@ impl Untranslatable {
     /// Not of the shape that the wire has.
     pub(crate) fn malformed(param: impl Into<String>, why: impl Into<String>) -> Self {
         Self::new("bad_request", param, why)
+    }
+
+    /// Parsed, it would be more than a request may be.
+    pub(crate) fn complex(param: impl Into<String>, error: &TooComplex) -> Self {
+        Self::new("bad_request", param, format!("cannot be read: {error}"))
     }
 
     /// A parameter without a counterpart.

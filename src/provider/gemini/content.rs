@@ -3,17 +3,20 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::provider::Values;
 use crate::provider::chat::{Assistant, Image, Message, Part, Untranslatable};
 
-/// The turns of `all`, of which the first is `messages[first]`.
-pub(super) fn contents(all: &[Message], first: usize) -> Result<Vec<Value>, Untranslatable> {
+/// The turns of `all`, of which the first is `messages[first]`. What results hold of JSON is taken from `values`.
+pub(super) fn contents(all: &[Message], first: usize, mut values: Values) -> Result<Vec<Value>, Untranslatable> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for (at, message) in all.iter().enumerate() {
         let (role, mut parts) = match message {
             Message::System(_) => continue,
             Message::User(parts) => ("user", user(parts, first + at)?),
             Message::Assistant(assistant) => ("model", said(assistant)),
-            Message::Tool { id, name, text } => ("user", vec![result(id, name, text)]),
+            Message::Tool { id, name, text } => {
+                ("user", vec![result(id, name, text, &format!("messages[{}].content", first + at), &mut values)?])
+            }
         };
         match turns.last_mut() {
             Some((before, known)) if *before == role => known.append(&mut parts),
@@ -56,11 +59,15 @@ fn signed(mut part: Value, signature: Option<&str>) -> Value {
 }
 
 /// A result is an object to this wire; text that is none becomes the member that its documentation names.
-fn result(id: &str, name: &str, text: &str) -> Value {
+fn result(id: &str, name: &str, text: &str, place: &str, values: &mut Values) -> Result<Value, Untranslatable> {
+    // Nothing else is read as an object.
+    if text.trim_start().starts_with('{') {
+        values.take(text.as_bytes()).map_err(|error| Untranslatable::complex(place, &error))?;
+    }
     let response: Map<String, Value> = serde_json::from_str(text).unwrap_or_else(|_| {
         let mut response = Map::new();
         response.insert("output".into(), text.into());
         response
     });
-    json!({"functionResponse": {"id": id, "name": name, "response": response}})
+    Ok(json!({"functionResponse": {"id": id, "name": name, "response": response}}))
 }

@@ -5,6 +5,9 @@ use serde_json::{Map, Value, json};
 use super::content::contents;
 use crate::provider::chat::{Choice, Effort, Format, Request, Tool, Untranslatable};
 
+/// How many stop sequences the wire takes.
+const MOST_STOPS: usize = 5;
+
 /// The body of `POST …/models/MODEL:generateContent`. The model stands in the path.
 ///
 /// # Errors
@@ -16,8 +19,14 @@ pub(crate) fn request(asked: &Request, max_tokens: Option<u64>) -> Result<Value,
         let parts: Vec<Value> = system.iter().map(|text| json!({"text": text})).collect();
         body.insert("systemInstruction".into(), json!({"parts": parts}));
     }
-    body.insert("contents".into(), contents(rest, system.len())?.into());
+    body.insert("contents".into(), contents(rest, system.len(), asked.values)?.into());
     tools(asked, &mut body)?;
+    if asked.sampling.stop.len() > MOST_STOPS {
+        return Err(Untranslatable::value(
+            "stop",
+            format!("holds more than {MOST_STOPS}, the most that this provider takes"),
+        ));
+    }
     let config = config(asked, max_tokens);
     if !config.is_empty() {
         body.insert("generationConfig".into(), config.into());

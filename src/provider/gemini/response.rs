@@ -6,7 +6,7 @@ use super::error::said;
 use super::stream::Streamed;
 use super::usage::{finish, usage};
 use crate::provider::chat::{Reply, called};
-use crate::provider::reading::{About, Reading, Said, made_id, parse};
+use crate::provider::reading::{About, Reading, Said, made_id, parse, read};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -58,7 +58,7 @@ pub(super) fn blocked(answer: &Value) -> bool {
 
 impl Reading for Answer {
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let answer = parse(body, "its answer")?;
+        let answer = read(body, said)?;
         let own = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
         let mut reply = Reply {
             id: own("/responseId").filter(|id| !id.is_empty()).map_or_else(made_id, str::to_owned),
@@ -100,6 +100,14 @@ impl Reading for Answer {
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
         self.streamed.event(data, out)
+    }
+
+    fn used(&self, body: &[u8]) -> Option<Value> {
+        usage(parse(body, "its answer").ok()?.get("usageMetadata")?).spent()
+    }
+
+    fn spent(&self) -> Option<Value> {
+        self.streamed.usage.spent()
     }
 
     fn is_over(&self) -> bool {

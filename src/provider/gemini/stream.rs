@@ -13,7 +13,7 @@ pub(super) struct Streamed {
     chunks: Chunks,
     first_call: usize,
     calls: usize,
-    usage: Usage,
+    pub(super) usage: Usage,
     over: bool,
 }
 

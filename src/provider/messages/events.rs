@@ -27,6 +27,11 @@ pub(super) struct Events {
 }
 
 impl Events {
+    /// What the chunks so far have said that the answer took.
+    pub(super) fn spent(&self) -> Option<Value> {
+        self.usage.is_object().then(|| self.usage.clone())
+    }
+
     /// Takes the data of one chunk.
     pub(super) fn chunk(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
         if data == b"[DONE]" {

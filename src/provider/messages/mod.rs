@@ -10,5 +10,6 @@ mod request;
 mod reworded;
 
 pub(crate) use kind::error_type;
+pub(crate) use reply::failure;
 pub(crate) use request::request;
 pub(crate) use reworded::Reworded;

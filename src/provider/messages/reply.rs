@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::provider::Values;
 use crate::provider::reading::Said;
 
-/// The message of a whole `chat.completion`.
-pub(super) fn message(completion: &Value) -> Result<Value, Said> {
+/// The message of a whole `chat.completion`. What its calls hold of JSON is taken from `values`.
+pub(super) fn message(completion: &Value, mut values: Values) -> Result<Value, Said> {
     let own = |pointer: &str| completion.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let Some(said) = completion.pointer("/choices/0/message").filter(|said| said.is_object()) else {
         return Err(Said::garbled("its answer holds no message"));
@@ -22,6 +23,8 @@ pub(super) fn message(completion: &Value) -> Result<Value, Said> {
         let own = |pointer: &str| call.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let arguments = own("/function/arguments");
         let arguments = if arguments.trim().is_empty() { "{}" } else { arguments };
+        let taken = values.take(arguments.as_bytes());
+        taken.map_err(|error| Said::garbled(format!("a call of its answer cannot be read: {error}")))?;
         let input: Map<String, Value> = serde_json::from_str(arguments)
             .map_err(|_| Said::garbled("its answer holds a call whose arguments are no JSON object"))?;
         content.push(json!({"type": "tool_use", "id": own("/id"), "name": own("/function/name"), "input": input}));
@@ -57,7 +60,7 @@ pub(super) fn usage(usage: &Value) -> Value {
 }
 
 /// A failure as Anthropic's clients read it, with what the provider sent beside it.
-pub(super) fn failure(said: &Said) -> Value {
+pub(crate) fn failure(said: &Said) -> Value {
     let mut error = json!({"type": said.kind, "message": said.message});
     if !said.raw.is_null() {
         error["provider_error"] = said.raw.clone();

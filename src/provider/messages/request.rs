@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{blocks, parameter};
+use crate::provider::Values;
 use crate::provider::chat::{Message, Request, Sampling, Untranslatable};
 
 /// Reads a body that [`Ask::parse`](crate::provider::Ask::parse) has let pass.
@@ -10,6 +11,7 @@ use crate::provider::chat::{Message, Request, Sampling, Untranslatable};
 /// # Errors
 /// What is not of the wire's shape, and what no other wire has.
 pub(crate) fn request(body: &[u8]) -> Result<Request, Untranslatable> {
+    let values = Values::beside(body).map_err(|error| Untranslatable::complex("body", &error))?;
     let body: Result<Map<String, Value>, _> = serde_json::from_slice(body);
     let mut body = body.map_err(|e| Untranslatable::malformed("body", format!("is not a JSON object: {e}")))?;
     body.shift_remove("model");
@@ -56,6 +58,7 @@ pub(crate) fn request(body: &[u8]) -> Result<Request, Untranslatable> {
         stream: take("stream").and_then(|value| value.as_bool()).unwrap_or(false),
         // What was used is a part of every answer on this wire.
         include_usage: true,
+        values,
     };
     parameter::nothing_else(&body)?;
     Ok(request)

@@ -5,7 +5,8 @@ use serde_json::Value;
 use super::events::Events as Told;
 use super::kind::error_type;
 use super::reply::{failure, message};
-use crate::provider::reading::{Framing, Reading, Said, parse};
+use crate::provider::Values;
+use crate::provider::reading::{Framing, Reading, Said, parse, read};
 use crate::provider::sse::Events;
 
 /// One answer.
@@ -27,11 +28,11 @@ impl Reading for Reworded {
     }
 
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let completion = match &mut self.inner {
-            Some(inner) => serde_json::from_slice(&inner.whole(body)?).map_err(|e| Said::garbled(e.to_string()))?,
-            None => parse(body, "its answer")?,
-        };
-        Ok(message(&completion)?.to_string().into_bytes())
+        let inner = self.inner.as_mut().map(|inner| inner.whole(body)).transpose()?;
+        let body = inner.as_deref().unwrap_or(body);
+        let completion = read(body, |body| Said::of(body, "/error/type", "/error/message"))?;
+        let values = Values::beside(body).map_err(|error| Said::garbled(error.to_string()))?;
+        Ok(message(&completion, values)?.to_string().into_bytes())
     }
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
@@ -45,6 +46,21 @@ impl Reading for Reworded {
             }
         });
         told.and(read)
+    }
+
+    fn used(&self, body: &[u8]) -> Option<Value> {
+        match &self.inner {
+            Some(inner) => inner.used(body),
+            None => parse(body, "its answer").ok()?.get("usage").filter(|usage| usage.is_object()).cloned(),
+        }
+    }
+
+    fn spent(&self) -> Option<Value> {
+        self.inner.as_ref().map_or_else(|| self.told.spent(), |inner| inner.spent())
+    }
+
+    fn held(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.held())
     }
 
     fn is_over(&self) -> bool {

@@ -1,25 +1,27 @@
 //! Embeddings: `POST /api/embed`.
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::error::said;
 use crate::provider::embedding::{self, Embedding, Vector};
 use crate::provider::reading::{Reading, Said};
 
 /// The request's body.
-pub(crate) fn request(asked: &Embedding, model: &str) -> Value {
+pub(crate) fn request(asked: &Embedding, model: &str) -> Vec<u8> {
     let mut body = json!({"model": model, "input": asked.inputs});
     if let Some(dimensions) = asked.dimensions {
         body["dimensions"] = dimensions.into();
     }
-    body
+    body.to_string().into_bytes()
 }
 
 /// Reads the answer.
 pub(crate) struct Vectors {
     pub(crate) model: String,
     pub(crate) base64: bool,
+    /// How many texts were sent.
+    pub(crate) inputs: usize,
 }
 
 impl Reading for Vectors {
@@ -30,8 +32,8 @@ impl Reading for Vectors {
             #[serde(default)]
             prompt_eval_count: Option<u64>,
         }
-        let all: All = serde_json::from_slice(body)
-            .map_err(|e| Said::garbled(format!("its answer is no list of embeddings: {e}")))?;
+        embedding::check(body, self.inputs)?;
+        let all: All = serde_json::from_slice(body).map_err(|e| embedding::garbled(body, &e, said))?;
         embedding::answer(&all.embeddings, &self.model, self.base64, all.prompt_eval_count)
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::error::said;
 use super::stream::Streamed;
 use crate::provider::chat::{Reply, Usage, called};
-use crate::provider::reading::{About, Framing, Reading, Said, made_id, parse};
+use crate::provider::reading::{About, Framing, Reading, Said, made_id, parse, read};
 
 /// Reads one answer.
 pub(crate) struct Answer {
@@ -57,10 +57,7 @@ impl Reading for Answer {
     }
 
     fn whole(&mut self, body: &[u8]) -> Result<Vec<u8>, Said> {
-        let answer = parse(body, "its answer")?;
-        if answer.get("error").is_some() {
-            return Err(said(body));
-        }
+        let answer = read(body, said)?;
         let Some(message) = answer.get("message").filter(|m| m.is_object()) else {
             return Err(Said::garbled("its answer holds no message"));
         };
@@ -94,6 +91,10 @@ impl Reading for Answer {
 
     fn event(&mut self, data: &[u8], out: &mut Vec<u8>) -> Result<(), Said> {
         self.streamed.line(data, out)
+    }
+
+    fn used(&self, body: &[u8]) -> Option<Value> {
+        usage(&parse(body, "its answer").ok()?).spent()
     }
 
     fn is_over(&self) -> bool {

@@ -122,6 +122,9 @@ pub struct ModelRule {
     pub timeout: Option<Duration>,
     /// The most tokens of an answer, where an agent does not say.
     pub max_tokens: Option<u64>,
+    /// Whether agents may name images and documents by address: the provider then connects to hosts that they choose.
+    #[serde(default)]
+    pub image_addresses: bool,
     /// How often a request is sent again that could not be delivered, or was answered with 408, 429 or 5xx.
     #[serde(default = "two")]
     pub retries: u32,
@@ -153,6 +156,7 @@ impl ModelRule {
             model: None,
             timeout: None,
             max_tokens: None,
+            image_addresses: false,
             retries: two(),
             fallback: Vec::new(),
         }

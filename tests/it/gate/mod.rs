@@ -2,15 +2,18 @@
 
 mod actions;
 mod allowance;
+mod answers;
 mod budget;
 
 mod capabilities;
 mod conversation;
 mod counting;
 mod crash;
+mod doors;
 mod egress;
 mod forwards;
 mod fuzzed;
+mod held;
 mod hostile;
 mod http;
 mod limits;
@@ -27,6 +30,7 @@ mod secrets;
 mod services;
 pub mod tls;
 mod told;
+mod unsent;
 pub mod upstream;
 mod ways_out;
 mod world;

@@ -71,7 +71,8 @@ impl Scripted {
                 _ => ProviderSpec::Ollama(base),
             };
             world.policy.providers.insert(provider.into(), spec);
-            world.policy.models.push(ModelRule::new(&format!("m-{provider}"), provider));
+            let rule = ModelRule::new(&format!("m-{provider}"), provider);
+            world.policy.models.push(ModelRule { image_addresses: true, ..rule });
             upstreams.push((provider, upstream));
         }
         Self { world: world.start(), upstreams, scripts }
