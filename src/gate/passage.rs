@@ -272,7 +272,7 @@ impl Passage {
             }
         }
         held.push_back(self.rest());
-        if let Some(message) = self.facts.error.take().filter(|_| !self.done) {
+        if let Some(message) = self.facts.error.take().filter(|_| !self.done).map(|message| self.clear(&message)) {
             // An upstream that says in the middle of an answer that it has failed, and then ends in good order.
             for piece in held {
                 let _ = pieces.send(Ok(piece)).await;
@@ -313,7 +313,12 @@ impl Passage {
             self.status = Some(failed.status);
         }
         self.facts.usage = failed.usage;
-        End::Failed { code: "upstream_error", message: failed.message }
+        End::Failed { code: "upstream_error", message: self.clear(&failed.message) }
+    }
+
+    /// A text without keys.
+    fn clear(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.mask.whole(text.as_bytes())).into_owned()
     }
 
     /// What is held of the answer, in bytes.
@@ -402,9 +407,9 @@ impl Passage {
         }
         let rest = self.rest();
         drop(rest);
-        let message: String = error.to_string();
-        let message = String::from_utf8_lossy(&self.mask.whole(message.as_bytes())).into_owned();
-        let refusal = Refusal::from(error);
+        let message = self.clear(&error.to_string());
+        // The upstream's words stand in both.
+        let refusal = Refusal::from(error).saying(message.clone());
         match self.end(End::Failed { code: refusal.code(), message }).await {
             Ok(()) => refusal,
             Err(reason) => Refusal::record_failed(&reason),

@@ -47,6 +47,12 @@ impl Share {
         true
     }
 
+    /// As [`cover`](Self::cover), and gives nothing back.
+    pub(crate) async fn cover_at_least(&mut self, bytes: usize) -> bool {
+        let has = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits) * UNIT;
+        self.cover(bytes.max(has)).await
+    }
+
     /// The same, and waits for it. `false` if there was none in time.
     pub(crate) async fn cover(&mut self, bytes: usize) -> bool {
         let Some(missing) = self.missing(bytes) else { return true };

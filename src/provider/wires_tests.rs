@@ -132,6 +132,35 @@ fn requests_are_put_into_each_providers_words() {
 }
 
 #[test]
+fn what_a_provider_would_refuse_is_refused_by_name() {
+    let user = serde_json::json!([{"role": "user", "content": "x"}]);
+    let tool = serde_json::json!([{"type": "function", "function": {"name": "f"}}]);
+    for (wire, more, param) in [
+        ("anthropic", serde_json::json!({"messages": [{"role": "user", "content": ""}]}), "messages[0].content"),
+        (
+            "anthropic",
+            serde_json::json!({"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": [{"type": "text", "text": ""}]}]}),
+            "messages[1].content",
+        ),
+        ("anthropic", serde_json::json!({"reasoning_effort": "low", "temperature": 0.5}), "temperature"),
+        (
+            "anthropic",
+            serde_json::json!({"reasoning_effort": "low", "tools": tool, "tool_choice": "required"}),
+            "tool_choice",
+        ),
+        ("gemini", serde_json::json!({"stop": ["a", "b", "c", "d", "e", "f"]}), "stop"),
+    ] {
+        let mut asked = serde_json::json!({"model": "m", "messages": user});
+        asked.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let refused = sent(wire, asked.to_string().as_bytes()).unwrap_err();
+        assert_eq!(refused.param, param, "{asked}: {refused}");
+    }
+    let fine =
+        br#"{"model":"m","messages":[{"role":"user","content":"x"}],"reasoning_effort":"low","temperature":1.0}"#;
+    assert!(sent("anthropic", fine).is_ok());
+}
+
+#[test]
 fn answers_and_errors_come_back_in_openais() {
     for wire in WIRES {
         for case in cases(wire) {

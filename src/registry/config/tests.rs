@@ -34,6 +34,7 @@ provider = "ollama"
 model = "llama3.2"
 timeout = "2m"
 maxTokens = 4096
+imageAddresses = true
 retries = 1
 fallback = [{ provider = "claude", model = "big" }, { provider = "recorded" }]
 [[llm.prices]]
@@ -71,6 +72,7 @@ command = ["notify-send", "taskforge"]
 "#,
     )
     .unwrap();
+    assert_eq!(config.llm.models.iter().map(|rule| rule.image_addresses).collect::<Vec<_>>(), [false, true]);
     assert_eq!(config.llm.providers["ollama"].timeout, Duration::from_secs(10));
     assert_eq!(config.containers.resources.memory, 1 << 30);
     assert_eq!(config.gate.network, GateNetwork::Bridge);

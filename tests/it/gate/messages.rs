@@ -113,7 +113,7 @@ fn a_stream_without_its_last_event_is_never_a_whole_answer() {
 
 #[test]
 fn an_alias_changes_the_name_and_nothing_else() {
-    let upstream = Upstream::start(|_, wire| wire.json("{\"type\":\"message\"}"));
+    let upstream = Upstream::start(|_, wire| wire.json("{\"type\":\"message\",\"content\":[]}"));
     let world = world(&upstream);
     let asked = String::from_utf8_lossy(BODY).replace("\"mc\"", "\"mine\"");
     let mut client = world.client();

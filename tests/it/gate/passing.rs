@@ -312,11 +312,17 @@ fn no_key_is_ever_written_or_shown() {
     let upstream = Upstream::start(|got, wire| {
         // An upstream that repeats everything it was sent.
         let echo = json!({"error": {"message": got.head, "body": String::from_utf8_lossy(&got.body)}}).to_string();
-        if String::from_utf8_lossy(&got.body).contains("stream") {
+        let body = String::from_utf8_lossy(&got.body);
+        if body.contains("begun") {
+            wire.json(&echo);
+        } else if body.contains("stream") {
+            // Its own words in the middle of an answer.
             wire.stream_head();
+            wire.chunk("data: {\"choices\":[]}\n\ndata: ");
             for byte in echo.as_bytes().chunks(5) {
                 wire.chunk(byte);
             }
+            wire.chunk("\n\n");
             wire.end_chunks();
         } else {
             let head = got.head.to_lowercase();
@@ -329,14 +335,16 @@ fn no_key_is_ever_written_or_shown() {
     let mut body = chat("hi");
     body["stream"] = true.into();
     let streamed = world.chat(&body);
-    assert_eq!(plain.status, 401);
+    assert_eq!((plain.status, plain.whole, streamed.whole), (401, true, false));
+    // Words of a failure that are told with another status.
+    let failed = world.say("begun");
+    assert_eq!(failed.status, 502);
     assert!(upstream.got().iter().all(|got| got.head.contains(KEY)));
-    for answer in [&plain, &streamed] {
-        assert!(answer.whole);
+    for answer in [&plain, &streamed, &failed] {
         let shown = format!("{}{}", answer.head, String::from_utf8_lossy(&answer.body));
         assert!(shown.contains("*****") && !shown.to_lowercase().contains(KEY), "{shown}");
     }
-    world.records(&Kind::LlmError, 1);
+    world.records(&Kind::LlmError, 3);
     for (path, bytes) in world.files() {
         let text = String::from_utf8_lossy(&bytes).to_lowercase();
         assert!(!text.contains(KEY), "{}", path.display());
