@@ -7,26 +7,35 @@ use crate::run::capability::{ActionLimit, ActionRules, Capability};
 use crate::run::definition::NodeDefinition;
 use crate::run::state::State;
 
+use super::children::Ancestor;
 use super::policy::given;
 
 /// What the gate does for a node: what its role allows, and what was granted to it as an action.
-pub(super) fn actions(state: &State, definition: &NodeDefinition, role: Option<&Role>) -> Vec<wire::AllowedAction> {
+///
+/// `line` are those above it, and what is done counts against the limits of each: giving work away makes nobody's more.
+pub(super) fn actions(
+    state: &State,
+    definition: &NodeDefinition,
+    role: Option<&Role>,
+    line: &[Ancestor],
+) -> Vec<wire::AllowedAction> {
     let granted = given(state, &definition.id).into_iter();
-    let action = |grant: wire::Grant| match grant.capability {
+    let action = |grant: wire::Grant| match &grant.capability {
         Capability::Action(action) => Some(wire::AllowedAction {
             by: format!("request {}", grant.request),
             name: action.name().to_string(),
             rules: action.rules().clone(),
+            counts: line.iter().filter_map(|above| above.counts_grant(&grant.capability)).collect(),
         }),
         _ => None,
     };
-    let of_role = role.into_iter().flat_map(|role| of_role(role, definition));
+    let of_role = role.into_iter().flat_map(|role| of_role(role, definition, line));
     of_role.chain(granted.filter_map(action)).collect()
 }
 
 /// What a role allows, by its own rules. An agent has counts of its own; its memory has a surface of its own.
-fn of_role(role: &Role, definition: &NodeDefinition) -> Vec<wire::AllowedAction> {
-    let by = definition.agent().map_or_else(|| format!("role {}", role.name), |agent| format!("agent {agent}"));
+fn of_role(role: &Role, definition: &NodeDefinition, line: &[Ancestor]) -> Vec<wire::AllowedAction> {
+    let by = by(role, definition);
     let texts = |globs: &[Glob]| globs.iter().map(ToString::to_string).collect::<Vec<_>>();
     let config = &role.config;
     let allowed = role.allowed_actions.iter().filter(|action| action.family() != Family::Memory);
@@ -44,9 +53,15 @@ fn of_role(role: &Role, definition: &NodeDefinition) -> Vec<wire::AllowedAction>
             Family::Webhook => rules.urls = texts(&config.webhook.urls),
             Family::Memory => {}
         }
-        Some(wire::AllowedAction { by: by.clone(), name: action.as_str().to_owned(), rules })
+        let counts = line.iter().filter_map(|above| above.counts_action(*action)).collect();
+        Some(wire::AllowedAction { by: by.clone(), name: action.as_str().to_owned(), rules, counts })
     };
     allowed.filter_map(one).collect()
+}
+
+/// By whom a node's role allows something: what is done is counted by this.
+pub(super) fn by(role: &Role, definition: &NodeDefinition) -> String {
+    definition.agent().map_or_else(|| format!("role {}", role.name), |agent| format!("agent {agent}"))
 }
 
 /// Where the services are that gates act upon.

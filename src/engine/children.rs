@@ -1,13 +1,13 @@
 //! Children: a run that an agent asks for, of a role that its own may give work to. What the child has is a part of what
 //! its parent has, computed here and journaled with both; it ends with the attempt that asked for it.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::gate::{ChildView, DelegationUse};
+use crate::gate::{self as wire, ChildView, DelegationUse};
 use crate::registry::{Registry, inbox};
-use crate::role::{Bundle, Role};
-use crate::run::capability::{BudgetScope, Capability};
+use crate::role::{Action, Bundle, Role};
+use crate::run::capability::{ActionLimit, BudgetScope, Capability};
 use crate::run::command::{Command, Control};
 use crate::run::definition::{Created, NodeDefinition, Parent, Pinned};
 use crate::run::event::ChildRun;
@@ -16,13 +16,14 @@ use crate::run::ruling::{Effect, Ruling};
 use crate::run::share::Share;
 use crate::run::state::{Request, State};
 use crate::workflow::prompt;
+use crate::workflow::text::is_blank;
 
 use super::actor;
 use super::docker::Docker;
 use super::error::Error;
 use super::start::{self, Start};
 use super::store::Store;
-use super::{policy, roles, tick};
+use super::{allowed, policy, roles, tick};
 
 /// The largest task of a child, in bytes.
 pub(crate) const MOST_TASK: usize = 32 * 1024;
@@ -57,18 +58,22 @@ pub(crate) fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -
     };
     let (start, child) = match prepare(store, state, message, &asked) {
         Ok(prepared) => prepared,
-        Err(Error::Usage(why)) => return Ok(Err(why)),
-        Err(error @ (Error::NoRole(_) | Error::Role(_) | Error::RoleDenied { .. })) => {
-            return Ok(Err(error.to_string()));
-        }
-        Err(error) => return Err(error),
+        Err(error) => return refused(error),
     };
     match start::start(store.registry(), &start) {
         Ok(_) | Err(Error::Registry(crate::registry::Error::RunExists { .. })) => {}
-        Err(Error::Usage(why)) => return Ok(Err(why)),
-        Err(error) => return Err(error),
+        Err(error) => return refused(error),
     }
-    store.commit(&actor::agent(&message.node), Command::Child(Box::new(child))).map(Ok)
+    match store.commit(&actor::agent(&message.node), Command::Child(Box::new(child))) {
+        // Its run has no parent that knows it, and ends with its first tick.
+        Err(error @ Error::Refused { .. }) => Ok(Err(error.to_string())),
+        other => other.map(Ok),
+    }
+}
+
+/// What is wrong with what was asked for is the answer to it; anything else is ours, and the message waits.
+fn refused(error: Error) -> Result<Result<State, String>, Error> {
+    if error.is_of_what_was_asked() { Ok(Err(error.to_string())) } else { Err(error) }
 }
 
 /// What a message asks for.
@@ -86,6 +91,9 @@ impl Asked {
         let task = text("task").ok_or("`task` is missing")?.to_owned();
         if task.len() > MOST_TASK {
             return Err(format!("`task` is longer than {MOST_TASK} bytes"));
+        }
+        if is_blank(&task) {
+            return Err("`task` is blank".to_owned());
         }
         let number = |key: &str| message.body.get(key).and_then(Value::as_u64);
         Ok(Self { role, task, requests: number("requests"), wall_ms: number("wallMs") })
@@ -248,6 +256,68 @@ pub(crate) fn lost(registry: &Registry, state: &State) -> Result<Vec<RequestId>,
         }
     }
     Ok(lost)
+}
+
+/// One of those that a run works for.
+pub(crate) struct Ancestor {
+    /// By whom its role allows things, and that role within those above it.
+    role: Option<(String, Role)>,
+    /// What its gate gives it.
+    granted: Vec<wire::Grant>,
+}
+
+impl Ancestor {
+    /// The limit of its role on `action`, if it has one.
+    pub(super) fn counts_action(&self, action: Action) -> Option<wire::Counted> {
+        let (by, role) = self.role.as_ref()?;
+        let limit = ActionLimit::parse(&role.config.limits.get(&action)?.to_string()).ok()?;
+        Some(wire::Counted { by: by.clone(), limit })
+    }
+
+    /// The limit of what was granted to it as `capability`, if that has one.
+    pub(super) fn counts_grant(&self, capability: &Capability) -> Option<wire::Counted> {
+        let grant = self.granted.iter().find(|grant| grant.capability == *capability)?;
+        let Capability::Action(action) = &grant.capability else { return None };
+        Some(wire::Counted { by: format!("request {}", grant.request), limit: action.rules().limit? })
+    }
+}
+
+/// Those that the run works for, the nearest first; nobody for a run that is no child.
+///
+/// # Errors
+/// When one of their runs cannot be read.
+pub(crate) fn line(registry: &Registry, state: &State) -> Result<Vec<Ancestor>, Error> {
+    let mut line = Vec::new();
+    let mut parent = state.created.parent.clone();
+    while let Some(above) = parent {
+        let store = match Store::open(registry, &above.run) {
+            Ok(store) => store,
+            // Its children end with their next tick.
+            Err(Error::NoRun(_)) => break,
+            Err(error) => return Err(error),
+        };
+        let theirs = store.load()?;
+        if let Some((definition, _)) = theirs.node(&above.node) {
+            let role = roles::of_node(&store, definition)?.map(|bundle| bundle.role);
+            line.push(Ancestor {
+                role: role.map(|role| (allowed::by(&role, definition), role)),
+                granted: policy::given(&theirs, &above.node),
+            });
+        }
+        parent = theirs.created.parent.clone();
+    }
+    Ok(line)
+}
+
+/// When what a child was granted is over: not later than for any of those above it.
+pub(crate) fn until(line: &[Ancestor], grant: &wire::Grant) -> Option<DateTime<Utc>> {
+    let above = line.iter().filter_map(|above| {
+        let same = above.granted.iter().filter(|theirs| theirs.capability == grant.capability);
+        // Of several grants of the same the one that lasts the longest; one without an end lasts for ever.
+        let ends = same.map(|theirs| theirs.until).collect::<Option<Vec<_>>>()?;
+        ends.into_iter().max()
+    });
+    above.chain(grant.until).min()
 }
 
 /// Cancels a child whose parent's attempt is over. The state afterwards.

@@ -93,7 +93,11 @@ pub(crate) fn collect(
     }
     drop(open);
     // What it said last is journaled before its end: the gate wrote that before it answered.
-    ingest::take_inbox(store, store.load()?)?;
+    match ingest::take_inbox(store, store.load()?) {
+        // What it may have said holds up nobody who ends it: its messages stay where they are.
+        Err(_) if matches!(how, How::Revoked | How::Offboarded | How::Cancelled) => {}
+        other => drop(other?),
+    }
     let traffic = gate::traffic_head(store);
     let exit = json!({
         "node": node, "attempt": attempt, "container": live.plan.container, "how": describe_end(&how),

@@ -33,6 +33,9 @@ pub fn list_of(registry: &Registry, waiting: &Waiting) -> Result<Vec<Capability>
 /// # Errors
 /// [`Error::Refused`] if the request cannot be that list; [`Error::Unresolvable`].
 pub fn edit(registry: &Registry, waiting: &Waiting, list: Vec<Capability>) -> Result<bool, Error> {
+    if let Some(why) = list.iter().find_map(|capability| capability.check().err()) {
+        return Err(Error::Usage(why));
+    }
     let asked = list_of(registry, waiting)?;
     let store = Store::open(registry, &waiting.run)?;
     let (by, id) = (operator(), waiting.id.clone());

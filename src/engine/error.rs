@@ -168,6 +168,27 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether what somebody asked for cannot be had, whoever asks and however often: its text, its role, the state of
+    /// things that it is about. Asking once more comes to the same.
+    pub(crate) fn is_of_what_was_asked(&self) -> bool {
+        matches!(
+            self,
+            Self::Usage(_)
+                | Self::Workflow(_)
+                | Self::WorkflowFile(_)
+                | Self::NoRole(_)
+                | Self::Role(_)
+                | Self::RoleDenied { .. }
+                | Self::RoleChanged { .. }
+                | Self::Refused { .. }
+                | Self::Agent(_)
+                | Self::Input { .. }
+                | Self::NoInput(_)
+                | Self::ImageRef(_)
+                | Self::Decision(_)
+        )
+    }
+
     /// Whether the attempt failed for a reason of its own, so that the node's bounds on attempts apply, rather than
     /// the machine being unable to run anything at the moment.
     pub(crate) fn is_of_the_node(&self) -> bool {

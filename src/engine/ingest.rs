@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use crate::registry::{controls, inbox};
-use crate::run::capability::Capability;
+use crate::run::capability::{Capability, askable};
 use crate::run::command::{Command, Control};
 use crate::run::decide::decide;
 use crate::run::deployment::Proposal;
@@ -17,11 +17,18 @@ use super::error::Error;
 use super::store::Store;
 use super::{agents, children, decisions};
 
-/// Journals everything that lies ready. The state afterwards.
-pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<State, Error> {
-    let state = take_inbox(store, state)?;
+/// Journals everything that lies ready. The state afterwards; and why the gate's messages could not be taken in, if they
+/// could not: what people decided and ordered is taken in all the same.
+///
+/// # Errors
+/// When the run's own journal cannot be read or written.
+pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<(State, Option<Error>), Error> {
+    let (state, stuck) = match take_inbox(store, state) {
+        Ok(state) => (state, None),
+        Err(error) => (store.load()?, Some(error)),
+    };
     let state = decisions::take_files(store, state)?;
-    Ok(take_controls(store, state)?.0)
+    Ok((take_controls(store, state)?.0, stuck))
 }
 
 /// Journals what the gate wrote. Also what an attempt's end is judged by: a request that it made just before it ended
@@ -35,8 +42,8 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
         // Messages of one node that lie beside each other are one batch: a flood costs a commit, not one each.
         let (memories, others): (Vec<_>, Vec<_>) =
             found.messages.into_iter().partition(|message| message.kind == inbox::Kind::Memory);
-        for message in memories {
-            state = remember(store, state, &message)?;
+        for messages in memories.chunk_by(|a, b| a.node == b.node) {
+            state = remember(store, state, messages)?;
         }
         let (children, others): (Vec<_>, Vec<_>) =
             others.into_iter().partition(|message| message.kind == inbox::Kind::Child);
@@ -54,12 +61,20 @@ pub(crate) fn take_inbox(store: &Store<'_>, mut state: State) -> Result<State, E
 }
 
 /// What an agent wants to remember goes into its own journal; only a refusal is the run's to tell.
-fn remember(store: &Store<'_>, mut state: State, message: &inbox::Message) -> Result<State, Error> {
-    if let Err(reason) = agents::take_memory(store, &state, message)? {
-        let input = message.id.to_string();
-        state = store.commit(&actor::agent(&message.node), Command::RejectInput { input, reason })?;
+fn remember(store: &Store<'_>, mut state: State, messages: &[inbox::Message]) -> Result<State, Error> {
+    let Some(first) = messages.first() else { return Ok(state) };
+    let refused = agents::take_memory(store, &state, messages)?;
+    if !refused.is_empty() {
+        state = store.commit_with(&actor::agent(&first.node), |state, now| {
+            let refuse = |(input, reason)| decide(state, Command::RejectInput { input, reason }, now);
+            let events = refused.into_iter().map(refuse).collect::<Result<Vec<_>, _>>();
+            let events = events.map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })?;
+            Ok(events.into_iter().flatten().collect())
+        })?;
     }
-    inbox::remove(&store.layout(), &message.id)?;
+    for message in messages {
+        inbox::remove(&store.layout(), &message.id)?;
+    }
     Ok(state)
 }
 
@@ -113,7 +128,7 @@ fn command(state: &State, message: &inbox::Message) -> Result<Command, String> {
     };
     match message.kind {
         inbox::Kind::Capability => {
-            let capability = Capability::parse(&text("capability", 512)?).map_err(|error| error.to_string())?;
+            let capability = askable(&text("capability", 512)?)?;
             let deploy = message.body.get("deploy").cloned().map(serde_json::from_value::<Proposal>).transpose();
             let deploy = deploy.map_err(|error| format!("`deploy` is not understood: {error}"))?;
             let port = if let Capability::Port(port) = capability { Some(port) } else { None };

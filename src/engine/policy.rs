@@ -8,12 +8,13 @@ use crate::gate as wire;
 use crate::registry::config;
 use crate::registry::project::read_file;
 use crate::role::{Action, Bundle, Family};
-use crate::run::capability::{BudgetScope, BudgetUnit, Capability, MILLION};
+use crate::run::capability::{ActionLimit, BudgetScope, BudgetUnit, Capability, MILLION};
 use crate::run::definition::{ContainerDefinition, NodeDefinition, Runtime};
 use crate::run::id::{NodeId, RequestId, RoleName};
 use crate::run::state::{Attempt, Request, RequestStatus, State};
 use crate::workflow::Workflow;
 
+use super::children::Ancestor;
 use super::error::Error;
 use super::secrets;
 use super::store::Store;
@@ -45,6 +46,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     policy.models = config.llm.models.iter().map(model_rule).collect();
     if state.live_attempts().next().is_some() {
         let workflow = frozen_workflow(store, state)?;
+        let line = children::line(store.registry(), state)?;
         for (definition, attempt) in state.live_attempts() {
             // An agent that was offboarded has no socket any more.
             if let Some(agent) = definition.agent()
@@ -58,7 +60,8 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 let memory = read_file(&told, LARGEST_TOLD)?.unwrap_or_default();
                 let persona =
                     role.map(|bundle| Persona { bundle, memory: String::from_utf8_lossy(&memory).into_owned() });
-                let built = attempt_policy(config, state, &workflow, definition, container, attempt, persona.as_ref())?;
+                let persona = persona.as_ref();
+                let built = attempt_policy(config, state, &workflow, definition, container, attempt, persona, &line)?;
                 let children = children::views(store.registry(), state, &definition.id);
                 let given: u64 = children::given(state, &definition.id).map(|share| share.requests).sum();
                 let mut built = built;
@@ -67,6 +70,9 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 built.grants.retain(|grant| !lost.contains(&grant.request));
                 let by = |id: &RequestId| format!("request {id}");
                 built.actions.retain(|action| !lost.iter().any(|id| action.by == by(id)));
+                for grant in &mut built.grants {
+                    grant.until = children::until(&line, grant);
+                }
                 built.limits.llm_requests = built.limits.llm_requests.saturating_sub(given);
                 built.children = children;
                 policy.attempts.push(built);
@@ -95,24 +101,42 @@ pub(crate) fn run_ceilings(store: &Store<'_>, state: &State) -> Result<wire::Cei
     Ok(own)
 }
 
-/// What the roles of the run may take within one day: of several agents of one role the smallest.
+/// What the roles of the run may take within one day, those above a child's among them: of several agents of one role
+/// the smallest.
 pub(crate) fn role_budgets(store: &Store<'_>, state: &State) -> Result<BTreeMap<RoleName, wire::RoleBudget>, Error> {
     let mut budgets: BTreeMap<RoleName, wire::RoleBudget> = BTreeMap::new();
     for definition in &state.created.nodes {
         let Some(bundle) = roles::of_node(store, definition)? else { continue };
-        let own = bundle.role.config.budget;
-        if own.is_empty() {
-            continue;
+        let mut line = vec![bundle.role];
+        for above in definition.container.iter().filter_map(|own| own.role.as_ref()).flat_map(|own| &own.under) {
+            line.push(roles::frozen_as_it_is(store, above)?.role);
         }
-        let day = wire::Ceilings { requests: own.requests, tokens: own.tokens, money: own.money.map(millionths) };
-        let fresh = || wire::RoleBudget { day, nodes: Vec::new() };
-        let budget = budgets.entry(bundle.role.name.clone()).or_insert_with(fresh);
-        budget.day.requests = least(budget.day.requests, day.requests);
-        budget.day.tokens = least(budget.day.tokens, day.tokens);
-        budget.day.money = least(budget.day.money, day.money);
-        budget.nodes.push(definition.id.clone());
+        for role in line.into_iter().filter(|role| !role.config.budget.is_empty()) {
+            let own = role.config.budget;
+            let day = wire::Ceilings { requests: own.requests, tokens: own.tokens, money: own.money.map(millionths) };
+            let fresh = || wire::RoleBudget { day, nodes: Vec::new() };
+            let budget = budgets.entry(role.name).or_insert_with(fresh);
+            budget.day.requests = least(budget.day.requests, day.requests);
+            budget.day.tokens = least(budget.day.tokens, day.tokens);
+            budget.day.money = least(budget.day.money, day.money);
+            if !budget.nodes.contains(&definition.id) {
+                budget.nodes.push(definition.id.clone());
+            }
+        }
     }
     Ok(budgets)
+}
+
+/// The roles above that of a node, the nearest first, each once.
+fn roles_above(definition: &NodeDefinition) -> Vec<RoleName> {
+    let binding = definition.container.iter().filter_map(|container| container.role.as_ref());
+    let mut above: Vec<RoleName> = Vec::new();
+    for pinned in binding.flat_map(|binding| &binding.under) {
+        if definition.role() != Some(&pinned.role) && !above.contains(&pinned.role) {
+            above.push(pinned.role.clone());
+        }
+    }
+    above
 }
 
 fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
@@ -250,7 +274,17 @@ impl Persona {
         let allowed = self.bundle.role.allowed_actions.iter().copied();
         let actions: Vec<Action> = allowed.filter(|action| action.family() == Family::Memory).collect();
         let agent = definition.agent()?.clone();
-        (!actions.is_empty()).then_some(wire::MemoryUse { agent, actions })
+        // As for other actions: what could not be counted is not allowed.
+        let mut limits = BTreeMap::new();
+        let limited = |action: &Action| match self.bundle.role.config.limits.get(action) {
+            Some(rate) => ActionLimit::parse(&rate.to_string()).is_ok_and(|limit| {
+                limits.insert(*action, limit);
+                true
+            }),
+            None => true,
+        };
+        let actions: Vec<Action> = actions.into_iter().filter(limited).collect();
+        (!actions.is_empty()).then_some(wire::MemoryUse { agent, actions, limits })
     }
 
     /// What it is told of itself, behind `system`.
@@ -270,6 +304,7 @@ fn attempt_policy(
     container: &ContainerDefinition,
     attempt: &Attempt,
     persona: Option<&Persona>,
+    line: &[Ancestor],
 ) -> Result<wire::Attempt, Error> {
     let prompt = prompt_of(workflow, state, &definition.id)?;
     let outputs = outputs(definition);
@@ -292,7 +327,7 @@ fn attempt_policy(
     }
     let memory = persona.and_then(|persona| persona.memory_use(definition));
     let delegation = persona.and_then(|persona| children::delegation(&persona.bundle.role));
-    let actions = allowed::actions(state, definition, persona.map(|persona| &persona.bundle.role));
+    let actions = allowed::actions(state, definition, persona.map(|persona| &persona.bundle.role), line);
     // The built-in agent has tools for these, which say it themselves.
     if container.runtime == Runtime::Openclaw {
         system.push_str(&brief::verbs_text(memory.is_some(), !actions.is_empty(), delegation.is_some()));
@@ -302,6 +337,7 @@ fn attempt_policy(
         node: definition.id.clone(),
         attempt: attempt.number,
         role: definition.role().cloned(),
+        under: roles_above(definition),
         delegation,
         children: Vec::new(),
         deadline: attempt.plan.deadline,

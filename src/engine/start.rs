@@ -51,6 +51,8 @@ pub struct Start {
     pub descent: Option<Descent>,
     /// Files for `/inputs`.
     pub inputs: Vec<PathBuf>,
+    /// Nobody named them: they were found, and each has to be a file that still holds this.
+    pub held: Option<Digest>,
     pub params: BTreeMap<String, String>,
     /// The new run's id; chosen from the workflow's if absent.
     pub run: Option<RunId>,
@@ -250,8 +252,12 @@ fn copy_inputs(staged: &StagedRun<'_>, workflow: &Workflow, start: &Start) -> Re
             return Err(bad("a node of the workflow has this name, and its outputs stand there"));
         }
         staged.make_folder("inputs")?;
-        let copy = collect::copy_input(path, &staged.layout().root().join(&target), LARGEST_INPUT)
-            .map_err(|error| unusable(path, error))?;
+        let into = staged.layout().root().join(&target);
+        let copy = match &start.held {
+            Some(digest) => collect::copy_found(path, digest, &into, LARGEST_INPUT),
+            None => collect::copy_input(path, &into, LARGEST_INPUT),
+        };
+        let copy = copy.map_err(|error| unusable(path, error))?;
         inputs.push(Artifact { path: target, sha256: copy.digest, bytes: copy.bytes });
     }
     Ok(inputs)

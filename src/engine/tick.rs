@@ -71,7 +71,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     workspace::release_run(store);
     store.project(TICK)?;
     let mut done = Vec::new();
-    let mut state = children::end_orphan(store, ingest::ingest(store, store.load()?)?)?;
+    let (state, mut stuck) = ingest::ingest(store, store.load()?)?;
+    let mut state = children::end_orphan(store, state)?;
     approvers::require_proven(store, &state)?;
     verify::require_explained(store, &state)?;
     standing::keep_all(store, &state)?;
@@ -80,7 +81,11 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let (mut queued, mut behind) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let seen = observe::observe(store, docker, &state, known.take())?;
-        let actions = plan(&state, &seen);
+        let mut actions = plan(&state, &seen);
+        if stuck.is_some() {
+            // Nothing new is begun while nobody knows what agents have said; what is to end ends.
+            actions.retain(ends_something);
+        }
         behind = seen.queued.values().map(|queued| queued.behind.clone()).collect();
         queued =
             seen.queued.iter().map(|(node, queued)| format!("its agent, for node {node}: {}", queued.why)).collect();
@@ -107,7 +112,9 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
             state = store.load()?;
             perform(store, docker, &state, action)?;
         }
-        state = ingest::ingest(store, store.load()?)?;
+        let more;
+        (state, more) = ingest::ingest(store, store.load()?)?;
+        stuck = stuck.or(more);
         approvers::require_proven(store, &state)?;
         standing::keep_all(store, &state)?;
         // What has just been started takes its time: there is nothing to be found out about it now.
@@ -118,11 +125,31 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     children::tick_all(store, &state, docker);
     copy_running_logs(store, docker, &state, &ran_before);
     deployments::copy_running_logs(store, docker, &state);
+    if let Some(error) = stuck {
+        return Err(error);
+    }
     let openclaw = registry.config()?.openclaw.cli.is_some();
     let mut waits_for = executors::waits_for(&state, openclaw);
     waits_for.extend(queued);
     let unattended = executors::unattended(&state, openclaw);
     Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for, behind, unattended })
+}
+
+/// Whether an action begins nothing: it ends something, takes something away, or journals what follows by itself.
+const fn ends_something(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::FinishKill
+            | Action::Settle
+            | Action::Expire { .. }
+            | Action::Collect { how: How::Offboarded | How::Revoked | How::Cancelled, .. }
+            | Action::Stop { .. }
+            | Action::Remove { .. }
+            | Action::PublishPolicy
+            | Action::StopGate
+            | Action::EndDeployment { .. }
+            | Action::TakeDown { .. }
+    )
 }
 
 /// The containers of attempts that run, as far as is journaled.

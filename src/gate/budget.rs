@@ -11,9 +11,10 @@ use hyper::StatusCode;
 use super::inbox::{Asker, Asking, Wish};
 use super::ledger::{DayTurn, Sums};
 use super::plan::Step;
-use super::policy::{Ceilings, Policy, Price, RequestStatus};
+use super::policy::{Attempt, Ceilings, Policy, Price, RequestStatus};
 use super::records::{Index, Spent};
 use super::refusal::Refusal;
+use super::role_budget::RoleBudget;
 use super::shared::Gate;
 use super::surface::Session;
 use crate::provider::glob_matches;
@@ -37,8 +38,8 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     let (rules, attempt) = (session.gate.rules(), session.attempt());
     let policy = &rules.policy;
     let all = [&policy.ceilings, &attempt.ceilings, &policy.day];
-    let role = attempt.role.as_ref().and_then(|role| Some((role, policy.roles.get(role)?)));
-    let all = all.into_iter().chain(role.map(|(_, budget)| &budget.day)).collect::<Vec<_>>();
+    let roles = budgets(policy, &attempt);
+    let all = all.into_iter().chain(roles.iter().map(|(_, budget)| &budget.day)).collect::<Vec<_>>();
     if all.iter().all(|ceilings| ceilings.is_empty()) {
         return Ok(());
     }
@@ -60,14 +61,22 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     if let Some(reached) = first {
         return Err(ask(session, reached).await);
     }
-    let Some((role, budget)) = role else { return Ok(()) };
     let today = Utc::now().date_naive();
-    let own = on_role(&session.gate, role, today).unwrap_or_default();
-    let total = session.gate.roles.of(role).look(today, own).await.map_err(|error| untold(&error, today))?;
-    match reached(BudgetScope::Day, &budget.day, total) {
-        Some(reached) => Err(of_role(role, reached)),
-        None => Ok(()),
+    for (role, budget) in roles {
+        let own = on_role(&session.gate, role, today).unwrap_or_default();
+        let total = session.gate.roles.of(role).look(today, own).await.map_err(|error| untold(&error, today))?;
+        if let Some(reached) = reached(BudgetScope::Day, &budget.day, total) {
+            return Err(of_role(role, reached));
+        }
     }
+    Ok(())
+}
+
+/// The budgets of the attempt's role and of those above it, for which it works: those that have one.
+fn budgets<'p>(policy: &'p Policy, attempt: &'p Attempt) -> Vec<(&'p RoleName, &'p RoleBudget)> {
+    let line = attempt.role.iter().chain(&attempt.under);
+    let found = line.filter_map(|role| Some((role, policy.roles.get(role)?)));
+    found.filter(|(_, budget)| !budget.day.is_empty()).collect()
 }
 
 /// Whether something of what a request for `model` is charged to is counted in tokens or money.
@@ -102,14 +111,14 @@ fn of_role(role: &RoleName, Reached { unit, spent, ceiling, .. }: Reached) -> Re
 pub(super) async fn take(session: &Session) -> Result<Vec<DayTurn>, Refusal> {
     let mut turns = Vec::new();
     turns.extend(take_of_all(session).await?);
-    turns.extend(take_of_role(session).await?);
+    let (rules, attempt) = (session.gate.rules(), session.attempt());
+    for (role, budget) in budgets(&rules.policy, &attempt) {
+        turns.extend(take_of_role(session, role, budget).await?);
+    }
     Ok(turns)
 }
 
-async fn take_of_role(session: &Session) -> Result<Option<DayTurn>, Refusal> {
-    let (rules, attempt) = (session.gate.rules(), session.attempt());
-    let Some(role) = &attempt.role else { return Ok(None) };
-    let Some(budget) = rules.policy.roles.get(role).filter(|budget| !budget.day.is_empty()) else { return Ok(None) };
+async fn take_of_role(session: &Session, role: &RoleName, budget: &RoleBudget) -> Result<Option<DayTurn>, Refusal> {
     let today = Utc::now().date_naive();
     let own = on_role(&session.gate, role, today).unwrap_or_default();
     let taken = session.gate.roles.of(role).take(today, own, budget.day.requests).await;

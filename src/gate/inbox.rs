@@ -176,6 +176,8 @@ struct State {
     children: Vec<Wanted>,
     /// Messages by node, attempt and kind.
     said: HashMap<(String, u32, Kind), u64>,
+    /// What attempts have written into memories, in bytes.
+    written: HashMap<(String, u32), u64>,
     /// Ids that grow, within a millisecond too: the host takes messages in their order, and the first of equal
     /// requests gives all of them its id.
     ids: ulid::Generator,
@@ -413,7 +415,7 @@ impl Asked {
         nodes: &[NodeId],
         of: (&NodeId, u32),
         (key, value, body): (MemoryKey, Option<String>, Map<String, Value>),
-        limit: u64,
+        (most, most_bytes): (u64, u64),
     ) -> Result<Remembering, Error> {
         // Locked throughout: two changes at once would each fit, and not both.
         let mut state = self.state.lock().await;
@@ -429,10 +431,14 @@ impl Asked {
             }
         }
         let said = state.said.entry((of.0.as_str().to_owned(), of.1, Kind::Memory)).or_default();
-        if *said >= limit {
+        let whose = (of.0.as_str().to_owned(), of.1);
+        let bytes = value.as_ref().map_or(0, |value| value.len() as u64);
+        let written = state.written.get(&whose).copied().unwrap_or(0).saturating_add(bytes);
+        if *said >= most || written > most_bytes {
             return Ok(Remembering::Exhausted);
         }
         *said += 1;
+        state.written.insert(whose, written);
         let id = next_id(&mut state)?;
         self.store(&id, Kind::Memory, of, body).await?;
         let entry = value.map(|value| Entry { value, at: chrono::Utc::now() });

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Error, durable};
 use crate::role::Action;
 use crate::role::agent::{Entry, MemoryKey};
+use crate::run::capability::ActionLimit;
 use crate::run::id::AgentName;
 
 /// The largest file, in bytes: all that an agent may remember, escaped.
@@ -33,6 +34,9 @@ pub struct MemoryUse {
     pub agent: AgentName,
     /// Of the family `memory`.
     pub actions: Vec<Action>,
+    /// How often some of them may be done.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub limits: BTreeMap<Action, ActionLimit>,
 }
 
 /// What `agent` remembers; nothing if there is no file.

@@ -52,7 +52,7 @@ pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
-    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, DelegationUse, Endpoint, Fallback,
+    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, Counted, DelegationUse, Endpoint, Fallback,
     Grant, Limits, MailServer, MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus,
     Services,
 };

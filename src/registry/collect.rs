@@ -92,6 +92,30 @@ pub fn copy_input(source: &Path, target: &Path, limit: u64) -> Result<Collected>
     }
 }
 
+/// Copies `source`, a file that was found in a folder where others write, to `target`: only what still holds `digest`. No
+/// link is followed from that folder on, since whoever writes there may not read what it leads to.
+///
+/// # Errors
+/// As for [`copy_input`]; when it holds something else, is a symlink, or is gone.
+pub fn copy_found(source: &Path, digest: &Digest, target: &Path, limit: u64) -> Result<Collected> {
+    let unreadable = |why: String| Error::io("read", source)(io::Error::other(why));
+    let (Some(folder), Some(name)) = (source.parent(), source.file_name()) else {
+        return Err(unreadable("it has no name".to_owned()));
+    };
+    let folder = folder.canonicalize().and_then(|folder| disk::open_dir(&folder)).map_err(Error::io("find", source))?;
+    let copied = match open_source(&folder, Path::new(name), limit) {
+        Ok(mut file) => copy_any(&mut file, target, limit)?,
+        Err(Refusal::Missing) => return Err(Error::io("find", source)(io::ErrorKind::NotFound.into())),
+        Err(Refusal::Empty) if *digest == Digest::of(b"") => copy_any(&mut io::empty(), target, limit)?,
+        Err(refusal) => Err(refusal),
+    };
+    match copied {
+        Ok(copied) if copied.digest == *digest => Ok(copied),
+        Ok(_) => Err(unreadable("it changed while it was looked at".to_owned())),
+        Err(refusal) => Err(unreadable(format!("it {refusal}"))),
+    }
+}
+
 fn open_source(folder: &File, rel: &Path, limit: u64) -> Result<File, Refusal> {
     let file = beneath::open(folder, rel).map_err(|errno| match errno {
         Errno::NOENT | Errno::NOTDIR => Refusal::Missing,
@@ -124,7 +148,7 @@ fn copy(source: &mut File, target: &Path, limit: u64) -> Result<Result<Collected
     Ok(copied.and_then(|collected| if collected.bytes == 0 { Err(Refusal::Empty) } else { Ok(collected) }))
 }
 
-fn copy_any(source: &mut File, target: &Path, limit: u64) -> Result<Result<Collected, Refusal>> {
+fn copy_any(source: &mut impl Read, target: &Path, limit: u64) -> Result<Result<Collected, Refusal>> {
     let folder = parent(target)?;
     let staged = Staged::create(target, 0o644)?;
     let mut hash = Sha256::new();
@@ -261,5 +285,33 @@ mod tests {
         assert!(copy_input(&case.workspace, &target, 100).is_err());
         assert!(copy_input(Path::new("/dev/zero"), &target, 100).is_err());
         assert_eq!(fs::read(&target).unwrap(), b"a,b\n");
+    }
+
+    #[test]
+    fn a_file_that_was_found_is_copied_only_as_it_was_found() {
+        let case = case();
+        let (source, target) = (case.workspace.join("found.csv"), case.node.join("copy"));
+        let secret = case.node.join("secret");
+        fs::write(&source, "found").unwrap();
+        fs::write(&secret, "secret").unwrap();
+        let digest = Digest::of(b"found");
+        assert_eq!(copy_found(&source, &digest, &target, 100).unwrap().bytes, 5);
+        // Somebody wrote to it, made it too large, or put a link into its place, even to the same bytes.
+        fs::write(&source, "other").unwrap();
+        assert!(copy_found(&source, &digest, &target, 100).unwrap_err().to_string().contains("changed"));
+        assert!(copy_found(&source, &Digest::of(b"other"), &target, 4).is_err());
+        fs::remove_file(&source).unwrap();
+        assert!(matches!(copy_found(&source, &digest, &target, 100), Err(Error::Io { source, .. })
+            if source.kind() == io::ErrorKind::NotFound));
+        symlink(&secret, &source).unwrap();
+        let refused = copy_found(&source, &Digest::of(b"secret"), &target, 100).unwrap_err();
+        assert!(refused.to_string().contains("symlink"), "{refused}");
+        fs::remove_file(&source).unwrap();
+        fs::write(&source, "").unwrap();
+        assert_eq!(copy_found(&source, &Digest::of(b""), &target, 100).unwrap().bytes, 0);
+        // The folder is the operator's, and may be a link of theirs.
+        let link = case.node.join("link");
+        symlink(&case.workspace, &link).unwrap();
+        assert!(copy_found(&link.join("found.csv"), &Digest::of(b""), &target, 100).is_ok());
     }
 }

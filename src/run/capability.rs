@@ -42,6 +42,16 @@ pub use secret_use::{SecretScheme, SecretUse};
 /// Longer than any real package, host or path that a person would want to read and decide on, in bytes.
 const LIMIT: usize = 512;
 
+/// Reads what somebody declares or asks for: a capability that something here can give. What parses and is an action that
+/// no gate can do, or that has no rule for what it does, would be granted and never work.
+///
+/// # Errors
+/// The rule that `text` breaks, in words; for an action that is none, what there is.
+pub fn askable(text: &str) -> Result<Capability, String> {
+    let capability = Capability::parse(text).map_err(|error| error.to_string())?;
+    capability.check().map(|()| capability)
+}
+
 /// What a capability is about. The text before the first colon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -173,6 +183,14 @@ pub enum Capability {
 }
 
 impl Capability {
+    /// Whether something here can give it: an action is one that gates can do, and has the rules that it needs.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self) -> Result<(), String> {
+        if let Self::Action(action) = self { action.check() } else { Ok(()) }
+    }
+
     /// Parses `kind:…`.
     ///
     /// # Errors

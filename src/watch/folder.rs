@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::item::Item;
-use super::state::Stamped;
+use super::item::{Item, tame};
+use super::state::{Stamped, Unread};
 use crate::provider::{check_complexity_within, glob_matches};
 use crate::run::id::Digest;
 
@@ -31,22 +31,26 @@ pub(crate) struct Seen {
     pub(crate) items: Vec<Item>,
     /// Files as they were seen, so that the next look need not read them.
     pub(crate) files: BTreeMap<String, Stamped>,
+    /// The same of those that cannot be used.
+    pub(crate) unread: BTreeMap<String, Unread>,
     /// Files that cannot be used, and why.
     pub(crate) odd: Vec<String>,
 }
 
+/// What earlier looks saw.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub(crate) files: &'a BTreeMap<String, Stamped>,
+    pub(crate) unread: &'a BTreeMap<String, Unread>,
+}
+
 /// The files of `folder` whose names fit `glob`, by name. With `json` each has to hold a JSON object. `known` is what
-/// earlier looks saw, and `most` how many that none of them saw are read.
+/// earlier looks saw, and `most` how many that none of them saw are read. What cannot be used is read once: again only
+/// when it is another file, or has changed.
 ///
 /// # Errors
 /// When the folder cannot be read.
-pub(crate) fn look(
-    folder: &Path,
-    glob: &str,
-    json: bool,
-    known: &BTreeMap<String, Stamped>,
-    most: usize,
-) -> io::Result<Seen> {
+pub(crate) fn look(folder: &Path, glob: &str, json: bool, known: Known<'_>, most: usize) -> io::Result<Seen> {
     let mut names = Vec::new();
     let mut seen = Seen::default();
     for entry in fs::read_dir(folder)? {
@@ -71,7 +75,12 @@ pub(crate) fn look(
             continue;
         }
         let stamp = stamp(&meta);
-        let stamped = match known.get(&name).filter(|known| known.stamp == stamp) {
+        if let Some(unread) = known.unread.get(&name).filter(|unread| unread.stamp == stamp) {
+            seen.odd.push(format!("{}: {}", tame(&name), unread.why));
+            seen.unread.insert(name, unread.clone());
+            continue;
+        }
+        let stamped = match known.files.get(&name).filter(|known| known.stamp == stamp) {
             Some(known) => known.clone(),
             None if !is_settled(&meta) || read >= most => continue,
             None => {
@@ -79,7 +88,8 @@ pub(crate) fn look(
                 match digest(&path, json) {
                     Ok(sha256) => Stamped { stamp, sha256 },
                     Err(why) => {
-                        seen.odd.push(format!("{name}: {why}"));
+                        seen.odd.push(format!("{}: {why}", tame(&name)));
+                        seen.unread.insert(name, Unread { stamp, why });
                         continue;
                     }
                 }
@@ -97,17 +107,17 @@ fn item(path: &Path, name: &str, stamped: &Stamped, bytes: u64, json: bool) -> I
         [("file", name.into()), ("sha256", sha256.as_str().into()), ("bytes", bytes.into())];
     Item {
         key: format!("{}:{name}@{sha256}", if json { "webhook" } else { "file" }),
-        what: name.to_owned(),
+        what: tame(name),
         fields: fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect(),
-        input: Some(path.to_owned()),
+        input: Some((path.to_owned(), sha256.clone())),
     }
 }
 
-/// What a file of JSON holds, for a template.
+/// What a file of JSON holds, for a template, and its digest.
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(crate) fn body(path: &Path) -> Result<Value, String> {
+pub(crate) fn body(path: &Path) -> Result<(Value, Digest), String> {
     let mut bytes = Vec::new();
     let file = open(path).map_err(|error| error.to_string())?;
     file.take(LARGEST_JSON + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
@@ -116,7 +126,7 @@ pub(crate) fn body(path: &Path) -> Result<Value, String> {
     }
     check_complexity_within(&bytes, 64).map_err(|error| error.to_string())?;
     match serde_json::from_slice(&bytes) {
-        Ok(body @ Value::Object(_)) => Ok(body),
+        Ok(body @ Value::Object(_)) => Ok((body, Digest::of(&bytes))),
         Ok(_) => Err("it is no JSON object".to_owned()),
         Err(error) => Err(format!("it is no JSON: {error}")),
     }
@@ -131,7 +141,7 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn digest(path: &Path, json: bool) -> Result<Digest, String> {
     if json {
-        body(path)?;
+        return body(path).map(|(_, digest)| digest);
     }
     let file = open(path).map_err(|error| error.to_string())?;
     let (mut file, mut hash, mut piece, mut total) = (file.take(LARGEST + 1), Sha256::new(), vec![0; 1 << 16], 0);
@@ -171,6 +181,16 @@ mod tests {
         file.set_modified(SystemTime::now() - SETTLED * 2).unwrap();
     }
 
+    fn nothing() -> Known<'static> {
+        const FILES: &BTreeMap<String, Stamped> = &BTreeMap::new();
+        const UNREAD: &BTreeMap<String, Unread> = &BTreeMap::new();
+        Known { files: FILES, unread: UNREAD }
+    }
+
+    fn known(seen: &Seen) -> Known<'_> {
+        Known { files: &seen.files, unread: &seen.unread }
+    }
+
     fn keys(seen: &Seen) -> Vec<String> {
         seen.items.iter().map(|item| item.what.clone()).collect()
     }
@@ -186,18 +206,37 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", path.join("link.csv")).unwrap();
         // Somebody may still be writing to it.
         fs::write(path.join("new.csv"), "half").unwrap();
-        let first = look(path, "*.csv", false, &BTreeMap::new(), 100).unwrap();
+        let first = look(path, "*.csv", false, nothing(), 100).unwrap();
         assert_eq!(keys(&first), ["a.csv", "b.csv"]);
         assert_ne!(first.items[0].key, first.items[1].key);
         // What is known is not read: with no reading left it is found all the same.
-        let again = look(path, "*.csv", false, &first.files, 0).unwrap();
+        let again = look(path, "*.csv", false, known(&first), 0).unwrap();
         assert_eq!(keys(&again), ["a.csv", "b.csv"]);
         put(path, "a.csv", "TEXT");
-        let changed = look(path, "*.csv", false, &first.files, 100).unwrap();
+        let changed = look(path, "*.csv", false, known(&first), 100).unwrap();
         assert_ne!(changed.items[0].key, first.items[0].key);
         assert_eq!(changed.items[1].key, first.items[1].key);
-        assert_eq!(look(path, "*.csv", false, &BTreeMap::new(), 1).unwrap().items.len(), 1);
-        assert!(look(&path.join("none"), "*", false, &BTreeMap::new(), 1).is_err());
+        assert_eq!(look(path, "*.csv", false, nothing(), 1).unwrap().items.len(), 1);
+        assert!(look(&path.join("none"), "*", false, nothing(), 1).is_err());
+    }
+
+    #[test]
+    fn files_that_cannot_be_used_are_read_once_and_keep_none_of_the_others_from_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        for name in ["a.json", "b.json", "c.json"] {
+            put(path, name, "no JSON");
+        }
+        put(path, "z.json", "{}");
+        let first = look(path, "*.json", true, nothing(), 2).unwrap();
+        assert_eq!((first.items.len(), first.odd.len()), (0, 2));
+        let second = look(path, "*.json", true, known(&first), 2).unwrap();
+        assert_eq!(keys(&second), ["z.json"]);
+        // All of them are told of, and none is read again.
+        let third = look(path, "*.json", true, known(&second), 0).unwrap();
+        assert_eq!((keys(&third), third.odd.len()), (vec!["z.json".to_owned()], 3));
+        put(path, "b.json", "{\"now\": 1}");
+        assert_eq!(keys(&look(path, "*.json", true, known(&third), 1).unwrap()), ["b.json", "z.json"]);
     }
 
     #[test]
@@ -209,9 +248,9 @@ mod tests {
         put(path, "c.json", "{");
         put(path, "d.json", &format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20)));
         put(path, "e.json", &"[".repeat(10_000));
-        let seen = look(path, "*.json", true, &BTreeMap::new(), 100).unwrap();
+        let seen = look(path, "*.json", true, nothing(), 100).unwrap();
         assert_eq!(keys(&seen), ["a.json"]);
         assert_eq!(seen.odd.len(), 4, "{:?}", seen.odd);
-        assert_eq!(body(&path.join("a.json")).unwrap(), serde_json::json!({"n": 1}));
+        assert_eq!(body(&path.join("a.json")).unwrap().0, serde_json::json!({"n": 1}));
     }
 }

@@ -74,7 +74,8 @@ pub(crate) async fn look(
         }
         let Value::Array(list) = &answer.body else { return Err(lie(repository, "its answer is no list")) };
         if page == 1 {
-            tag = tag_of(&answer);
+            // What is kept on the disk holds no credential, whatever a server gives back. Such a tag finds nothing again.
+            tag = tag_of(&answer).filter(|tag| service.masked(tag) == *tag);
         }
         let before = numbers.len();
         for pull in list {

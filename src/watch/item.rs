@@ -21,8 +21,8 @@ pub(crate) struct Item {
     /// A few words for people.
     pub(crate) what: String,
     pub(crate) fields: BTreeMap<String, Value>,
-    /// What the run is given as an input.
-    pub(crate) input: Option<PathBuf>,
+    /// What the run is given as an input, and what that has to hold: somebody else may change it at any time.
+    pub(crate) input: Option<(PathBuf, Digest)>,
 }
 
 impl Item {

@@ -11,10 +11,10 @@ mod times;
 #[cfg(any(test, fuzzing))]
 pub(crate) use github::read as read_pull;
 
-pub(crate) use folder::{body as webhook_body, look as look_into_folder};
+pub(crate) use folder::{Known, body as webhook_body, look as look_into_folder};
 pub(crate) use github::{Listed, Trouble, look as look_at_repository};
 pub(crate) use item::Item;
 pub use pace::Pace;
-pub use state::{Part, WatchState};
-pub(crate) use state::{Stamped, load, save};
+pub(crate) use state::{MOST_TRIES, Stamped, load, save};
+pub use state::{Part, Unfit, Unread, WatchState};
 pub(crate) use times::due;

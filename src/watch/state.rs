@@ -54,7 +54,36 @@ pub struct Part {
     /// Files as they were seen.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<String, Stamped>,
+    /// Files that cannot be used: none is read again before it changes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, Unread>,
+    /// Work that nothing could be made of, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unfit: BTreeMap<String, Unfit>,
 }
+
+/// A file that was read and cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Unread {
+    /// Inode, size and times.
+    pub stamp: String,
+    pub why: String,
+}
+
+/// Work that was tried in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Unfit {
+    /// How often; after [`MOST_TRIES`] it is let be.
+    pub tries: u32,
+    pub why: String,
+}
+
+/// How often something is tried that nothing can be made of.
+pub(crate) const MOST_TRIES: u32 = 5;
 
 /// A file as it was when it was read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +123,8 @@ impl WatchState {
         for part in self.parts.values_mut() {
             part.pace = Pace::default();
             part.etag = None;
+            part.unread.clear();
+            part.unfit.clear();
         }
     }
 }

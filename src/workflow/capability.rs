@@ -12,7 +12,7 @@ pub(crate) fn check_capability(text: &str) -> Result<(), String> {
         Ok(Capability::Schedule(_)) => {
             return Err("is what a hired agent asks for, with a time and a task; here a `[watch.NAME]` of taskforge.toml does it".to_owned());
         }
-        Ok(_) => return Ok(()),
+        Ok(capability) => return capability.check().map_err(|why| format!("is refused: {why}")),
         Err(error) => error,
     };
     let kinds = CapabilityKind::ALL.map(CapabilityKind::as_str);

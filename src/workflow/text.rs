@@ -11,6 +11,11 @@ pub(crate) fn is_unsafe(c: char) -> bool {
             | '\u{e0000}'..='\u{e007f}')
 }
 
+/// Whether there is nothing to be read in `text`: only space, and what has no look of its own.
+pub(crate) fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_unsafe(c))
+}
+
 /// `text` in backticks for a message: cut to 60 characters, and what [`is_unsafe`] or would end the quote escaped.
 pub(crate) fn shown(text: &str) -> String {
     const LIMIT: usize = 60;
@@ -50,6 +55,14 @@ mod tests {
     fn a_quoted_text_cannot_act() {
         assert_eq!(shown("a\u{1b}[2Jb\u{202e}`c"), "`a\\u{1b}[2Jb\\u{202e}'c`");
         assert_eq!(shown(&"x".repeat(70)), format!("`{}…`", "x".repeat(60)));
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_blank() {
+        for text in ["", " ", "\t\n", "\u{2028}", "\u{a0}\u{feff}\u{200b}"] {
+            assert!(is_blank(text), "{text:?}");
+        }
+        assert!(!is_blank("\u{200b}a"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::fits::name_of;
 use crate::provider::glob_matches;
-use crate::run::capability::{Capability, CapabilityKind};
+use crate::run::capability::{Capability, CapabilityKind, known_actions, rules_of};
 
 /// What `*` of a glob is filled with to find something that it fits, likely ones first. A glob that none of them makes a
 /// name of is taken for one that fits nothing.
@@ -100,6 +100,12 @@ fn exact(kind: CapabilityKind, name: &str, text: &str) -> Result<String, String>
         _ => format!("{kind}:{text}"),
     };
     let capability = Capability::parse(&asked).map_err(|error| format!("`{name}` fits nothing: {error}"))?;
+    if let Capability::Action(action) = &capability
+        && rules_of(action.name().as_str()).is_none()
+    {
+        let known: Vec<&str> = known_actions().collect();
+        return Err(format!("`{name}` fits nothing: no gate can do it; it can do {}", known.join(", ")));
+    }
     let canonical = name_of(&capability);
     if capability.to_string() != format!("{kind}:{canonical}") && kind != CapabilityKind::Budget {
         return Err(format!(

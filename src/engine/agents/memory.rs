@@ -15,7 +15,7 @@ use crate::registry::{Registry, inbox, project};
 use crate::role::Action;
 use crate::role::agent::{Agent, AgentEvent, AgentRefusal, Entry, MemoryKey, Written, recall};
 use crate::run::definition::NodeDefinition;
-use crate::run::id::AgentName;
+use crate::run::id::{AgentName, NodeId};
 use crate::run::state::State;
 
 use super::claim::is_hired;
@@ -73,12 +73,60 @@ pub fn history(registry: &Registry, agent: &AgentName, key: &MemoryKey) -> Resul
     }
 }
 
-/// Takes in a message of the gate about a memory. Exactly once, however often it is found: the agent's journal knows its
-/// id. The inner error is why it is refused.
+/// Takes in messages of the gate about the memory of one node's agent: together, so that many cost its journal one write.
+/// Each exactly once, however often it is found: the agent's journal knows its id. Those that are refused, each with why.
 ///
 /// # Errors
-/// When the agent's journal cannot be read or written: the message then stays for the next tick.
-pub(crate) fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -> Result<Result<(), String>, Error> {
+/// When the agent's journal cannot be read or written: the messages then stay for the next tick.
+pub(crate) fn take(
+    store: &Store<'_>,
+    state: &State,
+    messages: &[inbox::Message],
+) -> Result<Vec<(String, String)>, Error> {
+    let mut refused = Vec::new();
+    let mut changes = Vec::new();
+    let mut of: Option<(&AgentName, &NodeId)> = None;
+    for message in messages {
+        match wanted(store, state, message)? {
+            Ok((agent, key, value, by)) => {
+                of = Some((agent, &message.node));
+                changes.push((key, value, by));
+            }
+            Err(why) => refused.push((message.id.to_string(), why)),
+        }
+    }
+    let Some((agent, node)) = of else { return Ok(refused) };
+    let actor = actor::agent(node);
+    AgentStore::open(store.registry(), agent)?.commit(&actor, |agent, now| {
+        let (mut agent, mut events) = (agent.clone(), Vec::new());
+        for (key, value, by) in changes {
+            let input = by.inbox.clone();
+            match agent.remember(key, value, Some(by)) {
+                Ok(more) => {
+                    more.iter().for_each(|event| agent.apply(event.clone(), now, &actor));
+                    events.extend(more);
+                }
+                // Somebody forgot it first.
+                Err(AgentRefusal::NoMemory { .. }) => {}
+                Err(refusal) => refused.push((input, refusal.to_string())),
+            }
+        }
+        Ok(events)
+    })?;
+    // Before the messages go: the gate takes what lies in its inbox for newer than this file.
+    publish(store, state)?;
+    Ok(refused)
+}
+
+/// A change that is asked for: whose memory, the key, its value or none, and by what.
+type Wanted<'s> = (&'s AgentName, MemoryKey, Option<String>, Written);
+
+/// What a message asks for; the inner error is why it is refused.
+fn wanted<'s>(
+    store: &Store<'_>,
+    state: &'s State,
+    message: &inbox::Message,
+) -> Result<Result<Wanted<'s>, String>, Error> {
     let Some((definition, node)) = state.node(&message.node) else {
         return Ok(Err("there is no such node".to_owned()));
     };
@@ -100,23 +148,7 @@ pub(crate) fn take(store: &Store<'_>, state: &State, message: &inbox::Message) -
         attempt: message.attempt,
         inbox: message.id.to_string(),
     };
-    let actor = actor::agent(&message.node);
-    let committed = AgentStore::open(store.registry(), agent)?.commit(&actor, |agent, _| {
-        match agent.remember(key, value, Some(by)) {
-            // Somebody forgot it first.
-            Err(AgentRefusal::NoMemory { .. }) => Ok(Vec::new()),
-            other => other,
-        }
-    });
-    match committed {
-        Ok(_) => {
-            // Before the message goes: the gate takes what lies in its inbox for newer than this file.
-            publish(store, state)?;
-            Ok(Ok(()))
-        }
-        Err(Error::Agent(refusal)) => Ok(Err(refusal.to_string())),
-        Err(error) => Err(error),
-    }
+    Ok(Ok((agent, key, value, by)))
 }
 
 pub(crate) fn change(message: &inbox::Message) -> Result<(MemoryKey, Option<String>), String> {

@@ -47,8 +47,12 @@ pub fn offboard(registry: &Registry, name: &AgentName, reason: &str) -> Result<O
     runs.extend(queue.iter().map(|(run, _)| run.clone()));
     runs.sort();
     runs.dedup();
+    // One run that cannot be ended keeps none of the others from it.
+    let mut failed = None;
     for run in &runs {
-        end_in(registry, name, run)?;
+        if let Err(error) = end_in(registry, name, run) {
+            failed.get_or_insert(error);
+        }
     }
     // What it was to be told at times is nobody's any more: a look would find that out as well.
     for schedule in schedules::list(registry)? {
@@ -57,6 +61,9 @@ pub fn offboard(registry: &Registry, name: &AgentName, reason: &str) -> Result<O
         }
     }
     seal::seal_offboarded(registry, name);
+    if let Some(error) = failed {
+        return Err(error);
+    }
     Ok(Offboarding {
         name: name.clone(),
         ended: active.iter().map(|task| format!("{}/{}/{}", task.run, task.node, task.attempt)).collect(),
@@ -73,12 +80,14 @@ fn end_in(registry: &Registry, name: &AgentName, run: &RunId) -> Result<(), Erro
     };
     let begun = Instant::now();
     loop {
-        tick::tick(registry, run)?;
+        // A tick that fails with something else may have ended it all the same.
+        let ticked = tick::tick(registry, run);
         let state = store.load()?;
         let lives = state.live_attempts().any(|(definition, _)| definition.agent() == Some(name));
         if !lives {
             return Ok(());
         }
+        ticked?;
         if begun.elapsed() > PATIENCE {
             return Err(Error::StillRuns { run: run.clone(), agent: name.clone() });
         }

@@ -39,18 +39,24 @@ pub(super) fn begin(registry: &Registry, watch: &Watch, item: &Item, run: &RunId
         Err(Error::Registry(crate::registry::Error::RunExists { .. })) => Ok(Begun::Known),
         // A parameter that the workflow does not take, a file that is gone: of this piece of work only.
         Err(error @ (Error::Usage(_) | Error::Input { .. } | Error::NoInput(_))) => Ok(Begun::Unfit(error.to_string())),
+        // A task that becomes no workflow with what stands in this one. A workflow's own file is wrong for all of them.
+        Err(error @ Error::Workflow(_)) if watch.task.is_some() => Ok(Begun::Unfit(error.to_string())),
         Err(error) => Err(error),
     }
 }
 
 fn prepared(watch: &Watch, item: &Item, run: &RunId) -> Result<Start, String> {
     let mut fields = item.fields.clone();
-    if let (WatchSource::Webhook, Some(path)) = (watch.source, &item.input) {
-        fields.insert("body".to_owned(), webhook_body(path)?);
+    if let (WatchSource::Webhook, Some((path, digest))) = (watch.source, &item.input) {
+        let (body, now) = webhook_body(path)?;
+        if now != *digest {
+            return Err("it changed while it was looked at".to_owned());
+        }
+        fields.insert("body".to_owned(), body);
     }
     let filled = |what: &str, text: &str| fill(text, &fields).map_err(|why| format!("{what} {}", why.message));
-    let inputs: Vec<_> = item.input.iter().cloned().collect();
-    let mut prepared = Start { inputs, run: Some(run.clone()), ..Start::default() };
+    let (inputs, held) = item.input.clone().map_or((Vec::new(), None), |(path, digest)| (vec![path], Some(digest)));
+    let mut prepared = Start { inputs, held, run: Some(run.clone()), ..Start::default() };
     match (&watch.agent, &watch.task) {
         (Some(agent), Some(task)) => {
             let text = filled("its task", task)?;

@@ -14,7 +14,7 @@ use crate::provider::{Key, client};
 use crate::registry::Registry;
 use crate::registry::config::{Watch, WatchSource};
 use crate::vault::{Identities, Vault};
-use crate::watch::{self, Item, Listed, Stamped, Trouble, WatchState};
+use crate::watch::{self, Item, Listed, Part, Stamped, Trouble, Unread, WatchState};
 
 /// How many repositories are asked about at once.
 const AT_ONCE: usize = 8;
@@ -24,7 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// What one place came to.
 pub(super) enum Gathered {
     Unchanged,
-    Found { items: Vec<Item>, etag: Option<String>, files: BTreeMap<String, Stamped>, odd: Option<String> },
+    Found { items: Vec<Item>, etag: Option<String>, files: Files, odd: Option<String> },
+}
+
+/// A folder's files as they were seen: those that can be used and those that cannot.
+#[derive(Default)]
+pub(super) struct Files {
+    pub(super) seen: BTreeMap<String, Stamped>,
+    pub(super) unread: BTreeMap<String, Unread>,
 }
 
 /// What all of them came to.
@@ -68,7 +75,7 @@ fn times(question: &Question<'_>) -> Result<Gathered, Trouble> {
     // One that begins now, or whose clock was set back, has missed nothing.
     let since = question.state.until.filter(|until| *until <= question.now).unwrap_or(question.now);
     let due = watch::due(pattern, since, question.now).map_err(|why| trouble(format!("{pattern}: {why}")))?;
-    Ok(Gathered::Found { items: due.into_iter().collect(), etag: None, files: BTreeMap::new(), odd: None })
+    Ok(Gathered::Found { items: due.into_iter().collect(), etag: None, files: Files::default(), odd: None })
 }
 
 fn folder(question: &Question<'_>) -> Result<Gathered, Trouble> {
@@ -76,8 +83,9 @@ fn folder(question: &Question<'_>) -> Result<Gathered, Trouble> {
     let folder = question.registry.root().join(watch.folder.clone().unwrap_or_default());
     let json = watch.source == WatchSource::Webhook;
     let glob = watch.glob.as_deref().unwrap_or(if json { "*.json" } else { "*" });
-    let none = BTreeMap::new();
-    let known = question.state.parts.get("folder").map_or(&none, |part| &part.files);
+    let none = Part::default();
+    let part = question.state.parts.get("folder").unwrap_or(&none);
+    let known = watch::Known { files: &part.files, unread: &part.unread };
     let most = usize::try_from(watch.at_once).unwrap_or(usize::MAX).saturating_mul(2);
     let seen = watch::look_into_folder(&folder, glob, json, known, most)
         .map_err(|error| trouble(format!("cannot look into {}: {error}", folder.display())))?;
@@ -86,7 +94,8 @@ fn folder(question: &Question<'_>) -> Result<Gathered, Trouble> {
         [one] => Some(one.clone()),
         [first, others @ ..] => Some(format!("{first}; and {} more", others.len())),
     };
-    Ok(Gathered::Found { items: seen.items, etag: None, files: seen.files, odd })
+    let files = Files { seen: seen.files, unread: seen.unread };
+    Ok(Gathered::Found { items: seen.items, etag: None, files, odd })
 }
 
 fn repositories(question: &Question<'_>) -> Result<Round, Error> {
@@ -101,6 +110,8 @@ fn repositories(question: &Question<'_>) -> Result<Round, Error> {
     }
     let service = service(question.registry)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
+    let turns: BTreeMap<String, usize> =
+        names.iter().enumerate().map(|(turn, name)| ((*name).clone(), turn)).collect();
     let (stop, begun) = (Cell::new(false), Instant::now());
     let drafts = question.watch.drafts.unwrap_or_default();
     let ask = |name: &String| {
@@ -128,13 +139,14 @@ fn repositories(question: &Question<'_>) -> Result<Round, Error> {
                 Listed::Found { mut items, etag, odd } => {
                     // What has waited for longest comes first.
                     items.reverse();
-                    Gathered::Found { items, etag, files: BTreeMap::new(), odd }
+                    Gathered::Found { items, etag, files: Files::default(), odd }
                 }
             }
         });
         round.parts.push((name, gathered));
     }
-    round.parts.sort_by(|(one, _), (other, _)| one.cmp(other));
+    // Whose turn it is, and not whose answer came first or whose name does: there may be work for none of the others left.
+    round.parts.sort_by_key(|(name, _)| turns.get(name).copied());
     Ok(round)
 }
 

@@ -12,7 +12,7 @@ use crate::engine::error::Error;
 use crate::engine::schedules::{self, Authority};
 use crate::registry::config::{Watch, WatchSource};
 use crate::registry::{Registry, WatchLock, kill};
-use crate::watch::{self, Item, Part, Trouble, WatchState};
+use crate::watch::{self, Item, MOST_TRIES, Part, Trouble, Unfit, WatchState};
 
 /// How a look is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,14 +161,14 @@ impl Turn<'_> {
         let mut everywhere: Option<Trouble> = None;
         for (name, gathered) in parts {
             let part = state.parts.entry(name).or_default();
-            part.looked = Some(self.now);
+            let (had, left) = (self.budget > 0, self.looked.left);
             match gathered {
                 Ok(Gathered::Unchanged) => {
                     let odd = part.pace.problem.take().filter(|_| part.pace.failures == 0);
                     part.pace.went_well(odd);
                 }
                 Ok(Gathered::Found { items, etag, files, odd }) => {
-                    part.files = files;
+                    (part.files, part.unread) = (files.seen, files.unread);
                     let (whole, unfit) = self.begin_all(part, items);
                     part.etag = etag.filter(|_| whole);
                     part.pace.went_well(unfit.or(odd));
@@ -187,6 +187,10 @@ impl Turn<'_> {
                     part.pace.failed(trouble.message, trouble.wait, self.watch.give_up, self.now);
                 }
             }
+            // Who got nothing because the others took all of it comes first the next time.
+            if had || self.looked.left == left {
+                part.looked = Some(self.now);
+            }
         }
         let failed = everywhere.map(|trouble| (trouble.message, trouble.wait));
         match failed.or_else(|| self.stuck.take().map(|why| (why, None))) {
@@ -202,14 +206,23 @@ impl Turn<'_> {
     fn begin_all(&mut self, part: &mut Part, items: Vec<Item>) -> (bool, Option<String>) {
         let (mut whole, mut unfit) = (true, None);
         let mut taken = BTreeMap::new();
+        let mut before = std::mem::take(&mut part.unfit);
         for item in items {
             if let Some(run) = part.taken.remove(&item.key) {
                 taken.insert(item.key, run);
                 continue;
             }
+            let tried = before.remove(&item.key);
+            if let Some(tried) = tried.as_ref().filter(|tried| tried.tries >= MOST_TRIES) {
+                let why = format!("{}: {}; it was tried {MOST_TRIES} times, and is let be", item.what, tried.why);
+                unfit.get_or_insert(why);
+                part.unfit.insert(item.key, tried.clone());
+                continue;
+            }
             if self.budget == 0 || self.stuck.is_some() {
                 self.looked.left += 1;
                 whole = false;
+                part.unfit.extend(tried.map(|tried| (item.key, tried)));
                 continue;
             }
             let begun = item
@@ -220,6 +233,12 @@ impl Turn<'_> {
                 Ok((_, Begun::Unfit(why))) => {
                     whole = false;
                     unfit.get_or_insert_with(|| format!("{}: {why}", item.what));
+                    // Whoever changes it while it is looked at is seen by the next look, whatever the file's times say.
+                    if let Some(name) = item.fields.get("file").and_then(|name| name.as_str()) {
+                        part.files.remove(name);
+                    }
+                    let tries = tried.map_or(0, |tried| tried.tries).saturating_add(1);
+                    part.unfit.insert(item.key, Unfit { tries, why });
                 }
                 Ok((run, begun)) => {
                     let new = matches!(begun, Begun::New);

@@ -1,6 +1,7 @@
 //! What an agent asks for, as types: names and arguments parsed strictly, and held against the rules of a grant or a role.
 //! Pure; everything here is hostile until it has parsed.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{email, github, slack, webhook};
@@ -14,7 +15,7 @@ const LONGEST: usize = 64 << 10;
 pub(crate) struct Wrong(pub(crate) String);
 
 /// Something that can be done.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) enum Action {
     Github(github::Call),
     Slack(slack::Call),

@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, Utc};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::arguments::{Arguments, Wrong};
@@ -19,7 +20,7 @@ const MOST: usize = 50;
 const LONGEST_SUBJECT: usize = 500;
 
 /// A message.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Mail {
     pub(crate) is_draft: bool,
     pub(crate) to: Vec<String>,

@@ -2,6 +2,7 @@
 //! merging, closing or pushing.
 
 use hyper::Method;
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, Wrong};
@@ -13,6 +14,10 @@ const HEADERS: [(&str, &str); 2] = [("accept", "application/vnd.github+json"), (
 const PER_PAGE: usize = 100;
 /// How many pages of a list are read.
 const MOST_PAGES: usize = 10;
+/// The most that is read for one list, in bytes: the gate is small, and others have work for it too.
+const MOST_BYTES: usize = 16 << 20;
+/// The longest text of one entry of a list, in characters; the whole of it is there to be read by its number.
+const LONGEST_LISTED: usize = 2000;
 /// How many pages are looked through for something that may have been done.
 const MOST_SEARCHED: usize = 50;
 /// The most comments on lines of one review.
@@ -35,8 +40,15 @@ impl Repository {
     }
 }
 
+/// As GitHub compares names: equal ones are one repository.
+impl Serialize for Repository {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0.to_ascii_lowercase())
+    }
+}
+
 /// What is done.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) enum Call {
     List { repo: Repository, state: &'static str },
     Read { repo: Repository, number: u64 },
@@ -47,7 +59,7 @@ pub(crate) enum Call {
 }
 
 /// A review of a pull request.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Review {
     verdict: &'static str,
     body: String,
@@ -133,15 +145,11 @@ impl Call {
         let done = match self {
             Self::List { repo, state } => {
                 let path = format!("/repos/{}/pulls?state={state}", repo.0);
-                pages(service, &path, MOST_PAGES)
-                    .await
-                    .map(|(all, whole)| listed("pulls", all.iter().map(pull).collect(), whole))
+                pages(service, &path, MOST_PAGES, brief).await.map(|(all, whole)| listed("pulls", all, whole))
             }
             Self::Files { repo, number } => {
                 let path = format!("/repos/{}/pulls/{number}/files?", repo.0);
-                pages(service, &path, MOST_PAGES)
-                    .await
-                    .map(|(all, whole)| listed("files", all.iter().map(file).collect(), whole))
+                pages(service, &path, MOST_PAGES, file).await.map(|(all, whole)| listed("files", all, whole))
             }
             Self::Read { repo, number } => {
                 one(service, &format!("/repos/{}/pulls/{number}", repo.0)).await.map(|found| pull(&found))
@@ -173,12 +181,15 @@ impl Call {
             Self::Review { repo, number, .. } => format!("/repos/{}/pulls/{number}/reviews?", repo.0),
             _ => return Found::NotThere,
         };
-        match pages(service, &path, MOST_SEARCHED).await {
+        let mark = mark(key);
+        let own = |one: &Value| match one["body"].as_str().is_some_and(|body| body.contains(&mark)) {
+            true => written(one),
+            false => Value::Null,
+        };
+        match pages(service, &path, MOST_SEARCHED, own).await {
             Ok((all, whole)) => {
-                let mark = mark(key);
-                let own = |one: &&Value| one["body"].as_str().is_some_and(|body| body.contains(&mark));
-                match all.iter().find(own) {
-                    Some(one) => Found::Done(written(one)),
+                match all.into_iter().find(|one| !one.is_null()) {
+                    Some(one) => Found::Done(one),
                     None if whole => Found::NotThere,
                     None => Found::Unknown("there are more comments than are looked through".to_owned()),
                 }
@@ -254,13 +265,24 @@ async fn one(service: &Service, path: &str) -> Result<Value, Outcome> {
 
 async fn write(service: &Service, path: &str, body: &Value) -> Result<Value, Outcome> {
     let answer = service.send(Method::POST, path, &HEADERS, Some(body)).await?;
-    if answer.status.is_success() { Ok(written(&answer.body)) } else { Err(said(&answer)) }
+    match answer.status.is_success() {
+        true if answer.body["id"].is_number() => Ok(written(&answer.body)),
+        // Some proxy may have answered: whether it is there is found out by looking.
+        true => Err(Outcome::Unclear(Failure::new("service_error", "its answer does not say what was written"))),
+        false => Err(said(&answer)),
+    }
 }
 
 /// The pages of a list, and whether those are all of it. Where the next page is, the server does not decide: a link could
 /// lead the credential anywhere.
-async fn pages(service: &Service, path: &str, most: usize) -> Result<(Vec<Value>, bool), Outcome> {
-    let mut all = Vec::new();
+/// Of each entry only what `shape` makes of it is kept.
+async fn pages(
+    service: &Service,
+    path: &str,
+    most: usize,
+    shape: impl Fn(&Value) -> Value,
+) -> Result<(Vec<Value>, bool), Outcome> {
+    let (mut all, mut bytes) = (Vec::new(), 0);
     let and = if path.ends_with('?') { "" } else { "&" };
     for page in 1..=most {
         let answer = service.get(&format!("{path}{and}per_page={PER_PAGE}&page={page}"), &HEADERS).await?;
@@ -273,9 +295,13 @@ async fn pages(service: &Service, path: &str, most: usize) -> Result<(Vec<Value>
         // Servers give fewer than asked for, and say by the link that there is more.
         let link = answer.headers.get("link").and_then(|link| link.to_str().ok()).unwrap_or_default();
         let last = list.is_empty() || (list.len() < PER_PAGE && !link.contains("rel=\"next\""));
-        all.extend(list);
+        all.extend(list.iter().map(&shape));
         if last {
             return Ok((all, true));
+        }
+        bytes += answer.bytes;
+        if bytes >= MOST_BYTES {
+            break;
         }
     }
     Ok((all, false))
@@ -313,6 +339,19 @@ fn pull(found: &Value) -> Value {
         pull.insert(side.into(), end);
     }
     Value::Object(pull)
+}
+
+/// A pull request in a list: without the end of a text that is long.
+fn brief(found: &Value) -> Value {
+    let mut brief = pull(found);
+    for key in ["title", "body"] {
+        let Some(text) = brief[key].as_str() else { continue };
+        if let Some((end, _)) = text.char_indices().nth(LONGEST_LISTED) {
+            brief[key] = format!("{}…", &text[..end]).into();
+            brief["truncated"] = true.into();
+        }
+    }
+    brief
 }
 
 fn file(found: &Value) -> Value {

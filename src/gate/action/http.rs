@@ -36,6 +36,8 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+    /// How large it was.
+    pub(crate) bytes: usize,
 }
 
 impl Service {
@@ -86,8 +88,8 @@ impl Service {
         }
         let answer = request.send().await.map_err(|error| self.lost(&error))?;
         let (status, headers) = (answer.status(), answer.headers().clone());
-        let body = self.read(answer).await?;
-        Ok(Answer { status, headers, body })
+        let (body, bytes) = self.read(answer).await?;
+        Ok(Answer { status, headers, body, bytes })
     }
 
     /// [`Service::send`] for what changes nothing: asked again when the service stumbles.
@@ -107,7 +109,7 @@ impl Service {
         }
     }
 
-    async fn read(&self, mut answer: reqwest::Response) -> Result<Value, Outcome> {
+    async fn read(&self, mut answer: reqwest::Response) -> Result<(Value, usize), Outcome> {
         let mut bytes = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| self.lost(&error))? {
             if bytes.len() + piece.len() > LARGEST {
@@ -117,10 +119,16 @@ impl Service {
         }
         let clear = self.mask.whole(&bytes);
         // What is no JSON is told by its status.
-        Ok(crate::provider::check_complexity_within(&clear, 64)
+        let body = crate::provider::check_complexity_within(&clear, 64)
             .ok()
             .and_then(|()| serde_json::from_slice(&clear).ok())
-            .unwrap_or(Value::Null))
+            .unwrap_or(Value::Null);
+        Ok((body, bytes.len()))
+    }
+
+    /// `text` without the credential: for what an answer says beside its body.
+    pub(crate) fn masked(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.mask.whole(text.as_bytes())).into_owned()
     }
 
     /// A request without an answer. Only what did not get as far as a connection is known not to have arrived.

@@ -16,7 +16,7 @@ pub(crate) mod webhook;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use arguments::Action;
-pub(crate) use perform::{Asked, perform};
+pub(crate) use perform::{Asked, Doing, deny, of, perform, within};
 pub(crate) use queue::Queue;
 pub(crate) use seen::Acts;
 

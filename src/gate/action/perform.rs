@@ -20,6 +20,7 @@ use crate::gate::refusal::{Refusal, reply};
 use crate::gate::shared::Gate;
 use crate::gate::socket::{MOST_REFUSALS, Socket};
 use crate::provider::canonical;
+use crate::run::capability::ActionLimit;
 use crate::run::event::Settled;
 use crate::run::id::Digest;
 use crate::run::id::RequestId;
@@ -61,14 +62,14 @@ pub(crate) async fn perform(gate: Arc<Gate>, socket: Arc<Socket>, asked: Asked) 
             let known: Vec<&str> = attempt.actions_at(Utc::now()).map(|action| action.name.as_str()).collect();
             let message = format!("no gate can do {}", name.chars().take(100).collect::<String>());
             let refusal = Refusal::new(StatusCode::NOT_FOUND, "no_such_action", message);
-            deny(&gate, &socket, &name, "", "no_such_action", "no gate can do this").await?;
+            deny(&gate, &socket, Doing { name: &name, target: "" }, "no_such_action", "no gate can do this").await?;
             return Err(refusal.hint(format!(
                 "this attempt may do: {}",
                 if known.is_empty() { "nothing".into() } else { known.join(", ") }
             )));
         }
         Err(Some(Wrong(why))) => {
-            deny(&gate, &socket, &name, "", "bad_arguments", &why).await?;
+            deny(&gate, &socket, Doing { name: &name, target: "" }, "bad_arguments", &why).await?;
             return Err(Refusal::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_arguments", format!("{name}: {why}")));
         }
     };
@@ -79,7 +80,9 @@ pub(crate) async fn perform(gate: Arc<Gate>, socket: Arc<Socket>, asked: Asked) 
         let message = format!("the idempotency key is not 1 to {LONGEST_KEY} visible ASCII characters");
         return Err(Refusal::bad_request(message));
     }
-    let digest = Digest::of(format!("{name}\n{whole}").as_bytes());
+    // Of what is meant, and not of how it was written: a number is the same as text, and a name in capitals.
+    let meant = serde_json::to_value(&action).unwrap_or_default();
+    let digest = Digest::of(format!("{name}\n{}", canonical(&meant, false)).as_bytes());
     // The agent's own words are not what others see: a key goes into comments and mails.
     let own = key.unwrap_or_default();
     let of = format!("{}\n{}\n{}\n{own}", gate.rules().policy.registry, gate.rules().policy.run, attempt.node);
@@ -147,7 +150,8 @@ impl Act {
             None => ("action_not_allowed", format!("nothing allows {}", self.name)),
             Some(why) => ("arguments_not_allowed", format!("{} is not allowed so: {why}", self.name)),
         };
-        deny(&self.gate, &self.socket, &self.name, &self.action.target(), code, &message).await?;
+        let doing = Doing { name: &self.name, target: &self.action.target() };
+        deny(&self.gate, &self.socket, doing, code, &message).await?;
         let refusal =
             Refusal::new(StatusCode::FORBIDDEN, code, message).with("capability", self.action.capability(&self.name));
         Err(refusal
@@ -231,21 +235,13 @@ impl Act {
     }
 
     async fn within_limit(&self, rule: &AllowedAction) -> Result<(), Refusal> {
-        let Some(limit) = rule.rules.limit else { return Ok(()) };
-        let (folder, scope) = (self.gate.ledger.folder().to_owned(), format!("{}\n{}", rule.by, rule.name));
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-        let taken = tokio::task::spawn_blocking(move || ledger::take(&folder, &scope, limit, now)).await;
-        let taken = taken.map_err(|error| error.to_string()).and_then(|taken| taken.map_err(|error| error.to_string()));
-        match taken.map_err(|reason| Refusal::record_failed(&reason))? {
-            Ok(()) => Ok(()),
-            Err(wait) => {
-                let message = format!("{} may be done {limit}, and was", self.name);
-                deny(&self.gate, &self.socket, &self.name, &self.action.target(), "action_limit", &message).await?;
-                let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "action_limit", message);
-                Err(refusal.with("limit", limit.to_string()).retry_after(wait))
-            }
+        let own = rule.rules.limit.map(|limit| (rule.by.as_str(), limit));
+        let above = rule.counts.iter().map(|counted| (counted.by.as_str(), counted.limit));
+        for (by, limit) in own.into_iter().chain(above) {
+            let doing = Doing { name: &self.name, target: &self.action.target() };
+            within(&self.gate, &self.socket, doing, by, limit).await?;
         }
+        Ok(())
     }
 
     /// Puts the intent on record. What cannot be recorded is not done.
@@ -348,6 +344,40 @@ impl Act {
     }
 }
 
+/// What is about to be done, for a record.
+#[derive(Clone, Copy)]
+pub(crate) struct Doing<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) target: &'a str,
+}
+
+/// Counts one more of what `by` may do `limit`; before it is done, and so at worst too much.
+///
+/// # Errors
+/// The refusal, which is on record, when that is one too many; when it cannot be counted.
+pub(crate) async fn within(
+    gate: &Gate,
+    socket: &Socket,
+    doing: Doing<'_>,
+    by: &str,
+    limit: ActionLimit,
+) -> Result<(), Refusal> {
+    let (folder, scope) = (gate.ledger.folder().to_owned(), format!("{by}\n{}", doing.name));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    let taken = tokio::task::spawn_blocking(move || ledger::take(&folder, &scope, limit, now)).await;
+    let taken = taken.map_err(|error| error.to_string()).and_then(|taken| taken.map_err(|error| error.to_string()));
+    match taken.map_err(|reason| Refusal::record_failed(&reason))? {
+        Ok(()) => Ok(()),
+        Err(wait) => {
+            let message = format!("{} may be done {limit}, and was (by {by})", doing.name);
+            deny(gate, socket, doing, "action_limit", &message).await?;
+            let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "action_limit", message);
+            Err(refusal.with("limit", limit.to_string()).retry_after(wait))
+        }
+    }
+}
+
 /// A place among what is under way by a grant.
 struct Entered(Arc<Socket>, Option<RequestId>);
 
@@ -370,7 +400,14 @@ impl Drop for Entered {
 }
 
 /// Puts a refusal on record, up to as many as one attempt is heard with.
-async fn deny(gate: &Gate, socket: &Socket, name: &str, target: &str, code: &str, why: &str) -> Result<(), Refusal> {
+pub(crate) async fn deny(
+    gate: &Gate,
+    socket: &Socket,
+    doing: Doing<'_>,
+    code: &str,
+    why: &str,
+) -> Result<(), Refusal> {
+    let Doing { name, target } = doing;
     // Nothing has happened: a loop that tries for ever must not fill the disk.
     if socket.refuse() >= MOST_REFUSALS {
         return Ok(());
@@ -387,7 +424,8 @@ async fn deny(gate: &Gate, socket: &Socket, name: &str, target: &str, code: &str
     gate.recorder.record(entry).await.map(drop).map_err(|reason| Refusal::record_failed(&reason))
 }
 
-fn of(attempt: &Attempt) -> (String, u32) {
+/// Whose a record is.
+pub(crate) fn of(attempt: &Attempt) -> (String, u32) {
     (attempt.node.as_str().to_owned(), attempt.attempt)
 }
 

@@ -1,6 +1,7 @@
 //! `slack.message.*`: Slack's Web API. A message that is sent carries its key as metadata, by which it is found again.
 
 use hyper::Method;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, Wrong};
@@ -15,7 +16,7 @@ const MOST_SEARCHED: usize = 5;
 const PER_PAGE: u64 = 100;
 
 /// What is done.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) enum Call {
     List { channel: String, limit: u64 },
     Read { channel: String, ts: String },

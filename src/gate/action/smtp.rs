@@ -14,7 +14,9 @@ use zeroize::Zeroizing;
 use super::{Failure, Outcome};
 use crate::gate::policy::{MailServer, MailTls};
 use crate::gate::shared::Gate;
+use crate::provider::Mask;
 use crate::run::capability::{Endpoint, Host};
+use crate::vault::traces::traces;
 
 /// How long each answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +31,8 @@ struct Talk {
     wire: BufReader<Box<dyn Wire>>,
     /// What the server said it can, in capitals.
     can: Vec<String>,
+    /// Hides the password in what the server says: some give back the line that they refuse.
+    mask: Mask,
 }
 
 /// A code and its words.
@@ -143,7 +147,7 @@ async fn timed<T>(waiting: impl Future<Output = T>) -> Result<T, String> {
 
 impl Talk {
     fn over(wire: Box<dyn Wire>) -> Self {
-        Self { wire: BufReader::new(wire), can: Vec::new() }
+        Self { wire: BufReader::new(wire), can: Vec::new(), mask: Mask::none() }
     }
 
     async fn write(&mut self, text: &str) -> Result<(), String> {
@@ -162,9 +166,9 @@ impl Talk {
             let line = String::from_utf8_lossy(whole.strip_suffix(b"\r").unwrap_or(whole)).into_owned();
             let code = line.get(..3).and_then(|code| code.parse().ok()).ok_or("the mail server speaks no SMTP")?;
             let goes_on = line.as_bytes().get(3) == Some(&b'-');
-            let text: String =
-                line.get(4..).unwrap_or_default().chars().filter(|c| !c.is_control()).take(300).collect();
-            lines.push(text);
+            let text: String = line.get(4..).unwrap_or_default().chars().filter(|c| !c.is_control()).collect();
+            let clear = self.mask.whole(text.as_bytes());
+            lines.push(String::from_utf8_lossy(&clear).chars().take(300).collect::<String>());
             if !goes_on {
                 self.can = lines.iter().skip(1).map(|line| line.to_ascii_uppercase()).collect();
                 return Ok(Said { code, text: lines.join(" ") });
@@ -192,6 +196,7 @@ impl Talk {
     }
 
     async fn log_in(&mut self, user: &str, password: &str) -> Result<(), String> {
+        self.mask = mask(user, password);
         let offers = self.can.iter().find_map(|line| line.strip_prefix("AUTH ").map(str::to_owned)).unwrap_or_default();
         if offers.split(' ').any(|way| way == "PLAIN") {
             let both = Zeroizing::new(format!("\0{user}\0{password}"));
@@ -211,6 +216,14 @@ impl Talk {
     }
 }
 
+/// Hides `password` in every form that it has itself, and that it is sent in.
+fn mask(user: &str, password: &str) -> Mask {
+    let plain = Zeroizing::new(format!("\0{user}\0{password}"));
+    let sent = [plain.as_str(), password].map(|text| Zeroizing::new(STANDARD.encode(text).into_bytes()));
+    let forms = [plain.as_str(), password].into_iter().flat_map(traces).map(|trace| trace.bytes);
+    Mask::of_all(sent.into_iter().chain(forms))
+}
+
 /// A line that begins with a dot gets one more (RFC 5321, section 4.5.2); the final one ends it.
 fn dotted(message: &str) -> String {
     let mut text = String::with_capacity(message.len() + 64);
@@ -222,4 +235,53 @@ fn dotted(message: &str) -> String {
     }
     text.push_str(".\r\n");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    const PASSWORD: &str = "hunter2-and-more";
+
+    /// A server that offers `way` and gives back whatever line it refuses.
+    async fn echoes(wire: DuplexStream, way: &str) {
+        let mut wire = BufReader::new(wire);
+        let mut line = String::new();
+        while wire.read_line(&mut line).await.unwrap() > 0 {
+            let said = line.trim_end();
+            let answer = match said {
+                said if said.starts_with("EHLO") => format!("250-echo\r\n250 AUTH {way}\r\n"),
+                "AUTH LOGIN" => "334 VXNlcg==\r\n".to_owned(),
+                "YWdlbnQ=" => "334 UGFzcw==\r\n".to_owned(),
+                said => format!("535-5.7.8 no: {said}\r\n535 5.7.8 {PASSWORD} of \\0agent\\0{PASSWORD}\r\n"),
+            };
+            wire.get_mut().write_all(answer.as_bytes()).await.unwrap();
+            line.clear();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_gives_back_the_password_gives_it_to_nobody() {
+        for way in ["PLAIN", "LOGIN"] {
+            let (ours, theirs) = tokio::io::duplex(4096);
+            let server = tokio::spawn(echoes(theirs, way));
+            let mut talk = Talk::over(Box::new(ours)).hello().await.unwrap();
+            let refused = talk.log_in("agent", PASSWORD).await.unwrap_err();
+            // Whatever comes later is no place for it either.
+            let later = talk.expect(&format!("NOOP {}", STANDARD.encode(PASSWORD)), 250).await.unwrap_err();
+            for said in [refused, later] {
+                for form in
+                    [PASSWORD.to_owned(), STANDARD.encode(PASSWORD), STANDARD.encode(format!("\0agent\0{PASSWORD}"))]
+                {
+                    assert!(!said.contains(form.trim_end_matches('=')), "{way}: {said}");
+                }
+                assert!(way == "LOGIN" || said.contains("535 "), "{said}");
+            }
+            drop(talk);
+            server.await.unwrap();
+        }
+    }
 }

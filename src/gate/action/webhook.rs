@@ -1,5 +1,6 @@
 //! `webhook.send`: JSON to a URL that a rule names as it is, signed where a secret is set up for that.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::arguments::{Arguments, Wrong};
@@ -13,7 +14,7 @@ use crate::run::capability::{ActionRules, is_url};
 const LARGEST: usize = 256 << 10;
 
 /// A call.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Post {
     pub(crate) url: String,
     pub(crate) body: Value,

@@ -23,6 +23,9 @@ pub struct Attempt {
     /// As what its node works.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<RoleName>,
+    /// The roles above that, the nearest first: its node works for theirs, and what it takes of models is theirs too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub under: Vec<RoleName>,
     /// The memory that it reaches; none where no hired agent does the node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<MemoryUse>,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::run::capability::ActionRules;
+use crate::run::capability::{ActionLimit, ActionRules};
 
 /// What a million tokens of a model cost, in millionths of the currency.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +94,19 @@ pub struct AllowedAction {
     pub name: String,
     #[serde(default)]
     pub rules: ActionRules,
+    /// Whose limits it counts against too: those whose work this is a part of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub counts: Vec<Counted>,
+}
+
+/// A limit of somebody else that an action counts against.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Counted {
+    /// As [`AllowedAction::by`] says it there.
+    pub by: String,
+    pub limit: ActionLimit,
 }
 
 /// Where an HTTP upstream is.

@@ -14,6 +14,7 @@ use crate::gate::inbox::Child;
 use crate::gate::policy::Attempt;
 use crate::gate::refusal::{Refusal, reply};
 use crate::run::id::RoleName;
+use crate::workflow::text::is_blank;
 
 /// The largest request body, and the longest task, in bytes.
 const LARGEST: u64 = 256 * 1024;
@@ -26,6 +27,9 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     let role = input::text(&mut body, "role", 64)?;
     let role = RoleName::parse(&role).map_err(|error| Refusal::bad_request(error.to_string()))?;
     let task = input::text(&mut body, "task", LONGEST_TASK)?;
+    if is_blank(&task) {
+        return Err(Refusal::bad_request("`task` is blank: it says nothing that could be done"));
+    }
     let requests = number(&mut body, "requests", u64::from(u32::MAX))?;
     let wall_ms = number(&mut body, "wallMs", LONGEST)?;
     input::nothing_else(&body)?;

@@ -1,6 +1,6 @@
 //! Which capabilities can be asked for here, in their canonical form.
 
-use crate::run::capability::Capability;
+use crate::run::capability::{Capability, askable};
 use crate::run::deployment::Proposal;
 use crate::run::timetable::Timetable;
 
@@ -9,11 +9,7 @@ use crate::run::timetable::Timetable;
 /// # Errors
 /// The rule that `text` breaks.
 pub(super) fn check_capability(text: &str) -> Result<String, String> {
-    let capability = Capability::parse(text).map_err(|e| e.to_string())?;
-    if let Capability::Action(action) = &capability {
-        action.check()?;
-    }
-    Ok(capability.to_string())
+    askable(text).map(|capability| capability.to_string())
 }
 
 /// Checks what is to be deployed, by what was asked for in its canonical form.

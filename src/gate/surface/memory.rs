@@ -6,9 +6,11 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{Session, json as input};
+use crate::gate::action::{Doing, deny, of, within};
 use crate::gate::body::Body;
 use crate::gate::inbox::Remembering;
 use crate::gate::memory::MemoryUse;
+use crate::gate::records::{Entry, Kind};
 use crate::gate::refusal::{Refusal, reply};
 use crate::role::Action;
 use crate::role::agent::{MOST_VALUE, MemoryError, MemoryKey};
@@ -18,9 +20,11 @@ use crate::run::id::NodeId;
 const LARGEST: u64 = 6 * MOST_VALUE as u64 + 4096;
 /// How often one attempt may change its memory.
 const MOST_CHANGES: u64 = 500;
+/// How much it may write there in all, in bytes: each version stays in the agent's journal.
+const MOST_WRITTEN: u64 = 4 << 20;
 
 pub(super) async fn list(session: &Session) -> Result<Response<Body>, Refusal> {
-    let own = own(session, Action::MemoryList)?;
+    let own = own(session, Action::MemoryList, "").await?;
     let found = session.gate.asked.remembered(&own.agent, &nodes(session, &own)).await;
     let found = found.map_err(|error| Refusal::inbox_failed(&error.to_string()))?;
     let entries: Vec<Value> =
@@ -29,8 +33,8 @@ pub(super) async fn list(session: &Session) -> Result<Response<Body>, Refusal> {
 }
 
 pub(super) async fn show(session: &Session, key: &str) -> Result<Response<Body>, Refusal> {
-    let own = own(session, Action::MemoryGet)?;
     let key = parse(key)?;
+    let own = own(session, Action::MemoryGet, key.as_str()).await?;
     let found = session.gate.asked.remembered(&own.agent, &nodes(session, &own)).await;
     let found = found.map_err(|error| Refusal::inbox_failed(&error.to_string()))?;
     match found.get(&key) {
@@ -47,25 +51,49 @@ pub(super) async fn change(session: &Session, request: Request<Incoming>) -> Res
         Some(Value::String(value)) => Some(value),
         Some(_) => return Err(Refusal::bad_request("`value` is neither a text nor null")),
     };
-    let own = own(session, if value.is_some() { Action::MemorySet } else { Action::MemoryRm })?;
     let key = parse(&input::text(&mut body, "key", 256)?)?;
     input::nothing_else(&body)?;
+    let action = if value.is_some() { Action::MemorySet } else { Action::MemoryRm };
+    let own = own(session, action, key.as_str()).await?;
     let attempt = session.attempt();
+    let by = format!("agent {}", own.agent);
+    let intent = record(session, Kind::ActionRequested, action, [("target", json!(key)), ("by", json!(by))]).await?;
     let mut message = Map::new();
     message.insert("key".into(), json!(key));
     message.insert("value".into(), json!(value));
     let asked = &session.gate.asked;
     let change = (key.clone(), value, message);
     let nodes = nodes(session, &own);
-    let done = asked.remember(&own.agent, &nodes, (&attempt.node, attempt.attempt), change, MOST_CHANGES).await;
-    match done.map_err(|error| Refusal::inbox_failed(&error.to_string()))? {
-        Remembering::Done => Ok(reply(StatusCode::OK, &json!({"key": key, "stored": true}))),
-        Remembering::Nothing => Err(Refusal::not_found(format!("nothing is remembered under `{key}`"))),
-        Remembering::Refused(error) => Err(too_much(&error)),
-        Remembering::Exhausted => {
-            Err(Refusal::exhausted(format!("this attempt has changed its memory {MOST_CHANGES} times")))
+    let done = asked.remember(&own.agent, &nodes, (&attempt.node, attempt.attempt), change, (MOST_CHANGES, MOST_WRITTEN)).await;
+    let refusal = match done {
+        Ok(Remembering::Done) => {
+            record(session, Kind::ActionDone, action, [("intent", json!(intent))]).await?;
+            return Ok(reply(StatusCode::OK, &json!({"key": key, "stored": true})));
         }
-    }
+        Ok(Remembering::Nothing) => Refusal::not_found(format!("nothing is remembered under `{key}`")),
+        Ok(Remembering::Refused(error)) => too_much(&error),
+        Ok(Remembering::Exhausted) => Refusal::exhausted(format!(
+            "this attempt has changed its memory {MOST_CHANGES} times, or by {MOST_WRITTEN} bytes in all"
+        )),
+        Err(error) => Refusal::inbox_failed(&error.to_string()),
+    };
+    let why = [("intent", json!(intent)), ("code", json!(refusal.code())), ("message", json!(refusal.message()))];
+    record(session, Kind::ActionFailed, action, why).await?;
+    Err(refusal)
+}
+
+/// Puts on record what is done with a memory, as what is done with a service: first that it is to be, then how it ended.
+async fn record<const N: usize>(
+    session: &Session,
+    kind: Kind,
+    action: Action,
+    more: [(&str, Value); N],
+) -> Result<u64, Refusal> {
+    let mut fields = Map::new();
+    fields.insert("action".into(), action.as_str().into());
+    fields.extend(more.map(|(key, value)| (key.to_owned(), value)));
+    let entry = Entry { kind, of: Some(of(&session.attempt())), fields, body: None };
+    session.gate.recorder.record(entry).await.map_err(|reason| Refusal::record_failed(&reason))
 }
 
 fn too_much(error: &MemoryError) -> Refusal {
@@ -80,17 +108,21 @@ fn parse(key: &str) -> Result<MemoryKey, Refusal> {
     MemoryKey::parse(key).map_err(|error| Refusal::bad_request(error.to_string()))
 }
 
-/// The memory that this attempt reaches, if its role lets it do `action`.
-fn own(session: &Session, action: Action) -> Result<MemoryUse, Refusal> {
+/// The memory that this attempt reaches, if its role lets it do `action` and that not too often; a no is on record.
+async fn own(session: &Session, action: Action, key: &str) -> Result<MemoryUse, Refusal> {
     let attempt = session.attempt();
-    let Some(memory) = &attempt.memory else {
-        let message = "this attempt is no hired agent's, and has no memory beyond its workspace";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "not_granted", message));
+    let doing = Doing { name: action.as_str(), target: key };
+    let message = match &attempt.memory {
+        Some(memory) if memory.actions.contains(&action) => {
+            if let Some(limit) = memory.limits.get(&action) {
+                within(&session.gate, &session.socket, doing, &format!("agent {}", memory.agent), *limit).await?;
+            }
+            return Ok(memory.clone());
+        }
+        Some(memory) => format!("the role of agent `{}` does not allow {action}", memory.agent),
+        None => "this attempt is no hired agent's, and has no memory beyond its workspace".to_owned(),
     };
-    if memory.actions.contains(&action) {
-        return Ok(memory.clone());
-    }
-    let message = format!("the role of agent `{}` does not allow {action}", memory.agent);
+    deny(&session.gate, &session.socket, doing, "not_granted", &message).await?;
     Err(Refusal::new(StatusCode::FORBIDDEN, "not_granted", message))
 }
 

@@ -102,7 +102,7 @@ fn rule(name: &str, by: &str) -> AllowedAction {
         verdicts: vec!["COMMENT".into(), "REQUEST_CHANGES".into()],
         ..ActionRules::default()
     };
-    AllowedAction { by: by.into(), name: name.into(), rules }
+    AllowedAction { by: by.into(), name: name.into(), rules, counts: Vec::new() }
 }
 
 const ALL: [&str; 6] = [
@@ -194,6 +194,7 @@ fn nothing_is_allowed_that_no_rule_names() {
         by: "role reviewer".into(),
         name: "github.pr.merge".into(),
         rules: ActionRules::default(),
+        counts: Vec::new(),
     });
     world.apply();
     let with = |key: &str, value: Value| {

@@ -83,6 +83,7 @@ fn world(server: &str, tls: MailTls, from: &str) -> World {
             by: "role secretary".into(),
             name: name.into(),
             rules: rules.clone(),
+            counts: Vec::new(),
         });
     }
     world

@@ -56,6 +56,7 @@ impl World {
         std::fs::create_dir_all(self.dir().join("sockets").join(socket)).unwrap();
         Attempt {
             role: None,
+            under: Vec::new(),
             memory: None,
             delegation: None,
             children: Vec::new(),
