@@ -146,6 +146,8 @@ impl From<VaultError> for Failure {
                 );
                 Self::new(Kind::Integrity, message).hint(hint)
             }
+            VaultError::LogGone { .. } => Self::new(Kind::Integrity, message)
+                .hint("put it back from a copy; without one move the `.age` files aside, `taskforge secret init`, and `secret set NAME --from-age FILE` for each that you know to be in force"),
             VaultError::Log { .. } | VaultError::Damaged { .. } => Self::new(Kind::Integrity, message),
             VaultError::Name { .. }
             | VaultError::Value(_)

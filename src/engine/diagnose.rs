@@ -215,10 +215,15 @@ fn secrets(registry: &Registry) -> Vec<Diagnosis> {
     if searched.leaks.is_empty() {
         let mb = searched.bytes as f64 / 1e6;
         let detail = format!("none in {} places, {mb:.1} MB", searched.places);
-        found.push(match searched.left_out.as_slice() {
-            [] => good("leaked secrets", detail),
-            [first, ..] => note("leaked secrets", format!("{detail}; not looked at: {first} …"), ""),
-        });
+        found.push(good("leaked secrets", detail));
+    }
+    if !searched.left_out.is_empty() {
+        let more = match searched.left_out_more {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        let detail = format!("not looked for in {}{more}", searched.left_out.join("; "));
+        found.push(note("leak search", detail, ""));
     }
     found
 }

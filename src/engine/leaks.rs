@@ -48,8 +48,10 @@ pub struct Searched {
     /// How many files, containers' answers and processes were looked at, and how many bytes.
     pub places: u64,
     pub bytes: u64,
-    /// What was not looked at, and why.
+    /// What was not looked at, and why: the first of it.
     pub left_out: Vec<String>,
+    /// How much more there is of that.
+    pub left_out_more: usize,
 }
 
 struct Looking<'s> {
@@ -92,6 +94,8 @@ impl Looking<'_> {
         // A few say as much as many.
         if self.found.left_out.len() < 20 {
             self.found.left_out.push(what.into());
+        } else {
+            self.found.left_out_more += 1;
         }
     }
 
@@ -160,9 +164,18 @@ impl Looking<'_> {
     /// Where the kernel leaves core dumps, if that is a folder.
     fn dumps(&mut self) {
         let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+        if let Some(program) = pattern.trim().strip_prefix('|') {
+            let program = program.split_ascii_whitespace().next().unwrap_or_default();
+            return self.left_out(format!("core dumps: they go to {program}"));
+        }
         let pattern = Path::new(pattern.trim());
-        let Some(folder) = pattern.parent().filter(|folder| folder.is_absolute()) else { return };
-        let Ok(entries) = fs::read_dir(folder) else { return };
+        let Some(folder) = pattern.parent().filter(|folder| folder.is_absolute()) else {
+            return self.left_out("core dumps: they go to where each process works");
+        };
+        let entries = match fs::read_dir(folder) {
+            Ok(entries) => entries,
+            Err(error) => return self.left_out(format!("core dumps in {}: {error}", folder.display())),
+        };
         // `%` begins what differs from dump to dump.
         let name = pattern.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let start = name.split('%').next().unwrap_or_default().as_bytes();

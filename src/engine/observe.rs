@@ -67,6 +67,10 @@ fn of_agents(store: &Store<'_>, state: &State) -> Result<(BTreeSet<NodeId>, BTre
     let (mut offboarded, mut queued) = (BTreeSet::new(), BTreeMap::new());
     for (definition, node) in state.pairs() {
         let Some(agent) = definition.agent() else { continue };
+        // What is cancelled ends whatever its agent is, and whether or not anybody can tell.
+        if state.status == RunStatus::Cancelled {
+            continue;
+        }
         let ready = node.status == NodeStatus::Ready && state.status == RunStatus::Running;
         if node.live().is_none() && !ready {
             continue;

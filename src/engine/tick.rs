@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::registry::{DriveLock, Registry};
 use crate::run::command::{Command, How};
+use crate::run::definition::NodeDefinition;
 use crate::run::id::{NodeId, RunId};
 use crate::run::plan::{Action, plan};
 use crate::run::state::State;
@@ -120,6 +121,13 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         // What has just been started takes its time: there is nothing to be found out about it now.
         if dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&state, node))) {
             break;
+        }
+    }
+    if state.status.is_terminal() && state.live_attempts().next().is_none() {
+        let agents: BTreeSet<_> = state.created.nodes.iter().filter_map(NodeDefinition::agent).collect();
+        for agent in agents {
+            // Whoever waits behind it finds it over all the same; a journal that cannot be written others tell of.
+            let _ = agents::leave(registry, agent, run);
         }
     }
     children::tick_all(store, &state, docker);

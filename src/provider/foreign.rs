@@ -184,6 +184,6 @@ impl Provider for Foreign {
     }
 
     fn mask(&self) -> Mask {
-        self.key.as_ref().map_or_else(Mask::none, |key| Mask::of(key.expose()))
+        self.key.as_ref().map_or_else(Mask::none, |key| Mask::of_forms(key.expose()))
     }
 }

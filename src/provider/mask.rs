@@ -4,6 +4,8 @@
 use bytes::{Bytes, BytesMut};
 use zeroize::Zeroizing;
 
+use crate::vault::traces::traces;
+
 /// Keys shorter than this are not looked for: they would match ordinary text.
 const SHORTEST: usize = 8;
 
@@ -25,6 +27,12 @@ impl Mask {
     #[must_use]
     pub fn of(key: &str) -> Self {
         Self::of_all(std::iter::once(Zeroizing::new(key.as_bytes().to_vec())))
+    }
+
+    /// The same for every form in which `key` may turn up: an upstream that shows what it got may show it in base64.
+    #[must_use]
+    pub fn of_forms(key: &str) -> Self {
+        Self::of_all(traces(key).into_iter().map(|trace| trace.bytes))
     }
 
     /// The same for several.
@@ -100,6 +108,21 @@ mod tests {
     fn covers_a_key_split_over_chunks() {
         let mut mask = Mask::of("sk-secret-1");
         assert_eq!(through(&mut mask, &[b"a sk-s", b"ecret", b"-1 b"]), b"a *********** b");
+    }
+
+    #[test]
+    fn covers_a_key_in_the_forms_that_it_may_have() {
+        use base64::Engine as _;
+        let key = "sk-secret/1+more";
+        let basic = base64::engine::general_purpose::STANDARD.encode(format!("user:{key}"));
+        let hex: String = key.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let text = format!("{key} {basic} {hex} sk-secret%2F1%2Bmore");
+        let clear = through(&mut Mask::of_forms(key), &[&text.as_bytes()[..30], &text.as_bytes()[30..]]);
+        let clear = String::from_utf8_lossy(&clear).into_owned();
+        assert_eq!(clear.len(), text.len());
+        for form in [key, &basic[8..basic.len() - 3], &hex, "sk-secret%2F1%2Bmore"] {
+            assert!(!clear.contains(form), "{form} in {clear}");
+        }
     }
 
     proptest! {

@@ -90,6 +90,6 @@ impl Provider for OpenAi {
     }
 
     fn mask(&self) -> Mask {
-        self.key.as_ref().map_or_else(Mask::none, |key| Mask::of(key.expose()))
+        self.key.as_ref().map_or_else(Mask::none, |key| Mask::of_forms(key.expose()))
     }
 }

@@ -110,6 +110,26 @@ pub fn remove(registry: &Registry, _lock: &VaultLock, name: &str) -> Result<()> 
     disk::sync_dir(&folder).map_err(Error::io("sync", &folder))
 }
 
+/// The names of the encrypted secrets that lie in the vault's folder, whatever its log says, sorted.
+///
+/// # Errors
+/// When the folder cannot be read; one that is not there holds none.
+pub fn secrets(registry: &Registry) -> Result<Vec<String>> {
+    let folder = registry.layout().vault();
+    let entries = match std::fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::io("list", &folder)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(Error::io("list", &folder))?.file_name();
+        found.extend(name.to_str().and_then(|name| name.strip_suffix(ENDING)).map(str::to_owned));
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// The vault's folder and each file in it that others than their owner may read or write, with their modes.
 ///
 /// # Errors

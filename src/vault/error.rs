@@ -43,6 +43,8 @@ pub enum VaultError {
     Damaged { what: String, reason: String },
     #[error("the vault's log is not what was written, in line {line}: {reason}")]
     Log { line: usize, reason: String },
+    #[error("the vault's log {path} is gone, and the secrets that it names are not: {secrets}")]
+    LogGone { path: PathBuf, secrets: String },
     #[error("the value cannot be used: {0}")]
     Value(&'static str),
     #[error("{text:?} is no recipient: age1…, as age-keygen prints it")]

@@ -51,12 +51,21 @@ impl<'r> Vault<'r> {
     /// What the log says, with modes checked first.
     ///
     /// # Errors
-    /// [`VaultError::Mode`], [`VaultError::Log`].
+    /// [`VaultError::Mode`], [`VaultError::Log`], [`VaultError::LogGone`].
     pub fn log(&self) -> Result<Log, VaultError> {
         if let Some((path, mode)) = files::loose(self.registry)?.into_iter().next() {
             return Err(VaultError::Mode { path, mode });
         }
-        Log::read(&self.id, &files::log(self.registry)?)
+        let log = Log::read(&self.id, &files::log(self.registry)?)?;
+        // A secret is put in its place after the log names it: without a line there is none.
+        if log.entries.is_empty() {
+            let left = files::secrets(self.registry)?;
+            if !left.is_empty() {
+                let path = self.registry.layout().vault_log();
+                return Err(VaultError::LogGone { path, secrets: left.join(", ") });
+            }
+        }
+        Ok(log)
     }
 
     /// Makes the identity, behind `passphrase` if there is one, and an empty vault. The public key.

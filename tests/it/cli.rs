@@ -87,6 +87,7 @@ const COMMANDS: &[&str] = &[
     "role new",
     "agent",
     "agent hire",
+    "agent actions",
     "agent list",
     "agent show",
     "agent run",

@@ -32,12 +32,6 @@ pub(super) fn run(
         for act in &found {
             let record = act.record;
             let text = |key: &str| record.text(key).unwrap_or("-").to_owned();
-            let why = match &act.settled {
-                Some(said) => {
-                    format!("{} by {}: {}", if said.done { "done" } else { "not done" }, said.by, said.comment)
-                }
-                None => act.end.unwrap_or(record).text("message").unwrap_or_default().to_owned(),
-            };
             let cells = [
                 record.seq.to_string(),
                 record.time.get(..19).unwrap_or_default().to_owned(),
@@ -47,7 +41,7 @@ pub(super) fn run(
                 text("target"),
                 text("by"),
                 act.standing().to_owned(),
-                why,
+                act.why(),
             ];
             table.row(cells.map(|cell| plain(&cell)));
         }

@@ -1,6 +1,7 @@
 //! `taskforge action …`: what gates did for agents, from their records.
 
 mod log;
+pub(super) mod of_agent;
 mod settle;
 mod show;
 
@@ -9,9 +10,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
-use crate::gate::records::{Kind, Record, Traffic};
+use crate::failure::{Failure, Kind};
+use crate::gate::records::{Kind as Recorded, Record, Traffic};
 use crate::run::event::Settled;
+use crate::run::id::AgentName;
 
 use super::root::Context;
 use super::run_arg::RunArg;
@@ -21,9 +23,13 @@ use super::run_arg::RunArg;
 pub(crate) enum Action {
     /// List what was asked for, by whose leave, and how it ended
     Log {
-        run: RunArg,
-        /// Only this node's
+        #[arg(required_unless_present = "agent", conflicts_with = "agent")]
+        run: Option<RunArg>,
+        /// Of this agent, over all its runs
         #[arg(long)]
+        agent: Option<AgentName>,
+        /// Only this node's
+        #[arg(long, conflicts_with = "agent")]
         node: Option<String>,
         /// Only of this action, such as github.pr.comment
         #[arg(long)]
@@ -41,7 +47,12 @@ pub(crate) enum Action {
 impl Action {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
-            Self::Log { run, node, action } => log::run(context, &run, node.as_deref(), action.as_deref()),
+            Self::Log { run: Some(run), node, action, .. } => {
+                log::run(context, &run, node.as_deref(), action.as_deref())
+            }
+            Self::Log { agent: Some(agent), action, .. } => of_agent::run(context, &agent, action.as_deref(), None),
+            // The arguments are read so that there is one of the two.
+            Self::Log { .. } => Err(Failure::new(Kind::Usage, "name a run, or an agent with --agent")),
             Self::Show { run, seq } => show::run(context, &run, seq),
             Self::Settle(command) => command.run(context),
         }?;
@@ -66,11 +77,19 @@ impl Act<'_> {
             return "settled";
         }
         match (&self.record.kind, self.end.map(|end| &end.kind)) {
-            (Kind::ActionDenied, _) => "denied",
-            (_, Some(Kind::ActionDone)) => "done",
+            (Recorded::ActionDenied, _) => "denied",
+            (_, Some(Recorded::ActionDone)) => "done",
             (_, Some(_)) if self.is_unclear() => "unclear",
             (_, Some(_)) => "failed",
             (_, None) => "open",
+        }
+    }
+
+    /// What a person or the service said of it.
+    fn why(&self) -> String {
+        match &self.settled {
+            Some(said) => format!("{} by {}: {}", if said.done { "done" } else { "not done" }, said.by, said.comment),
+            None => self.end.unwrap_or(self.record).text("message").unwrap_or_default().to_owned(),
         }
     }
 
@@ -93,11 +112,11 @@ fn acts<'t>(traffic: &'t Traffic, settled: &[Settled]) -> Vec<Act<'t>> {
     let ends: std::collections::HashMap<u64, &Record> = traffic
         .records
         .iter()
-        .filter(|record| matches!(record.kind, Kind::ActionDone | Kind::ActionFailed))
+        .filter(|record| matches!(record.kind, Recorded::ActionDone | Recorded::ActionFailed))
         .filter_map(|record| Some((record.fields.get("intent")?.as_u64()?, record)))
         .collect();
     let asked =
-        traffic.records.iter().filter(|record| matches!(record.kind, Kind::ActionRequested | Kind::ActionDenied));
+        traffic.records.iter().filter(|record| matches!(record.kind, Recorded::ActionRequested | Recorded::ActionDenied));
     asked
         .map(|record| {
             let act = Act { record, end: ends.get(&record.seq).copied(), settled: None };

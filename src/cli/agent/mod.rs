@@ -1,5 +1,6 @@
 //! `taskforge agent …`: hired agents, for whoever works with them; and what an agent's container executes.
 
+mod actions;
 mod chat;
 mod hire;
 mod inside;
@@ -25,6 +26,7 @@ pub(crate) enum Agent {
     Run(run::Run),
     Chat(chat::Chat),
     Logs(logs::Logs),
+    Actions(actions::Actions),
     Offboard(offboard::Offboard),
     #[command(flatten)]
     Inside(inside::Inside),
@@ -39,6 +41,7 @@ impl Agent {
             Self::Run(command) => command.run(context),
             Self::Chat(command) => command.run(context),
             Self::Logs(command) => command.run(context),
+            Self::Actions(command) => command.run(context),
             Self::Offboard(command) => command.run(context),
             Self::Inside(verb) => Ok(ExitCode::from(verb.run())),
         }

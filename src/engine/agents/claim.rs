@@ -127,6 +127,29 @@ pub(crate) fn release(registry: &Registry, agent: &AgentName, task: &Task) -> Re
     Ok(())
 }
 
+/// Takes a run that is over out of the queue of `agent`, and gives back what places it has.
+///
+/// # Errors
+/// When the agent's journal cannot be read or written.
+pub(crate) fn leave(registry: &Registry, agent: &AgentName, run: &RunId) -> Result<(), Error> {
+    let store = match AgentStore::open(registry, agent) {
+        Ok(store) => store,
+        Err(Error::Registry(crate::registry::Error::NoAgent { .. })) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let left = |agent: &Agent| -> Vec<AgentEvent> {
+        let waiting = agent.queue.iter().filter(|(own, _)| own == run);
+        let waiting = waiting.map(|(run, node)| AgentEvent::Unqueued { run: run.clone(), node: node.clone() });
+        let active = agent.active.iter().filter(|task| task.run == *run);
+        waiting.chain(active.map(|task| AgentEvent::Ended(task.clone()))).collect()
+    };
+    if left(&store.peek()?).is_empty() {
+        return Ok(());
+    }
+    store.commit(TICK, |agent, _| Ok(left(agent)))?;
+    Ok(())
+}
+
 /// The agent without the places of attempts that are over.
 fn reconcile(registry: &Registry, store: &AgentStore<'_>, agent: Agent, own: &RunId) -> Result<Agent, Error> {
     let mut over = Vec::new();

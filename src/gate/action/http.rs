@@ -12,7 +12,6 @@ use super::{Failure, Outcome};
 use crate::gate::policy::Endpoint;
 use crate::gate::shared::Gate;
 use crate::provider::{Key, Mask};
-use crate::vault::traces::traces;
 
 /// How long a service may take to answer.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -58,7 +57,7 @@ impl Service {
 
     /// The service whose API is at `base`, asked with `key`.
     pub(crate) fn new(client: reqwest::Client, base: &str, key: Key) -> Self {
-        let mask = Mask::of_all(traces(key.expose()).into_iter().map(|trace| trace.bytes));
+        let mask = Mask::of_forms(key.expose());
         Self { client, base: base.trim_end_matches('/').to_owned(), key, mask }
     }
 

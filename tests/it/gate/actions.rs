@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use serde_json::{Value, json};
 use taskforge::gate::records::Kind;
-use taskforge::gate::{AllowedAction, Endpoint, Grant};
+use taskforge::gate::{AllowedAction, Counted, Endpoint, Grant};
 use taskforge::run::capability::{ActionLimit, ActionRules, Capability};
 use taskforge::run::id::RequestId;
 
@@ -479,4 +479,106 @@ fn a_service_that_is_not_set_up_and_a_secret_that_is_not_there_are_named() {
     let missing = act(&world, "github.pr.comment", &comment("x"));
     assert!(missing.json()["error"]["message"].as_str().unwrap().contains("vault:none"), "{}", missing.json());
     assert!(github.server.got().is_empty());
+}
+
+#[test]
+fn the_same_thing_in_other_words_is_the_same_thing() {
+    let github = Github::quiet();
+    let world = prepared(&github).start();
+    assert_eq!(act(&world, "github.pr.comment", &comment("once")).json()["repeated"], false);
+    for same in [
+        json!({"repo": "octo/demo", "number": "7", "body": "once"}),
+        json!({"repo": "Octo/Demo", "number": 7, "body": "once"}),
+    ] {
+        let again = act(&world, "github.pr.comment", &same).json();
+        assert_eq!(again["repeated"], true, "{again}");
+    }
+    assert_eq!(github.comments().len(), 1);
+    let review = |more: Value| {
+        let mut arguments = json!({"repo": "octo/demo", "number": 7, "verdict": "COMMENT", "body": "b"});
+        arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        act(&world, "github.review.submit", &arguments).json()["repeated"].clone()
+    };
+    assert_eq!(review(json!({})), false);
+    assert_eq!(review(json!({"commit": null, "comments": []})), true);
+    assert_eq!(review(json!({"comments": [{"path": "a", "line": 1, "body": "x"}]})), false);
+    assert_eq!(review(json!({"comments": [{"path": "a", "line": "1", "body": "x", "side": "RIGHT"}]})), true);
+}
+
+#[test]
+fn an_answer_that_says_nothing_of_what_was_written_is_no_success() {
+    let github = Github::start(|_, line, got, wire| {
+        static SEEN: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let body = String::from_utf8_lossy(&got.body).into_owned();
+        if line.starts_with("POST") && !SEEN.lock().unwrap().contains(&body) {
+            SEEN.lock().unwrap().push(body);
+            wire.answer("200 OK", "text/html", "<h1>Sign in to the proxy</h1>");
+            return true;
+        }
+        false
+    });
+    let world = prepared(&github);
+    std::fs::write(world.root.path().join("settles"), "0").unwrap();
+    let world = world.start();
+    let unclear = act(&world, "github.pr.comment", &comment("lost"));
+    assert_eq!((unclear.status, &unclear.json()["error"]["unclear"]), (502, &json!(true)), "{}", unclear.json());
+    assert_eq!(github.comments().len(), 0);
+    let done = act(&world, "github.pr.comment", &comment("lost"));
+    assert_eq!((done.status, github.comments().len()), (200, 1), "{}", done.json());
+}
+
+#[test]
+fn what_is_done_for_others_counts_against_their_limits() {
+    let github = Github::quiet();
+    let mut world = prepared(&github);
+    let above = Counted { by: "agent ada".into(), limit: ActionLimit::parse("3/hour").unwrap() };
+    let actions = ["role worker", "role helper"].map(|by| {
+        let mut own = rule("github.pr.comment", by);
+        own.rules.limit = Some(ActionLimit::parse("2/hour").unwrap());
+        own.counts = vec![above.clone()];
+        own
+    });
+    world.policy.attempts[0].actions = vec![actions[0].clone()];
+    let mut other = world.attempt("b1", "write", 1);
+    other.actions = vec![actions[1].clone()];
+    world.policy.attempts.push(other);
+    let world = world.start();
+    let helped = |text: &str| {
+        let body = json!({"arguments": comment(text)}).to_string();
+        super::http::request(&world.socket("b1"), "POST", "/taskforge/v1/actions/github.pr.comment", body.as_bytes())
+    };
+    assert_eq!(act(&world, "github.pr.comment", &comment("1")).status, 200);
+    assert_eq!(act(&world, "github.pr.comment", &comment("2")).status, 200);
+    assert!(act(&world, "github.pr.comment", &comment("3")).json().to_string().contains("by role worker"));
+    assert_eq!(helped("4").status, 200);
+    // Its own limit has room; that of the one they both work for has none.
+    let refused = helped("5");
+    assert_eq!((refused.status, refused.code().as_str()), (429, "action_limit"));
+    assert!(refused.json().to_string().contains("by agent ada"), "{}", refused.json());
+    assert_eq!(github.comments().len(), 3);
+}
+
+#[test]
+fn a_list_is_bounded_in_all_and_its_texts_are_short() {
+    let github = Github::start(|_, line, _, wire| {
+        if !line.contains("/pulls?") {
+            return false;
+        }
+        let pull = json!({"number": 1, "title": "t", "body": "x".repeat(70_000), "head": {}, "base": {}});
+        let body = json!(vec![pull; 100]).to_string();
+        wire.write(format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nlink: <http://x.test>; rel=\"next\"\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        true
+    });
+    let world = prepared(&github).start();
+    let listed = act(&world, "github.pr.list", &json!({"repo": "octo/demo"}));
+    assert_eq!(listed.status, 200);
+    let result = &listed.json()["result"];
+    assert_eq!((result["pulls"].as_array().unwrap().len(), &result["truncated"]), (300, &json!(true)));
+    assert_eq!(github.server.got().len(), 3, "16 MiB are the most");
+    let first = &result["pulls"][0];
+    assert!(first["body"].as_str().unwrap().len() < 2100 && first["truncated"] == true, "{first}");
+    assert!(first["title"] == "t");
 }

@@ -273,3 +273,49 @@ fn a_server_without_tls_gets_no_password_and_a_wrong_one_sends_nothing() {
     assert_eq!((refused.status, refused.code().as_str()), (502, "service_refused"));
     assert!(!String::from_utf8_lossy(&refused.body).contains("p4ssw0rd"));
 }
+
+#[test]
+fn a_server_that_gives_back_the_line_it_refuses_gives_the_password_to_nobody() {
+    use std::io::Write as _;
+    for way in ["PLAIN", "LOGIN"] {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let server = std::thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut wire = BufReader::new(stream);
+            wire.get_mut().write_all(b"220 echo\r\n").unwrap();
+            let mut line = String::new();
+            let mut heard = String::new();
+            while wire.read_line(&mut line).unwrap_or(0) > 0 {
+                let said = line.trim_end().to_owned();
+                heard.push_str(&line);
+                line.clear();
+                let answer = match said.as_str() {
+                    said if said.starts_with("EHLO") => format!("250-echo\r\n250 AUTH {way}\r\n"),
+                    "AUTH LOGIN" | "YWdlbnQ=" => "334 VXNlcg==\r\n".to_owned(),
+                    said => format!("535 5.7.8 refused, {PASSWORD}: {said}\r\n"),
+                };
+                wire.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+            heard
+        });
+        let mut world = world(&format!("127.0.0.1:{port}"), MailTls::None, "agent@example.org");
+        let email = world.policy.services.email.as_mut().unwrap();
+        (email.user, email.key) = (Some("agent".into()), Some("vault:mail".into()));
+        let world = world.start();
+        let refused = send(&world, &json!({"to": "ada@example.org", "subject": "s", "body": "b"}));
+        assert_eq!((refused.status, refused.code().as_str()), (502, "service_refused"), "{}", refused.json());
+        let (plain, word) = (STANDARD.encode(format!("\0agent\0{PASSWORD}")), STANDARD.encode(PASSWORD));
+        let heard = server.join().unwrap();
+        assert!(heard.contains(&plain) || heard.contains(&word), "the server was told: {heard}");
+        let files = world.files();
+        let told = std::iter::once(("the answer".to_owned(), refused.body.clone()))
+            .chain(files.into_iter().map(|(path, bytes)| (path.display().to_string(), bytes)));
+        for (place, bytes) in told {
+            let text = String::from_utf8_lossy(&bytes);
+            for form in [PASSWORD, plain.trim_end_matches('='), word.trim_end_matches('=')] {
+                assert!(!text.contains(form), "{way}: {form} in {place}");
+            }
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod answers;
 mod budget;
 
 mod capabilities;
+mod children;
 mod conversation;
 mod counting;
 mod crash;

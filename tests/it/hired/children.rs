@@ -235,3 +235,106 @@ say(code, told["result"]["summary"] if code == 0 else told)
         scene.is_sound(run);
     }
 }
+
+/// A message as a gate would leave it.
+fn leave(scene: &Scene, run: &str, id: &str, kind: &str, body: &Value) -> std::path::PathBuf {
+    let text = json!({
+        "format": 1, "id": id, "kind": kind, "at": "2026-11-20T11:46:18Z", "node": "work", "attempt": 1, "body": body,
+    });
+    scene.write(&format!("runs/{run}/gate/inbox/{id}.json"), text.to_string());
+    scene.path(&format!("runs/{run}/gate/inbox/{id}.json"))
+}
+
+#[test]
+fn a_message_that_cannot_be_begun_is_refused_and_a_run_that_is_stuck_can_be_ended() {
+    let scene = Scene::new();
+    role(&scene, "worker", WORKER);
+    hire(&scene, "ada", PARENT);
+    script(&scene, "p", "say('up')\ntime.sleep(500)", "");
+    scene.tick_until("p", |_| said(&scene, "p") == ["up"]);
+    let task = |task: &str| json!({"role": "worker", "task": task, "requests": 1});
+    let left = [
+        leave(&scene, "p", "01JD2Z3V5Q8M4K7N9P1R2S3T4A", "child", &task(" ")),
+        leave(&scene, "p", "01JD2Z3V5Q8M4K7N9P1R2S3T4B", "child", &task("\u{2028}")),
+        leave(&scene, "p", "01JD2Z3V5Q8M4K7N9P1R2S3T4C", "child", &json!({"role": "nobody", "task": "x"})),
+    ];
+    scene.tf(&["tick", "p"]).ok();
+    assert!(left.iter().all(|path| !path.exists()), "they are taken");
+    let journal = scene.read("runs/p/events.jsonl");
+    assert_eq!(journal.matches("input.rejected").count(), 3, "{journal}");
+    assert!(journal.contains("`task` is blank"), "{journal}");
+    // An inbox that is none: nobody knows what the agent says, and it can be ended all the same.
+    let inbox = scene.path("runs/p/gate/inbox");
+    std::fs::rename(&inbox, scene.path("runs/p/gate/inbox-away")).unwrap();
+    std::fs::write(&inbox, "").unwrap();
+    assert_ne!(scene.tf(&["tick", "p"]).any(), Some(0));
+    assert!(!docker_api::containers(&scene.id()).is_empty());
+    scene.tf(&["run", "cancel", "p", "--reason", "enough"]).any();
+    let since = Instant::now();
+    while !docker_api::containers(&scene.id()).is_empty() {
+        scene.tf(&["tick", "p"]).any();
+        assert!(since.elapsed() < Duration::from_secs(100), "its containers still run");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(state(&scene, "p")["status"], "cancelled");
+    assert_eq!(scene.tf(&["agent", "show", "ada", "--json"]).ok().json()["agent"]["active"], json!([]));
+}
+
+#[test]
+fn what_a_child_takes_is_taken_from_the_line_above_it() {
+    let model = Model::start(|talk| match talk.answers.len() {
+        0 => Move::Call("shell", json!({"command": "true"})),
+        _ => Move::Call("finish", json!({"summary": "done"})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    role(&scene, "worker", "");
+    role(&scene, "other", "allowedActions: [github.pr.list]\nconfig: {github: {repositories: ['acme/*']}}");
+    hire(
+        &scene,
+        "ada",
+        "resources: {memory: 128MiB}\ntasks: {timeout: 200s}\nallowedActions: [github.pr.list]\n\
+         config: {github: {repositories: ['acme/*']}, limits: {github.pr.list: 3/hour}, budget: {requests: 2}, delegation: {roles: [worker, other], children: 3}}",
+    );
+    script(
+        &scene,
+        "p",
+        r#"
+say(delegate("worker", "first", "--requests", "5", "--wait", "200")[1]["status"])
+say(delegate("other", "second", "--requests", "5")[1]["status"])
+while not os.path.exists("/workspace/go"): time.sleep(0.05)
+"#,
+        "",
+    );
+    let since = Instant::now();
+    let run = loop {
+        scene.tf(&["tick", "p"]).ok();
+        let children = state(&scene, "p")["children"].clone();
+        if let Some(run) = children[1]["run"].as_str()
+            && scene.path(&format!("runs/{run}/gate/policy.json")).exists()
+        {
+            break run.to_owned();
+        }
+        assert!(since.elapsed() < Duration::from_secs(200), "no second child: {children}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(said(&scene, "p")[0], "completed");
+    // It has a role of its own, and what that takes is ada's too: of the day's two requests none is left.
+    let policy = scene.json(&format!("runs/{run}/gate/policy.json"));
+    assert_eq!(policy["attempts"][0]["under"], json!(["role-ada"]));
+    assert_eq!(policy["roles"]["role-ada"], json!({"day": {"requests": 2}, "nodes": ["task"]}));
+    let counts = &policy["attempts"][0]["actions"][0]["counts"];
+    assert_eq!(*counts, json!([{"by": "agent ada", "limit": "3/hour"}]));
+    let refused = |scene: &Scene| {
+        let traffic = std::fs::read_to_string(scene.path(&format!("runs/{run}/gate/traffic.jsonl"))).unwrap_or_default();
+        traffic.contains("role `role-ada` have taken 2 of 2 requests today")
+    };
+    while !refused(&scene) {
+        scene.tf(&["tick", "p"]).ok();
+        assert!(since.elapsed() < Duration::from_secs(200), "it was not refused");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(model.talks().len(), 2, "{}", model.story());
+    scene.tf(&["run", "cancel", "p", "--reason", "seen"]).ok();
+    scene.tick_until(&run, |_| docker_api::containers(&scene.id()).is_empty());
+}

@@ -286,3 +286,29 @@ fn a_value_that_was_staged_and_logged_counts_whatever_came_between() {
     scene.tf(&["secret", "rotate"]).ok();
     assert_eq!(age(&["-d", "-i", &key, &folder.join("a.age").display().to_string()], b""), b"the second value of it");
 }
+
+#[test]
+fn a_log_that_is_gone_is_said_wherever_somebody_looks_and_nothing_is_made_over_it() {
+    let scene = vault();
+    set(&scene, "a", "the value of it");
+    let log = scene.path(".taskforge/vault/log.jsonl");
+    let kept = fs::read(&log).unwrap();
+    for emptied in [false, true] {
+        fs::remove_file(&log).unwrap();
+        if emptied {
+            fs::write(&log, "").unwrap();
+            fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        for command in [&["secret", "list"][..], &["secret", "init", "--no-passphrase"], &["secret", "rotate"]] {
+            scene.tf(command).exits(8).complains("the vault's log").complains("is gone").complains("a");
+        }
+        let checks = scene.tf(&["doctor", "--json"]).printed();
+        let checks: serde_json::Value = serde_json::from_str(&checks).unwrap();
+        let vault = checks.as_array().unwrap().iter().find(|check| check["name"] == "vault").unwrap();
+        assert_eq!(vault["grade"], "bad", "{vault}");
+        assert!(vault["detail"].as_str().unwrap().contains("is gone"), "{vault}");
+        fs::write(&log, &kept).unwrap();
+        fs::set_permissions(&log, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    assert_eq!(scene.tf(&["secret", "list", "--json"]).ok().json()["secrets"].as_array().unwrap().len(), 1);
+}

@@ -108,3 +108,37 @@ fn a_time_is_a_run_once_and_what_passed_meanwhile_is_one() {
     let run = runs(&scene).pop_first().unwrap();
     assert_eq!((runs(&scene).len(), task(&scene, &run).starts_with("The night of 20")), (1, true));
 }
+
+#[test]
+fn what_cannot_be_used_keeps_nothing_else_from_it_and_is_let_be() {
+    let scene = Scene::new();
+    crate::hired::hire(&scene, "ada", "");
+    append(
+        &scene,
+        "\n[watch.hooks]\nsource = \"webhook\"\nfolder = \"hooks\"\nagent = \"ada\"\natOnce = 1\ntask = \"{{ body.event }}\"\n",
+    );
+    // Each look reads two: those that come first by name are not read again and again.
+    for name in ["a", "b", "c", "d"] {
+        put(&scene, &format!("hooks/{name}.json"), "no JSON");
+    }
+    put(&scene, "hooks/e.json", r#"{"other": 1}"#);
+    put(&scene, "hooks/z.json", r#"{"event": "good"}"#);
+    for _ in 0..3 {
+        scene.tf(&["watch", "run"]).ok();
+    }
+    assert_eq!(tasks(&scene), ["good"]);
+    let part = || scene.json(&state_path("hooks"))["parts"]["folder"].clone();
+    assert_eq!(part()["unread"].as_object().unwrap().len(), 4);
+    // What nothing can be made of is tried so often, and then it is let be and said.
+    for _ in 0..6 {
+        scene.tf(&["watch", "run"]).ok();
+    }
+    let tried = part()["unfit"].as_object().unwrap().values().next().unwrap().clone();
+    assert_eq!(tried["tries"], 5, "{tried}");
+    scene.tf(&["watch", "show", "hooks"]).ok().says("it was tried 5 times, and is let be");
+    put(&scene, "hooks/e.json", r#"{"event": "mended"}"#);
+    put(&scene, "hooks/a.json", r#"{"event": "mended as well"}"#);
+    scene.tf(&["watch", "run"]).ok();
+    scene.tf(&["watch", "run"]).ok();
+    assert_eq!(tasks(&scene), ["good", "mended", "mended as well"]);
+}

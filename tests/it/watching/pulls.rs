@@ -80,6 +80,29 @@ fn many_are_read_page_by_page_and_begun_in_turns() {
 }
 
 #[test]
+fn one_repository_with_much_work_keeps_none_of_the_others_from_their_turn() {
+    let hub = Hub::start();
+    for number in 1..=20 {
+        hub.push("acme/aaa", number, "a");
+    }
+    hub.push("acme/bbb", 1, "a");
+    hub.push("acme/ccc", 1, "a");
+    let scene = watching(&hub, &["acme/aaa", "acme/bbb", "acme/ccc"], "atOnce = 2");
+    let found = |looked: &serde_json::Value| -> Vec<String> {
+        let all = looked["found"].as_array().unwrap().iter();
+        all.map(|found| found["what"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(found(&look(&scene)), ["acme/aaa#1", "acme/aaa#2"]);
+    // Those that got nothing come first now.
+    assert_eq!(found(&look(&scene)), ["acme/bbb#1", "acme/ccc#1"]);
+    assert_eq!(found(&look(&scene)), ["acme/aaa#3", "acme/aaa#4"]);
+    hub.push("acme/ccc", 1, "d");
+    assert_eq!(found(&look(&scene)).len(), 2);
+    look(&scene);
+    assert!(tasks(&scene).iter().any(|task| task.contains("acme/ccc#1") && task.contains(&sha("d"))), "{:?}", tasks(&scene));
+}
+
+#[test]
 fn a_tick_looks_and_takes_the_runs_on_and_where_nothing_is_watched_it_asks_nobody() {
     let hub = Hub::start();
     hub.push("acme/tool", 1, "a");

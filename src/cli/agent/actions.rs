@@ -1,0 +1,31 @@
+//! `taskforge agent actions`.
+
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::Context;
+use crate::cli::action::of_agent;
+use crate::failure::Failure;
+use crate::run::id::AgentName;
+
+/// Show what an agent was allowed, denied and had done, over all its runs
+///
+/// `taskforge action log --agent NAME` is the same; `action show RUN SEQ` shows one of them whole.
+#[derive(Debug, Args)]
+pub(crate) struct Actions {
+    agent: AgentName,
+    /// Only of this action, such as github.pr.comment
+    #[arg(long)]
+    action: Option<String>,
+    /// Only the last so many
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+}
+
+impl Actions {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
+        of_agent::run(context, &self.agent, self.action.as_deref(), self.last)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
