@@ -430,10 +430,10 @@ impl Asked {
                 }
             }
         }
-        let said = state.said.entry((of.0.as_str().to_owned(), of.1, Kind::Memory)).or_default();
         let whose = (of.0.as_str().to_owned(), of.1);
         let bytes = value.as_ref().map_or(0, |value| value.len() as u64);
         let written = state.written.get(&whose).copied().unwrap_or(0).saturating_add(bytes);
+        let said = state.said.entry((whose.0.clone(), of.1, Kind::Memory)).or_default();
         if *said >= most || written > most_bytes {
             return Ok(Remembering::Exhausted);
         }

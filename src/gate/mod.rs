@@ -52,9 +52,9 @@ pub use kill::killed;
 pub(crate) use ledger::damaged as damaged_days;
 pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
-    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, Counted, DelegationUse, Endpoint, Fallback,
-    Grant, Limits, MailServer, MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec, RequestStatus,
-    Services,
+    AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, Counted, DelegationUse, Endpoint,
+    Fallback, Grant, Limits, MailServer, MailTls, ModelRule, Patience, Policy, PolicyError, Price, ProviderSpec,
+    RequestStatus, Services,
 };
 pub use redact::{Redacted, redact};
 pub(crate) use refusal::SPENT;

@@ -20,7 +20,9 @@ mod attempt;
 mod upstream;
 
 pub use attempt::{Answer, Attempt, Brief, CapabilityRequest, ChildView, DelegationUse, Grant, Limits, RequestStatus};
-pub use upstream::{AllowedAction, Counted, Endpoint, Fallback, MailServer, MailTls, ModelRule, Price, ProviderSpec, Services};
+pub use upstream::{
+    AllowedAction, Counted, Endpoint, Fallback, MailServer, MailTls, ModelRule, Price, ProviderSpec, Services,
+};
 
 const FILE: &str = "policy.json";
 /// The largest policy that is read, in bytes.

@@ -115,8 +115,10 @@ fn acts<'t>(traffic: &'t Traffic, settled: &[Settled]) -> Vec<Act<'t>> {
         .filter(|record| matches!(record.kind, Recorded::ActionDone | Recorded::ActionFailed))
         .filter_map(|record| Some((record.fields.get("intent")?.as_u64()?, record)))
         .collect();
-    let asked =
-        traffic.records.iter().filter(|record| matches!(record.kind, Recorded::ActionRequested | Recorded::ActionDenied));
+    let asked = traffic
+        .records
+        .iter()
+        .filter(|record| matches!(record.kind, Recorded::ActionRequested | Recorded::ActionDenied));
     asked
         .map(|record| {
             let act = Act { record, end: ends.get(&record.seq).copied(), settled: None };

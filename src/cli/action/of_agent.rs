@@ -80,8 +80,7 @@ fn of_run(registry: &Registry, run: &RunId, agent: &AgentName, action: Option<&s
         value["run"] = json!(run);
         let time = record.time.get(..19).unwrap_or_default().to_owned();
         let (seq, standing) = (record.seq.to_string(), act.standing().to_owned());
-        let cells =
-            [time, run.to_string(), seq, text("action"), text("target"), text("by"), standing, act.why()];
+        let cells = [time, run.to_string(), seq, text("action"), text("target"), text("by"), standing, act.why()];
         Line { time: record.time.clone(), value, cells }
     };
     Ok(own.map(line).collect())

@@ -21,5 +21,5 @@ pub(crate) use self::store::Projection;
 pub use self::task::{Task, exchange_text, task_text};
 pub use self::verify::{verify as verify_agent, verify_against as verify_agent_against};
 
-pub(crate) use self::claim::{leave, Room, claim, is_hired, queue, release, room};
+pub(crate) use self::claim::{Room, claim, is_hired, leave, queue, release, room};
 pub(crate) use self::memory::{publish as publish_memory, recalled, take as take_memory};

@@ -110,8 +110,7 @@ fn repositories(question: &Question<'_>) -> Result<Round, Error> {
     }
     let service = service(question.registry)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
-    let turns: BTreeMap<String, usize> =
-        names.iter().enumerate().map(|(turn, name)| ((*name).clone(), turn)).collect();
+    let turns: BTreeMap<String, usize> = names.iter().enumerate().map(|(turn, name)| ((*name).clone(), turn)).collect();
     let (stop, begun) = (Cell::new(false), Instant::now());
     let drafts = question.watch.drafts.unwrap_or_default();
     let ask = |name: &String| {

@@ -187,13 +187,11 @@ impl Call {
             false => Value::Null,
         };
         match pages(service, &path, MOST_SEARCHED, own).await {
-            Ok((all, whole)) => {
-                match all.into_iter().find(|one| !one.is_null()) {
-                    Some(one) => Found::Done(one),
-                    None if whole => Found::NotThere,
-                    None => Found::Unknown("there are more comments than are looked through".to_owned()),
-                }
-            }
+            Ok((all, whole)) => match all.into_iter().find(|one| !one.is_null()) {
+                Some(one) => Found::Done(one),
+                None if whole => Found::NotThere,
+                None => Found::Unknown("there are more comments than are looked through".to_owned()),
+            },
             Err(Outcome::NotDone(failure) | Outcome::Unclear(failure)) => Found::Unknown(failure.message),
             Err(Outcome::Done(_)) => Found::Unknown(String::new()),
         }

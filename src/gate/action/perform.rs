@@ -400,13 +400,7 @@ impl Drop for Entered {
 }
 
 /// Puts a refusal on record, up to as many as one attempt is heard with.
-pub(crate) async fn deny(
-    gate: &Gate,
-    socket: &Socket,
-    doing: Doing<'_>,
-    code: &str,
-    why: &str,
-) -> Result<(), Refusal> {
+pub(crate) async fn deny(gate: &Gate, socket: &Socket, doing: Doing<'_>, code: &str, why: &str) -> Result<(), Refusal> {
     let Doing { name, target } = doing;
     // Nothing has happened: a loop that tries for ever must not fill the disk.
     if socket.refuse() >= MOST_REFUSALS {

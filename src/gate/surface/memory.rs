@@ -64,7 +64,9 @@ pub(super) async fn change(session: &Session, request: Request<Incoming>) -> Res
     let asked = &session.gate.asked;
     let change = (key.clone(), value, message);
     let nodes = nodes(session, &own);
-    let done = asked.remember(&own.agent, &nodes, (&attempt.node, attempt.attempt), change, (MOST_CHANGES, MOST_WRITTEN)).await;
+    let done = asked
+        .remember(&own.agent, &nodes, (&attempt.node, attempt.attempt), change, (MOST_CHANGES, MOST_WRITTEN))
+        .await;
     let refusal = match done {
         Ok(Remembering::Done) => {
             record(session, Kind::ActionDone, action, [("intent", json!(intent))]).await?;

@@ -20,7 +20,12 @@ fn act(world: &World, name: &str, arguments: &Value) -> Answer {
 fn allow(world: &mut World, names: &[&str], rules: &ActionRules) {
     world.policy.attempts[0].actions = names
         .iter()
-        .map(|name| AllowedAction { by: "role secretary".into(), name: (*name).into(), rules: rules.clone(), counts: Vec::new() })
+        .map(|name| AllowedAction {
+            by: "role secretary".into(),
+            name: (*name).into(),
+            rules: rules.clone(),
+            counts: Vec::new(),
+        })
         .collect();
 }
 

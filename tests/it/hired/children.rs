@@ -326,7 +326,8 @@ while not os.path.exists("/workspace/go"): time.sleep(0.05)
     let counts = &policy["attempts"][0]["actions"][0]["counts"];
     assert_eq!(*counts, json!([{"by": "agent ada", "limit": "3/hour"}]));
     let refused = |scene: &Scene| {
-        let traffic = std::fs::read_to_string(scene.path(&format!("runs/{run}/gate/traffic.jsonl"))).unwrap_or_default();
+        let traffic =
+            std::fs::read_to_string(scene.path(&format!("runs/{run}/gate/traffic.jsonl"))).unwrap_or_default();
         traffic.contains("role `role-ada` have taken 2 of 2 requests today")
     };
     while !refused(&scene) {

@@ -99,7 +99,11 @@ fn one_repository_with_much_work_keeps_none_of_the_others_from_their_turn() {
     hub.push("acme/ccc", 1, "d");
     assert_eq!(found(&look(&scene)).len(), 2);
     look(&scene);
-    assert!(tasks(&scene).iter().any(|task| task.contains("acme/ccc#1") && task.contains(&sha("d"))), "{:?}", tasks(&scene));
+    assert!(
+        tasks(&scene).iter().any(|task| task.contains("acme/ccc#1") && task.contains(&sha("d"))),
+        "{:?}",
+        tasks(&scene)
+    );
 }
 
 #[test]
