@@ -60,6 +60,7 @@ impl Start {
             inputs: self.inputs,
             text: None,
             descent: None,
+            held: None,
             params: params(&self.params)?,
             run: self.run_id,
         };

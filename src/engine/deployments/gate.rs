@@ -62,6 +62,7 @@ pub(super) fn publish(
         attempt: launch.number,
         deadline: deadline(),
         role: None,
+        under: Vec::new(),
         memory: None,
         models: Vec::new(),
         actions: Default::default(),
