@@ -7,12 +7,11 @@ use chrono::{DateTime, Utc};
 use clap::{Args, ValueEnum};
 
 use crate::failure::Failure;
-use crate::run::capability::Capability;
 use crate::run::command::Verdict;
 use crate::run::{quantity, time};
 
 use super::decision::{self, Answer};
-use super::edited::Edit;
+use super::edited::{self, Edit};
 use super::root::Context;
 
 /// Show what waits, and approve exactly that
@@ -43,9 +42,11 @@ pub(crate) struct Approve {
     /// Grant this list instead of what was asked for: it is resolved anew and shown under a digest of its own
     ///
     /// Of a request for packages or a tool any list of `pip:`, `apt:` and `npm:`; of another request one of its kind, such
-    /// as a smaller budget. The agent is told what it got, what it did not get, and your comment.
-    #[arg(long, value_name = "CAPABILITY", value_delimiter = ',')]
-    only: Vec<Capability>,
+    /// as a smaller budget. Once for each, or several with a comma before each: a comma before anything else belongs to what
+    /// stands before it, as in `llm:gemini-*,tokens=5000`. Without `--digest` it is only shown, and nothing changes. The agent
+    /// is told what it got, what it did not get, and your comment.
+    #[arg(long, value_name = "CAPABILITY")]
+    only: Vec<String>,
     /// As `--only`, with the list in your editor ($VISUAL, $EDITOR)
     #[arg(long, conflicts_with = "only")]
     edit: bool,
@@ -54,7 +55,7 @@ pub(crate) struct Approve {
     /// Commit `decisions/` then; the machine that drives the run takes it up when it has pulled.
     #[arg(long, conflicts_with = "show")]
     write_only: bool,
-    /// Only show
+    /// Only show; of what was decided already, what was decided on
     #[arg(long, visible_alias = "dry-run", conflicts_with_all = ["digest", "comment"])]
     show: bool,
 }
@@ -78,7 +79,7 @@ impl Approve {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let edit = match (self.edit, self.only.is_empty()) {
             (true, _) => Some(Edit::InEditor),
-            (false, false) => Some(Edit::Only(self.only)),
+            (false, false) => Some(Edit::Only(edited::listed(&self.only)?)),
             (false, true) => None,
         };
         let answer = Answer {

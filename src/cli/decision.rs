@@ -7,7 +7,7 @@ use std::time::Duration;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use serde_json::{Value, json};
 
-use crate::engine::{self, Hand, Shown, Waiting, Word};
+use crate::engine::{self, Hand, Shown, Trial, Waiting, Word};
 use crate::failure::{Failure, Kind};
 use crate::registry::Registry;
 use crate::run::capability::Capability;
@@ -16,8 +16,10 @@ use crate::run::id::{Digest, RequestId};
 use crate::run::terms::{Scope, Terms};
 
 use super::approve::For;
-use super::edited::{self, Edit};
+use super::decided;
+use super::edited::{self, Edit, Made};
 use super::root::Context;
+use super::set_aside;
 use super::terminal;
 
 pub(crate) struct Answer {
@@ -75,6 +77,8 @@ struct Item {
     shown: Shown,
     digest: Digest,
     terms: Terms,
+    /// A list that is tried, and made the request's own with the word on it.
+    trial: Option<Box<Trial>>,
 }
 
 /// The least of a digest that a person has to name when nobody can be asked.
@@ -89,22 +93,40 @@ pub(crate) fn run(context: &Context<'_>, ids: &[String], answer: &Answer) -> Res
     if answer.edit.is_some() && ids.len() > 1 {
         return Err(Failure::new(Kind::Usage, "a list is of one request: edit the others apart"));
     }
+    if answer.edit.is_some() && answer.write_only {
+        let message = "a list is resolved where the run is driven, and cannot be made for another machine";
+        return Err(Failure::new(Kind::Usage, message).hint(
+            "have it made there with `approve --only`, or name what may be asked for instead: `taskforge suggest ID … --write-only`",
+        ));
+    }
     let mut items: Vec<Item> = Vec::new();
     for id in ids {
-        let mut waiting = engine::find_waiting(&registry, id)?;
-        if let Some(edit) = &answer.edit {
-            match edited::make(&registry, waiting, edit)? {
-                Some(edited) => waiting = edited,
-                None => return Ok(nothing(context)),
+        let waiting = match engine::find_waiting(&registry, id) {
+            Err(error @ (engine::Error::DecidedBefore { .. } | engine::Error::NothingWaits(_)))
+                if answer.show && answer.edit.is_none() && ids.len() == 1 =>
+            {
+                let decided = engine::as_decided(&registry, id)?.ok_or(error)?;
+                decided::show(context, &decided)?;
+                return Ok(ExitCode::SUCCESS);
             }
-        }
+            found => found?,
+        };
+        let trial = match answer.edit.as_ref().map(|edit| edited::make(&registry, &waiting, edit)).transpose()? {
+            Some(Made::Nothing) => return Ok(nothing(context)),
+            Some(Made::Tried(trial)) => Some(trial),
+            Some(Made::Same) | None => None,
+        };
         if items.iter().any(|item| item.waiting.id == waiting.id) {
             return Err(Failure::new(Kind::Usage, format!("request {} is named twice", waiting.id)));
         }
-        let shown = engine::show(&registry, &waiting)?;
+        let shown = match &trial {
+            Some(trial) => Shown::Capability(trial.review.clone()),
+            None if answer.write_only => engine::show_as_journaled(&registry, &waiting)?,
+            None => engine::show(&registry, &waiting)?,
+        };
         let digest = digest_of(&waiting, &shown)?;
         let terms = answer.terms(&registry, &waiting)?;
-        items.push(Item { waiting, shown, digest, terms });
+        items.push(Item { waiting, shown, digest, terms, trial });
     }
     let can_ask = terminal::is_interactive() && !context.output.is_json();
     // A list that was just made has a digest that nobody could name yet.
@@ -212,6 +234,9 @@ fn decide(
     hand: &Hand<'_>,
     said: &mut Said,
 ) -> Result<(), Failure> {
+    for trial in items.iter().filter_map(|item| item.trial.as_ref()) {
+        engine::make_list(registry, trial)?;
+    }
     let words: Vec<Word<'_>> = items.iter().map(|item| word(answer, item)).collect();
     let pairs: Vec<(&Waiting, &Word<'_>)> = items.iter().map(|item| &item.waiting).zip(&words).collect();
     let all = engine::decide_all(registry, &pairs, hand)?;
@@ -235,6 +260,7 @@ fn decide(
             for action in &ticked.actions {
                 let _ = writeln!(said.text, "  {action}");
             }
+            set_aside::warn(context, &ticked.run, &ticked.rejected);
         }
         Some(Err(error)) => context.output.warn(&format!("warning: the run does not go on yet: {error}")),
         None => context.output.note("The kill switch is on: the run goes on after `taskforge unlock` and a resume."),
@@ -246,7 +272,7 @@ fn decide(
 
 /// Whether the person decides on exactly this.
 fn agree(context: &Context<'_>, answer: &Answer, given: Option<&String>, item: &Item) -> Result<bool, Failure> {
-    let Item { waiting, shown, digest, terms } = item;
+    let Item { waiting, shown, digest, terms, .. } = item;
     if let Some(given) = given {
         let long_enough = given.len() >= SHORTEST_PREFIX;
         if !long_enough || !digest.as_str().starts_with(given.as_str()) {

@@ -9,6 +9,7 @@ use crate::run::command::Verdict;
 
 use super::decision::{self, Answer};
 use super::root::Context;
+use super::words::words;
 
 /// Deny what waits; the comment is the answer that the agent gets
 #[derive(Debug, Args)]
@@ -20,7 +21,7 @@ pub(crate) struct Deny {
     #[arg(long, value_name = "DIGEST")]
     digest: Vec<String>,
     /// Why, and what to do instead
-    #[arg(long, short = 'm')]
+    #[arg(long, short = 'm', value_parser = words)]
     comment: String,
     /// Write and sign the decision, and change no journal: for a clone of the registry that another machine drives
     #[arg(long)]

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::process::Command;
 
-use crate::engine::{self, Waiting};
+use crate::engine::{self, Trial, Waiting};
 use crate::failure::{Failure, Kind};
 use crate::registry::Registry;
-use crate::run::capability::Capability;
+use crate::run::capability::{Capability, CapabilityKind};
 
 use super::terminal;
 
@@ -17,23 +17,58 @@ pub(crate) enum Edit {
     InEditor,
 }
 
-/// Makes the list of what waits, if it is another one, and has it resolved; what waits then under the same id. Nothing, if
-/// the editor left no list.
-pub(crate) fn make(registry: &Registry, waiting: Waiting, edit: &Edit) -> Result<Option<Waiting>, Failure> {
+/// What became of making a list.
+pub(crate) enum Made {
+    /// The editor left none.
+    Nothing,
+    /// It is the list that the request has already.
+    Same,
+    Tried(Box<Trial>),
+}
+
+/// Tries another list of what waits. Nothing of it is journaled before somebody decides on it.
+pub(crate) fn make(registry: &Registry, waiting: &Waiting, edit: &Edit) -> Result<Made, Failure> {
     let list = match edit {
         Edit::Only(list) => list.clone(),
         Edit::InEditor => {
-            let now = engine::list_of(registry, &waiting)?;
-            match in_editor(&waiting, &now)? {
-                list if list.is_empty() => return Ok(None),
+            let now = engine::list_of(registry, waiting)?;
+            match in_editor(waiting, &now)? {
+                list if list.is_empty() => return Ok(Made::Nothing),
                 list => list,
             }
         }
     };
-    if !engine::edit(registry, &waiting, list)? {
-        return Ok(Some(waiting));
+    Ok(match engine::try_list(registry, waiting, list)? {
+        None => Made::Same,
+        Some(trial) => Made::Tried(Box::new(trial)),
+    })
+}
+
+/// The capabilities of `--only`, given once or several times, with several in one. A comma is a part of what stands before it
+/// unless a capability begins behind it: `pip:a,pip:b` are two, `llm:gemini-*,tokens=5` is one.
+pub(crate) fn listed(values: &[String]) -> Result<Vec<Capability>, Failure> {
+    let mut texts: Vec<String> = Vec::new();
+    for value in values {
+        for (place, part) in value.split(',').enumerate() {
+            match texts.last_mut() {
+                Some(before) if place > 0 && !begins(part) => {
+                    before.push(',');
+                    before.push_str(part);
+                }
+                _ => texts.push(part.to_owned()),
+            }
+        }
     }
-    Ok(Some(engine::find_waiting(registry, waiting.id.as_str())?))
+    let wrong = |text: &str, error: &dyn std::fmt::Display| {
+        Failure::new(Kind::Usage, format!("`--only {text}`: {error}")).hint("`--only` may be given several times")
+    };
+    texts.iter().map(|text| Capability::parse(text).map_err(|error| wrong(text, &error))).collect()
+}
+
+/// Whether a capability of any kind begins here.
+fn begins(text: &str) -> bool {
+    let kind = text.split_once(':').map_or("", |(kind, _)| kind);
+    CapabilityKind::ALL.into_iter().any(|known| known.as_str() == kind)
 }
 
 /// The list as somebody left it in their editor.
@@ -69,4 +104,31 @@ fn in_editor(waiting: &Waiting, now: &[Capability]) -> Result<Vec<Capability>, F
     let left = std::fs::read_to_string(&path).map_err(|error| failed(&error.to_string()))?;
     let lines = left.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| Capability::parse(line).map_err(|error| Failure::new(Kind::Usage, error.to_string()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_comma_parts_capabilities_and_no_capability() {
+        let read = |values: &[&str]| {
+            let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+            listed(&values).map(|list| list.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        for (values, list) in [
+            (&["pip:a,pip:b"][..], &["pip:a", "pip:b"][..]),
+            (&["pip:a", "npm:@x/b@1.0.0,apt:jq"], &["pip:a", "npm:@x/b@1.0.0", "apt:jq"]),
+            (&["llm:foo*,requests=9,tokens=5"], &["llm:foo*,requests=9,tokens=5"]),
+            (&["llm:foo*,tokens=5,llm:bar"], &["llm:foo*,tokens=5", "llm:bar"]),
+            (&["budget:agent,requests=50"], &["budget:agent,requests=50"]),
+            (&["action:github.pr.comment,repo=octo/demo,limit=5/hour"], &["action:github.pr.comment,repo=octo/demo,limit=5/hour"]),
+        ] {
+            assert_eq!(read(values).unwrap(), list, "{values:?}");
+        }
+        for wrong in [&["pip:a,b"][..], &["pip:a,"], &[",pip:a"], &[""], &["pip:a,tokens=5"], &["nonsense"]] {
+            assert_eq!(read(wrong).unwrap_err().kind, Kind::Usage, "{wrong:?}");
+        }
+    }
 }

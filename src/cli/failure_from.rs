@@ -207,7 +207,7 @@ impl From<engine::Error> for Failure {
             Error::NoDeployment(_) => {
                 Self::new(Kind::NotFound, message).hint("`taskforge deployment list` shows those that there are")
             }
-            Error::NothingGranted(_) => {
+            Error::NothingGranted(_) | Error::NoRequest(_) => {
                 Self::new(Kind::NotFound, message).hint("`taskforge capability list` shows what was asked for")
             }
             Error::GateBehind { .. } => Self::new(Kind::Unavailable, message).hint("`taskforge kill` ends everything"),

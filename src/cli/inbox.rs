@@ -10,6 +10,7 @@ use crate::failure::Failure;
 
 use super::root::Context;
 use super::run_arg::RunArg;
+use super::set_aside;
 use super::table::Table;
 
 /// List what waits for a person
@@ -38,6 +39,9 @@ impl Inbox {
             context
                 .output
                 .warn(&format!("warning: decisions/{id}.json is not signed and does not count: sign it, or remove it"));
+        }
+        for item in &waiting {
+            set_aside::warn(context, &item.run, &item.rejected);
         }
         for (run, reason) in &unreadable {
             context.output.warn(&format!("warning: run {run} cannot be read: {reason}"));

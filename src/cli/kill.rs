@@ -10,12 +10,13 @@ use crate::registry::Registry;
 
 use super::root::Context;
 use super::terminal::plain;
+use super::words::words;
 
 /// Stop everything of this registry now, and let nothing start until `unlock`
 #[derive(Debug, Args)]
 pub(crate) struct Kill {
     /// Why; stands in the kill file and in every journal
-    #[arg(long, required_unless_present = "status")]
+    #[arg(long, required_unless_present = "status", value_parser = words)]
     reason: Option<String>,
     /// Only say whether the switch is armed, killed, or killed with something left to do; changes nothing
     ///

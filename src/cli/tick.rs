@@ -14,6 +14,7 @@ use crate::schedule;
 
 use super::root::Context;
 use super::run_arg::RunArg;
+use super::set_aside;
 use super::terminal::plain;
 use super::watch;
 
@@ -90,6 +91,9 @@ impl Tick {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+        for done in &ticked {
+            set_aside::warn(context, &done.run, &done.rejected);
         }
         let mut value = json!({"runs": ticked});
         if !looked.is_empty() {

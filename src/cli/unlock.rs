@@ -10,6 +10,7 @@ use crate::failure::Failure;
 
 use super::root::Context;
 use super::terminal;
+use super::words::words;
 
 /// Turn the kill switch off; runs that were stopped stay paused
 ///
@@ -17,7 +18,7 @@ use super::terminal;
 #[derive(Debug, Args)]
 pub(crate) struct Unlock {
     /// Why it is safe to go on
-    #[arg(long)]
+    #[arg(long, value_parser = words)]
     reason: String,
 }
 

@@ -6,12 +6,13 @@ use serde::Serialize;
 use crate::registry::{Registry, queries};
 use crate::run::capability::{Capability, CapabilityKind};
 use crate::run::event::Event;
-use crate::run::id::{NodeId, RequestId, RunId};
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::state::{Request, RequestStatus};
 use crate::run::terms::Scope;
 use crate::run::time::{isoformat, parse_time};
 
 use super::error::Error;
+use super::inbox;
 use super::store::Store;
 
 /// What somebody asked for.
@@ -24,6 +25,8 @@ pub struct AskedFor {
     /// Every node that asked, the first included.
     pub askers: Vec<NodeId>,
     pub capability: Capability,
+    /// The capability in words: of a deployment with its command, since there may be several on one port.
+    pub what: String,
     pub status: RequestStatus,
     /// Why, in the agent's words.
     pub reason: String,
@@ -38,6 +41,9 @@ pub struct AskedFor {
     pub until: Option<DateTime<Utc>>,
     /// For whom it was granted.
     pub scope: Option<Scope>,
+    /// What a person said may be asked for instead.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<Capability>,
     /// What a person made of it.
     pub list: Option<Vec<Capability>>,
     /// The digest of what is, or was, shown.
@@ -47,7 +53,7 @@ pub struct AskedFor {
 }
 
 impl AskedFor {
-    fn of(run: &RunId, request: Request) -> Self {
+    pub(super) fn of(run: &RunId, request: Request) -> Self {
         let mut askers: Vec<NodeId> = Vec::new();
         for (node, _) in &request.askers {
             if !askers.contains(node) {
@@ -65,6 +71,8 @@ impl AskedFor {
             until: decision.and_then(|decision| decision.until),
             scope: decision.map(|decision| decision.scope.clone()),
             review: request.review().map(ToString::to_string),
+            what: inbox::what_of(&request),
+            instead: decision.map(|decision| decision.instead.clone()).unwrap_or_default(),
             list: request.edited.as_ref().map(|edited| edited.list.clone()),
             id: request.id,
             node: request.node,
@@ -159,13 +167,15 @@ pub fn find_request(registry: &Registry, text: &str) -> Result<(RunId, Request),
     }
 }
 
-/// [`find_request`], as it is shown.
+/// [`find_request`], for who wants to see it however it stands.
 ///
 /// # Errors
-/// As [`find_request`].
-pub fn shown_request(registry: &Registry, text: &str) -> Result<AskedFor, Error> {
-    let (run, request) = find_request(registry, text)?;
-    Ok(AskedFor::of(&run, request))
+/// [`Error::NoRequest`], [`Error::Ambiguous`].
+pub fn any_request(registry: &Registry, text: &str) -> Result<(RunId, Request), Error> {
+    find_request(registry, text).map_err(|error| match error {
+        Error::NothingGranted(text) => Error::NoRequest(text),
+        other => other,
+    })
 }
 
 /// One thing that happened to a request.
@@ -182,9 +192,17 @@ pub struct Step {
     /// Who did it, as the journal has it.
     pub actor: String,
     pub what: String,
-    /// What a person said with it.
+    /// Who did it: of a decision whoever made it.
+    pub by: String,
+    /// What was said with it, or why it came to that.
     pub comment: String,
-    /// The digest of what was decided on.
+    /// What a person made of it, of an edit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub list: Option<Vec<Capability>>,
+    /// What may be asked for instead, of such an answer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub instead: Vec<Capability>,
+    /// The digest of what was decided on, or is shown from here on.
     pub digest: Option<String>,
 }
 
@@ -209,10 +227,35 @@ pub fn request_history(registry: &Registry, run: &RunId, ids: &[RequestId]) -> R
             seq: record.seq,
             actor: record.actor.clone(),
             what: event.message(),
-            comment: decision.map(|decision| decision.comment.clone()).unwrap_or_default(),
-            digest: decision.map(|decision| decision.digest.to_string()),
+            by: decision.filter(|decision| decision.proven).map_or(&record.actor, |decision| &decision.by).clone(),
+            comment: words(&event),
+            list: if let Event::CapabilityEdited { list, .. } = &event { Some(list.clone()) } else { None },
+            instead: decision.map(|decision| decision.instead.clone()).unwrap_or_default(),
+            digest: digest(&event).map(ToString::to_string),
             event: record.event.clone(),
         });
     }
     Ok(steps)
+}
+
+/// What was said with an event, or why it came to that.
+fn words(event: &Event) -> String {
+    match event {
+        Event::CapabilityRequested { reason, .. }
+        | Event::CapabilityUnresolvable { reason, .. }
+        | Event::CapabilityFailed { reason, .. }
+        | Event::CapabilityRevoked { reason, .. }
+        | Event::CapabilityEdited { reason, .. }
+        | Event::CapabilityExpired { reason, .. } => reason.clone(),
+        Event::InputRejected { input, reason, .. } => format!("{reason} (decisions/{input})"),
+        other => other.decision().map(|decision| decision.comment.clone()).unwrap_or_default(),
+    }
+}
+
+fn digest(event: &Event) -> Option<&Digest> {
+    match event {
+        Event::CapabilityPresented { presented, .. } => Some(&presented.review),
+        Event::CapabilityResolved { resolution, .. } => Some(&resolution.review),
+        other => other.decision().map(|decision| &decision.digest),
+    }
 }

@@ -11,22 +11,24 @@ use crate::registry::{self, Registry};
 use crate::run::capability::Capability;
 use crate::run::command::{Command, Verdict};
 use crate::run::decide::decide;
+use crate::run::each::{self, Said};
 use crate::run::event::DecisionRecord;
 use crate::run::id::{Digest, RequestId};
-use crate::run::refusal::Refusal;
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
+use crate::run::time::isoformat;
 use crate::run::terms::Terms;
 use crate::signature::{self, AllowedSigners, Proof};
 
 use super::actor::operator;
-use super::approvers::{self, Hand, Unproven};
+use super::approvers::{self, Hand};
 use super::error::Error;
 use super::given;
 use super::images;
 use super::inbox::{Inbox, Waiting, inbox};
 use super::standing;
 use super::store::Store;
+use super::taken::take_files;
 
 /// What a person is shown.
 #[derive(Debug, Clone)]
@@ -114,21 +116,35 @@ pub fn show(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
     if !images::is_ruled_the_same(&store, &state, &waiting.id)? {
         state = store.load()?;
     }
+    shown(&store, &state, waiting)
+}
+
+/// As [`show`], as the journal has it and without a look at what may have changed since: for a clone of the registry that
+/// another machine drives.
+///
+/// # Errors
+/// As [`show`].
+pub fn show_as_journaled(registry: &Registry, waiting: &Waiting) -> Result<Shown, Error> {
+    let store = Store::open(registry, &waiting.run)?;
+    shown(&store, &store.load()?, waiting)
+}
+
+fn shown(store: &Store<'_>, state: &State, waiting: &Waiting) -> Result<Shown, Error> {
     if let Some(request) = state.request(&waiting.id) {
         let review = match (&request.resolution, &request.presented) {
-            (Some(resolution), _) => images::review_of(&state, request, resolution)?,
-            (None, Some(presented)) => given::review_of(&state, request, presented),
+            (Some(resolution), _) => images::review_of(state, request, resolution)?,
+            (None, Some(presented)) => given::review_of(state, request, presented),
             (None, None) => return Err(Error::NotResolvedYet { id: waiting.id.clone() }),
         };
         return Ok(Shown::Capability(Box::new(review)));
     }
-    let Some((definition, _)) = review::approval_node(&state, &waiting.id) else {
+    let Some((definition, _)) = review::approval_node(state, &waiting.id) else {
         return Err(Error::NothingWaits(waiting.id.to_string()));
     };
     let artifacts = definition.needs.iter().filter_map(|need| state.node(need));
     let artifacts = artifacts.flat_map(|(_, node)| node.artifacts.clone()).collect();
-    let workflow = super::policy::frozen_workflow(&store, &state)?;
-    let prompt = super::policy::prompt_of(&workflow, &state, &definition.id)?;
+    let workflow = super::policy::frozen_workflow(store, state)?;
+    let prompt = super::policy::prompt_of(&workflow, state, &definition.id)?;
     Ok(Shown::Approval { artifacts, prompt })
 }
 
@@ -194,6 +210,58 @@ pub fn decide_all(
         standing::keep(registry, &state, &waiting.id, &signed.file)?;
     }
     Ok(made.iter().map(|(waiting, word, signed, _)| decided(waiting, word, signed)).collect())
+}
+
+/// Decides as [`decide_all`] does what can be decided of `words`, which are of one run; what became of each, in their order.
+///
+/// # Errors
+/// When the run or its files cannot be read, or what fits cannot be journaled; nothing was decided then.
+pub fn decide_each(
+    registry: &Registry,
+    words: &[(&Waiting, &Word<'_>)],
+    hand: &Hand<'_>,
+) -> Result<Vec<Result<Decided, Error>>, Error> {
+    let Some((first, _)) = words.first() else { return Ok(Vec::new()) };
+    let store = Store::open(registry, &first.run)?;
+    let state = take_files(&store, store.load()?)?;
+    let mut wrong: Vec<Option<Error>> = Vec::new();
+    for (waiting, _) in words {
+        let same = images::is_ruled_the_same(&store, &state, &waiting.id)?;
+        wrong.push((!same).then(|| Error::RuledAnew { id: waiting.id.clone() }));
+    }
+    let now = Utc::now();
+    let said: Vec<Said> =
+        words.iter().map(|(waiting, word)| (waiting.id.clone(), word.verdict, unsigned(word, now))).collect();
+    let (_, refusals) = each::decide_each(&store.load()?, &said, now);
+    for (wrong, refusal) in wrong.iter_mut().zip(refusals) {
+        let refused = |refusal| Error::Refused { run: store.run().clone(), refusal };
+        *wrong = wrong.take().or_else(|| refusal.map(refused));
+    }
+    let fit: Vec<_> = words.iter().zip(&wrong).filter(|(_, wrong)| wrong.is_none()).map(|(word, _)| *word).collect();
+    let mut made = decide_all(registry, &fit, hand)?.into_iter();
+    let gone = |waiting: &Waiting| Error::NothingWaits(waiting.id.to_string());
+    let became = wrong.into_iter().zip(words).map(|(wrong, (waiting, _))| match wrong {
+        Some(error) => Err(error),
+        None => made.next().ok_or_else(|| gone(waiting)),
+    });
+    Ok(became.collect())
+}
+
+/// What the journal would say of a word, but for its signature: enough to see whether it would count.
+fn unsigned(word: &Word<'_>, now: DateTime<Utc>) -> DecisionRecord {
+    DecisionRecord {
+        by: operator(),
+        at: isoformat(now),
+        digest: word.digest.clone(),
+        comment: word.comment.to_owned(),
+        instead: word.instead.to_vec(),
+        until: word.terms.until,
+        scope: word.terms.scope.clone(),
+        file: Digest::of(b""),
+        proven: false,
+        key: None,
+        signature: None,
+    }
 }
 
 /// Decides as [`decide_on`] does, and leaves it at the file and its signature: for a clone of the registry that another
@@ -320,7 +388,7 @@ fn decided(waiting: &Waiting, word: &Word<'_>, signed: &Signed) -> Decided {
 }
 
 /// What the journal says of a decision.
-fn judge(file: &Decision, bytes: &[u8], proof: Option<&(String, Proof)>) -> DecisionRecord {
+pub(super) fn judge(file: &Decision, bytes: &[u8], proof: Option<&(String, Proof)>) -> DecisionRecord {
     DecisionRecord {
         by: file.by.clone(),
         at: file.at.clone(),
@@ -334,94 +402,4 @@ fn judge(file: &Decision, bytes: &[u8], proof: Option<&(String, Proof)>) -> Deci
         key: proof.map(|(_, proof)| proof.key.clone()),
         signature: proof.map(|(armoured, _)| Digest::of(armoured.as_bytes())),
     }
-}
-
-/// The signature beside the decision at `path`, if that proves it; an error is why it never will.
-fn proof_of(
-    store: &Store<'_>,
-    state: &State,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<Result<Option<(String, Proof)>, Unproven>, Error> {
-    let Some(allowed) = approvers::of_run(store.registry(), state)? else { return Ok(Ok(None)) };
-    let signature = registry::decisions::read(&registry::decisions::signature(path))?;
-    let proof = approvers::prove(&allowed, &state.created.registry, bytes, signature.as_deref(), &[Utc::now()]);
-    let armoured = || String::from_utf8_lossy(signature.as_deref().unwrap_or_default()).into_owned();
-    Ok(proof.map(|proof| Some((armoured(), proof))))
-}
-
-/// Takes up decision files for what waits: those that a crash left, and those that came through git.
-pub(crate) fn take_files(store: &Store<'_>, mut state: State) -> Result<State, Error> {
-    let mut ids = state.waiting_for_a_person();
-    ids.extend(state.requests.iter().filter(|r| r.status == RequestStatus::Requested).map(|r| r.id.clone()));
-    for id in ids {
-        let path = store.registry().layout().decision(&id);
-        let bytes = match registry::decisions::read(&path) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => continue,
-            Err(error) => {
-                state = reject(store, &id, None, &error.to_string())?;
-                continue;
-            }
-        };
-        let parsed = Decision::parse(&bytes);
-        let proof = match proof_of(store, &state, &path, &bytes)? {
-            Ok(proof) => proof,
-            // Nothing yet, and nothing wrong: its signature may be on its way, or a person about to make it.
-            Err(Unproven::Unsigned) if parsed.is_ok() => continue,
-            Err(unproven) => {
-                state = reject(store, &id, Some(&bytes), &unproven.to_string())?;
-                continue;
-            }
-        };
-        let command = match &parsed {
-            Ok(file) if !file.is_of(&state.created.registry) => {
-                state = reject(store, &id, Some(&bytes), "it is of another registry")?;
-                continue;
-            }
-            Ok(file) if file.request == id && file.run == *store.run() => {
-                // What the policies say is a part of what was decided on: a word on what they said before is stale.
-                images::is_ruled_the_same(store, &state, &id)?;
-                let verdict = match file.verdict {
-                    FileVerdict::Approve => Verdict::Approve,
-                    FileVerdict::Deny => Verdict::Deny,
-                    FileVerdict::Suggest => Verdict::Suggest,
-                };
-                Command::Decide { id: id.clone(), verdict, decision: judge(file, &bytes, proof.as_ref()) }
-            }
-            Ok(_) => {
-                state = reject(store, &id, Some(&bytes), "it is for another request")?;
-                continue;
-            }
-            Err(error) => {
-                state = reject(store, &id, Some(&bytes), &error.to_string())?;
-                continue;
-            }
-        };
-        let by = parsed.as_ref().ok().filter(|_| proof.is_some()).map_or_else(operator, |file| file.by.clone());
-        state = match store.commit(&by, command) {
-            // Not resolved yet, or to be resolved again: it may fit then. Decided since our look: the file is of that
-            // very decision, whose process had written it and was about to journal it.
-            Err(Error::Refused { refusal: Refusal::NotApprovable { .. } | Refusal::Decided { .. }, .. }) => {
-                store.load()?
-            }
-            Err(Error::Refused { refusal, .. }) => reject(store, &id, Some(&bytes), &refusal.to_string())?,
-            other => other?,
-        };
-    }
-    Ok(state)
-}
-
-/// A decision that cannot count stands aside, so that a right one can be made. Under the run's lock, where nobody can
-/// put that right one in place of the `judged` one before it is set aside.
-fn reject(store: &Store<'_>, id: &RequestId, judged: Option<&[u8]>, reason: &str) -> Result<State, Error> {
-    let path = store.registry().layout().decision(id);
-    store.commit_with(super::actor::TICK, |state, now| {
-        if registry::decisions::read(&path).ok().flatten().as_deref() != judged {
-            return Ok(Vec::new());
-        }
-        let input = registry::decisions::set_aside(&path)?;
-        let command = Command::RejectInput { input, reason: reason.to_owned() };
-        decide(state, command, now).map_err(|refusal| Error::Refused { run: store.run().clone(), refusal })
-    })
 }

@@ -1,21 +1,35 @@
 //! Making another list of what was asked for. Nobody's word counts on it before it has been resolved and shown: the list
-//! is a part of the review, and so of the digest.
+//! is a part of the review, and so of the digest. It is tried first, and journaled with the word on it: who only looks
+//! changes nothing.
 
-use std::time::{Duration, Instant};
+use chrono::Utc;
 
+use crate::capability::Review;
 use crate::registry::Registry;
 use crate::run::capability::Capability;
 use crate::run::command::Command;
-use crate::run::state::RequestStatus;
+use crate::run::decide::decide;
+use crate::run::id::{RequestId, RunId};
+use crate::run::refusal::Refusal;
+use crate::run::ruling::Effect;
+use crate::run::state::{Request, State};
 
 use super::actor::operator;
+use super::docker::Docker;
 use super::error::Error;
 use super::inbox::Waiting;
 use super::store::Store;
-use super::{images, tick};
+use super::{given, images, rulings};
 
-/// How long another process that drives the run may take to resolve the list.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// A list that was tried: what it comes down to, and what makes it the request's own.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    run: RunId,
+    by: String,
+    /// The list, and what is shown of it.
+    commands: [Command; 2],
+    pub review: Box<Review>,
+}
 
 /// What a request stands for now, one entry a line of its list.
 ///
@@ -28,41 +42,77 @@ pub fn list_of(registry: &Registry, waiting: &Waiting) -> Result<Vec<Capability>
     Ok(if list.is_empty() { vec![request.meant().clone()] } else { list })
 }
 
-/// Makes `list` of what waits and has it resolved; `false` if that is its list already.
+/// Resolves what waits as if it stood for `list`; nothing if that is its list already. Nothing is journaled.
 ///
 /// # Errors
-/// [`Error::Refused`] if the request cannot be that list; [`Error::Unresolvable`].
-pub fn edit(registry: &Registry, waiting: &Waiting, list: Vec<Capability>) -> Result<bool, Error> {
+/// [`Error::Refused`] if the request cannot be that list, or a rule denies it; [`Error::Unresolvable`].
+pub fn try_list(registry: &Registry, waiting: &Waiting, list: Vec<Capability>) -> Result<Option<Trial>, Error> {
     if let Some(why) = list.iter().find_map(|capability| capability.check().err()) {
         return Err(Error::Usage(why));
     }
     let asked = list_of(registry, waiting)?;
     let store = Store::open(registry, &waiting.run)?;
     let (by, id) = (operator(), waiting.id.clone());
-    let before = store.load()?.request(&id).and_then(|request| request.edited.clone());
-    let wanted = list.clone();
-    let command = Command::Edit { id: id.clone(), by: by.clone(), asked, list };
-    let state = store.commit(&by, command)?;
-    if state.request(&id).is_some_and(|request| request.edited == before) {
-        return Ok(false);
+    let mut state = store.load()?;
+    let edit = Command::Edit { id: id.clone(), by: by.clone(), asked, list: list.clone() };
+    if !apply(&store, &mut state, edit.clone())? {
+        return Ok(None);
     }
-    let begun = Instant::now();
-    loop {
-        tick::tick(registry, &waiting.run)?;
-        let state = store.load()?;
-        match state.request(&id) {
-            Some(request) if request.status == RequestStatus::Requested && begun.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-            Some(request) if request.status == RequestStatus::Unresolvable => {
-                return Err(Error::Unresolvable { id, reason: request.problem.clone() });
-            }
-            Some(request) if request.edited.as_ref().is_some_and(|edited| edited.list != wanted) => {
-                return Err(Error::Unresolvable { id, reason: request.problem.clone() });
-            }
-            _ => return Ok(true),
+    let Some(request) = state.request(&id).cloned() else { return Err(no_list(waiting)) };
+    let role = state.role_of(&request.node);
+    for one in &list {
+        let ruling = rulings::on(registry, &state, role, one, &[]);
+        if ruling.effect == Effect::Deny {
+            return Err(not_that(&store, &request, format!("{one} is denied: {ruling}")));
         }
     }
+    let shown = match request.capability.kind().is_given() {
+        true => given::trying(&store, &state, &request)?,
+        false => images::resolving(&store, &Docker::default(), &state, &request)?,
+    };
+    let review = match &shown {
+        Command::Present { presented, .. } => given::review_of(&state, &request, presented),
+        Command::Resolve { resolution, .. } => images::review_of(&state, &request, resolution)?,
+        Command::CannotResolve { reason, .. } => return Err(Error::Unresolvable { id, reason: reason.clone() }),
+        _ => return Err(Error::NotResolvedYet { id }),
+    };
+    Ok(Some(Trial { run: waiting.run.clone(), by, commands: [edit, shown], review: Box::new(review) }))
+}
+
+/// Makes a list that was tried that of its request, shown as it was shown.
+///
+/// # Errors
+/// [`Error::Refused`] if the request has changed or was decided since.
+pub fn make_list(registry: &Registry, trial: &Trial) -> Result<(), Error> {
+    let store = Store::open(registry, &trial.run)?;
+    let committed = store.commit_with(&trial.by, |state, now| {
+        let (mut state, mut all) = (state.clone(), Vec::new());
+        for command in trial.commands.clone() {
+            let refused = |refusal| Error::Refused { run: store.run().clone(), refusal };
+            for event in decide(&state, command, now).map_err(refused)? {
+                state.apply(&event, now).map_err(|source| Error::Fold { run: store.run().clone(), source })?;
+                all.push(event);
+            }
+        }
+        Ok(all)
+    });
+    committed.map(drop)
+}
+
+/// Whether `command` changes anything of `state`, which is nobody's but ours.
+fn apply(store: &Store<'_>, state: &mut State, command: Command) -> Result<bool, Error> {
+    let now = Utc::now();
+    let refused = |refusal| Error::Refused { run: store.run().clone(), refusal };
+    let events = decide(state, command, now).map_err(refused)?;
+    for event in &events {
+        state.apply(event, now).map_err(|source| Error::Fold { run: store.run().clone(), source })?;
+    }
+    Ok(!events.is_empty())
+}
+
+fn not_that(store: &Store<'_>, request: &Request, why: String) -> Error {
+    let id: RequestId = request.id.clone();
+    Error::Refused { run: store.run().clone(), refusal: Refusal::NotThatList { id, why } }
 }
 
 fn no_list(waiting: &Waiting) -> Error {

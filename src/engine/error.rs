@@ -103,6 +103,8 @@ pub enum Error {
     NoImage(String),
     #[error("no request called `{0}` is granted")]
     NothingGranted(String),
+    #[error("there is no request called `{0}`")]
+    NoRequest(String),
     #[error("no deployment is called `{0}`")]
     NoDeployment(String),
     #[error("the files of deployment {id} are not what was approved: {what}")]

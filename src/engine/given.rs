@@ -69,6 +69,12 @@ pub(crate) fn present(store: &Store<'_>, request: &Request) -> Result<(), Error>
     present_all(store, std::slice::from_ref(&request.id))
 }
 
+/// What would be said of `request`, which stands so in `state` and in no journal.
+pub(super) fn trying(store: &Store<'_>, state: &State, request: &Request) -> Result<Command, Error> {
+    let registry = store.registry();
+    presenting(registry, &rulings::of_run(registry, state), &Proposals::new(), state, request)
+}
+
 /// What deployments come down to, or why they cannot be had.
 type Proposals = BTreeMap<RequestId, Result<Proposed, String>>;
 
@@ -130,7 +136,13 @@ pub(crate) fn forbid(store: &Store<'_>, state: &State, request: &Request, ruling
     store.commit(TICK, forbidding(state, request, ruling)).map(drop)
 }
 
-fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
+pub(super) fn forbidding(state: &State, request: &Request, ruling: Ruling) -> Command {
+    // A person's list that no rule lets through is no answer to the agent: what it asked for is looked at again.
+    if let Some(edited) = request.edited.as_ref().filter(|edited| edited.list != edited.asked) {
+        let list: Vec<String> = edited.list.iter().map(ToString::to_string).collect();
+        let reason = format!("as {} it is not granted: {ruling}", list.join(", "));
+        return Command::CannotResolve { id: request.id.clone(), reason };
+    }
     let policy = Some(ruling.clone());
     let shown = Presented {
         grants: Vec::new(),

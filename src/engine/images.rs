@@ -57,27 +57,37 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
 /// Resolves a request to the lock of the whole set, and makes the review that a person will be shown.
 pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
     let Some(request) = state.request(id) else { return Ok(()) };
-    let registry = store.registry();
-    if let Some(ruling) = children::beyond(registry, state, request)? {
-        return given::forbid(store, state, request, ruling);
-    }
-    if request.capability.kind().is_given() {
+    if request.capability.kind().is_given() && children::beyond(store.registry(), state, request)?.is_none() {
         return given::present(store, request);
+    }
+    store.commit(TICK, resolving(store, docker, state, request)?).map(drop)
+}
+
+/// What is to be said of a request for packages as it stands in `state`; nothing of it is journaled.
+pub(super) fn resolving(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    request: &Request,
+) -> Result<Command, Error> {
+    let (registry, id) = (store.registry(), &request.id);
+    if let Some(ruling) = children::beyond(registry, state, request)? {
+        return Ok(given::forbidding(state, request, ruling));
     }
     // What is denied whatever its version is not looked up first.
     let ruling = rulings::on(registry, state, state.role_of(&request.node), &request.capability, &[]);
     if ruling.effect == Effect::Deny {
-        return given::forbid(store, state, request, ruling);
+        return Ok(given::forbidding(state, request, ruling));
     }
     let Some(base) = base_of(state, request) else {
         let reason = "the node that asks has no container".to_owned();
-        return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop);
+        return Ok(Command::CannotResolve { id: id.clone(), reason });
     };
     let config = registry.config()?;
     let reference = ImageRef::parse(&base).map_err(Error::ImageRef)?;
     let members = match asked_of(config, request) {
         Ok(members) => members,
-        Err(reason) => return store.commit(TICK, Command::CannotResolve { id: id.clone(), reason }).map(drop),
+        Err(reason) => return Ok(Command::CannotResolve { id: id.clone(), reason }),
     };
     let granted = state.granted(&base);
     let approved = granted.map_or_else(|| Ok(Lock::default()), package_set::lock_of)?;
@@ -110,12 +120,12 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
     let resolved = resolved.unwrap_or_else(|| docker.wait(|_| image::resolve(engine.docker(), &order, &guard)));
     // A kill ends the resolving container, which looks like an answer of the tool in it, and is none.
     crate::registry::kill::refuse_if_killed(registry.layout())?;
-    let command = match resolved? {
+    Ok(match resolved? {
         image::Resolution::Unresolvable(no) => Command::CannotResolve { id: id.clone(), reason: no.reason },
         image::Resolution::Lock { lock, own } => {
             let ruling = ruling_on(registry, state, request, &lock, &approved);
             if ruling.effect == Effect::Deny {
-                return given::forbid(store, state, request, ruling);
+                return Ok(given::forbidding(state, request, ruling));
             }
             let recipe = Recipe::new(reference.clone(), layers.clone(), lock.clone());
             let mut resolution = Resolution {
@@ -141,9 +151,7 @@ pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &Re
             resolution.review = review_of(state, request, &resolution)?.digest();
             Command::Resolve { id: id.clone(), resolution }
         }
-    };
-    store.commit(TICK, command)?;
-    Ok(())
+    })
 }
 
 fn to_value(lock: &Lock) -> Result<serde_json::Value, Error> {

@@ -7,7 +7,7 @@ use crate::registry::index::Ask;
 use crate::registry::spread::spread;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::review;
-use crate::run::state::{Request, RequestStatus, State};
+use crate::run::state::{RejectedDecision, Request, RequestStatus, State};
 
 use super::error::Error;
 use super::listing::{self, Listed};
@@ -30,6 +30,9 @@ pub struct Waiting {
     /// The digest a decision has to name.
     pub digest: Option<Digest>,
     pub since: String,
+    /// Decisions on it that could not count.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedDecision>,
 }
 
 /// What waits in run `state`.
@@ -37,6 +40,7 @@ pub struct Waiting {
 pub fn waiting_of(state: &State) -> Vec<Waiting> {
     let mut found = Vec::new();
     for id in state.waiting_for_a_person() {
+        let rejected = state.rejected_of(&id).cloned().collect();
         if let Some(request) = state.request(&id).filter(|request| request.status == RequestStatus::Pending) {
             let by = super::actor::asker(request);
             found.push(Waiting {
@@ -48,6 +52,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
                 by,
                 digest: request.review().cloned(),
                 since: crate::run::time::isoformat(request.at),
+                rejected,
                 id,
             });
         } else if let Some((definition, node)) = review::approval_node(state, &id) {
@@ -60,6 +65,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
                 by: "workflow".to_owned(),
                 digest: review::approval_digest(state, &id),
                 since: node.started_at.map(crate::run::time::isoformat).unwrap_or_default(),
+                rejected,
                 id,
             });
         }
@@ -68,7 +74,7 @@ pub fn waiting_of(state: &State) -> Vec<Waiting> {
 }
 
 /// What is asked for; of a deployment the command, of a schedule the times, too: there may be several.
-fn what_of(request: &Request) -> String {
+pub(super) fn what_of(request: &Request) -> String {
     match (&request.deploy, &request.schedule) {
         (Some(deploy), _) => format!("{} ({})", request.capability, deploy.command.join(" ")),
         (None, Some(schedule)) => format!("{} ({})", request.capability, schedule.when),

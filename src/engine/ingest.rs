@@ -15,7 +15,7 @@ use crate::run::timetable::Timetable;
 use super::actor::{self, operator};
 use super::error::Error;
 use super::store::Store;
-use super::{agents, children, decisions};
+use super::{agents, children, taken};
 
 /// Journals everything that lies ready. The state afterwards; and why the gate's messages could not be taken in, if they
 /// could not: what people decided and ordered is taken in all the same.
@@ -27,7 +27,7 @@ pub(crate) fn ingest(store: &Store<'_>, state: State) -> Result<(State, Option<E
         Ok(state) => (state, None),
         Err(error) => (store.load()?, Some(error)),
     };
-    let state = decisions::take_files(store, state)?;
+    let state = taken::take_files(store, state)?;
     Ok((take_controls(store, state)?.0, stuck))
 }
 

@@ -7,6 +7,7 @@ mod adopt;
 pub(crate) mod agents;
 mod allowed;
 mod approvers;
+mod as_decided;
 mod asked;
 mod attempt_log;
 mod backtest;
@@ -64,6 +65,7 @@ mod shelf;
 mod standing;
 mod start;
 mod store;
+mod taken;
 mod tick;
 mod told;
 mod verify;
@@ -79,17 +81,20 @@ pub use agents::{
     offboard, remember, task_text, verify_agent, verify_agent_against,
 };
 pub use approvers::{Hand, approvers, are_configured, lies_unsigned};
-pub use asked::{Asked, AskedFor, Step, Wanted as WantedRequests, asked, find_request, request_history, shown_request};
+pub use as_decided::{AsDecided, Explained, TakenBack, as_decided, explained};
+pub use asked::{Asked, AskedFor, Step, Wanted as WantedRequests, any_request, asked, request_history};
 pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
 pub use control::control;
-pub use decisions::{Decided, Shown, Word, decide_all, decide_for_elsewhere, decide_on, find_waiting, show};
+pub use decisions::{
+    Decided, Shown, Word, decide_all, decide_each, decide_for_elsewhere, decide_on, find_waiting, show, show_as_journaled,
+};
 pub use deployments::{
     Row as DeploymentRow, deployments_of, find_deployment, grade_deployment, list_deployments, start_deployment,
     stop_deployment,
 };
 pub use diagnose::{Diagnosis, Grade, diagnose};
-pub use edit::{edit, list_of};
+pub use edit::{Trial, list_of, make_list, try_list};
 pub use error::Error;
 pub use executors::waits_for;
 pub use export::{Exported, export};

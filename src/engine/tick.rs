@@ -10,7 +10,7 @@ use crate::run::command::{Command, How};
 use crate::run::definition::NodeDefinition;
 use crate::run::id::{NodeId, RunId};
 use crate::run::plan::{Action, plan};
-use crate::run::state::State;
+use crate::run::state::{RejectedDecision, State};
 use crate::run::status::RunStatus;
 
 use super::actor::TICK;
@@ -36,6 +36,9 @@ pub struct Ticked {
     /// What was done, in order, one line each.
     pub actions: Vec<String>,
     pub status: RunStatus,
+    /// Decisions that lay there and could not count; they stand aside now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedDecision>,
     /// Who has to do something before the run goes on.
     pub waits_for: Vec<String>,
     /// Runs that hold the agents it waits for.
@@ -66,13 +69,15 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let Some(_drive) = DriveLock::try_acquire(registry, run)? else {
         let status = store.load()?.status;
         let (actions, waits_for, unattended) = (Vec::new(), Vec::new(), Vec::new());
-        let behind = Vec::new();
-        return Ok(Ticked { run: run.clone(), busy: true, actions, status, waits_for, behind, unattended });
+        let (behind, rejected) = (Vec::new(), Vec::new());
+        return Ok(Ticked { run: run.clone(), busy: true, actions, status, rejected, waits_for, behind, unattended });
     };
     workspace::release_run(store);
     store.project(TICK)?;
     let mut done = Vec::new();
-    let (state, mut stuck) = ingest::ingest(store, store.load()?)?;
+    let before = store.load()?;
+    let known_of: BTreeSet<String> = before.rejected.iter().map(|rejected| rejected.file.clone()).collect();
+    let (state, mut stuck) = ingest::ingest(store, before)?;
     let mut state = children::end_orphan(store, state)?;
     approvers::require_proven(store, &state)?;
     verify::require_explained(store, &state)?;
@@ -140,7 +145,8 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     let mut waits_for = executors::waits_for(&state, openclaw);
     waits_for.extend(queued);
     let unattended = executors::unattended(&state, openclaw);
-    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, waits_for, behind, unattended })
+    let rejected = state.rejected.iter().filter(|rejected| !known_of.contains(&rejected.file)).cloned().collect();
+    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, rejected, waits_for, behind, unattended })
 }
 
 /// Whether an action begins nothing: it ends something, takes something away, or journals what follows by itself.

@@ -1,5 +1,6 @@
 //! `decisions/<id>.json`: read with a bound and never through a symlink; set aside when it cannot count.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::disk;
@@ -67,17 +68,22 @@ fn make_folder(path: &Path) -> Result<()> {
     }
 }
 
-/// Renames the file to `<id>.rejected-<digest12>.json`, and its signature alike, so that another can take its place. The
-/// new name.
+/// Renames what lies there to `<id>.rejected-<digest12>.json`, and its signature alike, so that another can take its place.
+/// The new name, which nothing had before: the digest is of what it is called, what it is and what it holds, and where that was
+/// set aside once already a number follows.
 ///
 /// # Errors
 /// Those of the file system.
 pub fn set_aside(path: &Path) -> Result<String> {
     // Both files name what is set aside: the same words under another signature are another attempt.
-    let bytes = |path: &Path| read(path).ok().flatten().unwrap_or_default();
-    let digest = Digest::of(&[bytes(path), bytes(&signature(path))].concat());
+    let digest = Digest::of(&[what_lies_at(path), what_lies_at(&signature(path))].concat());
     let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    let name = format!("{stem}.rejected-{}.json", digest.short());
+    let named = |again: u32| match again {
+        1 => format!("{stem}.rejected-{}.json", digest.short()),
+        again => format!("{stem}.rejected-{}-{again}.json", digest.short()),
+    };
+    let is_free = |name: &String| path.with_file_name(name).symlink_metadata().is_err();
+    let name = (1..).map(named).find(is_free).unwrap_or_else(|| named(0));
     let target = path.with_file_name(&name);
     // The signature first: a crash in between leaves an unsigned decision, never another's signature for the next one.
     match disk::rename(&signature(path), &signature(&target)) {
@@ -89,4 +95,16 @@ pub fn set_aside(path: &Path) -> Result<String> {
         disk::sync_dir(folder).map_err(Error::io("sync", folder))?;
     }
     Ok(name)
+}
+
+/// Its name, its kind, and its bytes; of what cannot be read, what tells it from others of its kind.
+fn what_lies_at(path: &Path) -> Vec<u8> {
+    let mut all = path.file_name().unwrap_or_default().as_encoded_bytes().to_vec();
+    let Ok(meta) = path.symlink_metadata() else { return all };
+    all.extend(format!("\n{:?}\n", meta.file_type()).into_bytes());
+    match read(path) {
+        Ok(bytes) => all.extend(bytes.unwrap_or_default()),
+        Err(_) => all.extend(format!("{} {} {}", meta.dev(), meta.ino(), meta.len()).into_bytes()),
+    }
+    all
 }

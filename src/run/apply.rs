@@ -9,7 +9,7 @@ use super::definition::FORMAT;
 use super::event::{ChildRun, Event, EventError, WaitingOn};
 use super::id::{NodeId, RequestId, RunId};
 use super::record::Record;
-use super::state::{Attempt, Edited, Node, Request, RequestStatus, State};
+use super::state::{Attempt, Edited, Node, RejectedDecision, Request, RequestStatus, State};
 use super::status::{NodeStatus, RunStatus};
 
 /// Why a journal does not fold.
@@ -103,6 +103,7 @@ impl State {
             approved: Vec::new(),
             deployments: Vec::new(),
             ingested: std::collections::BTreeSet::new(),
+            rejected: Vec::new(),
             applied_controls: Vec::new(),
             notified: std::collections::BTreeSet::new(),
             outgoing: Vec::new(),
@@ -202,8 +203,15 @@ impl State {
             Event::ControlApplied { id, .. } | Event::ControlRejected { id, .. } => {
                 self.applied_controls.push(id.clone());
             }
-            Event::InputRejected { input, .. } => {
+            Event::InputRejected { input, reason, request } => {
                 self.ingested.insert(input.clone());
+                if let Some(request) = request.clone() {
+                    if self.rejected.len() >= Self::REJECTED {
+                        self.rejected.remove(0);
+                    }
+                    let (file, reason) = (input.clone(), reason.clone());
+                    self.rejected.push(RejectedDecision { request, file, reason, at });
+                }
             }
             Event::ImageBuilding { .. } => self.images_built += 1,
             Event::DeploymentPlaced { .. }

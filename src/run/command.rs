@@ -176,6 +176,12 @@ pub enum Command {
         input: String,
         reason: String,
     },
+    /// A decision's file that cannot count, under the name by which it stands aside.
+    RejectDecision {
+        id: RequestId,
+        file: String,
+        reason: String,
+    },
     Notified {
         ids: Vec<RequestId>,
     },

@@ -20,7 +20,10 @@ use super::session;
 use super::state::{Node, RequestStatus, State};
 use super::status::{NodeKind, NodeStatus, RunStatus};
 use super::terms::Scope;
-use super::time::isoformat;
+use super::time::{isoformat, parse_time};
+
+/// How far the clock of whoever decided may go ahead of ours.
+const CLOCKS: chrono::Duration = chrono::Duration::minutes(5);
 
 /// The events of `command` and of all that follows from it at once: dependents become ready, the run ends.
 ///
@@ -246,7 +249,10 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             if state.ingested.contains(&input) {
                 return Ok(Vec::new());
             }
-            Ok(vec![Event::InputRejected { input, reason }])
+            Ok(vec![Event::InputRejected { input, reason, request: None }])
+        }
+        Command::RejectDecision { id, file, reason } => {
+            Ok(vec![Event::InputRejected { input: file, reason, request: Some(id) }])
         }
         Command::Notified { ids } => {
             let ids: Vec<_> = ids.into_iter().filter(|id| !state.notified.contains(id)).collect();
@@ -318,6 +324,9 @@ fn decision_on(
     decision: DecisionRecord,
     now: DateTime<Utc>,
 ) -> Result<Vec<Event>, Refusal> {
+    if let Some(at) = parse_time(&decision.at).filter(|at| *at > now + CLOCKS) {
+        return Err(Refusal::NotYet { id, at: isoformat(at), now: isoformat(now) });
+    }
     if let Some((definition, node)) = review::approval_node(state, &id) {
         let node_id = definition.id.clone();
         if node.status != NodeStatus::Waiting || node.waiting_on != Some(WaitingOn::Approval(id.clone())) {
@@ -355,10 +364,21 @@ fn decision_on(
         status => return Err(Refusal::Decided { id, status: status.as_str() }),
     }
     alive(state)?;
+    if verdict == Verdict::Approve {
+        bounded(state, request, &decision, now)?;
+    } else {
+        said_of_what_is_shown(request, &decision)?;
+    }
     match verdict {
         Verdict::Deny => return Ok(vec![Event::CapabilityDenied { id, decision }]),
-        Verdict::Suggest => return Ok(vec![Event::CapabilitySuperseded { id, decision }]),
-        Verdict::Approve => bounded(state, request, &decision, now)?,
+        Verdict::Suggest => {
+            let same = decision.instead.iter().find(|other| **other == request.capability);
+            if let Some(same) = same {
+                return Err(Refusal::NoOther { id, capability: same.clone() });
+            }
+            return Ok(vec![Event::CapabilitySuperseded { id, decision }]);
+        }
+        Verdict::Approve => {}
     }
     if let Some(presented) = request.presented.as_ref().filter(|_| request.status == RequestStatus::Pending) {
         if presented.grants != state.given_with(request) {
@@ -382,6 +402,18 @@ fn decision_on(
         return Err(Refusal::Stale { id, given: decision.digest, now: resolution.review.clone() });
     }
     Ok(vec![Event::CapabilityApproved { id, decision }])
+}
+
+/// Whether somebody who says no, or names something else, was shown what stands there now. Of what is not resolved yet there
+/// is nothing to show, and a word on it names the digest of nothing.
+fn said_of_what_is_shown(request: &super::state::Request, decision: &DecisionRecord) -> Result<(), Refusal> {
+    let id = request.id.clone();
+    match request.review().filter(|_| request.status == RequestStatus::Pending) {
+        Some(shown) if *shown == decision.digest => Ok(()),
+        Some(shown) => Err(Refusal::Stale { id, given: decision.digest.clone(), now: shown.clone() }),
+        None if decision.digest == Digest::of(b"") => Ok(()),
+        None => Err(Refusal::NotApprovable { id, status: "not resolved yet".to_owned() }),
+    }
 }
 
 /// Whether a grant may have the bounds that a decision gives it.

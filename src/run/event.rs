@@ -223,7 +223,13 @@ pub enum Event {
     EventAppended { name: String, line: Digest },
     /// An inbox file or a decision that could not be used; it stands aside under the name given.
     #[serde(rename = "input.rejected")]
-    InputRejected { input: String, reason: String },
+    InputRejected {
+        input: String,
+        reason: String,
+        /// What it would have decided on, of a decision.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+    },
     /// A torn tail was made blank; written by the journal itself.
     #[serde(rename = "journal.voided")]
     JournalVoided {},
@@ -727,6 +733,7 @@ impl Event {
             | Self::CapabilityEdited { id, .. }
             | Self::CapabilityExpired { id, .. }
             | Self::CapabilityRelocked { id, .. } => Some(id),
+            Self::InputRejected { request, .. } => request.as_ref(),
             _ => None,
         }
     }
@@ -893,7 +900,7 @@ impl Event {
             Self::GateStopped { .. } => "The gate is stopped.".to_owned(),
             Self::ControlApplied { action, .. } => format!("Control {action} was applied."),
             Self::ControlRejected { id, reason } => format!("Control {id} was rejected: {reason}"),
-            Self::InputRejected { input, reason } => format!("{input} was rejected: {reason}"),
+            Self::InputRejected { input, reason, .. } => format!("{input} was rejected: {reason}"),
             Self::JournalVoided {} => "A torn tail was voided.".to_owned(),
         }
     }

@@ -13,6 +13,7 @@ pub mod consistency;
 pub mod decide;
 pub mod definition;
 pub mod deployment;
+pub mod each;
 pub mod event;
 pub mod folder;
 pub mod foreign;

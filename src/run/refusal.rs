@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::capability::Capability;
 use super::id::{Digest, NodeId, RequestId};
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -52,6 +53,10 @@ pub enum Refusal {
     NotApprovable { id: RequestId, status: String },
     #[error("what was decided on ({given}) is not what stands there now ({now}) for {id}", given = given.short(), now = now.short())]
     Stale { id: RequestId, given: Digest, now: Digest },
+    #[error("the decision on {id} is dated {at}, and it is {now}: what is not said yet does not count")]
+    NotYet { id: RequestId, at: String, now: String },
+    #[error("request {id} asks for {capability} already: that is no alternative to it")]
+    NoOther { id: RequestId, capability: Capability },
     #[error("request {id} is {status}: only what is granted can be revoked")]
     NotRevocable { id: RequestId, status: &'static str },
     #[error("request {id} cannot be granted as that list: {why}")]

@@ -47,6 +47,9 @@ pub struct State {
     pub deployments: Vec<Deployment>,
     /// Inbox files that are journaled; a crash may leave such a file lying for the next tick.
     pub ingested: BTreeSet<String>,
+    /// Decisions that lay there and could not count, the newest last; no more than [`State::REJECTED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rejected: Vec<RejectedDecision>,
     pub applied_controls: Vec<String>,
     pub notified: BTreeSet<RequestId>,
     /// What was asked of OpenClaw, in order.
@@ -181,6 +184,18 @@ pub struct Request {
     /// The image in which it is in force.
     #[serde(default)]
     pub image: Option<String>,
+}
+
+/// The file of a decision that could not count, and stands aside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct RejectedDecision {
+    pub request: RequestId,
+    /// Its name in `decisions/` now.
+    pub file: String,
+    pub reason: String,
+    pub at: DateTime<Utc>,
 }
 
 /// What a person made of a request.
@@ -323,6 +338,23 @@ impl Request {
 }
 
 impl State {
+    /// The most rejected decisions that are kept in mind; the journal has all of them.
+    pub const REJECTED: usize = 256;
+
+    /// The decisions on `id` that could not count.
+    pub fn rejected_of(&self, id: &RequestId) -> impl Iterator<Item = &RejectedDecision> {
+        self.rejected.iter().filter(move |rejected| rejected.request == *id)
+    }
+
+    /// The rejected decisions on what still waits for one: somebody may think that they decided it.
+    pub fn rejected_and_open(&self) -> impl Iterator<Item = &RejectedDecision> {
+        let waiting = self.waiting_for_a_person();
+        self.rejected.iter().filter(move |rejected| {
+            let undecided = self.request(&rejected.request).is_some_and(Request::is_undecided);
+            undecided || waiting.contains(&rejected.request)
+        })
+    }
+
     /// Whether the run belongs to a registry without `taskforge.toml`: OpenTask's own, with its rules.
     #[must_use]
     pub fn is_bare(&self) -> bool {

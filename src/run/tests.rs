@@ -15,6 +15,7 @@ use super::definition::{
     ContainerDefinition, Created, Limits, NodeDefinition, OutputsMode, Resources, Retry, Runtime, Sessions, Users,
     WaitFor, WaitKind,
 };
+use super::each::decide_each;
 use super::event::{AttemptPlan, DecisionRecord, Event, FailureCode, Outcome, Presented, Relocked, Resolution};
 use super::id::{Digest, NodeId, RequestId, RunId, WorkflowId};
 use super::plan::{Action, Container, ContainerState, Image, Observed, plan};
@@ -895,6 +896,96 @@ fn several_are_decided_together_or_not_at_all() {
     run.command(Command::DecideAll(words)).unwrap();
     assert_eq!(run.state.given().len(), 2);
     assert!(run.state.granted("base").is_some());
+}
+
+#[test]
+fn of_several_that_saw_the_same_each_counts_or_is_refused_by_itself() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let hosts = [1, 2, 3].map(|n| ask(&mut run, n, "gather", &format!("net:h{n}.example:443")));
+    let packages = [ask(&mut run, 4, "gather", "pip:a1"), ask(&mut run, 5, "gather", "pip:b2")];
+    world.tick(&mut run);
+    let word = |run: &Journaled, id: &RequestId| {
+        let shown = run.state.request(id).unwrap().review().cloned().unwrap();
+        (id.clone(), Verdict::Approve, run.decision(shown))
+    };
+    let mut words: Vec<_> = hosts.iter().chain(&packages).map(|id| word(&run, id)).collect();
+    words[1].2.digest = Digest::of(b"yesterday");
+    let (events, refusals) = decide_each(&run.state, &words, run.now);
+    let approved: Vec<_> = events.iter().filter_map(Event::request).cloned().collect();
+    assert_eq!(approved, [hosts[0].clone(), hosts[2].clone(), packages[0].clone()]);
+    assert!(matches!(
+        refusals[..],
+        [None, Some(Refusal::Stale { .. }), None, None, Some(Refusal::NotApprovable { .. })]
+    ));
+    assert_eq!(decide_each(&run.state, &[], run.now), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn whoever_says_no_or_names_another_saw_what_stands_there_now() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    let other = Capability::parse("net:b.example:443").unwrap();
+    for (verdict, instead) in [(Verdict::Deny, vec![]), (Verdict::Suggest, vec![other])] {
+        let word = |run: &Journaled, digest| Command::Decide {
+            id: id.clone(),
+            verdict,
+            decision: DecisionRecord { instead: instead.clone(), ..run.decision(digest) },
+        };
+        // Nothing is shown yet: a word on something else waits until there is.
+        if run.state.request(&id).unwrap().review().is_none() {
+            let early = run.command(word(&run, Digest::of(b"yesterday")));
+            assert!(matches!(early, Err(Refusal::NotApprovable { .. })));
+            world.tick(&mut run);
+        }
+        assert!(matches!(run.command(word(&run, Digest::of(b"yesterday"))), Err(Refusal::Stale { .. })));
+        assert!(matches!(run.command(word(&run, Digest::of(b""))), Err(Refusal::Stale { .. })));
+    }
+    let shown = run.state.request(&id).unwrap().review().cloned().unwrap();
+    let same = vec![Capability::parse("net:a.example:443").unwrap()];
+    let decision = DecisionRecord { instead: same, ..run.decision(shown) };
+    let same = Command::Decide { id: id.clone(), verdict: Verdict::Suggest, decision };
+    assert!(matches!(run.command(same), Err(Refusal::NoOther { .. })));
+    run.decide(&id, Verdict::Deny).unwrap();
+    // Of what nobody could show anything, no is no.
+    let unseen = ask(&mut run, 2, "gather", "net:c.example:443");
+    run.decide(&unseen, Verdict::Deny).unwrap();
+}
+
+#[test]
+fn nobody_has_decided_tomorrow() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    let shown = run.state.request(&id).unwrap().review().cloned().unwrap();
+    let at = |run: &Journaled, seconds| {
+        let at = super::time::isoformat(run.now + Duration::seconds(seconds));
+        let decision = DecisionRecord { at, ..run.decision(shown.clone()) };
+        Command::Decide { id: id.clone(), verdict: Verdict::Approve, decision }
+    };
+    let tomorrow = run.command(at(&run, 24 * 3600)).unwrap_err();
+    assert!(matches!(&tomorrow, Refusal::NotYet { .. }), "{tomorrow}");
+    // Clocks differ.
+    run.command(at(&run, 60)).unwrap();
+}
+
+#[test]
+fn a_decision_that_could_not_count_is_remembered_while_its_request_waits() {
+    let (mut run, mut world) = (Journaled::demo(), World::default());
+    world.tick(&mut run);
+    let id = ask(&mut run, 1, "gather", "net:a.example:443");
+    world.tick(&mut run);
+    for n in 0..State::REJECTED + 3 {
+        let (id, file) = (id.clone(), format!("{n}.json"));
+        run.command(Command::RejectDecision { id, file, reason: "it is a folder".to_owned() }).unwrap();
+    }
+    assert_eq!(run.state.rejected.len(), State::REJECTED);
+    assert_eq!(run.state.rejected_and_open().last().unwrap().file, format!("{}.json", State::REJECTED + 2));
+    run.decide(&id, Verdict::Deny).unwrap();
+    assert_eq!(run.state.rejected_and_open().count(), 0);
+    assert_eq!(run.state.rejected_of(&id).count(), State::REJECTED);
 }
 
 #[test]

@@ -44,3 +44,4 @@ mod signed;
 mod starters;
 mod vault;
 mod watching;
+mod words;

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use crate::engine;
+use crate::engine::{self, Step};
 use crate::failure::Failure;
+use crate::run::capability::Capability;
 use crate::run::id::RequestId;
 
 use super::super::root::Context;
@@ -28,7 +29,7 @@ impl History {
         let registry = context.registry()?;
         let mut steps = Vec::new();
         if let Some(request) = &self.request {
-            let (run, request) = engine::find_request(&registry, request)?;
+            let (run, request) = engine::any_request(&registry, request)?;
             steps.extend(engine::request_history(&registry, &run, &[request.id])?);
         } else {
             let engine::Asked { requests, unreadable } = engine::asked(&registry, &self.narrowed.wanted(&registry)?)?;
@@ -44,16 +45,29 @@ impl History {
             }
         }
         context.output.result(&json!({"steps": steps}), || {
-            let mut table = Table::new(["AT", "RUN", "REQUEST", "WHAT", "BY", "HAPPENED", "WORDS"]);
+            let mut table = Table::new(["AT", "RUN", "REQUEST", "WHAT", "BY", "HAPPENED", "ON", "WORDS"]);
             for step in &steps {
                 let (run, request, what) =
                     (step.run.to_string(), step.request.to_string(), step.capability.to_string());
-                let happened = step.event.trim_start_matches("capability.").to_owned();
-                let words = plain(&step.comment).replace('\n', " ");
-                table.row([step.at.clone(), run, request, what, plain(&step.actor), happened, words]);
+                let happened = match step.event.as_str() {
+                    "input.rejected" => "decision rejected".to_owned(),
+                    event => event.trim_start_matches("capability.").to_owned(),
+                };
+                let on = step.digest.as_ref().map_or("-", |digest| digest.get(..12).unwrap_or(digest)).to_owned();
+                let words = plain(&words(step)).replace('\n', " ");
+                table.row([step.at.clone(), run, request, what, plain(&step.by), happened, on, words]);
             }
             table.or("Nothing was asked for.\n")
         })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// What was said, with the capabilities that were named.
+fn words(step: &Step) -> String {
+    let named = |list: &[Capability]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let list = step.list.as_ref().map(|list| format!("as {}", named(list)));
+    let instead = if step.instead.is_empty() { None } else { Some(format!("instead {}", named(&step.instead))) };
+    let said = Some(step.comment.clone()).filter(|said| !said.is_empty());
+    [list, instead, said].into_iter().flatten().collect::<Vec<_>>().join(": ")
 }

@@ -37,7 +37,7 @@ impl List {
                 let (id, run, node) = (asked.id.to_string(), asked.run.to_string(), asked.node.to_string());
                 let by = plain(asked.by.as_deref().unwrap_or("-"));
                 let until = asked.until.map_or_else(|| "-".to_owned(), isoformat);
-                let what = asked.capability.to_string();
+                let what = plain(&asked.what);
                 table.row([
                     id,
                     run,

@@ -10,6 +10,7 @@ use crate::failure::Failure;
 use crate::run::capability::CapabilityKind;
 
 use super::super::root::Context;
+use super::super::words::words;
 
 /// Take back what was granted: it is cut off before this returns
 ///
@@ -22,7 +23,7 @@ pub(crate) struct Revoke {
     /// The request's id, or the start of one
     request: String,
     /// Why; stands in the journal, and is what the agent reads
-    #[arg(long)]
+    #[arg(long, value_parser = words)]
     reason: String,
 }
 

@@ -28,7 +28,8 @@ pub(crate) struct Review {
     /// Take the answers from a file (`-` for standard input) instead of asking
     ///
     /// A line each: `approve ID DIGEST [COMMENT]`, `deny ID DIGEST COMMENT`, `skip ID`. The digest is the one that `approve
-    /// ID --show` printed. What cannot be decided so is said, and the next line is taken.
+    /// ID --show` printed. Lines of one run are decided together, as they were shown; what cannot be decided so is said, and the others
+    /// count.
     #[arg(long, value_name = "FILE")]
     answers: Option<PathBuf>,
 }
@@ -36,14 +37,18 @@ pub(crate) struct Review {
 impl Review {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
+        let run = self.run.map(|run| run.find(&registry)).transpose()?;
+        if let Some(run) = &run {
+            // A run that is not there has nothing that waits, which is not what was asked.
+            engine::Store::open(&registry, run)?;
+        }
         if let Some(path) = &self.answers {
-            return answers::take(context, &registry, path);
+            return answers::take(context, &registry, path, run.as_ref());
         }
         if !terminal::is_interactive() || context.output.is_json() {
             let message = "nobody can be asked here: give `--answers`, or decide with `approve ID --digest`";
             return Err(Failure::new(Kind::Usage, message).hint("`taskforge inbox` lists what waits"));
         }
-        let run = self.run.map(|run| run.find(&registry)).transpose()?;
         let engine::Inbox { waiting, unreadable, .. } = engine::inbox(&registry)?;
         for (run, reason) in &unreadable {
             context.output.warn(&format!("warning: run {run} cannot be read: {reason}"));

@@ -2,14 +2,14 @@
 
 use std::process::ExitCode;
 
-use crate::engine::{self, Hand, Waiting, Word};
+use crate::engine::{self, Hand, Shown, Trial, Waiting, Word};
 use crate::failure::{Failure, Kind};
 use crate::registry::Registry;
 use crate::run::command::Verdict;
 use crate::run::terms::Terms;
 
 use super::super::decision::{digest_of, shown_text};
-use super::super::edited::{self, Edit};
+use super::super::edited::{self, Edit, Made};
 use super::super::root::Context;
 use super::super::terminal;
 
@@ -24,8 +24,8 @@ q  end here; the rest stays as it is
 enum Next {
     /// Decided, or left for later.
     On,
-    /// It has changed, and is shown again.
-    Again(Box<Waiting>),
+    /// It has changed, or another list of it was made, and is shown again.
+    Again(Option<Box<Trial>>),
     End,
 }
 
@@ -38,11 +38,11 @@ pub(super) fn walk(context: &Context<'_>, registry: &Registry, all: Vec<Waiting>
     let count = all.len();
     let mut decided = 0;
     'all: for (at, waiting) in all.into_iter().enumerate() {
-        let mut waiting = waiting;
+        let mut trial = None;
         loop {
-            match one(context, registry, &hand, &waiting, (at + 1, count), &mut decided) {
+            match one(context, registry, &hand, (&waiting, trial.take()), (at + 1, count), &mut decided) {
                 Ok(Next::On) => break,
-                Ok(Next::Again(anew)) => waiting = *anew,
+                Ok(Next::Again(tried)) => trial = tried,
                 Ok(Next::End) => break 'all,
                 // Of this one only: the others are as good as before.
                 Err(failure) => {
@@ -61,7 +61,7 @@ fn one(
     context: &Context<'_>,
     registry: &Registry,
     hand: &Hand<'_>,
-    waiting: &Waiting,
+    (waiting, trial): (&Waiting, Option<Box<Trial>>),
     (at, count): (usize, usize),
     decided: &mut usize,
 ) -> Result<Next, Failure> {
@@ -71,7 +71,8 @@ fn one(
         Err(engine::Error::DecidedBefore { .. } | engine::Error::NothingWaits(_)) => return Ok(Next::On),
         Err(error) => return Err(error.into()),
     };
-    let shown = engine::show(registry, &waiting)?;
+    let stands = engine::show(registry, &waiting)?;
+    let shown = trial.as_ref().map_or_else(|| stands.clone(), |trial| Shown::Capability(trial.review.clone()));
     let digest = digest_of(&waiting, &shown)?;
     context.output.note(format!("\n({at} of {count})\n{}", shown_text(&waiting, &shown, &digest)));
     let (verdict, comment) = loop {
@@ -89,15 +90,23 @@ fn one(
                 None => return Ok(Next::End),
             },
             "e" => {
-                return Ok(match edited::make(registry, waiting.clone(), &Edit::InEditor)? {
-                    Some(anew) => Next::Again(Box::new(anew)),
-                    None => Next::Again(Box::new(waiting)),
+                return Ok(match edited::make(registry, &waiting, &Edit::InEditor)? {
+                    Made::Tried(tried) => Next::Again(Some(tried)),
+                    Made::Same | Made::Nothing => Next::Again(None),
                 });
             }
             "s" => return Ok(Next::On),
             "q" => return Ok(Next::End),
             _ => context.output.note(KEYS),
         }
+    };
+    // A list is made with the word that grants it; who denies denies what was asked for.
+    let digest = match (&trial, verdict) {
+        (Some(trial), Verdict::Approve) => {
+            engine::make_list(registry, trial)?;
+            digest
+        }
+        _ => digest_of(&waiting, &stands)?,
     };
     let terms = Terms::default();
     let word = Word { verdict, digest: &digest, comment: &comment, instead: &[], terms: &terms };
@@ -112,7 +121,7 @@ fn one(
             context.output.failure(&failure);
             // What it was shown beside has changed: the next tick shows it anew.
             if stale && engine::tick(registry, &waiting.run).is_ok() {
-                return Ok(Next::Again(Box::new(waiting)));
+                return Ok(Next::Again(None));
             }
             return Ok(Next::On);
         }

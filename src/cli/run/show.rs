@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{BAD, DIM, GOOD, WAITING};
 use crate::cli::run_arg::RunArg;
+use crate::cli::set_aside;
 use crate::cli::terminal::plain;
 use crate::engine::{Store, deployments_of, waiting_of, waits_for};
 use crate::failure::Failure;
@@ -70,7 +71,7 @@ fn value(state: &State, waits: &[String]) -> Value {
         "createdAt": isoformat(state.created_at), "updatedAt": isoformat(state.updated_at),
         "imagesBuilt": state.images_built,
         "nodes": nodes, "requests": state.requests, "deployments": deployments_of(state), "waiting": waiting_of(state),
-        "waitsFor": waits,
+        "rejectedDecisions": state.rejected_and_open().collect::<Vec<_>>(), "waitsFor": waits,
     })
 }
 
@@ -124,6 +125,9 @@ fn text(state: &State, waits: &[String]) -> String {
             request.status.as_str(),
             plain(&request.problem)
         );
+    }
+    for rejected in state.rejected_and_open() {
+        let _ = writeln!(text, "  {BAD}{}{BAD:#}", plain(&set_aside::line(rejected)));
     }
     if !state.deployments.is_empty() {
         text.push_str("\nDeployed\n");

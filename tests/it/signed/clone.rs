@@ -9,14 +9,8 @@ fn git(folder: &Path, arguments: &[&str]) -> String {
     must(git.output().expect("`git` is missing: `apt-get install git`"))
 }
 
-#[test]
-fn a_decision_that_comes_through_git_counts_by_its_signature() {
-    let scene = signed();
-    let grace = make_key(&scene.outside("grace/.ssh/id_ed25519"), "ed25519", &[]);
-    let ada = public(&scene.outside("home/.ssh/id_ed25519"));
-    allow(&scene, &format!("ada {ada}\ngrace@example.org {}", public(&grace)));
-    let decision = asked(&scene, "r");
-    let (id, digest) = (decision["request"].as_str().unwrap(), decision["digest"].as_str().unwrap());
+/// The registry as it is now, in a clone of it.
+fn cloned(scene: &Scene) -> PathBuf {
     let root = scene.root();
     git(&root, &["init", "-q"]);
     git(&root, &["add", "-A"]);
@@ -26,7 +20,28 @@ fn a_decision_that_comes_through_git_counts_by_its_signature() {
     git(&root, &["clone", "-q", "--bare", ".", hub]);
     git(&root, &["remote", "add", "origin", hub]);
     git(scene.outside("").as_path(), &["clone", "-q", hub, clone.to_str().unwrap()]);
+    clone
+}
 
+fn push(clone: &Path) {
+    git(clone, &["add", "-A"]);
+    git(clone, &["commit", "-qm", "Go on"]);
+    git(clone, &["push", "-q"]);
+}
+
+fn pull(scene: &Scene) {
+    git(&scene.root(), &["pull", "-q", "--no-rebase", "origin", "HEAD"]);
+}
+
+#[test]
+fn a_decision_that_comes_through_git_counts_by_its_signature() {
+    let scene = signed();
+    let grace = make_key(&scene.outside("grace/.ssh/id_ed25519"), "ed25519", &[]);
+    let ada = public(&scene.outside("home/.ssh/id_ed25519"));
+    allow(&scene, &format!("ada {ada}\ngrace@example.org {}", public(&grace)));
+    let decision = asked(&scene, "r");
+    let (id, digest) = (decision["request"].as_str().unwrap(), decision["digest"].as_str().unwrap());
+    let clone = cloned(&scene);
     // The clone reads the run, and its journal stays what it was.
     let there = |arguments: &[&str]| {
         let home = scene.outside("grace");
@@ -42,11 +57,9 @@ fn a_decision_that_comes_through_git_counts_by_its_signature() {
     there(&["approve", id, "--digest", digest, "--write-only"]).exits(7);
     assert_eq!(std::fs::read(clone.join("runs/r/events.jsonl")).unwrap(), before);
     assert_eq!(git(&clone, &["status", "--porcelain"]).trim(), "?? decisions/");
-    git(&clone, &["add", "-A"]);
-    git(&clone, &["commit", "-qm", "Go on"]);
-    git(&clone, &["push", "-q"]);
+    push(&clone);
 
-    git(&root, &["pull", "-q", "--no-rebase", "origin", "HEAD"]);
+    pull(&scene);
     assert_eq!(status(&scene, "r"), "waiting", "nothing has looked yet");
     scene.tf(&["tick", "r"]).ok();
     let record = decision_of(&scene, "r");
@@ -64,4 +77,36 @@ fn without_a_signature_nothing_is_written_for_elsewhere() {
     let refused = scene.tf(&["approve", id, "--digest", digest, "--write-only"]).exits(2);
     refused.complains("no approvers are configured");
     assert!(!scene.path(&path_of(&decision)).exists());
+}
+
+#[test]
+fn all_decisions_of_one_pull_count_and_what_a_list_would_be_changes_no_journal() {
+    let scene = signed();
+    crate::words::hosts(&scene, 4);
+    scene.start("hosts", "r");
+    let clone = cloned(&scene);
+    let there = |arguments: &[&str]| scene.tf(arguments).cwd(&clone);
+    let waiting = scene.waiting("r");
+    assert_eq!(waiting.len(), 4);
+    let journal = std::fs::read(clone.join("runs/r/events.jsonl")).unwrap();
+    // Another list is resolved where the run is driven.
+    let id = waiting[0]["id"].as_str().unwrap();
+    let other = ["approve", id, "--only", "net:a.example:443"];
+    there(&[&other[..], &["--write-only"]].concat()).exits(2).complains("where the run is driven");
+    there(&other).ok().says("Edited    net:a.example:443");
+    there(&[&other[..], &["--digest", &"0".repeat(64)]].concat()).exits(6);
+    for item in &waiting[..3] {
+        let (id, digest) = (item["id"].as_str().unwrap(), item["digest"].as_str().unwrap());
+        there(&["approve", id, "--digest", digest, "--write-only"]).ok();
+    }
+    assert_eq!(std::fs::read(clone.join("runs/r/events.jsonl")).unwrap(), journal);
+    push(&clone);
+    pull(&scene);
+    let ticked = scene.tf(&["tick", "r"]).ok();
+    assert!(!ticked.stderr.contains("does not count"), "{}", ticked.stderr);
+    assert_eq!(scene.events("r", "input.rejected"), Vec::<Value>::new());
+    assert_eq!(scene.events("r", "capability.approved").len(), 3);
+    assert_eq!(scene.waiting("r").len(), 1, "nobody said anything of the last");
+    scene.tf(&["audit", "verify", "r"]).ok().says("3 signed decisions");
+    scene.is_sound_so_far("r");
 }
