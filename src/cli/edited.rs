@@ -123,7 +123,10 @@ mod tests {
             (&["llm:foo*,requests=9,tokens=5"], &["llm:foo*,requests=9,tokens=5"]),
             (&["llm:foo*,tokens=5,llm:bar"], &["llm:foo*,tokens=5", "llm:bar"]),
             (&["budget:agent,requests=50"], &["budget:agent,requests=50"]),
-            (&["action:github.pr.comment,repo=octo/demo,limit=5/hour"], &["action:github.pr.comment,repo=octo/demo,limit=5/hour"]),
+            (
+                &["action:github.pr.comment,repo=octo/demo,limit=5/hour"],
+                &["action:github.pr.comment,repo=octo/demo,limit=5/hour"],
+            ),
         ] {
             assert_eq!(read(values).unwrap(), list, "{values:?}");
         }

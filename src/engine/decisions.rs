@@ -16,8 +16,8 @@ use crate::run::event::DecisionRecord;
 use crate::run::id::{Digest, RequestId};
 use crate::run::review;
 use crate::run::state::{RequestStatus, State};
-use crate::run::time::isoformat;
 use crate::run::terms::Terms;
+use crate::run::time::isoformat;
 use crate::signature::{self, AllowedSigners, Proof};
 
 use super::actor::operator;

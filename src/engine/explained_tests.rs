@@ -26,7 +26,8 @@ fn given(state: &State, capability: &str, ruling: Ruling) -> Request {
     let node = state.created.nodes[0].id.clone();
     let decision = Some(ruling.decision(review.clone(), Utc::now()));
     let policy = Some(ruling);
-    let presented = Presented { grants: vec![capability.clone()], folder: None, deployment: None, schedule: None, policy, review };
+    let presented =
+        Presented { grants: vec![capability.clone()], folder: None, deployment: None, schedule: None, policy, review };
     Request {
         schedule: None,
         id,

@@ -87,7 +87,8 @@ pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
 pub use control::control;
 pub use decisions::{
-    Decided, Shown, Word, decide_all, decide_each, decide_for_elsewhere, decide_on, find_waiting, show, show_as_journaled,
+    Decided, Shown, Word, decide_all, decide_each, decide_for_elsewhere, decide_on, find_waiting, show,
+    show_as_journaled,
 };
 pub use deployments::{
     Row as DeploymentRow, deployments_of, find_deployment, grade_deployment, list_deployments, start_deployment,

@@ -27,7 +27,10 @@ enum Found {
     /// Nothing, or nothing yet: its signature may be on its way, or a person about to make it.
     Nothing,
     /// What can never count; its bytes, if it has any.
-    Wrong { judged: Option<Vec<u8>>, reason: String },
+    Wrong {
+        judged: Option<Vec<u8>>,
+        reason: String,
+    },
     Word(Box<Word>),
 }
 

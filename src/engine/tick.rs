@@ -146,7 +146,16 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     waits_for.extend(queued);
     let unattended = executors::unattended(&state, openclaw);
     let rejected = state.rejected.iter().filter(|rejected| !known_of.contains(&rejected.file)).cloned().collect();
-    Ok(Ticked { run: run.clone(), busy: false, actions: done, status: state.status, rejected, waits_for, behind, unattended })
+    Ok(Ticked {
+        run: run.clone(),
+        busy: false,
+        actions: done,
+        status: state.status,
+        rejected,
+        waits_for,
+        behind,
+        unattended,
+    })
 }
 
 /// Whether an action begins nothing: it ends something, takes something away, or journals what follows by itself.

@@ -7,7 +7,9 @@ use super::adoption::Adoption;
 use super::capability::Capability;
 use super::definition::{Artifact, NodeDefinition, Sessions};
 use super::deployment::{self, Launch, Proposal};
-use super::event::{AttemptPlan, ChildRun, DecisionRecord, Presented, Relocked, Report, Resolution, Settled, TrafficHead};
+use super::event::{
+    AttemptPlan, ChildRun, DecisionRecord, Presented, Relocked, Report, Resolution, Settled, TrafficHead,
+};
 use super::id::{Digest, NodeId, RequestId};
 use super::outgoing::Outgoing;
 use super::ruling::Ruling;

@@ -374,7 +374,7 @@ fn decision_on(
         Verdict::Suggest => {
             let same = decision.instead.iter().find(|other| **other == request.capability);
             if let Some(same) = same {
-                return Err(Refusal::NoOther { id, capability: same.clone() });
+                return Err(Refusal::NoOther { id, capability: same.to_string() });
             }
             return Ok(vec![Event::CapabilitySuperseded { id, decision }]);
         }

@@ -2,7 +2,6 @@
 
 use thiserror::Error;
 
-use super::capability::Capability;
 use super::id::{Digest, NodeId, RequestId};
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -56,7 +55,7 @@ pub enum Refusal {
     #[error("the decision on {id} is dated {at}, and it is {now}: what is not said yet does not count")]
     NotYet { id: RequestId, at: String, now: String },
     #[error("request {id} asks for {capability} already: that is no alternative to it")]
-    NoOther { id: RequestId, capability: Capability },
+    NoOther { id: RequestId, capability: String },
     #[error("request {id} is {status}: only what is granted can be revoked")]
     NotRevocable { id: RequestId, status: &'static str },
     #[error("request {id} cannot be granted as that list: {why}")]

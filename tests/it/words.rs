@@ -67,7 +67,11 @@ fn what_cannot_be_a_decision_stands_aside_under_a_name_of_its_own_and_is_told() 
     std::fs::File::create(place(5)).unwrap().set_len(200 << 20).unwrap();
     let ticked = scene.tf(&["tick", RUN]).ok();
     let reasons = [
-        "it is no regular file", "it is a folder", "it is a symbolic link", "EOF while parsing", "it has 209715200 bytes",
+        "it is no regular file",
+        "it is a folder",
+        "it is a symbolic link",
+        "EOF while parsing",
+        "it has 209715200 bytes",
     ];
     for (n, reason) in reasons.iter().enumerate() {
         let (id, _) = waits(&scene, &format!("net:h{}.example:443", n + 1));
@@ -140,7 +144,10 @@ fn a_file_that_denies_or_suggests_names_what_stands_there_and_no_time_to_come() 
 fn a_list_that_a_rule_denies_is_refused_and_the_request_stays_what_it_was() {
     let scene = asked(2);
     let (id, digest) = waits(&scene, "net:h1.example:443");
-    scene.write("policies/p.yaml", "format: 1\nrules:\n- {effect: deny, kind: net, name: '*.internal:*', because: not from here}\n");
+    scene.write(
+        "policies/p.yaml",
+        "format: 1\nrules:\n- {effect: deny, kind: net, name: '*.internal:*', because: not from here}\n",
+    );
     let before = journal(&scene);
     let refused = scene.tf(&["approve", &id, "--only", "net:a.internal:443"]).exits(7);
     refused.complains("net:a.internal:443 is denied: deny by p.yaml:3: not from here");
@@ -247,7 +254,8 @@ fn answers_of_one_run_count_as_they_were_shown() {
 #[test]
 fn two_deployments_on_one_port_are_told_apart() {
     let scene = Scene::new();
-    let deploys = |word: &str| format!("command: [\"true\"]\ndeploy: {{port: 8000, command: [serve, {word}], folder: .}}");
+    let deploys =
+        |word: &str| format!("command: [\"true\"]\ndeploy: {{port: 8000, command: [serve, {word}], folder: .}}");
     scene.commands("hosts", &[("one", &deploys("this"), &[]), ("two", &deploys("that"), &[])]);
     scene.start("hosts", RUN);
     scene.tick_until(RUN, |shown| shown["requests"].as_array().unwrap().len() == 2);

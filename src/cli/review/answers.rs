@@ -100,7 +100,8 @@ fn read(path: &Path) -> Result<String, Failure> {
 fn parse(at: usize, line: &str) -> Result<Line<'_>, Failure> {
     let wrong = |what: String| {
         let message = format!("line {at} of the answers: {what}");
-        Err(Failure::new(Kind::Usage, message).hint("`approve ID DIGEST [COMMENT]`, `deny ID DIGEST COMMENT`, `skip ID`"))
+        Err(Failure::new(Kind::Usage, message)
+            .hint("`approve ID DIGEST [COMMENT]`, `deny ID DIGEST COMMENT`, `skip ID`"))
     };
     let mut words = line.trim().splitn(4, char::is_whitespace);
     let mut word = || words.next().map(str::trim).unwrap_or_default();
