@@ -128,7 +128,7 @@ mod tests {
     fn reads_what_it_needs() {
         let ask = Ask::parse(
             Wire::Chat,
-            br#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"tools":[{}],"x":1}"#,
+            br#"{"model":"m","messages":[],"stream":true,"stream_options":{"include_usage":true},"tools":[{"type":"function","function":{"name":"f"}}],"x":1}"#,
         )
         .unwrap();
         assert_eq!((ask.model.as_str(), ask.stream, ask.include_usage, ask.tools), ("m", true, true, 1));
