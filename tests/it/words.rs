@@ -135,8 +135,9 @@ fn a_file_that_denies_or_suggests_names_what_stands_there_and_no_time_to_come() 
         put(&scene, &right);
     }
     scene.tf(&["tick", RUN]).ok();
-    assert_eq!(scene.waiting(RUN).len(), 1);
+    assert_eq!(scene.events(RUN, "capability.denied").len(), 1);
     assert_eq!(scene.events(RUN, "capability.superseded").len(), 2);
+    assert_eq!(scene.events(RUN, "input.rejected").len(), 3, "no more than before");
     scene.tf(&["audit", "verify", RUN]).ok();
 }
 
@@ -249,6 +250,16 @@ fn answers_of_one_run_count_as_they_were_shown() {
     assert_eq!(verdicts, [&json!("approved"), &Value::Null, &json!("approved"), &json!("denied")]);
     assert_eq!(scene.waiting(RUN).len(), 1);
     scene.tf(&["audit", "verify", RUN]).ok();
+}
+
+#[test]
+fn of_a_list_the_second_word_on_one_request_does_not_count() {
+    let scene = asked(3);
+    let (id, digest) = waits(&scene, "net:h1.example:443");
+    scene.write("answers", format!("# mine\n\napprove {id} {digest}\ndeny {id} {digest} on second thought\n"));
+    scene.tf(&["review", "--answers", "answers"]).exits(7).says(": approved net:h1").says(": not decided: ");
+    assert_eq!(scene.events(RUN, "capability.approved").len(), 1);
+    assert_eq!(scene.events(RUN, "capability.denied").len(), 0);
 }
 
 #[test]

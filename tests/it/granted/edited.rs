@@ -6,7 +6,7 @@ use super::index::stage as with_index;
 use super::server::Server;
 use super::stage::{RUN, complete, said, stage, start};
 use crate::image::index::{Index, Wheel};
-use crate::scene::Scene;
+use crate::scene::{Ended, Scene};
 use crate::signed::{allow, make_key, public};
 
 const LOOK: &str = r#"
@@ -32,6 +32,11 @@ fn with_tool() -> (Index, Scene) {
     (index, scene)
 }
 
+/// The digest of what was shown.
+fn digest_of(shown: &Ended) -> String {
+    shown.stdout.lines().find_map(|line| line.strip_prefix("Review    ")).unwrap().to_owned()
+}
+
 #[test]
 fn a_shorter_list_is_resolved_shown_and_granted_and_the_agent_learns_both() {
     let (_index, scene) = with_tool();
@@ -49,9 +54,9 @@ fn a_shorter_list_is_resolved_shown_and_granted_and_the_agent_learns_both() {
     shown.says("+ pip one ").says("+ pip three ");
     assert!(!shown.stdout.contains("+ pip two"), "{}", shown.stdout);
     assert_eq!(scene.events(RUN, "capability.approved").len(), 0, "nothing is decided by making a list");
-    scene.tf(&["approve", &id, "--digest", &first]).exits(6);
-    let (_, digest) = scene.the_one(RUN);
-    shown.says(&format!("Review    {digest}"));
+    assert_eq!(scene.the_one(RUN), (id.clone(), first.clone()), "nor is the list made by a look at it");
+    scene.tf(&["approve", &id, "--only", "pip:one,pip:three", "--digest", &first]).exits(6);
+    let digest = digest_of(&shown);
     scene.tf(&["approve", &id, "--only", "pip:one,pip:three", "--digest", &digest, "-m", "two is not ours"]).ok();
     complete(&scene);
     let said = said(&scene);
@@ -79,7 +84,7 @@ fn no_rule_grants_a_list_that_a_person_made() {
     let shown = scene.tf(&["approve", &id, "--only", "pip:two"]).ok();
     shown.says("it allows this, and the list was edited");
     assert_eq!(scene.events(RUN, "capability.approved").len(), 0);
-    scene.approve(RUN);
+    scene.tf(&["approve", &id, "--only", "pip:two", "--digest", &digest_of(&shown)]).ok();
     assert_eq!(scene.events(RUN, "capability.approved")[0]["data"]["decision"]["by"], "operator:ada");
 }
 
@@ -95,8 +100,9 @@ fn a_way_to_another_place_is_the_one_that_opens() {
     let (id, _) = scene.the_one(RUN);
     let meant_host = format!("net:{}", meant.host());
     scene.tf(&["approve", &id, "--only", &format!("{meant_host},net:x.example:1")]).exits(7).complains("is for one");
-    scene.tf(&["approve", &id, "--only", &meant_host]).ok().says(&format!("port {}, by HTTP", meant.port));
-    scene.approve(RUN);
+    let shown = scene.tf(&["approve", &id, "--only", &meant_host]).ok();
+    shown.says(&format!("port {}, by HTTP", meant.port));
+    scene.tf(&["approve", &id, "--only", &meant_host, "--digest", &digest_of(&shown)]).ok();
     complete(&scene);
     let said = said(&scene);
     assert!(said[0].contains(&format!("'granted': ['{meant_host}']")), "{said:?}");
