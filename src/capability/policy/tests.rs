@@ -297,7 +297,7 @@ fn a_name_that_nothing_can_have_is_a_problem_also_as_a_glob_and_for_several_kind
         ("mount", "data*", "fits nothing"),
         ("mount", "/data/*:RO", "fits nothing"),
         ("port", "99999*", "fits nothing"),
-        ("[net, tcp]", "DB.internal:443", "fit each of them"),
+        ("[net, tcp]", "DB.internal:443", "fits nothing"),
         ("[net, tcp]", "*.internal", "fits nothing"),
         ("[pip, apt]", "pyyaml==6.0", "fits nothing"),
         ("'*'", "db.internal", "fits nothing"),

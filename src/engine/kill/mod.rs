@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::registry::kill::{self as switch, Kill};
@@ -110,7 +110,7 @@ fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
         return Ok((killed, Some(lock)));
     }
     for run in queries::list_runs(registry)? {
-        match journal(registry, &run, &killing.reason) {
+        match journal(registry, &run, &killing) {
             Ok(true) => killed.runs.push(run),
             Ok(false) => {}
             Err(error) => killed.unfinished.push(format!("run {run}: {error}")),
@@ -140,15 +140,17 @@ fn await_starts(registry: &Registry, sweep: &mut Sweep<'_>) -> crate::registry::
     }
 }
 
-fn journal(registry: &Registry, run: &RunId, reason: &str) -> Result<bool, Error> {
+fn journal(registry: &Registry, run: &RunId, killing: &Kill) -> Result<bool, Error> {
     let store = Store::open(registry, run)?;
     let state = store.load()?;
     secrets::withdraw(&store)?;
-    if !state.may_have_containers() && !state.goes_on_by_itself() {
+    // Who has resumed it since, or approved what it waits for, gets it when the switch is lifted.
+    let since = killing.at.parse::<DateTime<Utc>>().is_ok_and(|at| state.updated_at >= at);
+    if !state.may_have_containers() && (since || !state.goes_on_by_itself()) {
         return Ok(false);
     }
     let traffic = gate::traffic_head(&store);
-    store.commit(&operator(), Command::Killed { reason: reason.to_owned(), traffic })?;
+    store.commit(&operator(), Command::Killed { reason: killing.reason.clone(), traffic })?;
     Ok(true)
 }
 

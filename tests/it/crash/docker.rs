@@ -179,7 +179,8 @@ fn builder_gone(world: &World, proxy: &Proxy, run: &str) -> (Vec<String>, Vec<St
 fn leftovers(store: &Path) -> Vec<String> {
     let names = std::fs::read_dir(store).into_iter().flatten().flatten();
     let names = names.map(|entry| entry.file_name().to_string_lossy().into_owned());
-    names.filter(|name| name.starts_with('.')).collect()
+    // What a base holds is looked at once, and kept.
+    names.filter(|name| name.starts_with('.') && !name.starts_with(".base-")).collect()
 }
 
 /// Every command ended at a random request, again and again, until the run is through all the same.
