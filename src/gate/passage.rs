@@ -22,7 +22,7 @@ use super::records::{Entry, Kind, Sink};
 use super::refusal::Refusal;
 use super::shared::Gate;
 use super::socket::Socket;
-use crate::provider::{Answer, Events, Failed, Mask, Outcome, ProviderError, Share, Wire};
+use crate::provider::{Answer, Events, Failed, LONGEST_EVENT, Mask, Outcome, ProviderError, Share, Wire};
 use crate::run::id::RequestId;
 
 /// A plain answer up to this size is passed on only when all of it is there, in bytes: then a broken one can still
@@ -66,7 +66,10 @@ pub(super) struct Passage {
     reached: bool,
     mask: Mask,
     sink: Option<Sink>,
+    /// For what is held of events.
     share: Share,
+    /// For what is held back, and for the record.
+    kept: Share,
     /// What is held back of a plain answer, in bytes.
     gathered: usize,
     /// Why the answer cannot be recorded.
@@ -97,9 +100,10 @@ impl Passage {
         mask: Mask,
     ) -> Self {
         let sink = Some(Sink::new(gate.recorder.bodies().clone()));
-        let share = gate.answers.share();
+        let (share, kept) = (gate.answers.of_passage(), gate.answers.of_record());
         Self {
             share,
+            kept,
             gathered: 0,
             gate,
             socket,
@@ -176,7 +180,7 @@ impl Passage {
                 match read {
                     Read::Piece(piece) => {
                         self.gathered += piece.len();
-                        let room = self.has_room(piece.len());
+                        let room = self.keeps(piece.len());
                         let piece = self.take(piece);
                         held.push_back(piece);
                         if !room {
@@ -242,14 +246,17 @@ impl Passage {
                 piece = tokio::time::timeout(patience, body.next()) => piece.map_or(Read::End, Read::of),
             };
             let read = match read {
-                Read::Piece(piece) if !self.has_room(piece.len()) && !self.finds_room(piece.len()).await => {
+                Read::Piece(piece) if !self.finds_room(piece.len()).await => {
                     Read::Broken(ProviderError::Crowded { provider: provider.clone() })
                 }
                 read => read,
             };
             match read {
                 Read::Piece(piece) => {
+                    let _ = self.keeps(piece.len());
                     let piece = self.take(piece);
+                    // Whoever reads the next piece may wait for room that somebody has who waits for ours.
+                    self.share.give_back(self.of_events());
                     if !piece.is_empty() {
                         held.push_back(piece);
                     }
@@ -321,15 +328,16 @@ impl Passage {
         String::from_utf8_lossy(&self.mask.whole(text.as_bytes())).into_owned()
     }
 
-    /// What is held of the answer, in bytes.
-    fn held(&self) -> usize {
-        let sink = self.sink.as_ref().map_or(0, Sink::held);
-        self.gathered + sink + self.events.as_ref().map_or(0, Events::held)
+    /// What is held of an event that is not over, in bytes.
+    fn of_events(&self) -> usize {
+        self.events.as_ref().map_or(0, Events::held)
     }
 
-    /// Whether `more` bytes can be held as well. Where room is short, what is for the record is held on disk.
-    fn has_room(&mut self, more: usize) -> bool {
-        if self.share.try_cover(self.held() + more) {
+    /// Whether `more` bytes can be held for the record and back from the agent, too. Where room is short, what is for the
+    /// record is held on disk.
+    fn keeps(&mut self, more: usize) -> bool {
+        let held = self.gathered + self.sink.as_ref().map_or(0, Sink::held) + more;
+        if self.kept.try_cover(held) {
             return true;
         }
         if let Some(sink) = &mut self.sink
@@ -337,14 +345,15 @@ impl Passage {
         {
             self.unrecordable.get_or_insert(error.to_string());
         }
-        let held = self.held() + more;
-        self.share.try_cover(held)
+        self.kept.try_cover(self.gathered + more)
     }
 
-    /// The same, and waits for it.
+    /// Waits until `more` bytes can be taken for events. `false` if there was no room in time.
     async fn finds_room(&mut self, more: usize) -> bool {
-        let held = self.held() + more;
-        self.share.cover(held).await
+        match self.events {
+            Some(_) => self.share.cover(self.of_events() + more.min(LONGEST_EVENT), usize::MAX).await,
+            None => true,
+        }
     }
 
     /// Whether what has passed is an answer of the wire, as far as its record tells.

@@ -45,7 +45,7 @@ pub(super) async fn checked(provider: &str, answer: Answer, wire: Wire, room: &R
 
 async fn plain(answer: Answer, wire: Wire, room: &Room) -> Answer {
     let Answer { status, headers, mut body, failed } = answer;
-    let (mut held, mut size, mut share) = (VecDeque::new(), 0, room.share());
+    let (mut held, mut size, mut share) = (VecDeque::new(), 0, room.of_record());
     loop {
         match body.next().await {
             Some(Ok(piece)) => {

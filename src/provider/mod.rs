@@ -62,6 +62,7 @@ pub use outgoing::{Outgoing, Prepared, Target, Wire};
 pub use replay::Replay;
 pub use room::Room;
 pub use sse::Events;
+pub(crate) use sse::LONGEST_EVENT;
 pub use transcript::{Exchange, Header, Transcript};
 pub use upstream::{client, tls};
 

@@ -4,7 +4,7 @@
 //! Format: <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
 /// The longest event whose data is looked at.
-const LONGEST_EVENT: usize = 1 << 20;
+pub(crate) const LONGEST_EVENT: usize = 1 << 20;
 
 /// Splits a stream of bytes into the data of its events.
 #[derive(Debug)]

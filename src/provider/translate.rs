@@ -35,7 +35,7 @@ pub(super) async fn translate(
         // Refused by whoever passes answers on.
         return Ok(answer);
     }
-    let mut share = room.share();
+    let mut share = room.of_reading();
     let Answer { status, mut headers, body, failed } = answer;
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     for name in [CONTENT_LENGTH, CONTENT_ENCODING, CONTENT_TYPE] {
@@ -63,8 +63,9 @@ pub(super) async fn translate(
         let body = stream::iter(first).chain(body).boxed();
         return Ok(Answer { status, headers, body, failed });
     }
-    // At once, where it says how much: answers that grow beside each other would wait for each other.
-    if !share.cover(2 * announced.unwrap_or(0).min(LARGEST)).await {
+    // What it becomes is there beside it for a while.
+    let most = 2 * announced.unwrap_or(LARGEST).min(LARGEST);
+    if !share.cover(announced.map_or(0, |_| most), most).await {
         return Err(ProviderError::Crowded { provider: provider.to_owned() });
     }
     let body = gather(provider, body, LARGEST, false, &mut share).await?;
@@ -92,11 +93,6 @@ fn answered(status: StatusCode, mut headers: HeaderMap, body: Vec<u8>, share: Sh
     Answer { status, headers, body: pieces.boxed(), failed }
 }
 
-/// What is taken for so many bytes: as little as there is, or a MiB and its doubles, so that few wait twice.
-fn steps(bytes: usize) -> usize {
-    if bytes <= PIECE / 2 { bytes } else { bytes.next_power_of_two().max(1 << 20) }
-}
-
 /// All of a body. What is longer than `most` is cut off, or a failure.
 async fn gather(
     provider: &str,
@@ -108,8 +104,7 @@ async fn gather(
     let mut whole = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece?;
-        // What it becomes is there beside it for a while.
-        if !share.cover_at_least(2 * steps(whole.len() + piece.len()).min(most)).await {
+        if !share.cover(2 * (whole.len() + piece.len()).min(most), 2 * most).await {
             return Err(ProviderError::Crowded { provider: provider.to_owned() });
         }
         let room = most - whole.len();
@@ -155,7 +150,8 @@ fn events(provider: String, body: Pieces, reading: Box<dyn Reading>, share: Shar
             match state.body.next().await {
                 Some(Ok(piece)) => {
                     let held = state.events.held() + state.reading.held() + piece.len();
-                    match state.share.cover(2 * steps(held)).await {
+                    state.share.give_back(2 * held);
+                    match state.share.cover(2 * held, 2 * LONGEST_EVENT).await {
                         true => state.take(&piece),
                         false => {
                             state.ended = true;

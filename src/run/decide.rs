@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::capability::Capability;
+use super::capability::{Capability, CapabilityKind};
 use super::command::{Command, Control, EXIT_SUSPENDED, EXIT_TIMEOUT, How, Seen, Verdict};
 use super::consequence::{Depth, settle};
 use super::definition::{NodeDefinition, Retry};
@@ -484,7 +484,8 @@ fn edit(
         });
     }
     if kind.outlives_its_run() {
-        return refuse(format!("a {kind} is decided on as it was proposed"));
+        let thing = if kind == CapabilityKind::Port { "deployment" } else { kind.as_str() };
+        return refuse(format!("a {thing} is decided on as it was proposed"));
     }
     if !kind.needs_image() && list.len() != 1 {
         return refuse(format!("a request for a {kind} is for one"));

@@ -101,7 +101,7 @@ kinds! {
         by: String,
         key: Option<String>,
         digest: Option<Digest>,
-        body: BodyRef,
+        body: Option<BodyRef>,
     }
     "action.done" => ActionDone {
         intent: u64,

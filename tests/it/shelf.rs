@@ -105,7 +105,8 @@ fn images_are_listed_compared_found_billed_and_cleared() {
     removed.says(&format!("removed taskforge/agent:{short_two}")).says("idna-3.10-py3-none-any.whl");
     assert!(docker_api::image(&format!("taskforge/agent:{short_two}")).is_none());
     assert!(docker_api::image(&format!("taskforge/agent:{short_one}")).is_some());
-    let stored: Vec<_> = std::fs::read_dir(scene.path(".taskforge/packages")).unwrap().flatten().collect();
+    let packages = std::fs::read_dir(scene.path(".taskforge/packages")).unwrap().flatten();
+    let stored: Vec<_> = packages.filter(|file| !file.file_name().to_string_lossy().starts_with('.')).collect();
     assert_eq!(stored.len(), 1, "{stored:?}");
     // Its files say what it was.
     scene.tf(&["image", "show", short_two]).ok().says("removed");

@@ -300,7 +300,7 @@ fn a_name_that_nothing_can_have_is_a_problem_also_as_a_glob_and_for_several_kind
         ("[net, tcp]", "DB.internal:443", "fits nothing"),
         ("[net, tcp]", "*.internal", "fits nothing"),
         ("[pip, apt]", "pyyaml==6.0", "fits nothing"),
-        ("'*'", "db.internal", "fits nothing"),
+        ("'*'", "db.internal", "write a rule for each"),
     ];
     for (kind, name, why) in dead {
         let said = problem(kind, name).unwrap_or_else(|| panic!("{kind} {name} passes for a rule"));

@@ -63,7 +63,8 @@ pub fn builds_an_image(engine: &OwnEngine, scene: &Scene) {
     // Installed by the container's root, which is no root of the host's: it is root's in the agent's container.
     assert_eq!(scene.read("runs/r1/nodes/work/said.txt"), "1.0 0");
     // What was brought was hashed here and is the operator's; nothing else is left of the way.
-    let stored: Vec<_> = std::fs::read_dir(scene.path(".taskforge/packages")).unwrap().flatten().collect();
+    let packages = std::fs::read_dir(scene.path(".taskforge/packages")).unwrap().flatten();
+    let stored: Vec<_> = packages.filter(|file| !file.file_name().to_string_lossy().starts_with('.')).collect();
     assert_eq!(stored.len(), 1, "{stored:?}");
     assert_eq!(stored[0].metadata().unwrap().uid(), scene.path("runs").metadata().unwrap().uid());
     let image = &scene.events(granted::RUN, "capability.applied")[0]["data"]["image"];

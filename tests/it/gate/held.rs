@@ -114,7 +114,7 @@ fn many_large_translated_answers_at_once_share_one_room() {
     let world = world(&upstream);
     let gate = spawn(&world);
     let statuses: Vec<u16> = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..48)
+        let asking: Vec<_> = (0..20)
             .map(|at| {
                 let world = &world;
                 scope.spawn(move || {
