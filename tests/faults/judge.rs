@@ -193,14 +193,7 @@ impl<'a> Trial<'a> {
     fn goes_on(&self, run: &str) -> Result<(), String> {
         expect(self.world, &["helper", "progress", run, "the next"])?;
         expect(self.world, &["audit", "verify", run])?;
-        if self.world.read("checkpoint.pub").is_some() {
-            expect(self.world, &["audit", "seal", run])?;
-            let keys = self.world.read("checkpoint.pub").unwrap_or_default();
-            // A public key that stands has a private half that stands.
-            if keys.iter().filter(|byte| **byte == b'\n').count() != 1 {
-                return Err("the key of checkpoints is lost".to_owned());
-            }
-        }
+        seals_as_before(self.world, &["audit", "seal", run])?;
         expect(self.world, &["tick", run])?;
         let paths = ["state.json", "refs.json", "taskforge.json"].map(|name| format!("runs/{run}/{name}"));
         let found = paths.clone().map(|path| self.world.read(&path));
@@ -213,6 +206,19 @@ impl<'a> Trial<'a> {
             Some((path, _)) => Err(format!("{path} is not what the journal comes to")),
             None => Ok(()),
         }
+    }
+}
+
+/// A public key of checkpoints that stands has a private half that stands: `seal` makes no other.
+pub(super) fn seals_as_before(world: &World, seal: &[&str]) -> Result<(), String> {
+    if world.read("checkpoint.pub").is_none() {
+        return Ok(());
+    }
+    expect(world, seal)?;
+    let keys = world.read("checkpoint.pub").unwrap_or_default();
+    match keys.iter().filter(|byte| **byte == b'\n').count() {
+        1 => Ok(()),
+        _ => Err("the key of checkpoints is lost".to_owned()),
     }
 }
 

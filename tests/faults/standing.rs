@@ -6,6 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::judge::seals_as_before;
 use super::world::World;
 
 /// What each agent's journal says and what it remembers, and what the vault's log says.
@@ -72,6 +73,7 @@ impl Standing {
                 return Err(format!("{agent:?}, and memory set: {:?} {}", said.code, said.stderr));
             }
             json(world, &["audit", "verify", "--agent", name])?;
+            seals_as_before(world, &["audit", "seal", "--agent", name])?;
             let shown = Agent::of(world, name)?.memory;
             let files =
                 fs::read_dir(world.root().join(format!("agents/{name}/memory"))).into_iter().flatten().flatten();

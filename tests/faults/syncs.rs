@@ -145,7 +145,11 @@ fn a_rename_before_its_content_is_found() {
     let published = |call: &Call| matches!(call, Call::Rename(_, to) if to.as_path() == Path::new("runs/r"));
     let rename = calls.iter().position(published).unwrap();
     let Call::Rename(from, to) = &calls[rename] else { unreachable!() };
-    let first = calls[..rename].iter().rposition(|call| !call.is_sync()).unwrap() + 1;
+    let within = |call: &Call| match call {
+        Call::Create(path) | Call::MakeDir(path) | Call::Write { path, .. } => path.starts_with(from),
+        _ => false,
+    };
+    let first = calls[..rename].iter().rposition(within).unwrap() + 1;
     assert!(first < rename, "nothing is synced before the rename");
     let moved = |path: &PathBuf| path.strip_prefix(from).map_or_else(|_| path.clone(), |rest| to.join(rest));
     let mut early = calls[..first].to_vec();
