@@ -80,7 +80,10 @@ impl Refusal {
 
     /// Whether asking once more may help: the upstream was busy or broken, and no limit of ours was reached.
     pub(crate) fn may_pass(&self) -> bool {
-        let ours = matches!(self.code.as_str(), "iterations_exhausted" | "budget_exhausted" | "replay_mismatch");
+        let ours = matches!(
+            self.code.as_str(),
+            "iterations_exhausted" | "budget_exhausted" | "budget_above_exhausted" | "replay_mismatch"
+        );
         !ours && !self.ends_the_attempt() && (self.status >= 500 || matches!(self.status, 408 | 429))
     }
 }

@@ -117,6 +117,10 @@ fn ceiling(request: &Request, budget: Budget) -> Vec<String> {
         BudgetScope::Agent => {
             format!("Node {} of run {run} may {what}, over all its attempts.", request.node)
         }
+        BudgetScope::Role => format!(
+            "The agents of the role of node {} together may {what} within a day (UTC), as far as run {run} is concerned; the others keep the ceiling of the role's file.",
+            request.node
+        ),
         BudgetScope::Day => format!(
             "All runs of the registry together may {what} within a day (UTC), as far as run {run} is concerned; the others keep their own ceiling."
         ),

@@ -124,6 +124,12 @@ pub(crate) fn role_budgets(store: &Store<'_>, state: &State) -> Result<BTreeMap<
             }
         }
     }
+    // What was granted to a node raises the ceiling of its own role, and of none above.
+    for (role, budget) in &mut budgets {
+        for node in budget.nodes.iter().filter(|node| state.role_of(node) == Some(role)) {
+            budget.day = raised(state, BudgetScope::Role, budget.day, Some(node));
+        }
+    }
     Ok(budgets)
 }
 
@@ -182,9 +188,14 @@ fn patience(patience: &config::Patience) -> wire::Patience {
     }
 }
 
-/// The ceilings of a scope: those of the settings, raised to what was granted, to `node` where it is one node's. A grant
-/// limits nothing that was free.
+/// The ceilings of a scope: those of the settings, raised to what was granted.
 fn ceilings(state: &State, scope: BudgetScope, budget: &config::Ceilings, node: Option<&NodeId>) -> wire::Ceilings {
+    let own = wire::Ceilings { requests: budget.requests, tokens: budget.tokens, money: budget.money.map(millionths) };
+    raised(state, scope, own, node)
+}
+
+/// Ceilings raised to what was granted, to `node` where it is one node's. A grant limits nothing that was free.
+fn raised(state: &State, scope: BudgetScope, own: wire::Ceilings, node: Option<&NodeId>) -> wire::Ceilings {
     let granted = |unit: BudgetUnit, ceiling: Option<u64>| {
         let granted = state.requests.iter().filter(|request| request.status.is_granted());
         let own =
@@ -196,9 +207,9 @@ fn ceilings(state: &State, scope: BudgetScope, budget: &config::Ceilings, node: 
         Some(amounts.fold(ceiling?, u64::max))
     };
     wire::Ceilings {
-        requests: granted(BudgetUnit::Requests, budget.requests),
-        tokens: granted(BudgetUnit::Tokens, budget.tokens),
-        money: granted(BudgetUnit::Money, budget.money.map(millionths)),
+        requests: granted(BudgetUnit::Requests, own.requests),
+        tokens: granted(BudgetUnit::Tokens, own.tokens),
+        money: granted(BudgetUnit::Money, own.money),
     }
 }
 
@@ -533,6 +544,7 @@ mod tests {
             ("budget:day,tokens=300", &node),
             ("budget:agent,tokens=400", &node),
             ("budget:agent,tokens=500", &other),
+            ("budget:role,tokens=600", &other),
         ] {
             let mut request = asked(&state, capability, RequestStatus::Applied);
             request.askers.push((asker.clone(), 1));
@@ -543,6 +555,8 @@ mod tests {
         assert_eq!(tokens(BudgetScope::Day, None), Some(300));
         assert_eq!(tokens(BudgetScope::Agent, Some(&node)), Some(400));
         assert_eq!(tokens(BudgetScope::Agent, Some(&other)), Some(500));
+        assert_eq!(tokens(BudgetScope::Role, Some(&node)), Some(100));
+        assert_eq!(tokens(BudgetScope::Role, Some(&other)), Some(600));
     }
 
     #[test]

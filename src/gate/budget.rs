@@ -13,7 +13,7 @@ use super::ledger::{DayTurn, Sums};
 use super::plan::Step;
 use super::policy::{Attempt, Ceilings, Policy, Price, RequestStatus};
 use super::records::{Index, Spent};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, SPENT_ABOVE};
 use super::role_budget::RoleBudget;
 use super::shared::Gate;
 use super::surface::Session;
@@ -28,6 +28,17 @@ struct Reached {
     unit: BudgetUnit,
     spent: u64,
     ceiling: u64,
+}
+
+impl Reached {
+    /// Twice as much, as often as it takes: what others took of a day, or one answer too many, may be beyond that already.
+    fn more(&self) -> u64 {
+        let mut more = self.ceiling.saturating_mul(2).max(1);
+        while more <= self.spent && more < u64::MAX {
+            more = more.saturating_mul(2);
+        }
+        more
+    }
 }
 
 /// Whether `model`, which is `steps` one after the other, may be asked once more.
@@ -65,8 +76,8 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     for (role, budget) in roles {
         let own = on_role(&session.gate, role, today).unwrap_or_default();
         let total = session.gate.roles.of(role).look(today, own).await.map_err(|error| untold(&error, today))?;
-        if let Some(reached) = reached(BudgetScope::Day, &budget.day, total) {
-            return Err(of_role(role, reached));
+        if let Some(reached) = reached(BudgetScope::Role, &budget.day, total) {
+            return Err(of_role(session, role, reached).await);
         }
     }
     Ok(())
@@ -83,7 +94,7 @@ fn budgets<'p>(policy: &'p Policy, attempt: &'p Attempt) -> Vec<(&'p RoleName, &
 pub(super) fn counts_tokens(session: &Session, model: &str) -> bool {
     let (rules, attempt) = (session.gate.rules(), session.attempt());
     let policy = &rules.policy;
-    let role = attempt.role.as_ref().and_then(|role| policy.roles.get(role)).map(|budget| &budget.day);
+    let roles = budgets(policy, &attempt).into_iter().map(|(_, budget)| &budget.day);
     let counted = |ceilings: &Ceilings| ceilings.tokens.is_some() || ceilings.money.is_some();
     let granted = attempt.grants.iter().any(|grant| match &grant.capability {
         Capability::Llm(models) => {
@@ -91,17 +102,24 @@ pub(super) fn counts_tokens(session: &Session, model: &str) -> bool {
         }
         _ => false,
     });
-    granted || [&policy.ceilings, &attempt.ceilings, &policy.day].into_iter().chain(role).any(counted)
+    granted || [&policy.ceilings, &attempt.ceilings, &policy.day].into_iter().chain(roles).any(counted)
 }
 
-/// The role has had its day's part. More is for whoever writes the role to say.
-fn of_role(role: &RoleName, Reached { unit, spent, ceiling, .. }: Reached) -> Refusal {
-    let (spent, ceiling) = (shown(unit, spent), shown(unit, ceiling));
-    let message = format!("the agents of role `{role}` have taken {spent} of {ceiling} {} today", unit.as_str());
-    Refusal::exhausted(message)
-        .hint("`config.budget` of the role says how much a day")
+/// A role has had its day's part. For its own the attempt may be given more; what a role above it has is no child's to
+/// ask for.
+async fn of_role(session: &Session, role: &RoleName, reached: Reached) -> Refusal {
+    if session.attempt().role.as_ref() == Some(role) {
+        return ask(session, reached).await;
+    }
+    let whose = format!("the agents of role `{role}`, for which this one works, have taken today");
+    Refusal::new(StatusCode::TOO_MANY_REQUESTS, SPENT_ABOVE, taken(&whose, reached))
+        .hint("`config.budget` of that role says how much a day")
         .with("role", role.as_str())
         .retry_after(left_of_the_day(Utc::now()))
+}
+
+fn taken(whose: &str, Reached { unit, spent, ceiling, .. }: Reached) -> String {
+    format!("{whose} {} of {} {}", shown(unit, spent), shown(unit, ceiling), unit.as_str())
 }
 
 /// One more request of the day, of all runs and of the attempt's role; nothing where no day has a budget.
@@ -125,7 +143,7 @@ async fn take_of_role(session: &Session, role: &RoleName, budget: &RoleBudget) -
     match (taken.map_err(|error| untold(&error, today))?, budget.day.requests) {
         (None, Some(ceiling)) => {
             let unit = BudgetUnit::Requests;
-            Err(of_role(role, Reached { scope: BudgetScope::Day, unit, spent: ceiling, ceiling }))
+            Err(of_role(session, role, Reached { scope: BudgetScope::Role, unit, spent: ceiling, ceiling }).await)
         }
         (turn, _) => Ok(turn),
     }
@@ -188,22 +206,24 @@ fn untold(error: &std::io::Error, today: NaiveDate) -> Refusal {
         .hint(format!("an operator looks at .taskforge/spent/{today} in the registry"))
 }
 
-/// Asks a person for twice as much, and says so to the agent.
+/// Asks a person for more, and says so to the agent.
 async fn ask(session: &Session, reached: Reached) -> Refusal {
-    let Reached { scope, unit, spent, ceiling } = reached;
-    let whose = match scope {
-        BudgetScope::Run => "the models of this run have taken",
-        BudgetScope::Agent => "this node has taken of models",
-        BudgetScope::Day => "the models of all runs have taken today",
+    let Reached { scope, unit, .. } = reached;
+    let attempt = session.attempt();
+    let whose = match (scope, &attempt.role) {
+        (BudgetScope::Run, _) => "the models of this run have taken".to_owned(),
+        (BudgetScope::Agent, _) => "this node has taken of models".to_owned(),
+        (BudgetScope::Role, Some(role)) => format!("the agents of role `{role}` have taken today"),
+        (BudgetScope::Role | BudgetScope::Day, _) => "the models of all runs have taken today".to_owned(),
     };
-    let message = format!("{whose} {} of {} {}", shown(unit, spent), shown(unit, ceiling), unit.as_str());
+    let message = taken(&whose, reached);
     let mut refusal = Refusal::exhausted(message.clone());
-    if scope == BudgetScope::Day {
+    if matches!(scope, BudgetScope::Day | BudgetScope::Role) {
         refusal = refusal.retry_after(left_of_the_day(Utc::now()));
     }
-    let Some(budget) = Budget::new(scope, unit, ceiling.saturating_mul(2)) else { return refusal };
+    let Some(budget) = Budget::new(scope, unit, reached.more()) else { return refusal };
     let capability = Capability::Budget(budget).to_string();
-    let (attempt, rules) = (session.attempt(), session.gate.rules());
+    let rules = session.gate.rules();
     let asker = Asker { attempt: &attempt, is_gate: true, in_force: session.socket.in_force() };
     let refusal = refusal.with("capability", capability.as_str());
     let wish = Wish { capability: &capability, deploy: None, schedule: None, reason: &message };

@@ -12,6 +12,8 @@ use crate::provider::{ProviderError, Untranslatable, error_type};
 
 /// What is spent, as agents and records know it.
 pub(crate) const SPENT: &str = "budget_exhausted";
+/// The code of what a role above the agent's has used up: nobody is asked for more in the agent's name.
+pub(crate) const SPENT_ABOVE: &str = "budget_above_exhausted";
 const TOO_FAST: &str = "rate_limit_exceeded";
 const TOO_MANY_AT_ONCE: &str = "too_many_at_once";
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -148,7 +150,8 @@ impl Refusal {
             "bad_arguments",
             "no_such_action",
         ];
-        matches!(self.0.status.as_u16(), 400 | 403 | 404 | 405 | 413 | 422) && !OTHERS.contains(&self.0.code)
+        let refused = matches!(self.0.status.as_u16(), 400 | 403 | 404 | 405 | 413 | 422);
+        (refused && !OTHERS.contains(&self.0.code)) || self.0.code == SPENT_ABOVE
     }
 
     /// Whether a ceiling is reached, for which the gate asks a person.

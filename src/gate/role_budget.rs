@@ -1,6 +1,6 @@
 //! What all agents of a role may take of models within one day, in whatever runs: a ledger of its own for each role,
-//! beside the one of all runs. A ceiling that is reached stays one until midnight or until the role's file says more:
-//! there is no request for it, since a role's limits are its author's to change.
+//! beside the one of all runs. At a ceiling the gate asks a person for more, for the run that reached it, as it does at
+//! every other one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

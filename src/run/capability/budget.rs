@@ -1,4 +1,4 @@
-//! What models may take in all: a new ceiling of a run, of one agent in it, or of a day, in requests, tokens or money.
+//! What models may take in all: a new ceiling of a run, of one agent in it, or of a day, for a role or for all, in requests, tokens or money.
 
 use std::fmt;
 
@@ -32,13 +32,15 @@ pub enum BudgetScope {
     Run,
     /// One node of the run, over all its attempts.
     Agent,
+    /// All agents of the role that the node works as, in whatever runs, within one day of UTC.
+    Role,
     /// All runs of the registry, within one day of UTC.
     Day,
 }
 
 impl BudgetScope {
     /// In the order in which they are looked at.
-    pub const ALL: [Self; 3] = [Self::Run, Self::Agent, Self::Day];
+    pub const ALL: [Self; 4] = [Self::Run, Self::Agent, Self::Role, Self::Day];
 
     /// What stands before the unit.
     #[must_use]
@@ -46,6 +48,7 @@ impl BudgetScope {
         match self {
             Self::Run => "",
             Self::Agent => "agent,",
+            Self::Role => "role,",
             Self::Day => "day,",
         }
     }
@@ -64,7 +67,7 @@ pub const MILLION: u64 = 1_000_000;
 /// No ceiling is higher, in whatever it is counted: sums of many stay far from overflow.
 const HIGHEST: u64 = 1_000_000_000_000_000;
 const RULE: &str = "a budget is `requests=`, `tokens=` or `money=` and a number above zero without leading zeros, after \
-                    `day,` or `agent,` if it is not the run's; money has at most six digits behind its point, of which \
+                    `agent,`, `role,` or `day,` if it is not the run's; money has at most six digits behind its point, of which \
                     the last is no zero";
 
 impl Budget {
@@ -75,7 +78,7 @@ impl Budget {
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let (scope, text) = [BudgetScope::Agent, BudgetScope::Day]
+        let (scope, text) = [BudgetScope::Agent, BudgetScope::Role, BudgetScope::Day]
             .into_iter()
             .find_map(|scope| Some((scope, text.strip_prefix(scope.prefix())?)))
             .unwrap_or((BudgetScope::Run, text));
@@ -148,7 +151,7 @@ mod tests {
 
     #[test]
     fn one_spelling_a_ceiling() {
-        use BudgetScope::{Agent, Day, Run};
+        use BudgetScope::{Agent, Day, Role, Run};
         for (text, scope, unit, amount) in [
             ("requests=500", Run, BudgetUnit::Requests, 500),
             ("tokens=1", Run, BudgetUnit::Tokens, 1),
@@ -156,6 +159,7 @@ mod tests {
             ("money=0.5", Run, BudgetUnit::Money, 500_000),
             ("money=3.000001", Run, BudgetUnit::Money, 3_000_001),
             ("day,tokens=7", Day, BudgetUnit::Tokens, 7),
+            ("role,requests=9", Role, BudgetUnit::Requests, 9),
             ("agent,money=0.5", Agent, BudgetUnit::Money, 500_000),
         ] {
             let budget = Budget::parse(text).unwrap();
@@ -198,13 +202,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_reads_back(scope in 0usize..3, unit in 0usize..3, amount in 1u64..=HIGHEST) {
+        fn what_is_written_reads_back(scope in 0usize..4, unit in 0usize..3, amount in 1u64..=HIGHEST) {
             let budget = Budget::new(BudgetScope::ALL[scope], BudgetUnit::ALL[unit], amount).unwrap();
             prop_assert_eq!(Budget::parse(&budget.to_string()), Ok(budget));
         }
 
         #[test]
-        fn what_parses_has_one_spelling(text in "(day,|agent,)?(requests|tokens|money)=[0-9.]{0,12}") {
+        fn what_parses_has_one_spelling(text in "(day,|agent,|role,)?(requests|tokens|money)=[0-9.]{0,12}") {
             if let Ok(budget) = Budget::parse(&text) {
                 prop_assert_eq!(budget.to_string(), text);
             }

@@ -179,14 +179,33 @@ fn a_role_has_so_much_a_day_in_whatever_run() {
         );
         scene.write("workflows/t.task.md", text);
     };
-    for (run, agent, code) in [("one", "ada", 0), ("two", "eve", 0), ("three", "ada", 1)] {
+    let drive = |run: &str, agent: &str, code: i32| {
         task(agent);
         scene.start("t", run);
         scene.drive(run, code);
-    }
-    let shown = scene.show("three").to_string();
-    assert!(shown.contains("the agents of role `role-ada` have taken 2 of 2 requests today"), "{shown}");
+    };
+    drive("one", "ada", 0);
+    drive("two", "eve", 0);
+    drive("three", "ada", 11);
     assert_eq!(model.talks().len(), 2, "the third was never asked");
+    let waiting = &scene.waiting("three")[0];
+    assert_eq!((&waiting["what"], &waiting["by"]), (&json!("budget:role,requests=4"), &json!("gate, for agent:work")));
+    let asked = &scene.events("three", "capability.requested")[0]["data"];
+    assert_eq!(asked["reason"], "the agents of role `role-ada` have taken today 2 of 2 requests");
+    let (id, digest) = scene.the_one("three");
+    let shown = scene.tf(&["approve", &id, "--show"]).ok();
+    shown.says("agents of the role of node work together may make 4 requests to models within a day (UTC)");
+    scene.tf(&["approve", &id, "--digest", &digest]).ok();
+    scene.drive("three", 0);
+    // It was for that run, and what it took counts.
+    drive("five", "eve", 11);
+    assert_eq!(scene.waiting("five")[0]["what"], "budget:role,requests=4");
+    assert_eq!(model.talks().len(), 3);
+    scene.approve("five");
+    scene.drive("five", 0);
+    // Of what all have taken together, twice as much may be too little.
+    drive("six", "ada", 11);
+    assert_eq!(scene.waiting("six")[0]["what"], "budget:role,requests=8");
     // Another role has its own.
     hire(&scene, "bob", "config: {budget: {requests: 1}}");
     task("bob");

@@ -328,7 +328,7 @@ while not os.path.exists("/workspace/go"): time.sleep(0.05)
     let refused = |scene: &Scene| {
         let traffic =
             std::fs::read_to_string(scene.path(&format!("runs/{run}/gate/traffic.jsonl"))).unwrap_or_default();
-        traffic.contains("role `role-ada` have taken 2 of 2 requests today")
+        traffic.contains("the agents of role `role-ada`, for which this one works, have taken today 2 of 2 requests")
     };
     while !refused(&scene) {
         scene.tf(&["tick", "p"]).ok();
