@@ -269,6 +269,7 @@ def continued(named, files):
 
 def traffic(data, run, files, find):
     steps = digests("taskforge-traffic-v1", run, data)
+    missing, redacted = [], set()
     for number, at, text in lines_of(data):
         if not text.strip(b" "):
             continue
@@ -276,24 +277,38 @@ def traffic(data, run, files, find):
         if record is None or record.get("at") != at or record.get("prev") != steps[at].hex():
             find.problem(f"gate/traffic.jsonl line {number} does not continue what stands before it")
             continue
+        if record.get("kind") == "llm.redacted":
+            redacted.update(record.get("records") or [])
         named = record.get("body") or {}
         name, begin = named.get("sha256"), named.get("pack")
+        if name is None:
+            continue
+        absent = (record.get("seq"), f"the body {name[:12]} of gate/traffic.jsonl line {number} is not there")
         if named.get("continues"):
             own, gone = files.get(f"gate/bodies/{name}"), False
             if own is None and "gate/bodies/pack" in files:
                 own, gone = continued(named, files)
-            if not gone and own is not None and sha256(own) != name:
+            if gone or own is None:
+                missing.append(absent)
+            elif sha256(own) != name:
                 find.problem(f"gate/bodies/pack has another body at {begin} than gate/traffic.jsonl line {number} says")
             continue
         if begin is not None and "gate/bodies/pack" in files:
             body = files["gate/bodies/pack"][begin:begin + named["bytes"]]
             # Zeros are a body that was taken away.
-            if len(body) < named["bytes"] or (sha256(body) != name and body.strip(b"\0")):
+            if len(body) == named["bytes"] and sha256(body) != name and not body.strip(b"\0"):
+                missing.append(absent)
+            elif sha256(body) != name:
                 find.problem(f"gate/bodies/pack has other bytes at {begin} than gate/traffic.jsonl line {number} says")
             continue
         body = files.get(f"gate/bodies/{name}")
-        if body is not None and sha256(body) != name:
+        if body is None:
+            missing.append(absent)
+        elif sha256(body) != name:
             find.problem(f"gate/bodies/{name} has changed")
+    for seq, what in missing:
+        if seq not in redacted:
+            find.problem(f"{what}, and no redaction says why")
     return steps
 
 

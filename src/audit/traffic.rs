@@ -1,5 +1,6 @@
 //! The gate's records: one writer, so every line continues exactly what is before it.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use super::chain::{Step, Steps};
 use super::digest_of;
 use super::report::{Problem, Report, Traffic};
 use crate::gate;
-use crate::gate::records::{Bodies, BodyRef};
+use crate::gate::records::{Bodies, BodyRef, Kind};
 use crate::registry::beneath;
 use crate::registry::error::{Error, Result};
 use crate::registry::journal::chain::Chain;
@@ -33,6 +34,7 @@ pub(super) fn verify(
     let start = Chain::traffic(run);
     let steps = Steps::of(start, bytes);
     let mut seq = 0;
+    let (mut missing, mut redacted) = (Vec::new(), BTreeSet::new());
     let mut head = Head { at: 0, digest: start.digest(), seq: 0 };
     for step in &steps.lines {
         if !step.whole {
@@ -68,11 +70,19 @@ pub(super) fn verify(
                 .problems
                 .push(at(step, "does not continue what stands before it: bytes there have changed".to_owned()));
         }
-        if let Some(what) = record.get("body").map(|body| check_body(body, bodies)).transpose()?.flatten() {
-            report.problems.push(at(step, what));
+        match record.get("body").map(|body| check_body(body, bodies)).transpose()?.unwrap_or(Stored::Whole) {
+            Stored::Whole => {}
+            Stored::Wrong(what) => report.problems.push(at(step, what)),
+            Stored::Missing(body) => missing
+                .push((seq, at(step, format!("names body {body}, which is not there, and no redaction says why")))),
+        }
+        if record.get("kind").and_then(Value::as_str) == Some(Kind::Redacted.as_str()) {
+            let named = record.get("records").and_then(Value::as_array).into_iter().flatten();
+            redacted.extend(named.filter_map(Value::as_u64));
         }
         head = Head { at: step.end(), digest: steps.digest(step.end()).cloned().unwrap_or(head.digest), seq };
     }
+    report.problems.extend(missing.into_iter().filter(|(seq, _)| !redacted.contains(seq)).map(|(_, problem)| problem));
     for expected in heads {
         if steps.digest(expected.at) != Some(&expected.digest) {
             let what = format!("has other first {} bytes than the journal says, or fewer", expected.at);
@@ -82,14 +92,22 @@ pub(super) fn verify(
     Ok(Traffic { records: seq, head })
 }
 
-/// A body is stored under its digest, beside the records. One that retention removed is missing, which is not wrong.
-fn check_body(body: &Value, bodies: &Path) -> Result<Option<String>> {
-    let Some(name) = body.get("sha256").and_then(Value::as_str) else { return Ok(None) };
+/// What became of a body.
+enum Stored {
+    Whole,
+    /// It is not there, by the start of its digest: it was taken out of the records, or somebody removed it.
+    Missing(String),
+    Wrong(String),
+}
+
+/// A body is stored under its digest, beside the records.
+fn check_body(body: &Value, bodies: &Path) -> Result<Stored> {
+    let Some(name) = body.get("sha256").and_then(Value::as_str) else { return Ok(Stored::Whole) };
     let Ok(expected) = Digest::parse(name) else {
-        return Ok(Some("names a body by something that is no digest".to_owned()));
+        return Ok(Stored::Wrong("names a body by something that is no digest".to_owned()));
     };
     if !bodies.is_dir() {
-        return Ok(None);
+        return Ok(Stored::Missing(expected.short().to_owned()));
     }
     if body.get("continues") == Some(&Value::Bool(true)) {
         return Ok(check_continued(body, bodies));
@@ -97,40 +115,51 @@ fn check_body(body: &Value, bodies: &Path) -> Result<Option<String>> {
     if let Some(at) = body.get("pack").and_then(Value::as_u64) {
         return check_packed(&expected, at, body.get("bytes").and_then(Value::as_u64), bodies);
     }
-    match digest_of(bodies, Path::new(expected.as_str()))? {
-        Some(found) if found != expected => Ok(Some(format!("names body {}, which has changed", expected.short()))),
-        _ => Ok(None),
-    }
+    Ok(match digest_of(bodies, Path::new(expected.as_str()))? {
+        Some(found) if found != expected => changed(&expected),
+        Some(_) => Stored::Whole,
+        None => Stored::Missing(expected.short().to_owned()),
+    })
 }
 
-/// A body that goes on from others is put together from all of them. One of which a part was taken away is missing, which
-/// is not wrong.
-fn check_continued(body: &Value, bodies: &Path) -> Option<String> {
+fn changed(body: &Digest) -> Stored {
+    Stored::Wrong(format!("names body {}, which has changed", body.short()))
+}
+
+/// A body that goes on from others is put together from all of them. One of which a part is missing is missing.
+fn check_continued(body: &Value, bodies: &Path) -> Stored {
     let known: BodyRef = match serde_json::from_value(body.clone()) {
         Ok(known) => known,
-        Err(error) => return Some(format!("names a body in a way that is not known: {error}")),
+        Err(error) => return Stored::Wrong(format!("names a body in a way that is not known: {error}")),
     };
     match bodies.parent().map(|gate| Bodies::of(gate).load(&known)) {
-        Some(Err(gate::Error::BodyMissing { .. })) | Some(Ok(_)) | None => None,
-        Some(Err(_)) => Some(format!("names body {}, which has changed", known.sha256.short())),
+        Some(Ok(_)) => Stored::Whole,
+        Some(Err(gate::Error::BodyMissing { .. })) | None => Stored::Missing(known.sha256.short().to_owned()),
+        Some(Err(_)) => changed(&known.sha256),
     }
 }
 
-/// A small body lies in the pack. One that was taken away is zeros, which is not wrong.
-fn check_packed(expected: &Digest, at: u64, size: Option<u64>, bodies: &Path) -> Result<Option<String>> {
+/// A small body lies in the pack. One that was taken away is zeros.
+fn check_packed(expected: &Digest, at: u64, size: Option<u64>, bodies: &Path) -> Result<Stored> {
     let path = bodies.join("pack");
     let folder = std::fs::File::open(bodies).map_err(Error::io("open", bodies))?;
-    let Ok(pack) = beneath::open(&folder, Path::new("pack")) else { return Ok(None) };
+    let missing = || Ok(Stored::Missing(expected.short().to_owned()));
+    let Ok(pack) = beneath::open(&folder, Path::new("pack")) else { return missing() };
     let size = size.and_then(|size| usize::try_from(size).ok()).filter(|size| *size <= LARGEST_PACKED);
-    let Some(size) = size else { return Ok(Some(format!("names body {} of another size", expected.short()))) };
+    let Some(size) = size else {
+        return Ok(Stored::Wrong(format!("names body {} of another size", expected.short())));
+    };
     let mut bytes = vec![0; size];
     match pack.read_exact_at(&mut bytes, at) {
         Ok(()) => {}
         Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-            return Ok(Some(format!("names body {}, behind the end of the pack", expected.short())));
+            return Ok(Stored::Wrong(format!("names body {}, behind the end of the pack", expected.short())));
         }
         Err(e) => return Err(Error::io("read", path)(e)),
     }
-    let sound = Digest::of(&bytes) == *expected || bytes.iter().all(|byte| *byte == 0);
-    Ok((!sound).then(|| format!("names body {}, which has changed", expected.short())))
+    match Digest::of(&bytes) == *expected {
+        true => Ok(Stored::Whole),
+        false if bytes.iter().all(|byte| *byte == 0) => missing(),
+        false => Ok(changed(expected)),
+    }
 }

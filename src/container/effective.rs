@@ -15,9 +15,19 @@ use super::error::Error;
 use super::grade::Graded;
 use super::labels::{Labels, ROLE};
 use super::mount::Mount;
+use super::resources::Resources;
 use super::role::Role;
 use super::seccomp;
 use crate::run::id::Digest;
+
+/// What a container of ours was to be given.
+#[derive(Debug, Clone, Default)]
+pub struct Promised {
+    /// Folders that the attempt was granted.
+    pub mounts: Vec<Mount>,
+    /// Its limits, where they are known: without them any limit is one.
+    pub resources: Option<Resources>,
+}
 
 /// What only the caller knows of how a container has to be.
 #[derive(Debug, Clone, Default)]
@@ -28,8 +38,7 @@ pub struct Expected {
     pub registry_root: PathBuf,
     /// Nor is anything that the Engine's socket lies in.
     pub socket: PathBuf,
-    /// Folders that the attempt was granted.
-    pub granted: Vec<Mount>,
+    pub promised: Promised,
     /// The limits that the Engine does not keep, by their names in [`super::Facts`].
     pub unenforced: Vec<&'static str>,
 }
@@ -53,7 +62,7 @@ impl Engine {
         name: &str,
         runtime: Option<&str>,
         registry_root: &Path,
-        granted: &[Mount],
+        promised: &Promised,
     ) -> Result<Option<Graded>, Error> {
         let Some(found) = self.inspect_raw(name).await? else { return Ok(None) };
         // Only agents are given the configured runtime.
@@ -64,7 +73,7 @@ impl Engine {
             runtime,
             registry_root: registry_root.to_owned(),
             socket: self.socket().to_owned(),
-            granted: granted.to_vec(),
+            promised: promised.clone(),
             unenforced: facts.unenforced,
         };
         Ok(Some(graded_container(&found, &expected)))
@@ -100,7 +109,7 @@ pub fn effective(found: &ContainerInspectResponse, expected: &Expected) -> Vec<R
     rows.extend(privileges(role, &host));
     rows.push(masked(&host));
     rows.extend(namespaces(role, &host));
-    rows.extend(limits(&host, &expected.unenforced));
+    rows.extend(limits(&host, expected));
     rows.push(tmpfs(role, &host));
     rows.extend(mounts(role, found.mounts.as_deref().unwrap_or_default(), expected));
     rows.extend(life(&host));
@@ -198,31 +207,42 @@ fn namespaces(role: Role, host: &HostConfig) -> Vec<Row> {
     ]
 }
 
-/// What a container was given, and where the Engine keeps nothing of it, that.
-fn limits(host: &HostConfig, unenforced: &[&'static str]) -> Vec<Row> {
-    let kept = |row: Row, limits: &[&str]| match limits.iter().any(|limit| unenforced.contains(limit)) {
+/// What a container was given, and where the Engine keeps nothing of it, that. Where it is known what it was to be given,
+/// another limit is none.
+fn limits(host: &HostConfig, expected: &Expected) -> Vec<Row> {
+    let kept = |row: Row, limits: &[&str]| match limits.iter().any(|limit| expected.unenforced.contains(limit)) {
         true => Row { actual: "not enforced by the Engine".to_owned(), ok: false, ..row },
         false => row,
     };
-    let above_zero = |setting, value: Option<i64>| {
+    let promised = expected.promised.resources.as_ref();
+    let limit = |setting, value: Option<i64>, promised: Option<i64>| {
         let value = value.unwrap_or(0);
-        graded(setting, "a limit", if value > 0 { value.to_string() } else { "none".to_owned() }, value > 0)
+        let actual = if value > 0 { value.to_string() } else { "none".to_owned() };
+        match promised {
+            Some(promised) => row(setting, promised.to_string(), actual),
+            None => graded(setting, "a limit", actual, value > 0),
+        }
     };
-    let ulimit = |setting: &'static str, name: &str| {
+    let signed = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let ulimit = |setting: &'static str, name: &str, promised: Option<u64>| {
         let found = host.ulimits.iter().flatten().find(|limit| limit.name.as_deref() == Some(name));
-        above_zero(setting, found.and_then(|limit| limit.hard))
+        limit(setting, found.and_then(|limit| limit.hard), promised.map(signed))
     };
     let core = host.ulimits.iter().flatten().find(|limit| limit.name.as_deref() == Some("core"));
     let core = core.and_then(|limit| limit.hard).map_or("none".to_owned(), |hard| hard.to_string());
     let bytes = |value: Option<i64>| value.unwrap_or(0).to_string();
     let memory_and_swap = row("memory and swap (bytes)", bytes(host.memory), bytes(host.memory_swap));
+    let of_memory = promised.map(|resources| signed(resources.memory));
     vec![
-        kept(above_zero("processors (billionths)", host.nano_cpus), &["processors"]),
-        kept(above_zero("memory (bytes)", host.memory), &["memory"]),
+        kept(limit("processors (billionths)", host.nano_cpus, promised.map(Resources::nano_cpus)), &["processors"]),
+        kept(limit("memory (bytes)", host.memory, of_memory), &["memory"]),
         kept(memory_and_swap, &["memory", "swap"]),
-        kept(above_zero("processes and threads", host.pids_limit), &["processes"]),
-        ulimit("open files", "nofile"),
-        ulimit("file size (bytes)", "fsize"),
+        kept(
+            limit("processes and threads", host.pids_limit, promised.map(|resources| i64::from(resources.pids))),
+            &["processes"],
+        ),
+        ulimit("open files", "nofile", promised.map(|resources| resources.files)),
+        ulimit("file size (bytes)", "fsize", promised.map(|resources| resources.file_size)),
         row("core dump (bytes)", "0", core),
     ]
 }
@@ -250,7 +270,7 @@ fn mounts(role: Role, found: &[MountPoint], expected: &Expected) -> Vec<Row> {
     let binds: Vec<Mount> = of_type("bind").map(as_mount).collect();
     let is_granted = |mount: &Mount| {
         let same = |granted: &&Mount| granted.source == mount.source && granted.target == mount.target;
-        expected.granted.iter().find(same).is_some_and(|granted| mount.read_only || !granted.read_only)
+        expected.promised.mounts.iter().find(same).is_some_and(|granted| mount.read_only || !granted.read_only)
     };
     let writable: Vec<&str> =
         binds.iter().filter(|mount| !mount.read_only).map(|mount| mount.target.as_str()).collect();

@@ -43,7 +43,7 @@ mod user;
 
 pub use agent_spec::AgentContainer;
 pub use deployment_spec::DeploymentContainer;
-pub use effective::{Expected, Row, effective};
+pub use effective::{Expected, Promised, Row, effective};
 pub use engine::{Engine, engine_socket};
 pub use error::Error;
 pub use events::{Happening, Occurrence};

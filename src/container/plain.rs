@@ -3,6 +3,7 @@
 use bollard::models::ContainerCreateBody;
 use bollard::query_parameters::CreateContainerOptions;
 
+use super::effective::Promised;
 use super::engine::Engine;
 use super::error::Error;
 use super::grade::Graded;
@@ -25,7 +26,7 @@ impl Engine {
         };
         let made = self.docker().create_container(None::<CreateContainerOptions>, body).await;
         let made = made.map_err(|error| self.explain(format!("make a container of `{image}`"), error))?;
-        let graded = self.effective(&made.id, None, std::path::Path::new("/nonexistent"), &[]).await;
+        let graded = self.effective(&made.id, None, std::path::Path::new("/nonexistent"), &Promised::default()).await;
         self.remove(&made.id).await?;
         graded?.ok_or(Error::NotFound { name: made.id })
     }

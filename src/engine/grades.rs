@@ -2,10 +2,9 @@
 
 use serde::Serialize;
 
-use crate::container::{Engine, Facts, Graded, Summary};
+use crate::container::{Engine, Facts, Graded, Promised, Summary};
 use crate::registry::Registry;
 use crate::registry::config::Containers;
-use crate::run::folder::GrantedMount;
 use crate::run::id::RunId;
 
 use super::docker::Docker;
@@ -42,13 +41,11 @@ impl Grades {
     }
 }
 
-/// The folders that the attempt behind a container was granted; none where its run cannot be read.
-fn granted_to(registry: &Registry, found: &Summary) -> Vec<GrantedMount> {
-    let Some(Ok(run)) = found.owner.as_ref().map(|owner| RunId::parse(&owner.run)) else { return Vec::new() };
-    let Ok(state) = Store::open(registry, &run).and_then(|store| store.load()) else { return Vec::new() };
-    let attempts = state.nodes.iter().flat_map(|node| &node.attempts);
-    let own = attempts.into_iter().find(|attempt| attempt.plan.container == found.name);
-    own.map(|attempt| attempt.plan.mounts.clone()).unwrap_or_default()
+/// What the container was to be given; nothing where its run cannot be read.
+fn promised_to(registry: &Registry, found: &Summary) -> Promised {
+    let run = found.owner.as_ref().and_then(|owner| RunId::parse(&owner.run).ok());
+    let state = run.and_then(|run| Store::open(registry, &run).and_then(|store| store.load()).ok());
+    state.map(|state| inspect::promised_as(&state, &found.name)).unwrap_or_default()
 }
 
 /// Grades what there is of `registry`; without one, only the Engine is looked at.
@@ -76,7 +73,7 @@ pub fn grades(registry: Option<&Registry>) -> Result<Grades, Error> {
     let mut containers = Vec::new();
     for found in docker.wait(|engine| async move { engine.list(&id).await })? {
         // One that is gone by now has nothing to be graded.
-        containers.extend(inspect::grade(registry, &docker, &found.name, &granted_to(registry, &found))?);
+        containers.extend(inspect::grade(registry, &docker, &found.name, &promised_to(registry, &found))?);
     }
     containers.sort_by(|a, b| (a.grade, &a.container).cmp(&(b.grade, &b.container)));
     let image = config.images.get(&config.image).unwrap_or(&config.image);

@@ -2,12 +2,14 @@
 
 use serde::Serialize;
 
-use crate::container::{Engine, Graded, ImageRef, Mount};
+use crate::container::{Engine, Graded, ImageRef, Promised};
 use crate::registry::{Registry, StartPermit};
-use crate::run::folder::GrantedMount;
+use crate::run::definition::NodeDefinition;
+use crate::run::deployment::Deployment;
 use crate::run::id::{NodeId, RunId};
+use crate::run::state::{Attempt, State};
 
-use super::dispatch::START_PATIENCE;
+use super::dispatch::{self, START_PATIENCE};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
@@ -71,14 +73,36 @@ pub fn inspect_attempt(
     let attempt = attempt.ok_or_else(nothing)?;
     let docker = Docker::default();
     let lives = state.live_attempts().any(|(of, live)| of.id == *node && live.number == attempt.number);
-    let container =
-        grade(registry, &docker, &attempt.plan.container, &attempt.plan.mounts)?.ok_or_else(|| match lives {
-            true => nothing(),
-            false => Error::HasEnded { node: node.clone(), attempt: attempt.number },
-        })?;
+    let promised = promised(definition, attempt);
+    let container = grade(registry, &docker, &attempt.plan.container, &promised)?.ok_or_else(|| match lives {
+        true => nothing(),
+        false => Error::HasEnded { node: node.clone(), attempt: attempt.number },
+    })?;
     let plain = plain(registry, &docker, &container.image)?;
     let disk = Disk { limit, enforced: workspace::enforcement_of(&store, node) };
     Ok(Inspection { run: run.clone(), node: node.clone(), attempt: attempt.number, container, disk, plain })
+}
+
+/// What an attempt's container was to be given.
+pub(crate) fn promised(definition: &NodeDefinition, attempt: &Attempt) -> Promised {
+    let resources = definition.container.as_ref().map(|container| dispatch::limits(container.resources));
+    Promised { mounts: attempt.plan.mounts.iter().map(dispatch::granted).collect(), resources }
+}
+
+/// What the container called so was to be given, be it an attempt's or a deployment's.
+pub(crate) fn promised_as(state: &State, container: &str) -> Promised {
+    let attempt = state.pairs().find_map(|(definition, node)| {
+        let own = node.attempts.iter().find(|attempt| attempt.plan.container == container)?;
+        Some(promised(definition, own))
+    });
+    let deployed = || {
+        let own =
+            |deployment: &&Deployment| deployment.live.as_ref().is_some_and(|live| live.launch.container == container);
+        let deployment = state.deployments.iter().find(own)?;
+        let given = state.node(&deployment.node)?.0.container.as_ref()?;
+        Some(Promised { resources: Some(dispatch::limits(given.resources)), mounts: Vec::new() })
+    };
+    attempt.or_else(deployed).unwrap_or_default()
 }
 
 /// The graded container `name` of this registry, if the Engine has it.
@@ -86,14 +110,12 @@ pub(crate) fn grade(
     registry: &Registry,
     docker: &Docker,
     name: &str,
-    mounts: &[GrantedMount],
+    promised: &Promised,
 ) -> Result<Option<Graded>, Error> {
-    let granted: Vec<Mount> = mounts.iter().map(super::dispatch::granted).collect();
-    let granted = &granted;
     let runtime = registry.config()?.containers.runtime.clone();
     docker.wait(|engine: &Engine| {
         let root = registry.root().to_owned();
-        async move { engine.effective(name, runtime.as_deref(), &root, granted).await }
+        async move { engine.effective(name, runtime.as_deref(), &root, promised).await }
     })
 }
 

@@ -83,7 +83,8 @@ fn row(state: &State, deployment: &Deployment) -> Row {
 /// When the Engine cannot be asked.
 pub fn grade_deployment(registry: &Registry, row: &Row) -> Result<Option<Graded>, Error> {
     let Some(container) = row.container.as_ref().filter(|_| row.status == Standing::Running) else { return Ok(None) };
-    inspect::grade(registry, &Docker::default(), container, &[])
+    let promised = inspect::promised_as(&Store::open(registry, &row.run)?.load()?, container);
+    inspect::grade(registry, &Docker::default(), container, &promised)
 }
 
 /// The deployments of one run.

@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use taskforge::container::{Commit, Error, GateContainer, GateImage, ImageRef, Network, Operator, Role, Users, probe};
+use taskforge::container::{
+    Commit, Error, GateContainer, GateImage, ImageRef, Network, Operator, Promised, Role, Users, probe,
+};
 use taskforge::run::id::RunId;
 
 use super::{BASE, Bench, block};
@@ -53,7 +55,8 @@ fn the_gates_image_holds_the_binary_and_runs() {
         block(async {
             bench.engine.ensure_started(&spec, &()).await.unwrap();
             bench.engine.wait(&spec.name).await.unwrap();
-            let graded = bench.engine.effective(&spec.name, None, &bench.root(), &[]).await.unwrap().unwrap();
+            let graded =
+                bench.engine.effective(&spec.name, None, &bench.root(), &Promised::default()).await.unwrap().unwrap();
             assert_eq!((graded.grade, &graded.deductions), (100, &vec![]));
             bench.engine.remove(&spec.name).await.unwrap();
         });

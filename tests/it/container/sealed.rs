@@ -1,7 +1,7 @@
 //! Each row of an agent's box, by doing from inside what it forbids.
 
 use serde_json::json;
-use taskforge::container::{Error, Mount, Network, Refusal, Resources, Role};
+use taskforge::container::{Error, Mount, Network, Promised, Refusal, Resources, Role};
 
 use super::{Bench, block};
 
@@ -268,11 +268,29 @@ fn what_is_in_effect_is_what_was_promised() {
     std::fs::copy(env!("CARGO_BIN_EXE_taskforge"), shim).unwrap();
     let spec = bench.agent(1, &["/taskforge/bin/taskforge", "--version"]);
     block(bench.engine.ensure_started(&spec, &())).unwrap();
-    let grade = |name: &str| block(bench.engine.effective(name, None, &bench.root(), &[])).unwrap();
+    let grade = |name: &str| block(bench.engine.effective(name, None, &bench.root(), &Promised::default())).unwrap();
     let ours = grade(&spec.name).unwrap();
     assert_eq!((ours.grade, &ours.deductions), (100, &vec![]));
     assert!(ours.rows.len() >= 34, "{}", ours.rows.len());
     assert!(grade("tf-nobody").is_none());
+    // Other limits than it was to be given are none, be they more or less.
+    let grade = |resources: Resources| {
+        let promised = Promised { resources: Some(resources), mounts: Vec::new() };
+        block(bench.engine.effective(&spec.name, None, &bench.root(), &promised)).unwrap().unwrap()
+    };
+    let asked = &spec.resources;
+    assert_eq!(grade(*asked).grade, 100);
+    let other = [
+        ("processors (billionths)", Resources { cpus: asked.cpus / 2.0, ..*asked }),
+        ("memory (bytes)", Resources { memory: asked.memory * 2, ..*asked }),
+        ("processes and threads", Resources { pids: asked.pids - 1, ..*asked }),
+        ("open files", Resources { files: asked.files + 1, ..*asked }),
+        ("file size (bytes)", Resources { file_size: asked.file_size / 2, ..*asked }),
+    ];
+    for (setting, resources) in other {
+        let lost: Vec<_> = grade(resources).deductions.iter().map(|lost| lost.setting).collect();
+        assert_eq!(lost, [setting]);
+    }
 }
 
 #[test]
@@ -319,7 +337,7 @@ fn what_was_taken_away_by_hand_is_named() {
         let made = std::process::Command::new("docker").args(&words).output().unwrap();
         assert!(made.status.success(), "{words:?}: {made:?}");
         let id = String::from_utf8(made.stdout).unwrap().trim().to_owned();
-        let graded = block(bench.engine.effective(&id, None, &bench.root(), &[])).unwrap().unwrap();
+        let graded = block(bench.engine.effective(&id, None, &bench.root(), &Promised::default())).unwrap().unwrap();
         block(bench.engine.remove(&id)).unwrap();
         graded
     };

@@ -159,7 +159,8 @@ fn one_request_is_shown_and_taken_away_and_the_chain_holds() {
     scene.tf(&["llm", "redact", "demo-1", &seq, "--reason", " "]).exits(2);
     scene.tf(&["llm", "redact", "demo-1", "999", "--reason", "x"]).exits(3);
     assert_eq!(scene.read("runs/demo-1/gate/traffic.jsonl"), traffic);
-    scene.tf(&["llm", "redact", "demo-1", &seq, "--reason", "it holds a secret"]).ok();
+    let redacted = scene.tf(&["llm", "redact", "demo-1", &seq, "--reason", "it holds a secret"]).ok();
+    redacted.says("can stand elsewhere in the run's folder").says("runs/demo-1/events.jsonl");
     assert_eq!(everywhere(), Vec::<std::path::PathBuf>::new());
     let after = scene.read("runs/demo-1/gate/traffic.jsonl");
     assert!(after.starts_with(&traffic), "not a byte of the chain changed");
@@ -176,7 +177,14 @@ fn one_request_is_shown_and_taken_away_and_the_chain_holds() {
     scene.tf(&["llm", "show", "demo-1", &plain]).ok().says("something else");
     // Whoever changes what is there is found out.
     let pack = scene.path("runs/demo-1/gate/bodies/pack");
-    let mut bytes = std::fs::read(&pack).unwrap();
+    let whole = std::fs::read(&pack).unwrap();
+    std::fs::write(&pack, vec![0; whole.len()]).unwrap();
+    scene.tf(&["audit", "verify", "demo-1"]).exits(8).says("which is not there, and no redaction says why");
+    let (bodies, aside) = (scene.path("runs/demo-1/gate/bodies"), scene.path("aside"));
+    std::fs::rename(&bodies, &aside).unwrap();
+    scene.tf(&["audit", "verify", "demo-1"]).exits(8).says("which is not there, and no redaction says why");
+    std::fs::rename(&aside, &bodies).unwrap();
+    let mut bytes = whole;
     let at = bytes.iter().rposition(|byte| *byte == b's').unwrap();
     bytes[at] = b'S';
     std::fs::write(&pack, bytes).unwrap();
