@@ -22,6 +22,10 @@ pub(crate) fn arguments(error: &clap::Error) -> Failure {
         .hint("`taskforge help` lists the commands")
 }
 
+/// What to do where the kill switch is on.
+pub(super) const UNLOCK: &str = "`taskforge kill --status` says why and what is left, `taskforge audit log RUN` what a run \
+                                 did; then `taskforge unlock --reason …`";
+
 impl From<registry::Error> for Failure {
     fn from(error: registry::Error) -> Self {
         use registry::Error;
@@ -44,8 +48,7 @@ impl From<registry::Error> for Failure {
             Error::Exists { .. } => Self::new(Kind::Conflict, message),
             Error::NotUtf8 { .. } | Error::TooLarge { .. } => Self::new(Kind::Usage, message),
             Error::Locked { .. } => Self::new(Kind::Locked, message).hint("try again in a moment"),
-            Error::Killed { .. } => Self::new(Kind::Killed, message)
-                .hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"),
+            Error::Killed { .. } => Self::new(Kind::Killed, message).hint(UNLOCK),
             Error::Integrity { ref run, .. } => {
                 let hint = format!("`taskforge audit verify {run}` says where; `git log` may say who");
                 Self::new(Kind::Integrity, message).hint(hint)

@@ -20,7 +20,7 @@ pub(crate) struct Kill {
     reason: Option<String>,
     /// Only say whether the switch is armed, killed, or killed with something left to do; changes nothing
     ///
-    /// The exit code is 0 if it is armed, 10 if everything is stopped, and 1 if something is left.
+    /// Of one that is armed it says who turned it off last, and why. The exit code is 0 if it is armed, 10 if everything is stopped, and 1 if something is left.
     #[arg(long, conflicts_with = "reason")]
     status: bool,
 }
@@ -67,6 +67,18 @@ fn status(context: &Context<'_>, registry: &Registry) -> Result<ExitCode, Failur
                 format!("{word}: on since {} ({}, by {}).\n", plain(at), plain(reason), plain(by))
             }
         };
+        if let Some(last) = &status.last {
+            let (on, off) = (&last.killed, &last.lifted);
+            text.push_str(&format!(
+                "It was on from {} ({}, by {}) to {} ({}, by {}).\n",
+                plain(&on.at),
+                plain(&on.reason),
+                plain(&on.by),
+                plain(&off.at),
+                plain(&off.reason),
+                plain(&off.by)
+            ));
+        }
         for left in &status.left {
             text.push_str(&format!("  left: {}\n", plain(left)));
         }

@@ -12,6 +12,7 @@ use crate::registry::Registry;
 use crate::registry::index::Ask;
 use crate::schedule;
 
+use super::failure_from::UNLOCK;
 use super::root::Context;
 use super::run_arg::RunArg;
 use super::set_aside;
@@ -56,7 +57,7 @@ impl Tick {
             for problem in killed.unfinished {
                 failure = failure.hint(format!("not everything could be reached: {problem}"));
             }
-            return Err(failure.hint("`taskforge unlock --reason …` after you have looked at `taskforge audit log`"));
+            return Err(failure.hint(UNLOCK));
         }
         let named = self.run.is_some();
         // New work first: its runs are taken on at once.

@@ -1,7 +1,7 @@
 //! The kill file. While anything stands under its name nothing may start: a file that cannot be read is a kill, too.
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
 use chrono::{DateTime, Utc};
@@ -17,6 +17,8 @@ use crate::run::time::isoformat;
 
 /// What is preallocated, in bytes.
 const SIZE: usize = 4096;
+/// What is read of the history of lifts, in bytes: a line has two reasons and two names.
+const LONGEST_LIFT: u64 = 64 * 1024;
 
 /// Who stopped everything, when and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -132,6 +134,37 @@ pub fn record_lift(layout: &Layout, kill: &Kill, lifting: &Lifting) -> Result<()
         }
     }
     disk::append_line(&path, line.as_bytes()).map_err(Error::io("append to", &path))
+}
+
+/// A kill that is over, and the end of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lifted {
+    pub killed: Kill,
+    pub lifted: Lift,
+}
+
+/// Who turned the switch off, when and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lift {
+    pub reason: String,
+    pub by: String,
+    /// RFC 3339.
+    pub at: String,
+    /// The file beside `history.jsonl` that was signed, if one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statement: Option<String>,
+}
+
+/// The kill that was lifted last; none where there was none, or where what is on record of it cannot be read.
+#[must_use]
+pub fn last_lift(layout: &Layout) -> Option<Lifted> {
+    let mut file = fs::File::open(layout.kill().join("history.jsonl")).ok()?;
+    let from = file.metadata().ok()?.len().saturating_sub(LONGEST_LIFT);
+    file.seek(SeekFrom::Start(from)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_LIFT).read_to_end(&mut bytes).ok()?;
+    let lines = bytes.split(|byte| *byte == b'\n');
+    lines.filter_map(|line| serde_json::from_slice(line).ok()).next_back()
 }
 
 /// Turns the kill switch off, and makes room for the next kill; whether it was on. Who may do this is decided elsewhere.

@@ -9,7 +9,7 @@ use crate::cli::table::Table;
 use crate::failure::Failure;
 
 pub(super) fn run(context: &Context<'_>, select: &Select) -> Result<(), Failure> {
-    let found = select.find(context)?;
+    let found = select.find(context, false)?;
     let exchanges = found.exchanges();
     let values: Vec<Value> = exchanges
         .iter()

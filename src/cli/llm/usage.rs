@@ -15,8 +15,9 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Column {
     Run,
-    #[value(alias = "agent")]
     Node,
+    /// The hired agent, or the node where nobody was hired
+    Agent,
     Model,
     Provider,
     Day,
@@ -27,6 +28,7 @@ impl Column {
         match self {
             Self::Run => "run",
             Self::Node => "node",
+            Self::Agent => "agent",
             Self::Model => "model",
             Self::Provider => "provider",
             Self::Day => "day",
@@ -38,6 +40,7 @@ impl Column {
         match self {
             Self::Run => exchange.run.to_string(),
             Self::Node => request.node.clone().unwrap_or_default(),
+            Self::Agent => exchange.agent.unwrap_or_default().to_owned(),
             Self::Model => request.text("model").unwrap_or_default().to_owned(),
             Self::Provider => request.text("provider").unwrap_or_default().to_owned(),
             Self::Day => request.time.chars().take(10).collect(),
@@ -46,7 +49,7 @@ impl Column {
 }
 
 pub(super) fn run(context: &Context<'_>, select: &Select, by: &[Column]) -> Result<(), Failure> {
-    let found = select.find(context)?;
+    let found = select.find(context, by.contains(&Column::Agent))?;
     let registry = context.registry()?;
     let llm = &registry.config()?.llm;
     let columns: Vec<Column> = match (by, select.is_of_one_run()) {

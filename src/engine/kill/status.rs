@@ -8,7 +8,7 @@ use crate::engine::docker::Docker;
 use crate::engine::error::Error;
 use crate::engine::images;
 use crate::engine::store::Store;
-use crate::registry::kill::{self as switch, Kill};
+use crate::registry::kill::{self as switch, Kill, Lifted};
 use crate::registry::{KillLock, Registry, queries};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,6 +28,8 @@ pub enum KillState {
 pub struct KillStatus {
     pub state: KillState,
     pub kill: Option<Kill>,
+    /// The kill before, where the switch is off.
+    pub last: Option<Lifted>,
     /// Whether a full disk could stop a kill from being written.
     pub preallocated: bool,
     /// What is still there, a sentence each.
@@ -42,11 +44,17 @@ pub fn kill_status(registry: &Registry) -> Result<KillStatus, Error> {
     let layout = registry.layout();
     let Some(kill) = switch::read(layout)? else {
         let preallocated = layout.kill_spare().exists();
-        return Ok(KillStatus { state: KillState::Armed, kill: None, preallocated, left: Vec::new() });
+        return Ok(KillStatus {
+            state: KillState::Armed,
+            kill: None,
+            last: switch::last_lift(layout),
+            preallocated,
+            left: Vec::new(),
+        });
     };
     let left = left(registry);
     let state = if left.is_empty() { KillState::Killed } else { KillState::Unfinished };
-    Ok(KillStatus { state, kill: Some(kill), preallocated: true, left })
+    Ok(KillStatus { state, kill: Some(kill), last: None, preallocated: true, left })
 }
 
 fn left(registry: &Registry) -> Vec<String> {

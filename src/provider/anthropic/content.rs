@@ -12,24 +12,26 @@ pub(super) fn messages(all: &[Message]) -> Vec<Value> {
         let (role, mut blocks) = match message {
             // Kept apart by the caller.
             Message::System(_) => continue,
-            Message::User(parts) => ("user", parts.iter().filter_map(part).collect()),
+            Message::User(parts) => ("user", parts.iter().filter_map(part).collect::<Vec<_>>()),
             Message::Assistant(assistant) => ("assistant", said(assistant)),
             Message::Tool { id, text, .. } => ("user", vec![result(id, text)]),
         };
+        // An empty message is refused; one that said nothing is none.
+        if blocks.is_empty() {
+            continue;
+        }
         match turns.last_mut() {
             Some((before, known)) if *before == role => known.append(&mut blocks),
             _ => turns.push((role, blocks)),
         }
     }
-    // An empty message is refused; one that said nothing is none.
-    let turns = turns.into_iter().filter(|(_, blocks)| !blocks.is_empty());
-    turns.map(|(role, blocks)| json!({"role": role, "content": blocks})).collect()
+    turns.into_iter().map(|(role, blocks)| json!({"role": role, "content": blocks})).collect()
 }
 
-/// Empty text is refused by the wire and says nothing.
+/// Blank text is refused by the wire and says nothing.
 fn part(part: &Part) -> Option<Value> {
     match part {
-        Part::Text(text) if text.is_empty() => None,
+        Part::Text(text) if text.trim().is_empty() => None,
         Part::Text(text) => Some(json!({"type": "text", "text": text})),
         Part::Image(Image::Data { kind, base64 }) => {
             Some(json!({"type": "image", "source": {"type": "base64", "media_type": kind, "data": base64}}))
@@ -48,7 +50,7 @@ fn result(id: &str, text: &str) -> Value {
 /// Thoughts first, with the signatures that the wire wants back; thoughts of others have none and are not sent.
 fn said(assistant: &Assistant) -> Vec<Value> {
     let mut blocks: Vec<Value> = assistant.details.iter().filter_map(thought).collect();
-    if !assistant.text.is_empty() {
+    if !assistant.text.trim().is_empty() {
         blocks.push(json!({"type": "text", "text": assistant.text}));
     }
     for call in &assistant.calls {
@@ -80,4 +82,21 @@ pub(super) fn detail(text: &str, signature: &str) -> Value {
 /// A redacted one.
 pub(super) fn redacted(data: &str) -> Value {
     json!({"type": "reasoning.encrypted", "data": data, "format": FORMAT})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_blank_is_not_sent() {
+        let text = |text: &str| Part::Text(text.to_owned());
+        let turns = messages(&[
+            Message::User(vec![text("a"), text(" \n"), text("")]),
+            Message::Assistant(Assistant { text: "\n".to_owned(), ..Assistant::default() }),
+            Message::User(vec![text(" b ")]),
+        ]);
+        let said = |text: &str| json!({"type": "text", "text": text});
+        assert_eq!(turns, [json!({"role": "user", "content": [said("a"), said(" b ")]})]);
+    }
 }

@@ -18,8 +18,11 @@ pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> 
     let (system, rest) = asked.system()?;
     let mut body = Map::new();
     body.insert("model".into(), model.into());
-    let system: Vec<Value> =
-        system.into_iter().filter(|text| !text.is_empty()).map(|text| json!({"type": "text", "text": text})).collect();
+    let system: Vec<Value> = system
+        .into_iter()
+        .filter(|text| !text.trim().is_empty())
+        .map(|text| json!({"type": "text", "text": text}))
+        .collect();
     if !system.is_empty() {
         body.insert("system".into(), system.into());
     }
@@ -52,7 +55,7 @@ fn system_count(asked: &Request, rest: &[Message]) -> usize {
 }
 
 fn says(part: &Part) -> bool {
-    !matches!(part, Part::Text(text) if text.is_empty())
+    !matches!(part, Part::Text(text) if text.trim().is_empty())
 }
 
 fn sampling(asked: &Request, max_tokens: Option<u64>, body: &mut Map<String, Value>) -> Result<(), Untranslatable> {

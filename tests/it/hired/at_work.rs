@@ -206,6 +206,15 @@ fn a_role_has_so_much_a_day_in_whatever_run() {
     // Of what all have taken together, twice as much may be too little.
     drive("six", "ada", 11);
     assert_eq!(scene.waiting("six")[0]["what"], "budget:role,requests=8");
+    // Who asked is told by who was hired, and not by the node, which is called alike in every run.
+    let usage = scene.tf(&["llm", "usage", "--by", "agent", "--json"]).ok().json();
+    let rows: Vec<_> =
+        usage["rows"].as_array().unwrap().iter().map(|row| (&row["agent"], &row["usage"]["requests"])).collect();
+    assert_eq!(rows, [(&json!("ada"), &json!(2)), (&json!("eve"), &json!(2))]);
+    let log = scene.tf(&["llm", "log", "--agent", "eve", "--json"]).ok().json();
+    let runs: Vec<_> = log.as_array().unwrap().iter().map(|one| &one["run"]).collect();
+    assert_eq!(runs, ["five", "two"]);
+    scene.tf(&["llm", "usage", "--agent", "nobody"]).exits(3).complains("there is no agent `nobody`");
     // Another role has its own.
     hire(&scene, "bob", "config: {budget: {requests: 1}}");
     task("bob");

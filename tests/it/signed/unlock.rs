@@ -16,7 +16,8 @@ fn only_who_may_sign_for_it_lifts_the_kill_switch() {
     scene.tf(&["kill", "--status"]).exits(10);
     allow(&scene, &format!("ada namespaces=\"taskforge-*\" {key}"));
     scene.tf(&["unlock", "--reason", "it was nothing"]).ok();
-    scene.tf(&["kill", "--status"]).ok();
+    let status = scene.tf(&["kill", "--status"]).ok();
+    status.says("Armed").says("(a look, by ").says("(it was nothing, by operator:ada)");
     let history = scene.read(".taskforge/kill/history.jsonl");
     let last: Value = serde_json::from_str(history.lines().last().unwrap()).unwrap();
     let file = format!(".taskforge/kill/{}", last["lifted"]["statement"].as_str().unwrap());
