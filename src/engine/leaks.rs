@@ -208,6 +208,9 @@ impl Looking<'_> {
                         for pid in processes(pid) {
                             self.process(&summary.name, pid, agents);
                         }
+                        if agents {
+                            self.left_out(format!("files in the tmpfs of {}", summary.name));
+                        }
                     }
                 }
                 Ok(None) => {}
