@@ -67,3 +67,52 @@ fn section(command: &mut Command, text: &mut String) {
         section(sub, text);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// The words of a line as a shell takes them, as far as examples need it.
+    fn words(line: &str) -> Vec<String> {
+        let (mut words, mut quoted) = (vec![String::new()], None);
+        for c in line.chars() {
+            match c {
+                '"' | '\'' if quoted.is_none() => quoted = Some(c),
+                _ if quoted == Some(c) => quoted = None,
+                ' ' if quoted.is_none() => words.push(String::new()),
+                _ => words.last_mut().unwrap().push(c),
+            }
+        }
+        words
+    }
+
+    fn check(above: &str, command: &Command, checked: &mut usize) {
+        let path = format!("{above} {}", command.get_name());
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help" && !sub.is_hide_set()) {
+            if sub.has_subcommands() {
+                check(&path, sub, checked);
+                continue;
+            }
+            let help = sub.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let verb = format!("{path} {}", sub.get_name());
+            let examples: Vec<&str> = help.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+            assert!(help.starts_with("Example") && !examples.is_empty(), "{verb} has no example");
+            for example in examples {
+                assert!(example.starts_with(&verb), "{verb}: {example}");
+                let parsed = Root::command().try_get_matches_from(words(example));
+                assert!(parsed.is_ok(), "{example}: {}", parsed.unwrap_err());
+                *checked += 1;
+            }
+        }
+    }
+
+    #[test]
+    fn each_verb_of_hired_agents_shows_an_example_that_is_understood() {
+        let (root, mut checked) = (Root::command(), 0);
+        for family in ["role", "agent", "memory", "secret", "watch", "action"] {
+            check("taskforge", root.find_subcommand(family).unwrap(), &mut checked);
+        }
+        assert!(checked > 30, "{checked}");
+    }
+}

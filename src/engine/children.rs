@@ -315,7 +315,8 @@ pub(crate) fn until(line: &[Ancestor], grant: &wire::Grant) -> Option<DateTime<U
         let same = above.granted.iter().filter(|theirs| theirs.capability == grant.capability);
         // Of several grants of the same the one that lasts the longest; one without an end lasts for ever.
         let ends = same.map(|theirs| theirs.until).collect::<Option<Vec<_>>>()?;
-        ends.into_iter().max()
+        // Who has it no more has it over: those between, who would lose it first, may not have looked yet.
+        Some(ends.into_iter().max().unwrap_or(DateTime::UNIX_EPOCH))
     });
     above.chain(grant.until).min()
 }
@@ -374,4 +375,34 @@ pub(crate) fn views(registry: &Registry, state: &State, node: &NodeId) -> Vec<Ch
 pub(crate) fn delegation(role: &Role) -> Option<DelegationUse> {
     let own = &role.config.delegation;
     (!own.roles.is_empty() && own.depth > 0).then(|| DelegationUse { roles: own.roles.clone(), children: own.children })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_grant_is_over_with_the_first_of_the_line_that_loses_it() {
+        let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0);
+        let grant = |until| wire::Grant {
+            request: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
+            capability: Capability::parse("net:api.example.org:443").unwrap(),
+            until,
+        };
+        let above = |granted| Ancestor { role: None, granted };
+        let line = |ends: &[&[Option<DateTime<Utc>>]]| -> Vec<Ancestor> {
+            ends.iter().map(|ends| above(ends.iter().map(|until| grant(*until)).collect())).collect()
+        };
+        assert_eq!(until(&[], &grant(at(5))), at(5));
+        assert_eq!(until(&line(&[&[None]]), &grant(None)), None);
+        assert_eq!(until(&line(&[&[None], &[at(7)]]), &grant(None)), at(7));
+        assert_eq!(until(&line(&[&[at(9)], &[at(7)]]), &grant(at(8))), at(7));
+        // Of two of the same the longer one.
+        assert_eq!(until(&line(&[&[at(9), at(7)]]), &grant(None)), at(9));
+        assert_eq!(until(&line(&[&[at(9), None]]), &grant(at(20))), at(20));
+        // The one between has not looked yet: its own says nothing of an end.
+        let over = until(&line(&[&[None], &[]]), &grant(None)).unwrap();
+        assert!(over < at(0).unwrap());
+    }
 }

@@ -32,7 +32,7 @@ const DEEPEST: usize = 40;
 pub struct Leak {
     /// The secret's name.
     pub secret: String,
-    /// `raw`, `base64`, `hex`, `url`, `json`, or `piece` of one that was split.
+    /// `raw`, `base64`, `hex`, `url`, `json`, `split` over lines, or a `piece` of it.
     pub form: &'static str,
     /// A file, or what of which container.
     pub place: String,
@@ -207,6 +207,9 @@ impl Looking<'_> {
                     if let Some(pid) = pid.filter(|pid| *pid > 0) {
                         for pid in processes(pid) {
                             self.process(&summary.name, pid, agents);
+                        }
+                        if agents {
+                            self.left_out(format!("files in the tmpfs of {}", summary.name));
                         }
                     }
                 }

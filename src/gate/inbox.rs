@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::memory::{self, MemoryFile};
 use super::policy::{Attempt, CapabilityRequest, RequestStatus};
 use super::rules::Rules;
-use super::{Error, durable, memory};
+use super::{Error, durable};
 use crate::role::agent::{Entry, MemoryError, MemoryKey, check_value};
 use crate::run::deployment::Proposal;
 use crate::run::id::{AgentName, NodeId, RequestId};
@@ -183,11 +184,35 @@ struct State {
     ids: ulid::Generator,
 }
 
+/// How often one attempt may change its memory.
+pub(crate) const MOST_CHANGES: u64 = 500;
+/// How much it may write there in all, in bytes: each version stays in the agent's journal.
+pub(crate) const MOST_WRITTEN: u64 = 4 << 20;
+
+/// A change of a memory that is asked for.
+pub(crate) struct Memorable<'a> {
+    pub(crate) agent: &'a AgentName,
+    /// The nodes whose messages are this memory's.
+    pub(crate) nodes: &'a [NodeId],
+    /// The attempt that asks.
+    pub(crate) of: (&'a NodeId, u32),
+    pub(crate) key: MemoryKey,
+    /// None to forget it.
+    pub(crate) value: Option<String>,
+}
+
+impl Memorable<'_> {
+    fn bytes(&self) -> u64 {
+        self.value.as_ref().map_or(0, |value| value.len() as u64)
+    }
+}
+
 /// A change of a memory.
 struct Change {
     id: RequestId,
     node: NodeId,
     key: MemoryKey,
+    at: chrono::DateTime<chrono::Utc>,
     /// None if it was forgotten.
     entry: Option<Entry>,
 }
@@ -383,67 +408,78 @@ impl Asked {
         nodes: &[NodeId],
     ) -> Result<BTreeMap<MemoryKey, Entry>, Error> {
         let mut state = self.state.lock().await;
-        self.current(&mut state, agent, nodes).await
+        Ok(self.current(&mut state, agent, nodes).await?.entries)
     }
 
-    async fn current(
-        &self,
-        state: &mut State,
-        agent: &AgentName,
-        nodes: &[NodeId],
-    ) -> Result<BTreeMap<MemoryKey, Entry>, Error> {
+    async fn current(&self, state: &mut State, agent: &AgentName, nodes: &[NodeId]) -> Result<MemoryFile, Error> {
         // In this order: the host writes its file before it removes a message, so that one of the two has a change.
         let folder = &self.inbox.folder;
         state.changes.retain(|change| folder.join(format!("{}.json", change.id)).exists());
         let (gate, agent) = (self.gate.clone(), agent.clone());
         let read = tokio::task::spawn_blocking(move || memory::read(&gate, &agent)).await;
-        let mut entries = read.map_err(|error| Error::Record(error.to_string()))??;
+        let mut found = read.map_err(|error| Error::Record(error.to_string()))??;
         for change in state.changes.iter().filter(|change| nodes.contains(&change.node)) {
+            let bytes = change.entry.as_ref().map_or(0, |entry| entry.value.len() as u64);
+            found.written.count(change.at, bytes);
+            found.journal = found.journal.saturating_add(bytes);
             match &change.entry {
-                Some(entry) => entries.insert(change.key.clone(), entry.clone()),
-                None => entries.remove(&change.key),
+                Some(entry) => found.entries.insert(change.key.clone(), entry.clone()),
+                None => found.entries.remove(&change.key),
             };
         }
-        Ok(entries)
+        Ok(found)
     }
 
-    /// Stores a change of the memory of `agent`, if it keeps to the bounds: a key, its value or none, and the message
-    /// that says so.
-    pub(crate) async fn remember(
-        &self,
-        agent: &AgentName,
-        nodes: &[NodeId],
-        of: (&NodeId, u32),
-        (key, value, body): (MemoryKey, Option<String>, Map<String, Value>),
-        (most, most_bytes): (u64, u64),
-    ) -> Result<Remembering, Error> {
+    /// Whether `change` could be stored now: [`Remembering::Done`], or what is against it.
+    pub(crate) async fn may_remember(&self, change: &Memorable<'_>) -> Result<Remembering, Error> {
+        let mut state = self.state.lock().await;
+        self.fits(&mut state, change).await
+    }
+
+    /// Stores a change of a memory, if it keeps to the bounds.
+    pub(crate) async fn remember(&self, change: &Memorable<'_>) -> Result<Remembering, Error> {
         // Locked throughout: two changes at once would each fit, and not both.
         let mut state = self.state.lock().await;
-        let entries = self.current(&mut state, agent, nodes).await?;
-        match &value {
-            None if !entries.contains_key(&key) => return Ok(Remembering::Nothing),
+        match self.fits(&mut state, change).await? {
+            Remembering::Done => {}
+            other => return Ok(other),
+        }
+        let whose = (change.of.0.as_str().to_owned(), change.of.1);
+        *state.said.entry((whose.0.clone(), whose.1, Kind::Memory)).or_default() += 1;
+        *state.written.entry(whose).or_default() += change.bytes();
+        let id = next_id(&mut state)?;
+        let mut body = Map::new();
+        body.insert("key".into(), change.key.as_str().into());
+        body.insert("value".into(), change.value.clone().into());
+        self.store(&id, Kind::Memory, change.of, body).await?;
+        let at = chrono::Utc::now();
+        let entry = change.value.clone().map(|value| Entry { value, at });
+        state.changes.push(Change { id, node: change.of.0.clone(), key: change.key.clone(), at, entry });
+        Ok(Remembering::Done)
+    }
+
+    async fn fits(&self, state: &mut State, change: &Memorable<'_>) -> Result<Remembering, Error> {
+        let found = self.current(state, change.agent, change.nodes).await?;
+        match &change.value {
+            None if !found.entries.contains_key(&change.key) => return Ok(Remembering::Nothing),
             None => {}
             Some(value) => {
-                let sizes = entries.iter().map(|(key, entry)| (key, entry.value.len()));
-                if let Err(refused) = check_value(sizes, &key, value) {
+                let sizes = found.entries.iter().map(|(key, entry)| (key, entry.value.len()));
+                if let Err(refused) = check_value(sizes, &change.key, value) {
                     return Ok(Remembering::Refused(refused));
                 }
             }
         }
-        let whose = (of.0.as_str().to_owned(), of.1);
-        let bytes = value.as_ref().map_or(0, |value| value.len() as u64);
-        let written = state.written.get(&whose).copied().unwrap_or(0).saturating_add(bytes);
-        let said = state.said.entry((whose.0.clone(), of.1, Kind::Memory)).or_default();
-        if *said >= most || written > most_bytes {
+        let whose = (change.of.0.as_str().to_owned(), change.of.1);
+        let written = state.written.get(&whose).copied().unwrap_or(0).saturating_add(change.bytes());
+        let said = state.said.get(&(whose.0, whose.1, Kind::Memory)).copied().unwrap_or(0);
+        if said >= MOST_CHANGES || written > MOST_WRITTEN {
             return Ok(Remembering::Exhausted);
         }
-        *said += 1;
-        state.written.insert(whose, written);
-        let id = next_id(&mut state)?;
-        self.store(&id, Kind::Memory, of, body).await?;
-        let entry = value.map(|value| Entry { value, at: chrono::Utc::now() });
-        state.changes.push(Change { id, node: of.0.clone(), key, entry });
-        Ok(Remembering::Done)
+        Ok(match found.written.check(chrono::Utc::now(), change.bytes(), found.journal) {
+            Ok(()) => Remembering::Done,
+            Err(refused) => Remembering::Refused(refused),
+        })
     }
 
     /// Asks for a child of `of`, which has `left` requests to models and gives `wanted` of them, half if it does not say.
@@ -505,7 +541,7 @@ fn change(message: &Message) -> Option<Change> {
     let at = chrono::DateTime::parse_from_rfc3339(&message.at).ok()?.with_timezone(&chrono::Utc);
     let value = message.body.get("value").and_then(Value::as_str).map(str::to_owned);
     let entry = value.map(|value| Entry { value, at });
-    Some(Change { id: message.id.clone(), node: message.node.clone(), key, entry })
+    Some(Change { id: message.id.clone(), node: message.node.clone(), key, at, entry })
 }
 
 fn next_id(state: &mut State) -> Result<RequestId, Error> {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, durable};
 use crate::role::Action;
-use crate::role::agent::{Entry, MemoryKey};
+use crate::role::agent::{Entry, Lately, MemoryKey};
 use crate::run::capability::ActionLimit;
 use crate::run::id::AgentName;
 
@@ -24,6 +24,12 @@ pub struct MemoryFile {
     pub format: u32,
     pub agent: AgentName,
     pub entries: BTreeMap<MemoryKey, Entry>,
+    /// What the agent has changed of it itself, of late.
+    #[serde(default)]
+    pub written: Lately,
+    /// How long its journal is, in bytes.
+    #[serde(default)]
+    pub journal: u64,
 }
 
 /// Whose memory an attempt reaches, and what it may do with it.
@@ -40,11 +46,14 @@ pub struct MemoryUse {
 }
 
 /// What `agent` remembers; nothing if there is no file.
-pub(crate) fn read(gate: &Path, agent: &AgentName) -> Result<BTreeMap<MemoryKey, Entry>, Error> {
+pub(crate) fn read(gate: &Path, agent: &AgentName) -> Result<MemoryFile, Error> {
     let path = gate.join("memory").join(format!("{agent}.json"));
     let bytes = match durable::read(&path, LARGEST) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeMap::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let (entries, written) = (BTreeMap::new(), Lately::default());
+            return Ok(MemoryFile { format: 1, agent: agent.clone(), entries, written, journal: 0 });
+        }
         Err(error) => return Err(Error::io("read", path)(error)),
     };
     let wrong = |reason: String| Error::Format { path: path.clone(), reason };
@@ -52,5 +61,5 @@ pub(crate) fn read(gate: &Path, agent: &AgentName) -> Result<BTreeMap<MemoryKey,
     if file.format != 1 || file.agent != *agent {
         return Err(wrong("its format is not 1, or it is another agent's".to_owned()));
     }
-    Ok(file.entries)
+    Ok(file)
 }

@@ -107,6 +107,7 @@ kinds! {
         intent: u64,
         action: String,
         found: Option<bool>,
+        settled_by: Option<String>,
         body: Option<BodyRef>,
     }
     "action.failed" => ActionFailed {
@@ -116,6 +117,7 @@ kinds! {
         message: String,
         status: Option<u16>,
         unclear: Option<bool>,
+        settled_by: Option<String>,
     }
     "action.denied" => ActionDenied {
         action: String,

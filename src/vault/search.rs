@@ -1,5 +1,6 @@
 //! Looks for secrets where none should be: in any form that [`traces`](super::traces) knows, and, of long random ones, any
-//! piece of sixteen characters, so that one that was split is found as well.
+//! piece of sixteen characters, so that one that was split is found as well. What was broken into lines, however short, is
+//! found by looking at the text without its white space, too.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -16,6 +17,8 @@ const HEAD: usize = 8;
 const PIECE: usize = 16;
 /// Secrets of fewer characters are not looked for in pieces.
 const LONG: usize = 32;
+/// Forms shorter than this are not looked for across white space: words that stand side by side would be found.
+const SHORTEST_SPLIT: usize = 16;
 /// How much is read at a time, in bytes.
 const CHUNK: usize = 1 << 20;
 
@@ -87,7 +90,8 @@ impl Search {
     #[must_use]
     pub fn within(&self, names: &Names, bytes: &[u8]) -> Vec<Hit> {
         let mut found: HashMap<usize, &'static str> = HashMap::new();
-        self.look(bytes, &mut found);
+        self.look(bytes, &mut found, false);
+        Squeezed::default().look(self, bytes, &mut found);
         hits(names, found)
     }
 
@@ -98,6 +102,7 @@ impl Search {
     pub fn read(&self, names: &Names, mut from: impl Read, limit: u64) -> io::Result<(Vec<Hit>, u64)> {
         let mut found = HashMap::new();
         let (mut buffer, mut kept, mut total) = (vec![0; CHUNK + self.longest], 0, 0_u64);
+        let mut squeezed = Squeezed::default();
         while total < limit {
             let room = CHUNK.min(usize::try_from(limit - total).unwrap_or(CHUNK));
             let count = match from.read(&mut buffer[kept..kept + room]) {
@@ -108,7 +113,8 @@ impl Search {
             };
             total += count as u64;
             let end = kept + count;
-            self.look(&buffer[..end], &mut found);
+            self.look(&buffer[..end], &mut found, false);
+            squeezed.look(self, &buffer[kept..end], &mut found);
             // What may be the beginning of something is looked at again with what follows.
             kept = self.longest.saturating_sub(1).min(end);
             buffer.copy_within(end - kept..end, 0);
@@ -116,22 +122,61 @@ impl Search {
         Ok((hits(names, found), total))
     }
 
-    fn look(&self, bytes: &[u8], found: &mut HashMap<usize, &'static str>) {
+    /// `split` says that white space was taken out of `bytes`.
+    fn look(&self, bytes: &[u8], found: &mut HashMap<usize, &'static str>, split: bool) {
         for at in 0..bytes.len().saturating_sub(HEAD - 1) {
             if !self.starts[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
                 continue;
             }
             let Some(head) = bytes[at..].first_chunk::<HEAD>() else { return };
             let Some(all) = self.heads.get(head) else { continue };
-            let fits = |needle: &&Needle| bytes[at..].starts_with(&needle.bytes);
+            let counts = |needle: &&Needle| !split || needle.form != "piece" && needle.bytes.len() >= SHORTEST_SPLIT;
+            let fits = |needle: &&Needle| counts(needle) && bytes[at..].starts_with(&needle.bytes);
             for needle in all.iter().filter_map(|index| self.needles.get(*index)).filter(fits) {
-                let form = found.entry(needle.secret).or_insert(needle.form);
-                // A whole one says more than a piece of it.
-                if *form == "piece" {
-                    *form = needle.form;
+                let own = if split { "split" } else { needle.form };
+                let form = found.entry(needle.secret).or_insert(own);
+                // A whole one says more than a piece of it, and one in one piece more than one that was split.
+                if *form == "piece" || (*form == "split" && own != "piece") {
+                    *form = own;
                 }
             }
         }
+    }
+}
+
+/// What was read without its white space, line breaks of JSON included.
+#[derive(Default)]
+struct Squeezed {
+    /// What may be the beginning of something.
+    text: Vec<u8>,
+    /// A backslash came last.
+    escaped: bool,
+}
+
+impl Squeezed {
+    fn look(&mut self, search: &Search, bytes: &[u8], found: &mut HashMap<usize, &'static str>) {
+        for byte in bytes {
+            let escaped = std::mem::take(&mut self.escaped);
+            match byte {
+                b'n' | b'r' | b't' if escaped => continue,
+                _ if escaped => self.text.push(b'\\'),
+                _ => {}
+            }
+            match byte {
+                b'\\' if !escaped => self.escaped = true,
+                b' ' | b'\n' | b'\r' | b'\t' => {}
+                _ => self.text.push(*byte),
+            }
+        }
+        search.look(&self.text, found, true);
+        let kept = search.longest.saturating_sub(1).min(self.text.len());
+        self.text.drain(..self.text.len() - kept);
+    }
+}
+
+impl Drop for Squeezed {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.text);
     }
 }
 
@@ -191,6 +236,15 @@ mod tests {
         assert_eq!(forms(VALUE.replace('/', "%2f").replace('+', "%2b").as_bytes()), ["url"]);
         assert_eq!(forms(format!("{}\n{}", &VALUE[..16], &VALUE[17..]).as_bytes()), ["piece"]);
         assert_eq!(forms(format!("{} {VALUE}", &VALUE[..20]).as_bytes()), ["raw"]);
+        let hex: String = VALUE.bytes().map(|b| format!("{b:02x}")).collect();
+        let url = VALUE.replace('/', "%2F").replace('+', "%2B");
+        for whole in [VALUE.to_owned(), hex, url, STANDARD.encode(format!("a{VALUE}"))] {
+            for (width, between) in [(5, "\n"), (7, "\r\n  "), (3, " "), (4, "\\n")] {
+                let lines: Vec<&str> =
+                    whole.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+                assert_eq!(forms(format!("x{}y", lines.join(between)).as_bytes()), ["split"], "{width} {between:?}");
+            }
+        }
         assert_eq!(forms(b"the quick brown fox jumps over the lazy dog k3y-Zq81/plus+0"), [""; 0]);
         assert_eq!(forms(format!("{VALUE} another-value-of-a-secret").as_bytes()).len(), 2);
     }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::pace::Pace;
@@ -48,6 +48,9 @@ pub struct Part {
     /// The tag of the last answer of which everything was taken up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
+    /// When all of it was last read, and not only whether it had changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read: Option<DateTime<Utc>>,
     /// What was taken up and is still there: key and run.
     #[serde(default)]
     pub taken: BTreeMap<String, RunId>,
@@ -93,6 +96,15 @@ pub struct Stamped {
     /// Inode, size and times.
     pub stamp: String,
     pub sha256: Digest,
+}
+
+impl Part {
+    /// The tag to ask with at `now`: none if a day has passed since everything was read, since a server that says for ever
+    /// that nothing has changed is not believed for ever.
+    pub(crate) fn tag(&self, now: DateTime<Utc>) -> Option<String> {
+        let fresh = self.read.is_some_and(|read| read <= now && now - read < TimeDelta::days(1));
+        self.etag.clone().filter(|_| fresh)
+    }
 }
 
 impl WatchState {

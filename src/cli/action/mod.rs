@@ -22,6 +22,7 @@ use super::run_arg::RunArg;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// List what was asked for, by whose leave, and how it ended
+    #[command(after_help = "Examples:\n  taskforge action log demo-1\n  taskforge action log --agent ada")]
     Log {
         #[arg(required_unless_present = "agent", conflicts_with = "agent")]
         run: Option<RunArg>,
@@ -36,6 +37,7 @@ pub(crate) enum Action {
         action: Option<String>,
     },
     /// Show one action: its arguments, and what came of it
+    #[command(after_help = "Example:\n  taskforge action show demo-1 12")]
     Show {
         run: RunArg,
         /// Its number in `action log`

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 /// by itself. With `--done` the agent that asks for the same again is answered that it was done; with `--not-done` it is done
 /// then, once, under the same key. Who said so, and why, stands in the journal.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge action settle demo-1 12 --done --comment \"It is in the outbox.\"")]
 pub(crate) struct Settle {
     run: RunArg,
     /// Its number in `action log`

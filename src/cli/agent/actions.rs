@@ -13,6 +13,7 @@ use crate::run::id::AgentName;
 ///
 /// `taskforge action log --agent NAME` is the same; `action show RUN SEQ` shows one of them whole.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent actions ada --action github.pr.comment --last 10")]
 pub(crate) struct Actions {
     agent: AgentName,
     /// Only of this action, such as github.pr.comment

@@ -23,6 +23,7 @@ const LONGEST: usize = 64 * 1024;
 ///
 /// Reads lines from standard input until its end. With `--json` one object is printed for each exchange.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent chat ada")]
 pub(crate) struct Chat {
     agent: AgentName,
 }

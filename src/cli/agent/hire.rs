@@ -16,6 +16,7 @@ use crate::run::id::{AgentName, RoleName};
 /// A later change of the role's file is not this agent's: it keeps what it was hired with. What the role declares under
 /// `capabilities` is asked for in each of its runs, and answered by the policies or a person there.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent hire reviewer --name ada")]
 pub(crate) struct Hire {
     role: RoleName,
     /// What it is called; a name is given once

@@ -15,16 +15,22 @@ use crate::run::timetable::Timetable;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Inside {
     /// In a container: be its first process, offer the gate on 127.0.0.1 and run PROGRAM
+    #[command(after_help = "Example:\n  taskforge agent init -- python3 work.py")]
     Init {
         /// The program and its arguments
         #[arg(last = true, required = true, value_name = "PROGRAM")]
         argv: Vec<OsString>,
     },
     /// In a container: be the built-in agent and work on the node's prompt until it is done
+    #[command(after_help = "Example:\n  taskforge agent loop")]
     Loop,
     /// In a container: let the image's OpenClaw work on the node's prompt, one turn
+    #[command(after_help = "Example:\n  taskforge agent openclaw")]
     Openclaw,
     /// In a container: ask for a capability; exit 0 approved, 75 pending, 4 denied, 2 not a capability
+    #[command(
+        after_help = "Examples:\n  taskforge agent request pip:pandas --reason \"to read the table\" --wait 600\n  taskforge agent request schedule:weekly --reason \"as told\" --when \"0 7 * * 1\" --task \"Write the report.\""
+    )]
     Request {
         /// Such as pip:pandas or apt:graphviz; port:8000 asks to deploy PROGRAM, which listens on that port;
         /// schedule:NAME asks to be given TASK at the times of WHEN
@@ -49,6 +55,9 @@ pub(crate) enum Inside {
         program: Vec<String>,
     },
     /// In a container: have the gate do something with a credential that only it has; without NAME: list what it may do
+    #[command(
+        after_help = "Example:\n  taskforge agent action github.pr.comment --arg repo=octo/demo --arg number=7 --arg body=\"Looks right.\""
+    )]
     Action {
         /// Such as github.pr.comment
         name: Option<String>,
@@ -63,14 +72,19 @@ pub(crate) enum Inside {
         key: Option<String>,
     },
     /// In a container: tell whoever watches the run what happens now
+    #[command(after_help = "Example:\n  taskforge agent progress \"half of it is read\"")]
     Progress { message: String },
     /// In a container: hand in the node's structured result
+    #[command(after_help = "Example:\n  taskforge agent result '{\"count\": 3}'")]
     Result {
         /// A JSON object, or - to read it from stdin
         #[arg(value_name = "JSON")]
         object: String,
     },
     /// In a container: give a part of the work, and of what may be taken, to a run of another role; exit 0 done, 75 at work
+    #[command(
+        after_help = "Example:\n  taskforge agent delegate worker \"Read the first half.\" --requests 5 --wait 600"
+    )]
     Delegate {
         /// One that the own role may give work to
         role: String,
@@ -95,10 +109,13 @@ pub(crate) enum Inside {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Memory {
     /// The keys, with their sizes and times
+    #[command(after_help = "Example:\n  taskforge agent memory list")]
     List,
     /// The value of one key
+    #[command(after_help = "Example:\n  taskforge agent memory get team.style")]
     Get { key: String },
     /// Keep a value under a key
+    #[command(after_help = "Example:\n  taskforge agent memory set team.style \"Short sentences.\"")]
     Set {
         key: String,
         /// The text, or - to read it from stdin
@@ -106,6 +123,7 @@ pub(crate) enum Memory {
         value: String,
     },
     /// Forget a key
+    #[command(after_help = "Example:\n  taskforge agent memory rm team.style")]
     Rm { key: String },
 }
 

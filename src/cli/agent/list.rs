@@ -12,6 +12,7 @@ use crate::role::agent::AgentStatus;
 
 /// List hired agents
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent list --all")]
 pub(crate) struct List {
     /// Those that were offboarded, too
     #[arg(long)]

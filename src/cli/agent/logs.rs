@@ -13,6 +13,7 @@ use crate::run::id::AgentName;
 
 /// Show what happened to an agent: the lines of its journal
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent logs ada --last 20")]
 pub(crate) struct Logs {
     agent: AgentName,
     /// Only the last so many

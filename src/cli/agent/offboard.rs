@@ -11,6 +11,7 @@ use crate::run::id::AgentName;
 
 /// End an agent: from this moment it can do nothing; what it has under way is stopped, its folder stays to be read
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent offboard ada --reason \"the project is over\"")]
 pub(crate) struct Offboard {
     agent: AgentName,
     /// Why; it stands in the agent's journal

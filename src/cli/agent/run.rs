@@ -17,6 +17,7 @@ use crate::run::id::{AgentName, RunId};
 /// On a terminal it follows and drives the run; elsewhere, and with `--detach`, it takes the first step and returns. An
 /// agent that is at work on as many tasks as its role allows takes this one up afterwards.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent run ada \"Look at the change in /inputs/x.patch\" --input x.patch")]
 pub(crate) struct Run {
     agent: AgentName,
     /// What is to be done

@@ -15,6 +15,7 @@ use crate::run::id::AgentName;
 
 /// Show an agent: its role as it was hired, what it does, what waits for it, what it remembers
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge agent show ada")]
 pub(crate) struct Show {
     agent: AgentName,
 }

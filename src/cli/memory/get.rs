@@ -14,6 +14,7 @@ use crate::run::id::AgentName;
 
 /// Show what an agent remembers under a key
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge memory get ada team.style")]
 pub(crate) struct Get {
     agent: AgentName,
     key: String,

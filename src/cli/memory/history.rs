@@ -13,6 +13,7 @@ use crate::run::id::AgentName;
 
 /// Show every version of what stood under a key, and who wrote it
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge memory history ada team.style")]
 pub(crate) struct History {
     agent: AgentName,
     key: String,

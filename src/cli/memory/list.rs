@@ -13,6 +13,7 @@ use crate::run::id::AgentName;
 
 /// List what an agent remembers, by key
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge memory list ada")]
 pub(crate) struct List {
     agent: AgentName,
 }

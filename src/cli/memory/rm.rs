@@ -12,6 +12,7 @@ use crate::run::id::AgentName;
 
 /// Make an agent forget a key; what it held stays in its history
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge memory rm ada team.style")]
 pub(crate) struct Rm {
     agent: AgentName,
     key: String,

@@ -14,6 +14,7 @@ use crate::run::id::AgentName;
 
 /// Make an agent remember something; what stood there before stays in its history
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge memory set ada team.style \"Short sentences.\"")]
 pub(crate) struct Set {
     agent: AgentName,
     /// Lower-case letters, digits, `.`, `_` and `-`

@@ -11,6 +11,7 @@ use crate::failure::Failure;
 
 /// List the registry's roles
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge role list")]
 pub(crate) struct List {}
 
 impl List {

@@ -15,6 +15,7 @@ use crate::run::id::RoleName;
 /// What it may name (repositories, channels, recipients) is empty in those that ship: fill it in, then
 /// `taskforge role validate`.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge role new reviewer --from code-review-engineer")]
 pub(crate) struct New {
     /// The name of the new role
     name: RoleName,

@@ -15,6 +15,7 @@ use crate::run::id::RoleName;
 
 /// Show what an agent of a role is told, may do and is given
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge role show reviewer")]
 pub(crate) struct Show {
     role: RoleName,
 }

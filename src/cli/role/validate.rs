@@ -12,6 +12,7 @@ use crate::run::ruling::Effect;
 
 /// Check roles, their skills and what the policies say of them; say everything that is wrong
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge role validate reviewer")]
 pub(crate) struct Validate {
     /// Names; all of the registry's if none is given
     #[arg(value_name = "ROLE")]

@@ -19,6 +19,7 @@ use super::super::root::Context;
 /// The file is data: nothing in it is expanded or executed, and a line that other readers would expand is refused. `GITHUB_TOKEN`
 /// becomes the secret `github-token`. All of it is taken, or nothing.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret import .env --only GITHUB_TOKEN")]
 pub(crate) struct Import {
     /// The file; `-` is standard input
     file: PathBuf,

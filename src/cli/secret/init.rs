@@ -17,6 +17,7 @@ use super::super::root::Context;
 /// Writes an X25519 key in the form of `age-keygen` to your configuration folder (`taskforge/vault/<registry id>.key`, mode
 /// 0600), behind a passphrase if you give one. Keep a copy elsewhere: without it the secrets are lost.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret init")]
 pub(crate) struct Init {
     /// Without a passphrase: whatever runs as you can then open the vault, `taskforge tick` from cron included
     #[arg(long)]

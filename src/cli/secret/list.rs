@@ -14,6 +14,7 @@ use super::super::terminal::plain;
 
 /// List the secrets: names, when and by whom they were changed, never a value
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret list")]
 pub(crate) struct List {}
 
 impl List {

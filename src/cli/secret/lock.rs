@@ -14,6 +14,7 @@ use super::super::root::Context;
 ///
 /// Gates that run keep what they have; nothing new starts that needs a secret.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret lock")]
 pub(crate) struct Lock {}
 
 impl Lock {

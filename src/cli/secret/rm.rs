@@ -13,6 +13,7 @@ use super::super::root::Context;
 
 /// Remove a secret from the vault; gates that run lose it with their next policy
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret rm github-token")]
 pub(crate) struct Rm {
     /// As `secret list` names it
     name: String,

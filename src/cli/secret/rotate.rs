@@ -16,6 +16,9 @@ use super::super::terminal;
 ///
 /// The values stay the same: one that has leaked gets another with `secret set`. Gates that run take note by themselves.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  taskforge secret rotate --also age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+)]
 pub(crate) struct Rotate {
     /// Encrypt to this public key of `age-keygen` as well, a colleague's or one kept in a safe; those of before are dropped
     #[arg(long, value_name = "age1…")]

@@ -25,6 +25,9 @@ const LARGEST_SEALED: u64 = 256 << 10;
 ///
 /// Never as an argument, which everybody on the machine can see. One newline at the end does not count.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  taskforge secret set github-token\n  taskforge secret set github-token --file token.txt"
+)]
 pub(crate) struct Set {
     /// `a-z`, `0-9`, `.`, `_` and `-`
     name: String,

@@ -11,6 +11,7 @@ use super::super::root::Context;
 
 /// Show what is known of a secret but its value, which no command shows
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret show-metadata github-token")]
 pub(crate) struct ShowMetadata {
     /// As `secret list` names it
     name: String,

@@ -16,6 +16,7 @@ use super::super::terminal;
 /// Keeps the key on a tmpfs that only you can read, so that `taskforge tick` can start agents that need secrets.
 /// TASKFORGE_VAULT_PASSPHRASE_FILE names a file of mode 0600 with the passphrase where nobody can be asked.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge secret unlock")]
 pub(crate) struct Unlock {}
 
 impl Unlock {

@@ -12,6 +12,7 @@ use crate::failure::Failure;
 
 /// List the watches of this registry, the schedules of its agents among them, and how they stand
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge watch list")]
 pub(crate) struct List {}
 
 impl List {

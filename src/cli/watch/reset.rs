@@ -14,6 +14,7 @@ use crate::failure::Failure;
 ///
 /// It forgets its failures and asks for everything anew. What it took up before is not begun again.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge watch reset reviews")]
 pub(crate) struct Reset {
     watch: String,
     /// Say how it stands, and change nothing

@@ -14,6 +14,7 @@ use crate::failure::Failure;
 /// goes on: `run cancel` ends that. The agent may ask again, and a person decides again. A watch of the settings ends with
 /// its section of taskforge.toml.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge watch revoke ada.weekly --reason \"no longer needed\"")]
 pub(crate) struct Revoke {
     /// AGENT.NAME, as in `watch list`
     schedule: String,

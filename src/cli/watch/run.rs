@@ -16,6 +16,7 @@ use crate::failure::Failure;
 /// A watch that backs off after a failure, or whose service asked to be left alone, waits all the same. The runs are
 /// taken on by `tick`, which looks by itself, too.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge watch run reviews --dry-run")]
 pub(crate) struct Run {
     /// Which [default: all]
     watches: Vec<String>,

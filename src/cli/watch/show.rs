@@ -13,6 +13,7 @@ use crate::failure::Failure;
 
 /// Show what a watch looks at, what it took up and what is wrong
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  taskforge watch show reviews")]
 pub(crate) struct Show {
     watch: String,
 }

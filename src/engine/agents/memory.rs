@@ -171,8 +171,10 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<(), Error> {
         if !is_hired(store.registry(), agent)? {
             continue;
         }
-        let found = AgentStore::open(store.registry(), agent)?.load()?;
-        let file = MemoryFile { format: 1, agent: agent.clone(), entries: found.remembered };
+        let of = AgentStore::open(store.registry(), agent)?;
+        let (found, journal) = (of.load()?, of.length().unwrap_or(0));
+        let (entries, written) = (found.remembered, found.written);
+        let file = MemoryFile { format: 1, agent: agent.clone(), entries, written, journal };
         let bytes = serde_json::to_vec(&file).map_err(Error::Json)?;
         project::write_if_changed(&store.layout().gate_memory().join(format!("{agent}.json")), &bytes)?;
     }

@@ -90,7 +90,8 @@ impl<'a> AgentStore<'a> {
         }
     }
 
-    fn length(&self) -> Option<u64> {
+    /// How long its journal is, in bytes.
+    pub(crate) fn length(&self) -> Option<u64> {
         std::fs::metadata(self.layout().journal()).map(|meta| meta.len()).ok()
     }
 

@@ -114,7 +114,7 @@ fn repositories(question: &Question<'_>) -> Result<Round, Error> {
     let (stop, begun) = (Cell::new(false), Instant::now());
     let drafts = question.watch.drafts.unwrap_or_default();
     let ask = |name: &String| {
-        let etag = state.parts.get(name).filter(|_| !question.anew).and_then(|part| part.etag.clone());
+        let etag = state.parts.get(name).filter(|_| !question.anew).and_then(|part| part.tag(question.now));
         let (name, service, stop) = (name.clone(), &service, &stop);
         async move {
             if stop.get() || begun.elapsed() > PATIENCE {

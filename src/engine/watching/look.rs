@@ -96,7 +96,8 @@ pub fn look(registry: &Registry, name: &str, how: Looking) -> Result<Looked, Err
     let question = Question { registry, watch, state: &before, anew: dry, now };
     match gather(&question) {
         Ok(round) => {
-            let mut turn = Turn { registry, name, watch, dry, now, looked, budget: watch.at_once, stuck: None };
+            let mut turn =
+                Turn { registry, name, watch, dry, now, looked, share: 0, worked: false, stumbled: Vec::new() };
             turn.take(&mut state, round.parts);
             if let Some(pause) = round.pause {
                 state.pace.pause(pause, now);
@@ -149,19 +150,60 @@ struct Turn<'a> {
     dry: bool,
     now: DateTime<Utc>,
     looked: Looked,
-    /// How many runs may still be begun.
-    budget: u32,
-    /// Why no work of this watch can be begun.
-    stuck: Option<String>,
+    /// How many runs of the part at hand may still be begun.
+    share: u32,
+    /// Whether any run was begun.
+    worked: bool,
+    /// What could not be begun, for a reason that may be the watch's or its own.
+    stumbled: Vec<Stumbled>,
+}
+
+/// Work that could not be begun.
+struct Stumbled {
+    part: String,
+    key: String,
+    what: String,
+    why: String,
+}
+
+/// After so many pieces of work in vain, and none that could be begun, the rest of a part waits.
+const MOST_STUMBLES: usize = 10;
+
+/// How many of `all` runs each part may begin: one each in turn, as long as there is work and room.
+fn shares(wanted: &[usize], all: u32) -> Vec<u32> {
+    let (mut shares, mut left) = (vec![0_u32; wanted.len()], all);
+    while left > 0 {
+        let before = left;
+        for (share, wanted) in shares.iter_mut().zip(wanted) {
+            if left > 0 && (*share as usize) < *wanted {
+                *share += 1;
+                left -= 1;
+            }
+        }
+        if left == before {
+            break;
+        }
+    }
+    shares
+}
+
+/// How many pieces of work of a part are to be begun.
+fn wanted(part: Option<&Part>, gathered: &Result<Gathered, Trouble>) -> usize {
+    let Ok(Gathered::Found { items, .. }) = gathered else { return 0 };
+    let let_be = |part: &Part, key: &str| part.unfit.get(key).is_some_and(|tried| tried.tries >= MOST_TRIES);
+    let is_over = |item: &&Item| part.is_some_and(|part| part.taken.contains_key(&item.key) || let_be(part, &item.key));
+    items.len() - items.iter().filter(is_over).count()
 }
 
 impl Turn<'_> {
     fn take(&mut self, state: &mut WatchState, parts: Vec<(String, Result<Gathered, Trouble>)>) {
         let went_well = parts.iter().any(|(_, gathered)| gathered.is_ok());
         let mut everywhere: Option<Trouble> = None;
-        for (name, gathered) in parts {
-            let part = state.parts.entry(name).or_default();
-            let (had, left) = (self.budget > 0, self.looked.left);
+        let wanted: Vec<usize> = parts.iter().map(|(name, gathered)| wanted(state.parts.get(name), gathered)).collect();
+        for ((name, gathered), share) in parts.into_iter().zip(shares(&wanted, self.watch.at_once)) {
+            let part = state.parts.entry(name.clone()).or_default();
+            self.share = share;
+            let (had, left) = (share > 0, self.looked.left);
             match gathered {
                 Ok(Gathered::Unchanged) => {
                     let odd = part.pace.problem.take().filter(|_| part.pace.failures == 0);
@@ -169,9 +211,14 @@ impl Turn<'_> {
                 }
                 Ok(Gathered::Found { items, etag, files, odd }) => {
                     (part.files, part.unread) = (files.seen, files.unread);
-                    let (whole, unfit) = self.begin_all(part, items);
+                    let is_new =
+                        |item: &Item| !part.taken.contains_key(&item.key) && !part.unfit.contains_key(&item.key);
+                    let lies = etag.is_some() && etag == part.etag && items.iter().any(is_new);
+                    let lie = lies.then(|| format!("{name}: what it lists has changed, and its tag has not"));
+                    let (whole, unfit) = self.begin_all(&name, part, items);
                     part.etag = etag.filter(|_| whole);
-                    part.pace.went_well(unfit.or(odd));
+                    part.read = Some(self.now);
+                    part.pace.went_well(unfit.or(lie).or(odd));
                     if whole && self.watch.source == WatchSource::Schedule {
                         state.until = Some(self.now);
                     }
@@ -192,8 +239,20 @@ impl Turn<'_> {
                 part.looked = Some(self.now);
             }
         }
+        let mut stuck = None;
+        for Stumbled { part, key, what, why } in std::mem::take(&mut self.stumbled) {
+            if !self.worked {
+                stuck.get_or_insert(why);
+                continue;
+            }
+            // Other work can be begun, so it is this one that cannot.
+            let part = state.parts.entry(part).or_default();
+            part.pace.problem.get_or_insert_with(|| format!("{what}: {why}"));
+            let tries = part.unfit.get(&key).map_or(0, |tried| tried.tries).saturating_add(1);
+            part.unfit.insert(key, Unfit { tries, why });
+        }
         let failed = everywhere.map(|trouble| (trouble.message, trouble.wait));
-        match failed.or_else(|| self.stuck.take().map(|why| (why, None))) {
+        match failed.or_else(|| stuck.map(|why| (why, None))) {
             Some((message, wait)) => {
                 self.looked.failed = true;
                 state.pace.failed(message, wait, self.watch.give_up, self.now);
@@ -203,8 +262,8 @@ impl Turn<'_> {
     }
 
     /// Whether all of it is runs now, and what is wrong with the first that cannot be one.
-    fn begin_all(&mut self, part: &mut Part, items: Vec<Item>) -> (bool, Option<String>) {
-        let (mut whole, mut unfit) = (true, None);
+    fn begin_all(&mut self, name: &str, part: &mut Part, items: Vec<Item>) -> (bool, Option<String>) {
+        let (mut whole, mut unfit, mut stumbles, mut works) = (true, None, 0, false);
         let mut taken = BTreeMap::new();
         let mut before = std::mem::take(&mut part.unfit);
         for item in items {
@@ -219,7 +278,7 @@ impl Turn<'_> {
                 part.unfit.insert(item.key, tried.clone());
                 continue;
             }
-            if self.budget == 0 || self.stuck.is_some() {
+            if self.share == 0 || (stumbles >= MOST_STUMBLES && !works) {
                 self.looked.left += 1;
                 whole = false;
                 part.unfit.extend(tried.map(|tried| (item.key, tried)));
@@ -242,18 +301,37 @@ impl Turn<'_> {
                 }
                 Ok((run, begun)) => {
                     let new = matches!(begun, Begun::New);
-                    self.budget -= u32::from(new);
+                    self.share -= u32::from(new);
+                    works |= new;
                     let (key, what) = (item.key.clone(), item.what);
                     self.looked.found.push(Found { key, what, run: run.clone(), new });
                     taken.insert(item.key, run);
                 }
                 Err(error) => {
                     whole = false;
-                    self.stuck = Some(error.to_string());
+                    stumbles += 1;
+                    part.unfit.extend(tried.map(|tried| (item.key.clone(), tried)));
+                    let (part, why) = (name.to_owned(), error.to_string());
+                    self.stumbled.push(Stumbled { part, key: item.key, what: item.what, why });
                 }
             }
         }
         part.taken = taken;
+        self.worked |= works;
         (whole, unfit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shares;
+
+    #[test]
+    fn each_has_its_turn_and_what_one_does_not_need_is_the_others() {
+        assert_eq!(shares(&[100, 1, 0, 3], 6), [3, 1, 0, 2]);
+        assert_eq!(shares(&[100, 100, 100], 2), [1, 1, 0]);
+        assert_eq!(shares(&[2, 1], 20), [2, 1]);
+        assert_eq!(shares(&[], 20), [0_u32; 0]);
+        assert_eq!(shares(&[5], 0), [0]);
     }
 }

@@ -6,9 +6,10 @@ use hyper::{Request, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::{Session, json as input};
+use crate::gate::Error;
 use crate::gate::action::{Doing, deny, of, within};
 use crate::gate::body::Body;
-use crate::gate::inbox::Remembering;
+use crate::gate::inbox::{MOST_CHANGES, MOST_WRITTEN, Memorable, Remembering};
 use crate::gate::memory::MemoryUse;
 use crate::gate::records::{Entry, Kind};
 use crate::gate::refusal::{Refusal, reply};
@@ -18,10 +19,6 @@ use crate::run::id::NodeId;
 
 /// The largest body: a value in which every byte is escaped.
 const LARGEST: u64 = 6 * MOST_VALUE as u64 + 4096;
-/// How often one attempt may change its memory.
-const MOST_CHANGES: u64 = 500;
-/// How much it may write there in all, in bytes: each version stays in the agent's journal.
-const MOST_WRITTEN: u64 = 4 << 20;
 
 pub(super) async fn list(session: &Session) -> Result<Response<Body>, Refusal> {
     let own = own(session, Action::MemoryList, "").await?;
@@ -57,31 +54,37 @@ pub(super) async fn change(session: &Session, request: Request<Incoming>) -> Res
     let own = own(session, action, key.as_str()).await?;
     let attempt = session.attempt();
     let by = format!("agent {}", own.agent);
-    let intent = record(session, Kind::ActionRequested, action, [("target", json!(key)), ("by", json!(by))]).await?;
-    let mut message = Map::new();
-    message.insert("key".into(), json!(key));
-    message.insert("value".into(), json!(value));
-    let asked = &session.gate.asked;
-    let change = (key.clone(), value, message);
     let nodes = nodes(session, &own);
-    let done = asked
-        .remember(&own.agent, &nodes, (&attempt.node, attempt.attempt), change, (MOST_CHANGES, MOST_WRITTEN))
-        .await;
-    let refusal = match done {
-        Ok(Remembering::Done) => {
-            record(session, Kind::ActionDone, action, [("intent", json!(intent))]).await?;
-            return Ok(reply(StatusCode::OK, &json!({"key": key, "stored": true})));
-        }
-        Ok(Remembering::Nothing) => Refusal::not_found(format!("nothing is remembered under `{key}`")),
-        Ok(Remembering::Refused(error)) => too_much(&error),
-        Ok(Remembering::Exhausted) => Refusal::exhausted(format!(
-            "this attempt has changed its memory {MOST_CHANGES} times, or by {MOST_WRITTEN} bytes in all"
-        )),
-        Err(error) => Refusal::inbox_failed(&error.to_string()),
+    let of = (&attempt.node, attempt.attempt);
+    let change = Memorable { agent: &own.agent, nodes: &nodes, of, key: key.clone(), value };
+    let asked = &session.gate.asked;
+    // What cannot be is no intent: so many refusals are on record, and no more, however often it is tried.
+    if let Some(refusal) = refusal(asked.may_remember(&change).await, &key) {
+        let doing = Doing { name: action.as_str(), target: key.as_str() };
+        deny(&session.gate, &session.socket, doing, refusal.code(), refusal.message()).await?;
+        return Err(refusal);
+    }
+    let intent = record(session, Kind::ActionRequested, action, [("target", json!(key)), ("by", json!(by))]).await?;
+    let Some(refusal) = refusal(asked.remember(&change).await, &key) else {
+        record(session, Kind::ActionDone, action, [("intent", json!(intent))]).await?;
+        return Ok(reply(StatusCode::OK, &json!({"key": key, "stored": true})));
     };
     let why = [("intent", json!(intent)), ("code", json!(refusal.code())), ("message", json!(refusal.message()))];
     record(session, Kind::ActionFailed, action, why).await?;
     Err(refusal)
+}
+
+/// Why it is not done, if it is not.
+fn refusal(outcome: Result<Remembering, Error>, key: &MemoryKey) -> Option<Refusal> {
+    match outcome {
+        Ok(Remembering::Done) => None,
+        Ok(Remembering::Nothing) => Some(Refusal::not_found(format!("nothing is remembered under `{key}`"))),
+        Ok(Remembering::Refused(error)) => Some(too_much(&error)),
+        Ok(Remembering::Exhausted) => Some(Refusal::exhausted(format!(
+            "this attempt has changed its memory {MOST_CHANGES} times, or by {MOST_WRITTEN} bytes in all"
+        ))),
+        Err(error) => Some(Refusal::inbox_failed(&error.to_string())),
+    }
 }
 
 /// Puts on record what is done with a memory, as what is done with a service: first that it is to be, then how it ended.
@@ -101,6 +104,7 @@ async fn record<const N: usize>(
 fn too_much(error: &MemoryError) -> Refusal {
     let status = match error {
         MemoryError::Control { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+        MemoryError::Day | MemoryError::Journal => StatusCode::TOO_MANY_REQUESTS,
         _ => StatusCode::PAYLOAD_TOO_LARGE,
     };
     Refusal::new(status, "memory_refused", error.to_string())

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -14,6 +14,12 @@ pub const MOST_VALUE: usize = 16 * 1024;
 pub const MOST_ENTRIES: usize = 256;
 /// The most of all values together, in bytes.
 pub const MOST_TOTAL: usize = 1024 * 1024;
+/// The most changes that an agent makes itself within a day (UTC), in all of its runs together.
+pub const MOST_DAY_CHANGES: u64 = 2_000;
+/// The most that it writes itself within a day, in bytes.
+pub const MOST_DAY_BYTES: u64 = 8 << 20;
+/// From this size of its journal on, in bytes, an agent changes nothing itself any more: every version stays there.
+pub const MOST_JOURNAL: u64 = 32 << 20;
 
 /// The name of something remembered: `[a-z0-9][a-z0-9._-]{0,99}`, and so a file name that is nothing else.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -40,6 +46,14 @@ pub enum MemoryError {
     Total { key: MemoryKey, bytes: usize },
     #[error("the value of `{key}` holds U+{code:04X}, a control character other than tab and newline")]
     Control { key: MemoryKey, code: u32 },
+    #[error(
+        "the agent has changed its memory {MOST_DAY_CHANGES} times today, or by {MOST_DAY_BYTES} bytes; it may again after midnight (UTC)"
+    )]
+    Day,
+    #[error(
+        "the agent's journal has {MOST_JOURNAL} bytes, which keep every version: only a person changes this memory now"
+    )]
+    Journal,
 }
 
 impl MemoryKey {
@@ -99,6 +113,43 @@ pub struct Entry {
     pub value: String,
     /// When it was last set.
     pub at: DateTime<Utc>,
+}
+
+/// What an agent has changed itself on the last day on which it did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Lately {
+    /// In UTC; none for an agent that never has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<NaiveDate>,
+    pub changes: u64,
+    pub bytes: u64,
+}
+
+impl Lately {
+    /// Counts a change of `bytes` bytes at `at`.
+    pub fn count(&mut self, at: DateTime<Utc>, bytes: u64) {
+        let day = Some(at.date_naive());
+        if self.day != day {
+            *self = Self { day, changes: 0, bytes: 0 };
+        }
+        self.changes += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// Whether one more of `bytes` bytes is within what a day has, and the journal, which has `journal` bytes now.
+    ///
+    /// # Errors
+    /// [`MemoryError`] names the bound.
+    pub fn check(&self, at: DateTime<Utc>, bytes: u64, journal: u64) -> Result<(), MemoryError> {
+        let mut then = self.clone();
+        then.count(at, bytes);
+        if then.changes > MOST_DAY_CHANGES || then.bytes > MOST_DAY_BYTES {
+            return Err(MemoryError::Day);
+        }
+        if journal.saturating_add(bytes) > MOST_JOURNAL { Err(MemoryError::Journal) } else { Ok(()) }
+    }
 }
 
 /// Whether `value` may be remembered as `key` beside `others`: each entry's key and size in bytes, `key` itself included

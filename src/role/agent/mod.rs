@@ -9,6 +9,7 @@ mod tests;
 
 pub use self::event::{AgentEvent, Task, Written, is_known};
 pub use self::memory::{
-    Entry, KeyError, MOST_ENTRIES, MOST_TOTAL, MOST_VALUE, MemoryError, MemoryKey, Recalled, check_value, recall,
+    Entry, KeyError, Lately, MOST_DAY_BYTES, MOST_DAY_CHANGES, MOST_ENTRIES, MOST_JOURNAL, MOST_TOTAL, MOST_VALUE,
+    MemoryError, MemoryKey, Recalled, check_value, recall,
 };
 pub use self::state::{Agent, AgentRefusal, AgentStatus, FoldError, fold};

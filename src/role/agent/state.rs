@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::event::{AgentEvent, Task, Written};
-use super::memory::{Entry, MemoryError, MemoryKey, check_value};
+use super::memory::{Entry, Lately, MemoryError, MemoryKey, check_value};
 use crate::run::id::{AgentName, Digest, NodeId, RoleName, RunId};
 use crate::run::record::Record;
 use crate::run::time::parse_time;
@@ -40,6 +40,9 @@ pub struct Agent {
     /// Messages that changed the memory already.
     #[serde(skip)]
     pub ingested: BTreeSet<String>,
+    /// What it has changed of it itself, of late.
+    #[serde(skip)]
+    pub written: Lately,
 }
 
 /// An agent's end.
@@ -124,6 +127,7 @@ pub fn fold(records: &[Record]) -> Result<Agent, FoldError> {
                     memory: BTreeMap::new(),
                     remembered: BTreeMap::new(),
                     ingested: BTreeSet::new(),
+                    written: Lately::default(),
                 });
             }
             (None, AgentEvent::Hired { format, .. }) => return Err(FoldError::Format { seq, format }),
@@ -153,15 +157,23 @@ impl Agent {
             }
             AgentEvent::Ended(task) => self.active.retain(|active| *active != task),
             AgentEvent::MemorySet { key, value, by } => {
-                self.ingested.extend(by.map(|by| by.inbox));
+                self.ingest(by, at, value.len() as u64);
                 self.memory.insert(key.clone(), value.len() as u64);
                 self.remembered.insert(key, Entry { value, at });
             }
             AgentEvent::MemoryRemoved { key, by } => {
-                self.ingested.extend(by.map(|by| by.inbox));
+                self.ingest(by, at, 0);
                 self.memory.remove(&key);
                 self.remembered.remove(&key);
             }
+        }
+    }
+
+    /// A change that the agent made itself counts for its day.
+    fn ingest(&mut self, by: Option<Written>, at: DateTime<Utc>, bytes: u64) {
+        if let Some(by) = by {
+            self.ingested.insert(by.inbox);
+            self.written.count(at, bytes);
         }
     }
 

@@ -175,3 +175,26 @@ proptest! {
         prop_assert_eq!(lines + recalled.left_out.len(), entries.len());
     }
 }
+
+#[test]
+fn what_an_agent_wrote_itself_counts_for_its_day() {
+    let by = |inbox: &str| {
+        Some(Written {
+            run: RunId::parse("r").unwrap(),
+            node: NodeId::parse("n").unwrap(),
+            attempt: 1,
+            inbox: inbox.to_owned(),
+        })
+    };
+    let set = |by| AgentEvent::MemorySet { key: key("a"), value: "four".to_owned(), by };
+    let agent =
+        agent(&[set(by("1")), set(None), set(by("2")), AgentEvent::MemoryRemoved { key: key("a"), by: by("3") }]);
+    assert_eq!(agent.written, Lately { day: Some(at(0).date_naive()), changes: 3, bytes: 8 });
+    let mut written = Lately { day: Some(at(0).date_naive()), changes: MOST_DAY_CHANGES, bytes: 0 };
+    assert_eq!(written.check(at(0), 1, 0), Err(MemoryError::Day));
+    assert_eq!(written.check(at(86_400), 1, 0), Ok(()));
+    written.changes = 0;
+    assert_eq!(written.check(at(0), MOST_DAY_BYTES, 0), Ok(()));
+    assert_eq!(written.check(at(0), MOST_DAY_BYTES + 1, 0), Err(MemoryError::Day));
+    assert_eq!(written.check(at(0), 1, MOST_JOURNAL), Err(MemoryError::Journal));
+}

@@ -25,6 +25,7 @@ mod passing;
 mod policy;
 mod records;
 mod refused;
+mod remembering;
 mod replay;
 mod retries;
 mod secrets;

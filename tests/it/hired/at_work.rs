@@ -246,3 +246,28 @@ fn the_gate_does_what_the_role_allows_for_what_it_names() {
     assert!(read("verdict").contains("arguments_not_allowed"), "{}", read("verdict"));
     scene.is_sound("a");
 }
+
+#[test]
+fn channels_recipients_and_urls_that_a_role_does_not_name_are_refused() {
+    let scene = Scene::new();
+    let rules = "allowedActions: [slack.message.send, email.draft, webhook.send]\n\
+                 config: {slack: {channels: [C0123ABCD]}, email: {recipients: ['*@example.com']}, \
+                 webhook: {urls: ['https://hooks.example.com/x']}}";
+    hire(&scene, "ada", rules);
+    let script = "t=/taskforge/bin/taskforge; $t agent action > may; \
+                  $t agent action slack.message.send --arg channel=C0999ZZZZ --arg text=x > channel; \
+                  $t agent action email.draft --arg to=a@example.org --arg subject=s --arg body=b > recipient; \
+                  $t agent action webhook.send --arg url=https://hooks.example.com/y --arg body=x > url; exit 0";
+    let container = format!("command: {}\nagent: ada", json!(["sh", "-c", script]));
+    scene.commands("acting", &[("work", &container, &["may", "channel", "recipient", "url"])]);
+    scene.start("acting", "a");
+    scene.drive("a", 0);
+    let read = |name: &str| scene.read(&format!("runs/a/nodes/work/{name}"));
+    for named in ["C0123ABCD", "*@example.com", "https://hooks.example.com/x"] {
+        assert!(read("may").contains(named), "{}", read("may"));
+    }
+    for name in ["channel", "recipient", "url"] {
+        assert!(read(name).contains("arguments_not_allowed"), "{name}: {}", read(name));
+    }
+    scene.is_sound("a");
+}

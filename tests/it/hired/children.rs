@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chrono::{SubsecRound as _, Utc};
 use serde_json::{Value, json};
 
 use super::{hire, role};
@@ -178,6 +179,33 @@ say(code, told["result"]["summary"] if code == 0 else told)
     assert!(heard.starts_with("0 ") && heard.contains("a child has no more than its parent"), "{heard}");
 }
 
+#[test]
+fn a_child_is_given_no_schedule_whatever_a_rule_allows() {
+    let verb =
+        "/taskforge/bin/taskforge agent request schedule:weekly --reason more --when @daily --task 'go on' --wait 60";
+    let model = Model::start(move |talk| match talk.answers.len() {
+        0 => Move::Call("shell", json!({"command": format!("{verb}; echo code $?")})),
+        _ => Move::Call("finish", json!({"summary": talk.answers[0].clone()})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    let rule = "format: 1\nrules:\n  - {effect: allow, kind: schedule, name: '*', because: anybody}\n";
+    scene.write("policies/rules.yaml", rule);
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    script(&scene, "p", "say(*delegate('worker', 'ask', '--wait', '200'))", "");
+    scene.drive("p", 0);
+    let heard = said(&scene, "p").join("\n");
+    assert!(heard.starts_with("0 ") && heard.contains("code 4"), "{heard}");
+    assert!(heard.contains("a child has no more than its parent") || heard.contains("only a hired agent"), "{heard}");
+    assert!(!scene.path("schedules").exists());
+    scene.tf(&["tick"]).ok();
+    assert_eq!(scene.tf(&["watch", "list", "--json"]).ok().json(), json!([]));
+    let child = state(&scene, "p")["children"][0]["run"].as_str().unwrap().to_owned();
+    let asked = state(&scene, &child)["requests"][0].clone();
+    assert!(["denied", "unresolvable"].contains(&asked["status"].as_str().unwrap()), "on record: {asked}");
+}
+
 /// What a child does with a way out that it was granted: it says what it got first, and what once it was cut off.
 const WAY_OUT: &str = r#"python3 -c "
 import json, time, urllib.error, urllib.request
@@ -232,6 +260,56 @@ say(code, told["result"]["summary"] if code == 0 else told)
     let child = state(&scene, "p")["children"][0]["run"].as_str().unwrap().to_owned();
     for run in ["p", &child] {
         assert_eq!(state(&scene, run)["requests"][0]["status"], "revoked", "{run}");
+        scene.is_sound(run);
+    }
+}
+
+#[test]
+fn a_childs_use_of_a_grant_ends_with_its_parents_without_a_tick() {
+    let server = Server::start();
+    let host = server.host();
+    let (capability, command) = (format!("net:{host}"), WAY_OUT.replace("HOST", &host));
+    let model = Model::start(move |talk| match talk.answers.len() {
+        0 => Move::Call("request_capability", json!({"capability": capability, "reason": "more"})),
+        1 => Move::Call("shell", json!({"command": command, "timeoutSeconds": 300})),
+        _ => Move::Call("finish", json!({"summary": talk.answers[1].clone()})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    role(&scene, "worker", "");
+    hire(&scene, "ada", &PARENT.replace("timeout: 100s", "timeout: 600s"));
+    let asks = format!(
+        r#"
+asked = ["/taskforge/bin/taskforge", "agent", "request", "net:{host}", "--reason", "to look", "--wait", "100"]
+say(subprocess.run(asked, capture_output=True).returncode)
+say(delegate("worker", "look", "--wait", "300")[0])
+"#
+    );
+    script(&scene, "p", &asks, "");
+    scene.tick_until("p", |_| !scene.waiting("p").is_empty());
+    let (id, digest) = scene.the_one("p");
+    let until = Utc::now().trunc_subsecs(0) + chrono::Duration::seconds(90);
+    scene.tf(&["approve", &id, "--digest", &digest, "--until", &until.to_rfc3339()]).ok();
+    scene.tick_until("p", |_| state(&scene, "p")["children"][0]["run"].is_string());
+    let child = state(&scene, "p")["children"][0]["run"].as_str().unwrap().to_owned();
+    // The child's own approval says nothing of an end.
+    scene.tick_until(&child, |_| !scene.waiting(&child).is_empty());
+    scene.approve(&child);
+    scene.tick_until(&child, |_| !server.seen().is_empty());
+    let grant = scene.json(&format!("runs/{child}/gate/policy.json"))["attempts"][0]["grants"][0].clone();
+    assert_eq!(grant["until"], scene.json("runs/p/gate/policy.json")["attempts"][0]["grants"][0]["until"]);
+    // Nobody ticks from here on.
+    let since = Instant::now();
+    let cut =
+        || model.talks().iter().any(|talk| talk.answers.iter().any(|said| said.contains("then capability_required")));
+    while !cut() {
+        assert!(since.elapsed() < Duration::from_secs(200), "it was never cut: {}", model.story());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(Utc::now() >= until, "it was cut before its time");
+    scene.drive("p", 0);
+    assert_eq!(said(&scene, "p"), ["0", "0"]);
+    for run in ["p", &child] {
         scene.is_sound(run);
     }
 }

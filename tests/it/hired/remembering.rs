@@ -57,6 +57,11 @@ say([entry["key"] for entry in memory("list")[1]["memory"]])
     script(&scene, "second", "ada", r#"say(memory("get", "a")[1]["value"])"#);
     scene.drive("second", 0);
     assert_eq!(said(&scene, "second"), ["two ü"]);
+    // The next run's gate knows how much was written in the one before; what a person writes is not the agent's.
+    let told = scene.json("runs/second/gate/memory/ada.json");
+    assert_eq!(told["written"], json!({"day": chrono::Utc::now().date_naive(), "changes": 4, "bytes": 3 + 6 + 1}));
+    let length = std::fs::metadata(scene.path("agents/ada/events.jsonl")).unwrap().len();
+    assert!((1..=length).contains(&told["journal"].as_u64().unwrap()), "{told}");
 }
 
 #[test]

@@ -64,6 +64,16 @@ fn what_is_wrong_with_a_role_is_said_and_nobody_is_hired() {
 }
 
 #[test]
+fn a_node_speaks_to_no_other_model_than_its_role() {
+    let scene = Scene::new();
+    role(&scene, "spoken", "model: recorded");
+    scene.commands("other", &[("work", "command: [sh]\nrole: spoken\nmodel: another", &[])]);
+    let said = scene.tf(&["run", "start", "other", "--detach"]).exits(2);
+    said.complains("`model` is `another`, and its role speaks to `recorded`");
+    assert!(!scene.path("runs").exists() || fs::read_dir(scene.path("runs")).unwrap().next().is_none());
+}
+
+#[test]
 fn what_a_rule_denies_a_role_cannot_declare() {
     let scene = Scene::new();
     scene.write(

@@ -1,6 +1,7 @@
 //! What an agent is to be told at times: asked for through its gate, decided on by a person, and over with its approval.
 
 use std::collections::BTreeSet;
+use std::process::{Command, Stdio};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -269,4 +270,59 @@ fn a_cancelled_run_takes_its_schedules_with_it_and_who_is_no_agent_has_none() {
     scene.start("n", "n");
     scene.drive("n", 0);
     assert!(said(&scene, "n")[0].contains("only a hired agent has schedules"), "{:?}", said(&scene, "n"));
+}
+
+/// Whatever call of the file system is the last one before the end: what is due begins one run.
+#[test]
+fn whoever_is_ended_while_a_time_becomes_a_run_loses_and_doubles_nothing() {
+    let scene = approved("0 7 1 * *");
+    let step = if std::env::var("TASKFORGE_CRASH").is_ok_and(|word| word == "all") { 1 } else { 5 };
+    let first = 1 + std::process::id() as usize % step;
+    let (mut ends, mut names) = (0, BTreeSet::new());
+    for call in (first..).step_by(step) {
+        for run in begun(&scene) {
+            std::fs::remove_dir_all(scene.path(&format!("runs/{run}"))).unwrap();
+        }
+        let _ = std::fs::remove_file(scene.path(".taskforge/watch/ada.weekly.json"));
+        time_passes(&scene);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_taskforge"));
+        command.env_clear().current_dir(scene.root()).args(["watch", "run", "ada.weekly"]);
+        command.env("HOME", scene.outside("home")).env("PATH", "/usr/bin:/bin").env("TASKFORGE_OPERATOR", "ada");
+        let ended = command.env("TASKFORGE_FAULT", format!("exit:{call}")).stdout(Stdio::null()).status().unwrap();
+        assert!(begun(&scene).len() <= 1, "call {call}");
+        scene.tf(&["watch", "run", "ada.weekly"]).ok();
+        let whole = begun(&scene);
+        assert_eq!(whole.len(), 1, "call {call}: {whole:?}");
+        scene.tf(&["watch", "run", "ada.weekly"]).ok();
+        assert_eq!(begun(&scene), whole, "call {call}");
+        names.extend(whole);
+        if ended.success() {
+            break;
+        }
+        ends += 1;
+    }
+    assert!(ends * step > 20, "it was ended {ends} times");
+    assert_eq!(names.len(), 1, "it is the same run each time: {names:?}");
+}
+
+#[test]
+fn a_schedule_lives_no_longer_than_it_was_approved_for() {
+    let scene = Scene::new();
+    hire(&scene, "ada", "");
+    asks(&scene, "r", &format!("sys.exit(ask('weekly', 'every 1h', {}))", json!(TASK)));
+    scene.drive("r", 11);
+    let (id, digest) = scene.the_one("r");
+    let until = chrono::Utc::now() + chrono::Duration::seconds(60);
+    scene.tf(&["approve", &id, "--digest", &digest, "--for-time", "60s"]).ok();
+    scene.drive("r", 0);
+    time_passes(&scene);
+    assert!(["new", "good"].contains(&watch(&scene)["standing"].as_str().unwrap()));
+    while chrono::Utc::now() <= until + chrono::Duration::seconds(1) {
+        thread::sleep(std::time::Duration::from_millis(50));
+    }
+    // By its own clock, whether or not the run that asked was looked at since.
+    assert_eq!(watch(&scene)["standing"], "over");
+    scene.tf(&["tick"]).ok();
+    assert!(begun(&scene).is_empty() && !scene.path("schedules/ada.weekly.json").exists());
+    scene.is_sound("r");
 }

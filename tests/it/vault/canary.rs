@@ -51,6 +51,11 @@ fn leaks(scene: &Scene) -> Vec<String> {
     all
 }
 
+fn split_over_lines(text: &str, width: usize) -> String {
+    let lines: Vec<&str> = text.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    lines.join("\n")
+}
+
 #[test]
 fn nothing_holds_the_canary_and_a_leak_is_found_wherever_it_is() {
     let server = TlsServer::start(|got, stream| answer(stream, "200 OK", "x-a: b\r\n", got.head.as_bytes()));
@@ -107,7 +112,10 @@ child.kill()
         ("base64", STANDARD.encode(format!("ab{CANARY}"))),
         ("hex", hex),
         ("url", url),
-        ("piece", format!("{}\n{}", &CANARY[..20], &CANARY[20..])),
+        ("split", format!("{}\n{}", &CANARY[..20], &CANARY[20..])),
+        ("split", split_over_lines(&STANDARD.encode(CANARY), 19)),
+        ("hex", CANARY.bytes().map(|byte| format!("{byte:02X}")).collect()),
+        ("piece", CANARY[3..25].to_owned()),
     ];
     for place in
         ["notes.txt", &format!("runs/{RUN}/nodes/work/workspace/core.4711"), &format!("runs/{RUN}/gate/bodies/planted")]
@@ -148,7 +156,14 @@ child.kill()
     scene.write(&format!("runs/{RUN}/nodes/work/workspace/leak"), CANARY);
     hear(&scene, "leaking");
     let found = leaks(&scene).join("\n");
-    for place in ["environ of process", "memory of process", "docker logs tf-", "workspace/leak", "stdout.log"] {
+    for place in [
+        "environ of process",
+        "memory of process",
+        "docker logs tf-",
+        "workspace/leak",
+        "stdout.log",
+        "root/tmp/planted",
+    ] {
         assert!(found.contains(place), "{place}: {found}");
     }
     fs::remove_file(scene.path(&format!("runs/{RUN}/nodes/work/workspace/leak"))).unwrap();

@@ -1,6 +1,10 @@
 //! A run whose agent uses secrets and actions that it never sees: asked, granted, used, revoked.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
@@ -264,4 +268,78 @@ say(code(act("github.pr.list", repo="octo/demo")))
     assert_eq!(said(&scene), expected);
     assert_eq!(server.got().len(), 2);
     assert_eq!(records(&scene, "action.requested")[0]["by"], "agent ada");
+}
+
+/// A mail server that takes each mail whole and says nothing of it; how many it has.
+fn silent_mail_server() -> (u16, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (port, mails) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
+    let count = mails.clone();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut answers = stream.try_clone().unwrap();
+            let _ = answers.write_all(b"220 silent\r\n");
+            let (mut lines, mut data) = (BufReader::new(stream), false);
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|length| length > 0) {
+                let said = match (data, line.trim_end()) {
+                    (true, ".") => {
+                        count.fetch_add(1, Ordering::SeqCst);
+                        break;
+                    }
+                    (true, _) => "",
+                    (false, "DATA") => {
+                        data = true;
+                        "354 go on\r\n"
+                    }
+                    (false, _) => "250 ok\r\n",
+                };
+                let _ = answers.write_all(said.as_bytes());
+                line.clear();
+            }
+        }
+    });
+    (port, mails)
+}
+
+#[test]
+fn an_agent_hears_how_a_person_settled_what_was_unclear() {
+    let (port, mails) = silent_mail_server();
+    let scene = stage(
+        r#"
+import time
+mail = {"to": "ada@example.org", "subject": "once", "body": "b"}
+say(ask("action:email.send,to=ada@example.org")[0])
+say(act("email.send", **mail)[0] != 0, code(act("email.send", **mail)))
+say("unclear")
+done = act("email.send", **mail)
+while done[0] != 0:
+    time.sleep(0.1)
+    done = act("email.send", **mail)
+say(done[1]["repeated"], done[1]["result"]["settled"], done[1]["result"]["comment"])
+"#,
+    );
+    let settings = scene.read("taskforge.toml");
+    let service =
+        format!("[actions.email]\nserver = \"127.0.0.1:{port}\"\ntls = \"none\"\nfrom = \"agent@example.org\"\n");
+    scene.write("taskforge.toml", format!("{settings}\n{service}"));
+    scene.start("granted", RUN);
+    wait_for_request(&scene);
+    scene.approve(RUN);
+    hear(&scene, "unclear");
+    let standing =
+        || scene.tf(&["action", "log", RUN, "--action", "email.send", "--json"]).ok().json()["actions"][0].clone();
+    let act = standing();
+    assert_eq!(act["standing"], "unclear", "{act}");
+    let seq = act["record"]["seq"].to_string();
+    scene.tf(&["action", "settle", RUN, &seq, "--comment", "x"]).exits(2);
+    scene.tf(&["action", "settle", RUN, "99999", "--done", "--comment", "x"]).exits(3);
+    scene.tf(&["action", "settle", RUN, &seq, "--done", "--comment", "It is in the outbox."]).ok();
+    complete(&scene);
+    assert_eq!(said(&scene), ["0", "True action_unclear", "unclear", "True done It is in the outbox."]);
+    assert_eq!(mails.load(Ordering::SeqCst), 1);
+    assert_eq!(scene.events(RUN, "action.settled").len(), 1);
+    // What is settled is settled.
+    assert_ne!(scene.tf(&["action", "settle", RUN, &seq, "--not-done", "--comment", "no"]).any(), Some(0));
+    scene.is_sound(RUN);
 }

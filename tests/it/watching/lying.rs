@@ -232,3 +232,50 @@ fn work_that_nobody_takes_is_not_lost() {
     let looked = look_in_vain(&scene);
     assert!(problem(&looked).contains("401"), "{looked}");
 }
+
+#[test]
+fn a_tag_that_lies_costs_a_day_at_most_and_is_named() {
+    let hub = Hub::start();
+    hub.push("acme/tool", 1, "a");
+    let scene = watching(&hub, &["acme/tool"], "");
+    look(&scene);
+    // For ever nothing has changed, if that is what it is asked.
+    hub.before(|_, got, wire| {
+        let asked = got.head.to_lowercase().contains("\r\nif-none-match: ");
+        if asked {
+            wire.write("HTTP/1.1 304 Not Modified\r\n\r\n");
+        }
+        asked
+    });
+    hub.push("acme/tool", 2, "a");
+    look(&scene);
+    assert_eq!((runs(&scene).len(), hub.asked()), (1, (2, 1)));
+    let mut state = scene.json(&state_path("reviews"));
+    let read = &mut state["parts"]["acme/tool"]["read"];
+    assert!(read.is_string());
+    *read = json!(chrono::Utc::now() - chrono::Duration::hours(25));
+    scene.write(&state_path("reviews"), state.to_string());
+    look(&scene);
+    assert_eq!((runs(&scene).len(), hub.asked()), (2, (3, 1)));
+
+    // The same tag for something else: it is taken up, and said.
+    let numbers = std::sync::Arc::new(std::sync::Mutex::new(vec![1, 2]));
+    let (all, count) = (numbers.clone(), std::sync::atomic::AtomicU64::new(1));
+    hub.before(move |_, _, wire| {
+        let pulls: Vec<Value> = all.lock().unwrap().iter().map(|n| pull(*n, &json!({}))).collect();
+        let tag = if pulls.len() < 5 { 0 } else { count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) };
+        list(wire, &format!("etag: \"t{tag}\"\r\n"), &json!(pulls).to_string());
+        true
+    });
+    assert_eq!(look(&scene)["problems"], json!([]));
+    numbers.lock().unwrap().push(3);
+    assert!(problem(&look(&scene)).contains("its tag has not"));
+    assert_eq!(runs(&scene).len(), 3);
+    assert_eq!(look(&scene)["problems"], json!([]));
+    // Another tag for the same, each time: nothing is begun twice.
+    numbers.lock().unwrap().extend([4, 5]);
+    for _ in 0..3 {
+        assert_eq!(look(&scene)["problems"], json!([]));
+    }
+    assert_eq!(runs(&scene).len(), 5);
+}
