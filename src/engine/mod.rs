@@ -46,6 +46,7 @@ mod mount_table;
 mod notify;
 mod observe;
 mod openclaw_image;
+mod of_the_operator;
 mod outgoing;
 mod package_set;
 mod policy;
