@@ -12,6 +12,7 @@ mod asked;
 mod attempt_log;
 mod backtest;
 mod base;
+mod beside;
 pub mod binary;
 pub(crate) mod children;
 mod collect;
