@@ -17,7 +17,7 @@ use crate::run::event::Presented;
 use crate::run::folder::Folder;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::ruling::{Effect, Ruling};
-use crate::run::state::{Request, State};
+use crate::run::state::{Request, RequestStatus, State};
 use crate::run::timetable::Scheduled;
 
 use super::actor::{TICK, operator};
@@ -43,7 +43,18 @@ pub(crate) fn present_all(store: &Store<'_>, ids: &[RequestId]) -> Result<(), Er
             rulings::on_with(&policies, &now, role, request.meant(), &[]).effect == Effect::Deny
         };
         if request.capability.kind() == CapabilityKind::Port && !denied() {
-            proposals.insert(request.id.clone(), deployments::propose(store, &now, request)?);
+            let effect = |other: &Request| {
+                rulings::on_with(&policies, &now, now.role_of(&other.node), other.meant(), &[]).effect
+            };
+            let waits = |other: &Request| match proposals.get(&other.id) {
+                Some(proposed) => proposed.is_ok() && effect(other) != Effect::Allow,
+                None => {
+                    let allowed = other.ruling().is_some_and(|ruling| ruling.effect == Effect::Allow);
+                    other.status == RequestStatus::Pending && !allowed
+                }
+            };
+            let proposed = deployments::propose(store, &now, request, waits)?;
+            proposals.insert(request.id.clone(), proposed);
         }
     }
     let committed = store.commit_with(TICK, |state, now| {

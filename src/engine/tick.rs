@@ -93,6 +93,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
             let _ = agents::leave(registry, agent, run);
         }
     }
+    deployments::forget_refused(store, &state)?;
     children::tick_all(store, &state, docker);
     copy_running_logs(store, docker, &state, &ran_before);
     deployments::copy_running_logs(store, docker, &state);
@@ -116,7 +117,6 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     })
 }
 
-/// Whether an action begins nothing: it ends something, takes something away, or journals what follows by itself.
 /// What the rounds of a tick have come to.
 struct Rounds {
     state: State,
@@ -211,6 +211,7 @@ fn rounds<'scope>(
     Ok(so_far)
 }
 
+/// Whether an action begins nothing: it ends something, takes something away, or journals what follows by itself.
 const fn ends_something(action: &Action) -> bool {
     matches!(
         action,
@@ -251,7 +252,6 @@ fn is_shown_at_once(state: &State, action: &Action) -> bool {
     matches!(action, Action::Resolve { id } if given(id))
 }
 
-/// Whether all that an action does is to start a deployment.
 /// Whether resolving a request takes as long as a package index does.
 fn is_resolved_beside(state: &State, action: &Action) -> bool {
     matches!(action, Action::Resolve { .. }) && !is_shown_at_once(state, action)
@@ -265,6 +265,7 @@ const fn resolves(action: &Action) -> Option<&RequestId> {
     }
 }
 
+/// Whether all that an action does is to start a deployment.
 fn deploys(action: &Action) -> bool {
     matches!(action, Action::Deploy { .. } | Action::GoOnDeploying { .. })
 }

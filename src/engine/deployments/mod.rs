@@ -16,5 +16,5 @@ pub use self::listing::{
 };
 pub(crate) use self::over::{copy_running_logs, end, take_down};
 pub(crate) use self::place::place;
-pub(crate) use self::propose::{is_the_same, propose};
+pub(crate) use self::propose::{forget_refused, is_the_same, propose};
 pub(crate) use self::seen::seen;
