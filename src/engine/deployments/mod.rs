@@ -11,6 +11,7 @@ mod propose;
 mod seen;
 
 pub(crate) use self::launch::{KEPT_AS, deploy, go_on};
+pub(crate) use self::listing::outliving;
 pub use self::listing::{
     Row, deployments_of, find_deployment, grade_deployment, list_deployments, start_deployment, stop_deployment,
 };
