@@ -46,8 +46,8 @@ mod listing;
 mod mount_table;
 mod notify;
 mod observe;
-mod openclaw_image;
 mod of_the_operator;
+mod openclaw_image;
 mod outgoing;
 mod package_set;
 mod policy;
@@ -87,6 +87,7 @@ pub use as_decided::{AsDecided, Explained, TakenBack, as_decided, explained};
 pub use asked::{Asked, AskedFor, Step, Wanted as WantedRequests, any_request, asked, request_history};
 pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
+pub use collect::streams_cut_off;
 pub use control::control;
 pub use decisions::{
     Decided, Shown, Word, decide_all, decide_each, decide_for_elsewhere, decide_on, find_waiting, show,
