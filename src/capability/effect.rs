@@ -44,7 +44,7 @@ pub fn of_tool(capability: &Capability, members: &[Capability]) -> Vec<String> {
 /// The effect of granting `request` for `folder`, to an agent that runs as `uid`.
 pub(super) fn of_folder(request: &Request, folder: &Folder, uid: Option<u32>) -> Vec<String> {
     let Capability::Mount(mount) = &request.capability else { return Vec::new() };
-    let Folder { path, device, inode, owner, permissions } = folder;
+    let Folder { path, device, inode, owner, permissions, keys, unsearched } = folder;
     let may = match mount.mode() {
         MountMode::ReadOnly => "It may read everything there; the kernel refuses every write.",
         MountMode::ReadWrite => {
@@ -52,7 +52,7 @@ pub(super) fn of_folder(request: &Request, folder: &Folder, uid: Option<u32>) ->
         }
     };
     let who = uid.map_or_else(|| "your own user".to_owned(), |uid| format!("user {uid}"));
-    vec![
+    let mut effect = vec![
         format!(
             "For node {} of run {}, in its next attempt, until it is revoked or the run ends.",
             request.node, request.run
@@ -66,7 +66,14 @@ pub(super) fn of_folder(request: &Request, folder: &Folder, uid: Option<u32>) ->
         "What is mounted below it stays away. To revoke it ends the attempt that has it; what it wrote stays."
             .to_owned(),
         "It holds for this node, and for every other node of this run that asks for the same.".to_owned(),
-    ]
+    ];
+    if !keys.is_empty() {
+        effect.push(format!("Careful: keys and credentials are kept there: {}.", keys.join(", ")));
+    }
+    if *unsearched {
+        effect.push("Careful: it holds too much to be looked through for keys and other registries.".to_owned());
+    }
+    effect
 }
 
 /// The effect of granting `request` for what is to be deployed.

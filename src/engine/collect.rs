@@ -17,7 +17,7 @@ use crate::run::state::State;
 use crate::run::visible::visible_line;
 
 use super::actor::TICK;
-use super::attempt_log::AttemptLog;
+use super::attempt_log::{AttemptLog, MOST};
 use super::dispatch::make_folder;
 use super::docker::Docker;
 use super::error::Error;
@@ -181,6 +181,14 @@ pub(crate) fn copy_logs_to(docker: &Docker, folder: &Path, container: &str) -> R
     let text = serde_json::to_vec(&cursor).unwrap_or_default();
     project::write_if_changed(&cursor_file, &text)?;
     Ok(())
+}
+
+/// The streams in `folder` of which more was printed than is kept.
+#[must_use]
+pub fn streams_cut_off(folder: &Path) -> Vec<&'static str> {
+    let cursor = read_cursor(&folder.join("logs.cursor.json"));
+    let streams = [("stdout", cursor.stdout.bytes), ("stderr", cursor.stderr.bytes)];
+    streams.into_iter().filter(|(_, bytes)| *bytes > MOST).map(|(stream, _)| stream).collect()
 }
 
 /// What a log ends with: the complaint of our agent, which may have several lines, or else the last line that says

@@ -17,6 +17,7 @@ use crate::run::folder::{Folder, GrantedMount};
 use super::docker::Docker;
 use super::error::Error;
 use super::mount_table::MountTable;
+use super::of_the_operator;
 
 /// Why a folder is not given to a container.
 #[derive(Debug, Error)]
@@ -148,7 +149,13 @@ fn look(roots: &[PathBuf], registry: &Path, mount: &Mount) -> Result<Folder, Unf
     let found = file.metadata().map_err(unreadable)?;
     let table = MountTable::read().map_err(unreadable)?;
     refuse_forbidden(&path, &file, &table, registry)?;
+    let within = of_the_operator::look_through(Path::new(&path), &file);
+    if within.registry || of_the_operator::lies_in_a_registry(Path::new(&path)) {
+        return Err(Unfit::Forbidden { path, what: "another registry" });
+    }
     Ok(Folder {
+        keys: within.keys,
+        unsearched: within.unsearched,
         device: device(found.dev()),
         inode: found.ino(),
         owner: format!("{}:{}", found.uid(), found.gid()),
@@ -193,7 +200,8 @@ fn refuse_forbidden(path: &str, file: &File, table: &MountTable, registry: &Path
     let of_the_machine = OF_THE_MACHINE.iter().map(|(place, what)| (PathBuf::from(place), *what));
     let ours = [(registry.to_owned(), "the registry"), (git_of(registry), "the registry's `.git`")];
     let socket = engine_socket().map(|socket| (socket, "the Engine's socket"));
-    for (other, what) in ours.into_iter().chain(socket).chain(of_the_machine) {
+    let of_the_operator = of_the_operator::kept_places();
+    for (other, what) in ours.into_iter().chain(socket).chain(of_the_operator).chain(of_the_machine) {
         // By name, too: a folder may be reached by a name under which nothing else of it is known.
         let by_name = Path::new(path).starts_with(&other) || other.starts_with(path);
         if by_name || place(&other).is_some_and(|other| here.overlaps(&other)) {

@@ -17,7 +17,7 @@ use crate::run::event::Presented;
 use crate::run::folder::Folder;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::ruling::{Effect, Ruling};
-use crate::run::state::{Request, State};
+use crate::run::state::{Request, RequestStatus, State};
 use crate::run::timetable::Scheduled;
 
 use super::actor::{TICK, operator};
@@ -43,7 +43,18 @@ pub(crate) fn present_all(store: &Store<'_>, ids: &[RequestId]) -> Result<(), Er
             rulings::on_with(&policies, &now, role, request.meant(), &[]).effect == Effect::Deny
         };
         if request.capability.kind() == CapabilityKind::Port && !denied() {
-            proposals.insert(request.id.clone(), deployments::propose(store, &now, request)?);
+            let effect = |other: &Request| {
+                rulings::on_with(&policies, &now, now.role_of(&other.node), other.meant(), &[]).effect
+            };
+            let waits = |other: &Request| match proposals.get(&other.id) {
+                Some(proposed) => proposed.is_ok() && effect(other) != Effect::Allow,
+                None => {
+                    let allowed = other.ruling().is_some_and(|ruling| ruling.effect == Effect::Allow);
+                    other.status == RequestStatus::Pending && !allowed
+                }
+            };
+            let proposed = deployments::propose(store, &now, request, waits)?;
+            proposals.insert(request.id.clone(), proposed);
         }
     }
     let committed = store.commit_with(TICK, |state, now| {
@@ -254,6 +265,17 @@ pub struct Revoked {
     pub standing: bool,
     /// Requests of other runs that had it by that grant, and have it no more.
     pub with_it: Vec<Withdrawn>,
+    /// Deployments whose image has it, and which go on with it.
+    pub deployed: Vec<StillDeployed>,
+}
+
+/// A deployment that keeps what was taken back: its image is pinned.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StillDeployed {
+    pub id: RequestId,
+    pub run: RunId,
+    pub address: String,
 }
 
 /// A request that lost what a standing grant gave it.
@@ -284,7 +306,9 @@ pub fn revoke(registry: &Registry, text: &str, reason: &str) -> Result<Revoked, 
     let (id, capability) = (request.id, request.capability);
     if !standing.contains(&id) {
         let Taken { cut, published, ended } = take_back(registry, &run, &id, &by, reason)?;
-        return Ok(Revoked { id, run, capability, by, cut, published, ended, standing: false, with_it: Vec::new() });
+        let with_it = Vec::new();
+        let deployed = still_deployed(registry, &run, &id, &with_it);
+        return Ok(Revoked { id, run, capability, by, cut, published, ended, standing: false, with_it, deployed });
     }
     // First that nobody gets it any more.
     standing::revoke(registry, &id, reason)?;
@@ -294,7 +318,18 @@ pub fn revoke(registry: &Registry, text: &str, reason: &str) -> Result<Revoked, 
         Err(Error::Refused { .. }) => Taken::default(),
         other => other?,
     };
-    Ok(Revoked { id, run, capability, by, cut, published, ended, standing: true, with_it })
+    let deployed = still_deployed(registry, &run, &id, &with_it);
+    Ok(Revoked { id, run, capability, by, cut, published, ended, standing: true, with_it, deployed })
+}
+
+/// The deployments that go on with what was taken back in `run` and in the runs `with_it`. It is taken back whether or not
+/// these can be read.
+fn still_deployed(registry: &Registry, run: &RunId, id: &RequestId, with_it: &[Withdrawn]) -> Vec<StillDeployed> {
+    let others = with_it.iter().map(|other| (&other.run, &other.id));
+    let rows = std::iter::once((run, id)).chain(others).flat_map(|(run, id)| {
+        Store::open(registry, run).and_then(|store| deployments::outliving(&store, id)).unwrap_or_default()
+    });
+    rows.map(|row| StillDeployed { id: row.id, run: row.run, address: row.address }).collect()
 }
 
 fn revoke_standing_alone(registry: &Registry, id: &RequestId, reason: &str) -> Result<Revoked, Error> {
@@ -306,7 +341,19 @@ fn revoke_standing_alone(registry: &Registry, id: &RequestId, reason: &str) -> R
     standing::revoke(registry, id, reason)?;
     let with_it = withdraw(registry, id, &by, reason)?;
     let (id, ended) = (id.clone(), Vec::new());
-    Ok(Revoked { id, run: grant.run, capability, by, cut: false, published: None, ended, standing: true, with_it })
+    let deployed = still_deployed(registry, &grant.run, &id, &with_it);
+    Ok(Revoked {
+        id,
+        run: grant.run,
+        capability,
+        by,
+        cut: false,
+        published: None,
+        ended,
+        standing: true,
+        with_it,
+        deployed,
+    })
 }
 
 /// Takes a standing grant from the runs that have it.

@@ -54,16 +54,8 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
     Some((at, failure.reason))
 }
 
-/// Resolves a request to the lock of the whole set, and makes the review that a person will be shown.
-pub(crate) fn resolve(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Result<(), Error> {
-    let Some(request) = state.request(id) else { return Ok(()) };
-    if request.capability.kind().is_given() && children::beyond(store.registry(), state, request)?.is_none() {
-        return given::present(store, request);
-    }
-    store.commit(TICK, resolving(store, docker, state, request)?).map(drop)
-}
-
-/// What is to be said of a request for packages as it stands in `state`; nothing of it is journaled.
+/// Resolves a request to the lock of the whole set, and makes the review that a person will be shown: what is to be said
+/// of it as it stands in `state`; nothing of it is journaled.
 pub(super) fn resolving(
     store: &Store<'_>,
     docker: &Docker,

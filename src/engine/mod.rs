@@ -12,6 +12,7 @@ mod asked;
 mod attempt_log;
 mod backtest;
 mod base;
+mod beside;
 pub mod binary;
 pub(crate) mod children;
 mod collect;
@@ -45,6 +46,7 @@ mod listing;
 mod mount_table;
 mod notify;
 mod observe;
+mod of_the_operator;
 mod openclaw_image;
 mod outgoing;
 mod package_set;
@@ -85,6 +87,7 @@ pub use as_decided::{AsDecided, Explained, TakenBack, as_decided, explained};
 pub use asked::{Asked, AskedFor, Step, Wanted as WantedRequests, any_request, asked, request_history};
 pub use backtest::{Backtest, Replayed, backtest};
 pub use base::make_base_image;
+pub use collect::streams_cut_off;
 pub use control::control;
 pub use decisions::{
     Decided, Shown, Word, decide_all, decide_each, decide_for_elsewhere, decide_on, find_waiting, show,
@@ -121,7 +124,7 @@ pub use start::{Start, Started, check_start, find_workflow, start};
 pub use store::Store;
 pub use tick::{Ticked, tick};
 pub use verify::{Given, verify, verify_against};
-pub use vouched::{SignedPolicy, sign_policies};
+pub use vouched::{SignedPolicy, sign_policies, unsigned_policies};
 pub use watching::{
     Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
     names as watch_names, reset as reset_watch, standing as watch_standing, watches,

@@ -1,6 +1,7 @@
 //! One tick of one run. Idempotent: where nothing has changed nothing is done, and nothing but the journal was read.
 
 use std::collections::BTreeSet;
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -8,12 +9,13 @@ use serde::Serialize;
 use crate::registry::{DriveLock, Registry};
 use crate::run::command::{Command, How};
 use crate::run::definition::NodeDefinition;
-use crate::run::id::{NodeId, RunId};
+use crate::run::id::{NodeId, RequestId, RunId};
 use crate::run::plan::{Action, plan};
 use crate::run::state::{RejectedDecision, State};
 use crate::run::status::RunStatus;
 
 use super::actor::TICK;
+use super::beside::Beside;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
@@ -74,60 +76,16 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
     };
     workspace::release_run(store);
     store.project(TICK)?;
-    let mut done = Vec::new();
     let before = store.load()?;
     let known_of: BTreeSet<String> = before.rejected.iter().map(|rejected| rejected.file.clone()).collect();
-    let (state, mut stuck) = ingest::ingest(store, before)?;
-    let mut state = children::end_orphan(store, state)?;
+    let (state, stuck) = ingest::ingest(store, before)?;
+    let state = children::end_orphan(store, state)?;
     approvers::require_proven(store, &state)?;
     verify::require_explained(store, &state)?;
     standing::keep_all(store, &state)?;
     let ran_before = running(&state);
-    let mut known = None;
-    let (mut queued, mut behind) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
-        let seen = observe::observe(store, docker, &state, known.take())?;
-        let mut actions = plan(&state, &seen);
-        if stuck.is_some() {
-            // Nothing new is begun while nobody knows what agents have said; what is to end ends.
-            actions.retain(ends_something);
-        }
-        behind = seen.queued.values().map(|queued| queued.behind.clone()).collect();
-        queued =
-            seen.queued.iter().map(|(node, queued)| format!("its agent, for node {node}: {}", queued.why)).collect();
-        if actions.is_empty() {
-            break;
-        }
-        let dispatched: Option<Vec<NodeId>> = actions.iter().filter(|action| !deploys(action)).map(starts).collect();
-        // The Engine is not asked again for what none of this has touched a millisecond later.
-        known = actions.iter().all(leaves_containers_alone).then_some(seen);
-        let (shown, actions): (Vec<Action>, Vec<Action>) =
-            actions.into_iter().partition(|action| is_shown_at_once(&state, action));
-        if !shown.is_empty() {
-            let ids = shown.iter().filter_map(|action| match action {
-                Action::Resolve { id } => Some(id.clone()),
-                _ => None,
-            });
-            given::present_all(store, &ids.collect::<Vec<_>>())?;
-            done.extend(shown.iter().map(describe));
-        }
-        for action in actions {
-            done.push(describe(&action));
-            // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
-            // is refused by the core.
-            state = store.load()?;
-            perform(store, docker, &state, action)?;
-        }
-        let more;
-        (state, more) = ingest::ingest(store, store.load()?)?;
-        stuck = stuck.or(more);
-        approvers::require_proven(store, &state)?;
-        standing::keep_all(store, &state)?;
-        // What has just been started takes its time: there is nothing to be found out about it now.
-        if dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&state, node))) {
-            break;
-        }
-    }
+    let Rounds { state, stuck, done, queued, behind } =
+        std::thread::scope(|scope| rounds(scope, store, docker, Rounds::of(state, stuck)))?;
     if state.status.is_terminal() && state.live_attempts().next().is_none() {
         let agents: BTreeSet<_> = state.created.nodes.iter().filter_map(NodeDefinition::agent).collect();
         for agent in agents {
@@ -135,6 +93,7 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
             let _ = agents::leave(registry, agent, run);
         }
     }
+    deployments::forget_refused(store, &state)?;
     children::tick_all(store, &state, docker);
     copy_running_logs(store, docker, &state, &ran_before);
     deployments::copy_running_logs(store, docker, &state);
@@ -156,6 +115,100 @@ pub(crate) fn tick_store(store: &Store<'_>, docker: &Docker) -> Result<Ticked, E
         behind,
         unattended,
     })
+}
+
+/// What the rounds of a tick have come to.
+struct Rounds {
+    state: State,
+    /// Why the gate's messages could not be taken in.
+    stuck: Option<Error>,
+    done: Vec<String>,
+    /// What waits for its agent, and for which runs.
+    queued: Vec<String>,
+    behind: Vec<RunId>,
+}
+
+impl Rounds {
+    const fn of(state: State, stuck: Option<Error>) -> Self {
+        Self { state, stuck, done: Vec::new(), queued: Vec::new(), behind: Vec::new() }
+    }
+
+    /// Takes in what came meanwhile.
+    fn take_in(&mut self, store: &Store<'_>) -> Result<(), Error> {
+        let more;
+        (self.state, more) = ingest::ingest(store, store.load()?)?;
+        self.stuck = self.stuck.take().or(more);
+        approvers::require_proven(store, &self.state)?;
+        standing::keep_all(store, &self.state)
+    }
+}
+
+/// Looks, plans and performs until nothing is left to do, and waits for what is resolved beside it.
+fn rounds<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    store: &Store<'scope>,
+    docker: &Docker,
+    mut so_far: Rounds,
+) -> Result<Rounds, Error> {
+    let (mut known, mut beside) = (None, None::<Beside<'scope>>);
+    let mut left = ROUNDS;
+    while left > 0 {
+        let seen = observe::observe(store, docker, &so_far.state, known.take())?;
+        let mut actions = plan(&so_far.state, &seen);
+        if so_far.stuck.is_some() {
+            // Nothing new is begun while nobody knows what agents have said; what is to end ends.
+            actions.retain(ends_something);
+        }
+        so_far.behind = seen.queued.values().map(|queued| queued.behind.clone()).collect();
+        so_far.queued =
+            seen.queued.iter().map(|(node, queued)| format!("its agent, for node {node}: {}", queued.why)).collect();
+        if beside.is_some() {
+            // One after the other: each is a container of its own.
+            actions.retain(|action| !is_resolved_beside(&so_far.state, action));
+        }
+        if actions.is_empty() {
+            let Some(open) = beside.take() else { break };
+            beside = open.wait(store)?;
+            so_far.take_in(store)?;
+            continue;
+        }
+        left -= 1;
+        let dispatched: Option<Vec<NodeId>> = actions.iter().filter(|action| !deploys(action)).map(starts).collect();
+        // The Engine is not asked again for what none of this has touched a millisecond later.
+        known = actions.iter().all(leaves_containers_alone).then_some(seen);
+        // What was approved comes before what is still to be shown.
+        let (shown, actions): (Vec<Action>, Vec<Action>) =
+            actions.into_iter().partition(|action| is_shown_at_once(&so_far.state, action));
+        let (slow, actions): (Vec<Action>, Vec<Action>) =
+            actions.into_iter().partition(|action| is_resolved_beside(&so_far.state, action));
+        for action in actions {
+            so_far.done.push(describe(&action));
+            // What came in or changed meanwhile is for the next round to look at; an action that no longer applies
+            // is refused by the core.
+            so_far.state = store.load()?;
+            perform(store, docker, &so_far.state, action)?;
+        }
+        if !shown.is_empty() {
+            given::present_all(store, &shown.iter().filter_map(resolves).cloned().collect::<Vec<_>>())?;
+            so_far.done.extend(shown.iter().map(describe));
+        }
+        if let Some(action) = slow.first() {
+            so_far.done.push(describe(action));
+            so_far.state = store.load()?;
+            beside = resolves(action).map(|id| Beside::begin(scope, store, &so_far.state, id));
+        }
+        so_far.take_in(store)?;
+        // What has just been started takes its time: there is nothing to be found out about it now.
+        let all_run = dispatched.is_some_and(|nodes| nodes.iter().all(|node| runs(&so_far.state, node)));
+        if all_run && beside.is_none() {
+            break;
+        }
+    }
+    if let Some(open) = beside {
+        open.finish(store)?;
+        so_far.take_in(store)?;
+    }
+    Ok(so_far)
 }
 
 /// Whether an action begins nothing: it ends something, takes something away, or journals what follows by itself.
@@ -199,6 +252,19 @@ fn is_shown_at_once(state: &State, action: &Action) -> bool {
     matches!(action, Action::Resolve { id } if given(id))
 }
 
+/// Whether resolving a request takes as long as a package index does.
+fn is_resolved_beside(state: &State, action: &Action) -> bool {
+    matches!(action, Action::Resolve { .. }) && !is_shown_at_once(state, action)
+}
+
+/// The request that an action resolves.
+const fn resolves(action: &Action) -> Option<&RequestId> {
+    match action {
+        Action::Resolve { id } => Some(id),
+        _ => None,
+    }
+}
+
 /// Whether all that an action does is to start a deployment.
 fn deploys(action: &Action) -> bool {
     matches!(action, Action::Deploy { .. } | Action::GoOnDeploying { .. })
@@ -227,7 +293,8 @@ fn perform(store: &Store<'_>, docker: &Docker, state: &State, action: Action) ->
         Action::Wake { nodes } => outgoing::wake(store, state, nodes),
         Action::Deliver { id } => outgoing::deliver(store, state, &id),
         Action::FinishKill => finish_kill(store),
-        Action::Resolve { id } => images::resolve(store, docker, state, &id),
+        // Shown at once or resolved beside the rounds.
+        Action::Resolve { .. } => Ok(()),
         Action::Expire { id, limit } => store.commit(TICK, Command::Expire { id, limit }).map(drop),
         Action::Relock { id } => package_set::relock(store, state, &id),
         Action::Give { id } => given::give(store, state, id),

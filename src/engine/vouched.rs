@@ -46,6 +46,20 @@ fn proof(allowed: &AllowedSigners, namespace: &str, bytes: &[u8], path: &Path) -
     allowed.verify_any(namespace, bytes, &signature, &[Utc::now()]).map_err(|error| error.to_string())
 }
 
+/// The files of rules that no approver vouches for, each with the reason; none where nobody has to.
+///
+/// # Errors
+/// When the files or the approvers cannot be read.
+pub fn unsigned_policies(registry: &Registry) -> Result<Vec<(String, String)>, Error> {
+    let Some(allowed) = approvers::approvers(registry)? else { return Ok(Vec::new()) };
+    let (folder, namespace) = (registry.layout().policies(), signature::policy(&registry.id()?));
+    let reason = |(name, bytes): (String, Vec<u8>)| {
+        let reason = proof(&allowed, &namespace, &bytes, &folder.join(&name)).err()?;
+        Some((name, reason))
+    };
+    Ok(files::rules(&folder)?.into_iter().filter_map(reason).collect())
+}
+
 /// A file of rules that was signed.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]

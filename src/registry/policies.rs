@@ -9,6 +9,8 @@ use super::error::{Error, Result};
 const LARGEST: u64 = 1 << 20;
 /// More files than a person keeps an eye on.
 const MOST: usize = 1000;
+/// How deep folders are looked into for what is not read.
+const DEEPEST: usize = 8;
 /// How the name of a file of expected answers ends.
 pub const EXPECTED: &str = ".test.yaml";
 
@@ -41,10 +43,49 @@ pub fn one(path: &Path) -> Result<(String, Vec<u8>)> {
     }
 }
 
+/// What looks like rules in `folder` and is not read: hidden files, and those of folders in it; each by its name below
+/// `folder`, with the reason. As many as would be read are named.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub fn unread(folder: &Path) -> Result<Vec<(String, &'static str)>> {
+    let mut found = Vec::new();
+    let mut open = vec![(folder.to_owned(), String::new())];
+    while let Some((folder, above)) = open.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            entries => entries.map_err(Error::io("read", &folder))?,
+        };
+        for entry in entries {
+            let entry = entry.map_err(Error::io("read", &folder))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let below = format!("{above}{name}");
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                // One that is named as a file of rules is an error of its own.
+                if !(above.is_empty() && is_yaml(&name)) && below.split('/').count() <= DEEPEST {
+                    open.push((entry.path(), format!("{below}/")));
+                }
+            } else if ends_as_yaml(&name) && found.len() < MOST {
+                let why = match above.is_empty() {
+                    true if name.starts_with('.') => "is hidden",
+                    true => continue,
+                    false => "lies in a folder below",
+                };
+                found.push((below, why));
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 fn is_yaml(name: &str) -> bool {
     // Editors' and hidden files are nobody's rules.
-    let path = Path::new(name);
-    path.extension().is_some_and(|end| end == "yaml" || end == "yml") && !name.starts_with('.')
+    ends_as_yaml(name) && !name.starts_with('.')
+}
+
+fn ends_as_yaml(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|end| end == "yaml" || end == "yml")
 }
 
 fn read(folder: &Path, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, Vec<u8>)>> {
@@ -86,6 +127,21 @@ mod tests {
         assert_eq!(names(rules(folder.path()).unwrap()), ["a.yml", "b.yaml"]);
         assert_eq!(names(expected(folder.path()).unwrap()), ["x.test.yaml"]);
         assert!(rules(&folder.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn what_looks_like_rules_and_is_not_read_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("team/deep")).unwrap();
+        for name in ["a.yaml", ".b.yaml", ".c.yaml.swp", "a.yaml.sig", "team/d.yml", "team/deep/e.yaml", "team/README"]
+        {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let below = "lies in a folder below";
+        let expected = [(".b.yaml", "is hidden"), ("team/d.yml", below), ("team/deep/e.yaml", below)]
+            .map(|(n, w)| (n.to_owned(), w));
+        assert_eq!(unread(folder.path()).unwrap(), expected);
+        assert!(unread(&folder.path().join("none")).unwrap().is_empty());
     }
 
     #[test]

@@ -18,6 +18,12 @@ pub struct Folder {
     pub owner: String,
     /// Its permission bits in octal: `0755`.
     pub permissions: String,
+    /// Where keys and credentials are kept in it or around it, absolute.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<String>,
+    /// It holds more than was looked through for these.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unsearched: bool,
 }
 
 impl Folder {

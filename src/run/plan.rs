@@ -237,7 +237,6 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         }
         actions.extend(wakes(state, seen));
         actions.extend(waits(state, seen));
-        actions.extend(resolutions(state));
         actions.extend(images(state, seen));
         actions.extend(dispatches(state, seen));
         actions.extend(notices(state, seen));
@@ -256,6 +255,10 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
     }
     if state.gate_up && !live && !starting {
         actions.push(Action::StopGate);
+    }
+    if !state.status.is_terminal() {
+        // It may take as long as a package index does: what was approved comes first.
+        actions.extend(resolutions(state));
     }
     actions
 }

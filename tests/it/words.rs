@@ -273,3 +273,25 @@ fn two_deployments_on_one_port_are_told_apart() {
     let listed = scene.tf(&["capability", "list"]).ok();
     listed.says("port:8000 (serve this)").says("port:8000 (serve that)");
 }
+
+/// Who reads a reason later has something to read.
+#[test]
+fn an_empty_reason_is_none() {
+    let scene = asked(1);
+    let (id, digest) = waits(&scene, "net:h1.example:443");
+    for arguments in [
+        &["deny", &id, "--digest", &digest, "-m", ""][..],
+        &["capability", "revoke", &id, "--reason", " "],
+        &["kill", "--reason", ""],
+        &["unlock", "--reason", ""],
+        &["agent", "offboard", "ada", "--reason", ""],
+        &["deployment", "stop", &id, "--reason", ""],
+        &["run", "cancel", RUN, "--reason", ""],
+        &["watch", "revoke", "w", "--reason", ""],
+        &["llm", "redact", RUN, "1", "--reason", ""],
+        &["agent", "request", "pip:six", "--reason", ""],
+    ] {
+        scene.tf(arguments).exits(2).complains("says nothing");
+    }
+    assert_eq!(waits(&scene, "net:h1.example:443").0, id);
+}

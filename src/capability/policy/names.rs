@@ -9,9 +9,10 @@ use crate::run::capability::{Capability, CapabilityKind, known_actions, rules_of
 /// name of is taken for one that fits nothing.
 fn fillings(kind: CapabilityKind) -> &'static [&'static str] {
     match kind {
-        CapabilityKind::Net | CapabilityKind::Tcp => {
-            &["a", "80", "", "a.b", "0.0.1", "0.1", "1", "a:80", "0.0.1:80", ":80", "[::1]", "::1", ":1", "0", "443"]
-        }
+        CapabilityKind::Net | CapabilityKind::Tcp => &[
+            "a", "80", "", "a.b", "0.0.1", "0.1", "1", "a:80", "0.0.1:80", ":80", "[::1]", "::1", ":1", "0", "443",
+            ":1]:443",
+        ],
         CapabilityKind::Apt => &["a", "", "1", "aa"],
         CapabilityKind::Pip => &["a", "", "1"],
         CapabilityKind::Npm => &["a", "", "@a/b", "@a", "a/b", "/a"],

@@ -9,6 +9,7 @@ use clap::Subcommand;
 use crate::agent::{
     self, ActionCall, AgentError, Delegated, InitOptions, LoopOptions, MemoryVerb, OpenclawOptions, RequestedWith,
 };
+use crate::cli::words::words;
 use crate::run::deployment::Proposal;
 use crate::run::timetable::Timetable;
 
@@ -36,7 +37,7 @@ pub(crate) enum Inside {
         /// schedule:NAME asks to be given TASK at the times of WHEN
         capability: String,
         /// What it is needed for; a person decides by it
-        #[arg(long)]
+        #[arg(long, value_parser = words)]
         reason: String,
         /// Seconds to wait for the decision
         #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(..=86_400))]

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Context;
+use crate::cli::words::words;
 use crate::engine;
 use crate::failure::Failure;
 use crate::run::id::AgentName;
@@ -15,7 +16,7 @@ use crate::run::id::AgentName;
 pub(crate) struct Offboard {
     agent: AgentName,
     /// Why; it stands in the agent's journal
-    #[arg(long)]
+    #[arg(long, value_parser = words)]
     reason: String,
 }
 

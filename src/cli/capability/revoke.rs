@@ -17,7 +17,8 @@ use super::super::words::words;
 /// It concerns what the gate gives, whose connections are cut, `port:`, where the deployment is taken down, `schedule:`, which begins no run any more, and `mount:`, where the
 /// attempt that has the folder is ended and tried again without it. A package is left out of the image of the next attempt; one that
 /// runs has it to its end; what another request that stands needs too stays with that. What was granted beyond its run stands no
-/// more, and is taken from every run that has it. The agent may ask again, and a person decides again.
+/// more, and is taken from every run that has it. A deployment keeps the image that was approved for it, with what was granted
+/// then: those that go on with the package are named. The agent may ask again, and a person decides again.
 #[derive(Debug, Args)]
 pub(crate) struct Revoke {
     /// The request's id, or the start of one
@@ -57,6 +58,13 @@ impl Revoke {
                     "" => writeln!(text, "Run {} had it by that, and has it no more.", other.run),
                     problem => writeln!(text, "Run {} had it by that, and keeps it: {problem}", other.run),
                 };
+            }
+            for deployment in &revoked.deployed {
+                let (id, address) = (&deployment.id, &deployment.address);
+                let _ = writeln!(
+                    text,
+                    "Deployment {id} at {address} goes on with it, its image being pinned: `taskforge capability revoke {id}` takes it down."
+                );
             }
             text
         })?;

@@ -32,6 +32,14 @@ impl Logs {
         }
         let folder = Store::open(&registry, &row.run)?.layout().deployment_start(&row.id, number);
         let streams = ["stdout", "stderr"].map(|stream| (stream, folder.join(format!("{stream}.log"))));
+        // Of which stream not all is there is said beside it, and not only within it.
+        for stream in engine::streams_cut_off(&folder) {
+            context.output.warn(&format!("warning: {stream} of start {number} is kept up to its first 64 MiB only"));
+        }
+        if streams.iter().all(|(_, path)| !path.exists()) {
+            let kept = if number < row.starts { "are kept no more" } else { "are not there" };
+            context.output.warn(&format!("warning: the logs of start {number} {kept}"));
+        }
         if context.output.is_json() {
             let values = streams.map(|(stream, path)| json!({"start": number, "stream": stream, "path": path}));
             context.output.result(&values, String::new)?;

@@ -49,6 +49,12 @@ fn said(row: &DeploymentRow) -> String {
     if let Some(time) = row.not_before {
         said.push(format!("again after {}", crate::run::time::isoformat(time)));
     }
+    for outlived in &row.outlived {
+        said.push(format!(
+            "still has {}, which is {} (request {})",
+            outlived.capability, outlived.status, outlived.request
+        ));
+    }
     said.join(", ")
 }
 

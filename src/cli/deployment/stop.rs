@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Context;
+use crate::cli::words::words;
 use crate::engine;
 use crate::failure::Failure;
 
@@ -16,7 +17,7 @@ pub(crate) struct Stop {
     /// Its id, the start of one, or its port of 127.0.0.1
     deployment: String,
     /// Why; stands in the journal
-    #[arg(long)]
+    #[arg(long, value_parser = words)]
     reason: String,
 }
 

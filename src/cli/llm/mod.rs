@@ -19,6 +19,7 @@ use crate::gate::records::Record;
 
 use super::root::Context;
 use super::run_arg::RunArg;
+use crate::cli::words::words;
 use select::Select;
 
 /// What a run's agents said to models
@@ -52,7 +53,7 @@ pub(crate) enum Llm {
         #[arg(required = true)]
         seq: Vec<u64>,
         /// Why, for the record
-        #[arg(long)]
+        #[arg(long, value_parser = words)]
         reason: String,
     },
     /// Print the run's exchanges as a transcript that the replay provider answers from

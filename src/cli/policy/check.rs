@@ -14,7 +14,8 @@ use crate::failure::{Failure, Kind};
 /// Check the rules: what is wrong with them, and what is likely not meant
 ///
 /// While a file cannot be read, everything that is asked for is denied. Rules that contradict each other, say the same
-/// twice or never decide are told, too; the exit code is 2 for the former and 1 for the latter.
+/// twice or never decide are told, too, as are files that look like rules and are not read, and where approvers are configured
+/// those that none of them signed; the exit code is 2 for the former and 1 for the latter.
 #[derive(Debug, Args)]
 pub(crate) struct Check {
     #[command(flatten)]
@@ -25,7 +26,8 @@ impl Check {
     pub(super) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         let policies = self.which.read(&registry)?;
-        let (problems, doubts) = (policies.problems(), policies.doubts());
+        let (problems, mut doubts) = (policies.problems(), policies.doubts());
+        doubts.extend(self.which.not_in_force(&registry)?);
         let value = json!({
             "rules": policies.rules().len(), "problems": problems, "doubts": doubts, "digest": policies.digest(),
         });

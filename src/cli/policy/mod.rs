@@ -11,10 +11,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
-use crate::capability::policy::Policies;
+use crate::capability::policy::{Policies, PolicyProblem};
 use crate::engine;
 use crate::failure::{Failure, Kind};
-use crate::registry::Registry;
+use crate::registry::{Registry, policies as files};
 
 use super::root::Context;
 
@@ -57,6 +57,24 @@ impl Which {
             Some(path) => Ok(engine::policies_in(path)),
             None => Ok(engine::policies(registry)),
         }
+    }
+
+    /// Files that look like rules and are not read, and those that count for less because nobody signed them.
+    fn not_in_force(&self, registry: &Registry) -> Result<Vec<PolicyProblem>, Failure> {
+        let folder = self.policies.clone().unwrap_or_else(|| registry.layout().policies());
+        let unread = if folder.is_dir() { files::unread(&folder)? } else { Vec::new() };
+        let unread =
+            unread.into_iter().map(|(name, why)| PolicyProblem::new(&name, 0, format!("is not read: it {why}")));
+        // A proposed file is signed once it lies where it counts; what cannot be read is told as a problem of its own.
+        let unsigned = match self.policies {
+            Some(_) => Vec::new(),
+            None => engine::unsigned_policies(registry).unwrap_or_default(),
+        };
+        let unsigned = unsigned.into_iter().map(|(name, why)| {
+            let holds = "what it allows is asked about, what it denies or asks about holds";
+            PolicyProblem::new(&name, 0, format!("{why}: {holds}; `taskforge policy sign` signs it"))
+        });
+        Ok(unread.chain(unsigned).collect())
     }
 
     /// Policies that can be read.

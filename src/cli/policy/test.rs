@@ -38,7 +38,7 @@ impl Test {
             return Err(Failure::new(Kind::NotFound, "there are no expected answers")
                 .hint("write some into `policies/NAME.test.yaml`; docs/policies.md shows how"));
         }
-        let mut count = 0;
+        let (mut count, mut empty) = (0, Vec::new());
         let mut missed = Vec::new();
         for (name, bytes) in &found {
             let expected = Expectations::parse(name, bytes).map_err(|problems| {
@@ -46,7 +46,17 @@ impl Test {
                 Failure::new(Kind::Usage, lines.join("\n"))
             })?;
             count += expected.all.len();
+            if expected.all.is_empty() {
+                empty.push(plain(name));
+            }
             missed.extend(expected.missed(&policies));
+        }
+        if !empty.is_empty() {
+            context.output.warn(&format!("warning: nothing is expected in {}: it tests nothing", empty.join(", ")));
+        }
+        if count == 0 {
+            return Err(Failure::new(Kind::Failed, "nothing was tested: no file expects anything")
+                .hint("write some into `policies/NAME.test.yaml`; docs/policies.md shows how"));
         }
         context.output.result(&json!({"expected": count, "missed": missed}), || {
             let mut text = String::new();

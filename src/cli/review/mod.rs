@@ -17,9 +17,10 @@ use super::terminal;
 
 /// Walk through what waits, one request at a time, as `git add -p` does
 ///
-/// Each is shown whole, with its lock and its digest, and asked about: a approves it, d denies it, e edits its list, s
-/// leaves it for later, q ends the walk, ? says so again. Nothing is decided by a line that is empty or by the end of
-/// the input.
+/// Each is shown whole, with its lock and its digest, and asked about: a approves it, d denies it, i answers with what may
+/// be asked for instead, e edits its list, t and f say for how long and for whom it is granted, k goes back to the one
+/// before, s leaves it for later, q ends the walk, ? says so again. Nothing is decided by a line that is empty or by the
+/// end of the input.
 #[derive(Debug, Args)]
 pub(crate) struct Review {
     /// Only what waits in this run

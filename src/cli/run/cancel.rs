@@ -9,13 +9,14 @@ use crate::cli::run_arg::RunArg;
 use crate::failure::Failure;
 
 use super::Context;
+use crate::cli::words::words;
 
 /// End a run; its containers are stopped
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     run: RunArg,
     /// Why
-    #[arg(long, default_value = "on request")]
+    #[arg(long, default_value = "on request", value_parser = words)]
     reason: String,
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::cli::failure_from::io;
 use crate::cli::terminal::plain;
-use crate::engine::Store;
+use crate::engine::{Store, streams_cut_off};
 use crate::failure::{Failure, Kind};
 use crate::run::id::NodeId;
 
@@ -46,6 +46,12 @@ impl Logs {
             }
             for attempt in node.attempts.iter().filter(|a| self.attempt.is_none_or(|wanted| wanted == a.number)) {
                 let folder = store.layout().attempt(&definition.id, attempt.number);
+                for stream in streams_cut_off(&folder) {
+                    context.output.warn(&format!(
+                        "warning: {stream} of {} attempt {} is kept up to its first 64 MiB only",
+                        definition.id, attempt.number
+                    ));
+                }
                 for stream in ["stdout", "stderr"] {
                     let path = folder.join(format!("{stream}.log"));
                     if context.output.is_json() {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::super::root::Context;
+use crate::cli::words::words;
 use crate::engine;
 use crate::failure::Failure;
 
@@ -19,7 +20,7 @@ pub(crate) struct Revoke {
     /// AGENT.NAME, as in `watch list`
     schedule: String,
     /// Why; stands in the journal of the run that asked, and is what the agent reads
-    #[arg(long)]
+    #[arg(long, value_parser = words)]
     reason: String,
 }
 

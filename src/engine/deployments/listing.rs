@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::container::Graded;
 use crate::engine::actor::operator;
@@ -15,7 +16,7 @@ use crate::registry::{Registry, kill, queries};
 use crate::run::command::{Command, DeploymentCommand};
 use crate::run::deployment::{Deployment, Down, Ended, Standing};
 use crate::run::id::{NodeId, RequestId, RunId};
-use crate::run::state::State;
+use crate::run::state::{Request, State};
 
 /// How long a deployment may take to be started or stopped.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -50,6 +51,20 @@ pub struct Row {
     pub image: String,
     /// The container of the start that is under way, or was last.
     pub container: Option<String>,
+    /// Packages in its image whose grant was taken back, or is over, since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outlived: Vec<Outlived>,
+}
+
+/// A package that a deployment has longer than its run may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Outlived {
+    /// The request that it was granted by.
+    pub request: RequestId,
+    pub capability: String,
+    /// `revoked` or `expired`.
+    pub status: &'static str,
 }
 
 fn row(state: &State, deployment: &Deployment) -> Row {
@@ -74,7 +89,54 @@ fn row(state: &State, deployment: &Deployment) -> Row {
         set: proposed.map(|proposed| proposed.set.to_string()).unwrap_or_default(),
         image: proposed.map(|proposed| proposed.image.clone()).unwrap_or_default(),
         container: live.map(|live| live.launch.container.clone()),
+        outlived: Vec::new(),
     }
+}
+
+/// The deployments of a run, with what each has longer than the run may. An image is pinned with all that is in it: the
+/// journal says which requests it was made of.
+fn rows_of(store: &Store<'_>, state: &State) -> Result<Vec<Row>, Error> {
+    let mut rows = deployments_of(state);
+    let ended = |request: &&Request| request.has_ended() && request.capability.kind().needs_image();
+    if rows.is_empty() || !state.requests.iter().any(|request| ended(&request)) {
+        return Ok(rows);
+    }
+    let records = store.records()?;
+    for row in rows.iter_mut().filter(|row| row.status != Standing::Revoked) {
+        let made = records.iter().rposition(|record| {
+            record.event == "capability.applied"
+                && record.data.get("image").and_then(Value::as_str) == Some(row.image.as_str())
+        });
+        // The base image has nothing that was granted.
+        let Some(made) = made else { continue };
+        let then = store.fold(&records[..=made])?;
+        let id = records[made].data.get("id").and_then(Value::as_str).and_then(|id| RequestId::parse(id).ok());
+        let Some(newest) = id.and_then(|id| then.request(&id)) else { continue };
+        let without = newest.without();
+        let beneath = newest.resolution.iter().flat_map(|resolution| then.beneath(resolution));
+        let held = std::iter::once(newest).chain(beneath).filter(|request| !without.contains(&request.id));
+        let again = |request: &Request| {
+            let mut others = state.requests.iter().filter(|other| other.status.is_granted());
+            others.any(|other| other.meant() == request.meant())
+        };
+        row.outlived = held
+            .filter_map(|request| state.request(&request.id))
+            .filter(|request| ended(request) && !again(request))
+            .map(|request| Outlived {
+                request: request.id.clone(),
+                capability: request.meant().to_string(),
+                status: request.status.as_str(),
+            })
+            .collect();
+    }
+    Ok(rows)
+}
+
+/// The deployments of `run` that go on with what `request` was granted.
+pub(crate) fn outliving(store: &Store<'_>, request: &RequestId) -> Result<Vec<Row>, Error> {
+    let rows = rows_of(store, &store.load()?)?;
+    let has = |row: &Row| row.outlived.iter().any(|outlived| outlived.request == *request);
+    Ok(rows.into_iter().filter(has).collect())
 }
 
 /// How hard the box of a deployment is, as the Engine shows it; none while it does not run.
@@ -102,12 +164,13 @@ pub type Unreadable = (RunId, String);
 /// When the runs cannot be listed, or the one that was named cannot be read.
 pub fn list_deployments(registry: &Registry, run: Option<&RunId>) -> Result<(Vec<Row>, Vec<Unreadable>), Error> {
     if let Some(run) = run {
-        return Ok((deployments_of(&Store::open(registry, run)?.load()?), Vec::new()));
+        let store = Store::open(registry, run)?;
+        return Ok((rows_of(&store, &store.load()?)?, Vec::new()));
     }
     let (mut rows, mut unreadable) = (Vec::new(), Vec::new());
     for run in queries::list_runs(registry)? {
-        match Store::open(registry, &run).and_then(|store| store.peek()) {
-            Ok(state) => rows.extend(deployments_of(&state)),
+        match Store::open(registry, &run).and_then(|store| rows_of(&store, &store.peek()?)) {
+            Ok(of_run) => rows.extend(of_run),
             Err(error) => unreadable.push((run, error.to_string())),
         }
     }

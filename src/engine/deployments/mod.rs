@@ -11,10 +11,11 @@ mod propose;
 mod seen;
 
 pub(crate) use self::launch::{KEPT_AS, deploy, go_on};
+pub(crate) use self::listing::outliving;
 pub use self::listing::{
     Row, deployments_of, find_deployment, grade_deployment, list_deployments, start_deployment, stop_deployment,
 };
 pub(crate) use self::over::{copy_running_logs, end, take_down};
 pub(crate) use self::place::place;
-pub(crate) use self::propose::{is_the_same, propose};
+pub(crate) use self::propose::{forget_refused, is_the_same, propose};
 pub(crate) use self::seen::seen;

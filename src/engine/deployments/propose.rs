@@ -8,14 +8,23 @@ use crate::engine::error::Error;
 use crate::engine::store::Store;
 use crate::engine::workspace;
 use crate::registry::fileset;
-use crate::run::capability::Capability;
+use crate::run::capability::{Capability, CapabilityKind};
 use crate::run::deployment::{DeployedFile, Proposal, Proposed, digest_of};
-use crate::run::state::{Request, State};
+use crate::run::state::{Request, RequestStatus, State};
+use crate::run::status::RunStatus;
 
 use super::place;
 
-/// What `request` would deploy; the inner result says why it cannot be.
-pub(crate) fn propose(store: &Store<'_>, state: &State, request: &Request) -> Result<Result<Proposed, String>, Error> {
+/// How many proposals of one node may wait for a decision: each is a copy of its files.
+const MOST_UNDECIDED: usize = 4;
+
+/// What `request` would deploy; the inner result says why it cannot be. `waits` says which others wait for a person.
+pub(crate) fn propose(
+    store: &Store<'_>,
+    state: &State,
+    request: &Request,
+    waits: impl Fn(&Request) -> bool,
+) -> Result<Result<Proposed, String>, Error> {
     let (Some(proposal), Capability::Port(port)) = (&request.deploy, &request.capability) else {
         return Ok(Err("it names no command to deploy".to_owned()));
     };
@@ -23,6 +32,9 @@ pub(crate) fn propose(store: &Store<'_>, state: &State, request: &Request) -> Re
         return Ok(Err("the node that asks has no container".to_owned()));
     };
     if let Some(reason) = place::none_is_free(store)? {
+        return Ok(Err(reason));
+    }
+    if let Some(reason) = too_many_wait(state, request, waits) {
         return Ok(Err(reason));
     }
     let image = match image_of(&Docker::default(), state, container) {
@@ -37,6 +49,40 @@ pub(crate) fn propose(store: &Store<'_>, state: &State, request: &Request) -> Re
     let set = digest_of(&files);
     let (command, folder) = (proposal.command.clone(), proposal.folder.clone());
     Ok(Ok(Proposed { image, command, folder, port: *port, files, set }))
+}
+
+/// Why another proposal of its node has to wait, if it has.
+fn too_many_wait(state: &State, request: &Request, waits: impl Fn(&Request) -> bool) -> Option<String> {
+    let before = state.requests.iter().take_while(|other| other.id != request.id);
+    let theirs = before.filter(|other| other.node == request.node && other.capability.kind() == CapabilityKind::Port);
+    let waiting: Vec<&str> = theirs.filter(|other| waits(other)).map(|other| other.id.as_str()).collect();
+    let node = &request.node;
+    (waiting.len() >= MOST_UNDECIDED).then(|| {
+        format!("{} proposals of node {node} wait for a decision already: {}", waiting.len(), waiting.join(", "))
+    })
+}
+
+/// Removes the copies of files that will never be deployed: of requests that were refused, and of those that nobody decided on
+/// before the run was over. What they were stands in the journal, file by file.
+pub(crate) fn forget_refused(store: &Store<'_>, state: &State) -> Result<(), Error> {
+    use RequestStatus::{Denied, Expired, Superseded, Unresolvable};
+    let over = matches!(state.status, RunStatus::Cancelled | RunStatus::Completed);
+    let refused = |request: &&Request| match request.status {
+        Denied | Superseded | Unresolvable => true,
+        // One that was granted for a time had its port, and its records stay beside its files.
+        Expired => state.deployment(&request.id).is_none(),
+        _ => over && request.is_undecided(),
+    };
+    let ports = state.requests.iter().filter(|request| request.capability.kind() == CapabilityKind::Port);
+    for request in ports.filter(refused) {
+        let copy = store.layout().deployed_files(&request.id);
+        if copy.symlink_metadata().is_ok() {
+            fileset::remove(&copy)?;
+            // What else is there is kept, and the folder with it.
+            let _ = std::fs::remove_dir(store.layout().deployment(&request.id));
+        }
+    }
+    Ok(())
 }
 
 /// Copies the files, unless the copy that is there is the same.
@@ -69,6 +115,10 @@ fn files(
 pub(crate) fn is_the_same(store: &Store<'_>, state: &State, request: &Request) -> Result<bool, Error> {
     let shown = request.presented.as_ref().and_then(|presented| presented.deployment.as_ref());
     let (Some(shown), Some(proposal)) = (shown, &request.deploy) else { return Ok(true) };
+    // The copy of a run that was over went with it; one that was begun again has it made anew.
+    if store.layout().deployed_files(&request.id).symlink_metadata().is_err() {
+        return Ok(false);
+    }
     let open = workspace::look_into(store, &request.node)?;
     let workspace = store.layout().workspace(&request.node);
     reopen(&workspace, state);

@@ -66,7 +66,14 @@ fn what_happens_to_the_workspace_afterwards_changes_nothing_and_a_copy_that_was_
     let copy = scene.path(&format!("runs/{RUN}/deployments/{id}/files/index.html"));
     fs::write(&copy, "<p>not this</p>").unwrap();
     scene.tf(&["audit", "verify", RUN]).exits(8).says("files/index.html");
-    scene.tf(&["deployment", "start", &id]).ok().says("is failing").says("index.html is not as it was approved");
+    let failed = scene.tf(&["deployment", "start", &id]).exits(1);
+    failed.complains("is failing").complains("index.html is not as it was approved");
+    // A start that never printed anything, and one of which more was printed than is kept.
+    scene.tf(&["deployment", "logs", &id]).ok().complains("the logs of start 3 are not there");
+    let cursor = format!("runs/{RUN}/deployments/{id}/starts/2/logs.cursor.json");
+    scene.write(&cursor, r#"{"stdout": {"nanos": 1, "count": 1, "bytes": 67108865}}"#);
+    let cut = scene.tf(&["deployment", "logs", &id, "--start", "2"]).ok();
+    cut.complains("stdout of start 2 is kept up to its first 64 MiB only");
     let row = deployment(&scene);
     assert_eq!((&row["status"], &row["last"]["end"]["outcome"]), (&"failing".into(), &"not_started".into()), "{row:#}");
     assert!(page(&row, "/").is_none());

@@ -43,3 +43,37 @@ fn clearing_up_leaves_what_a_stopped_deployment_is_started_from() {
     scene.tf(&["image", "gc"]).ok().says(&format!("removed {image}"));
     assert!(docker_api::image(&name).is_none() && docker_api::image(&image).is_none());
 }
+
+#[test]
+fn who_takes_back_a_package_is_told_which_deployments_go_on_with_it() {
+    let _ports = Ports::take();
+    let scene = Scene::new();
+    std::fs::write(scene.path("policies/all.yaml"), "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n")
+        .unwrap();
+    let script = format!("{PRELUDE}\nput('site/index.html', '<p>kept</p>')");
+    let container = format!(
+        "command: {}\ncapabilities: ['pip:six==1.16.0']\n\
+         deploy: {{port: 8000, command: [python3, -m, http.server, '8000', --bind, 127.0.0.1], folder: site}}",
+        json!(["python3", "-c", script])
+    );
+    scene.commands("deployed", &[("web", &container, &[]), ("busy", "command: [\"sleep\", \"1000\"]", &[])]);
+    scene.start("deployed", RUN);
+    scene.tick_until(RUN, |_| !scene.waiting(RUN).is_empty());
+    let (id, digest) = scene.the_one(RUN);
+    scene.tf(&["approve", &id, "--digest", &digest]).ok();
+    let address = text(&until(&scene, "running")["address"]);
+    let said = |scene: &Scene| scene.tf(&["deployment", "list"]).ok().stdout;
+    assert!(!said(&scene).contains("still has"));
+
+    let package = text(&scene.events(RUN, "capability.applied")[0]["data"]["id"]);
+    let revoked = scene.tf(&["capability", "revoke", &package, "--reason", "it is bad"]).ok();
+    revoked.says(&format!("Deployment {id} at {address} goes on with it"));
+    let still = format!("still has pip:six==1.16.0, which is revoked (request {package})");
+    assert!(said(&scene).contains(&still), "{}", said(&scene));
+    scene.tf(&["deployment", "show", &id]).ok().says(&still);
+    // Whoever takes that back as well has nothing left of it.
+    let revoked = scene.tf(&["capability", "revoke", &id, "--reason", "with it"]).ok();
+    assert!(!revoked.stdout.contains("goes on"));
+    assert!(!said(&scene).contains("still has"));
+    scene.tf(&["run", "cancel", RUN]).ok();
+}

@@ -189,3 +189,55 @@ sys.exit(75)
     }
     scene.is_sound(RUN);
 }
+
+/// A person's word takes effect while something else is still looked up: its container does not wait for an index.
+#[test]
+fn what_is_approved_starts_while_another_request_is_being_resolved() {
+    let index = Index::start();
+    index.offer("thing", &[&Wheel::new("thing", "1.0", &[])]);
+    index.put("/simple/slow/", Answer::Silence);
+    let scene = stage(&index, ASKS);
+    // Its image is there already.
+    scene.commands("first", &[("work", "command: [\"true\"]\ncapabilities: [\"pip:thing==1.0\"]", &[])]);
+    scene.start("first", "first");
+    scene.tick_until("first", |_| !scene.waiting("first").is_empty());
+    scene.approve("first");
+    scene.tick_until("first", |shown| shown["status"] == "completed");
+    let quick = format!("{PRELUDE}\nif ask('pip:thing==1.0', 0)[0]: sys.exit(75)\nimport thing\nsay('has it')");
+    let slow = format!(
+        "{PRELUDE}\nimport os, time\nwhile not os.path.exists('/workspace/go'): time.sleep(0.05)\n\
+         sys.exit(75 if ask('pip:slow==1.0', 0)[0] == 75 else 0)"
+    );
+    let command = |script: &str| format!("command: {}", json!(["python3", "-c", script]));
+    scene.commands("granted", &[("work", &command(&quick), &["said.txt"]), ("slow", &command(&slow), &[])]);
+    scene.start("granted", RUN);
+    wait_for_request(&scene);
+    let (id, digest) = scene.the_one(RUN);
+    scene.write(&format!("runs/{RUN}/nodes/slow/workspace/go"), "");
+    let starts = || scene.events(RUN, "node.started").iter().filter(|event| event["nodeId"] == "work").count();
+    let until = |what: &str, there: &dyn Fn() -> bool| {
+        let since = std::time::Instant::now();
+        while !there() {
+            assert!(since.elapsed().as_secs() < 300, "waited in vain for {what}: {:#}", scene.show(RUN));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    };
+    std::thread::scope(|scope| {
+        let driver = scope.spawn(|| scene.drive(RUN, 0));
+        until("the index to be asked", &|| index.seen().iter().any(|path| path == "/simple/slow/"));
+        scene.tf(&["approve", &id, "--digest", &digest]).ok();
+        until("the second attempt", &|| starts() == 2);
+        driver.join().unwrap();
+    });
+    assert_eq!(said(&scene), ["has it"]);
+    // The other request was answered as well, and later: its index never said anything.
+    let order: Vec<(String, Value)> = scene
+        .journal(RUN)
+        .iter()
+        .map(|line| (line["event"].as_str().unwrap().to_owned(), line["nodeId"].clone()))
+        .collect();
+    let started = order.iter().rposition(|(event, node)| event == "node.started" && node == "work").unwrap();
+    let answered = order.iter().position(|(event, _)| event == "capability.unresolvable").unwrap();
+    assert!(started < answered, "{order:?}");
+    scene.is_sound(RUN);
+}

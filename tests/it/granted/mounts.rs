@@ -208,6 +208,46 @@ say(*[name for name in bad if ask(name, 0)[0] != 2])
 }
 
 #[test]
+fn what_is_the_operators_own_is_refused_or_said_with_a_warning() {
+    let (scene, data) = with_data(|sets| {
+        let home = sets.replace("/data/sets", "/home");
+        let data = sets.strip_suffix("/sets").unwrap();
+        format!(
+            r#"
+for path in ["{home}", "{home}/.config", "{home}/.config/taskforge", "{home}/.config/taskforge/vault", "{data}", "{data}/other",
+             "{data}/other/.taskforge", "{data}/other/workflows"]:
+    code, answer = ask("mount:" + path + ":ro")
+    say(code, answer["status"], answer.get("comment"))
+say(ask("mount:{home}/.ssh:ro")[0])
+"#
+        )
+    });
+    let home = scene.outside("home").canonicalize().unwrap();
+    for folder in [home.join(".config/taskforge/vault"), home.join(".ssh"), data.join("other/.taskforge")] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    fs::create_dir(data.join("other/workflows")).unwrap();
+    allow(&scene, &[&data, &home]);
+    start(&scene);
+    let refused = said(&scene);
+    assert_eq!(refused.len(), 8, "{refused:#?}");
+    for (at, said) in refused.iter().enumerate() {
+        let what = if at < 4 { "taskforge's own keys and settings" } else { "another registry" };
+        let ends = said.ends_with(&format!("is, contains or lies in {what}"));
+        assert!(said.starts_with("4 unresolvable") && ends, "{said}");
+    }
+    assert_eq!(scene.events(RUN, "capability.presented").len(), 1, "of the others nobody was asked");
+    let (id, digest) = scene.the_one(RUN);
+    let ssh = home.join(".ssh").display().to_string();
+    let shown = scene.tf(&["approve", &id, "--show"]).ok();
+    shown.says(&format!("Careful: keys and credentials are kept there: {ssh}."));
+    scene.tf(&["deny", &id, "--digest", &digest, "-m", "not these"]).ok();
+    complete(&scene);
+    assert_eq!(said(&scene)[8], "4");
+    scene.is_sound(RUN);
+}
+
+#[test]
 fn without_roots_no_folder_can_be_granted() {
     let scene = stage("code, answer = ask(\"mount:/data/sets:ro\")\nsay(code, answer.get(\"comment\"))");
     scene.start("granted", RUN);

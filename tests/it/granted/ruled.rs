@@ -157,6 +157,15 @@ fn the_rules_can_be_checked_explained_tested_and_tried_on_the_past() {
         .tf(&["policy", "check"])
         .exits(1)
         .says("warning: q.yaml:3: says deny where p.yaml:3 says allow; deny decides");
+    std::fs::remove_file(scene.path("policies/q.yaml")).unwrap();
+    // What looks like rules and is not read is named.
+    scene.write("policies/team/r.yaml", "nonsense").write("policies/.hidden.yaml", "nonsense");
+    let unread = scene.tf(&["policy", "check"]).exits(1);
+    unread.says("warning: team/r.yaml: is not read: it lies in a folder below");
+    unread.says("warning: .hidden.yaml: is not read: it is hidden").says("2 rules can be read.");
+    std::fs::write(scene.path("policies/p.test.yaml"), "format: 1\nexpect: []\n").unwrap();
+    let empty = scene.tf(&["policy", "test"]).exits(1);
+    empty.complains("nothing is expected in p.test.yaml").complains("nothing was tested");
     scene.tf(&["policy", "explain", "pip:x", "--policies", "/nonexistent"]).exits(3).complains("there is nothing at");
 }
 

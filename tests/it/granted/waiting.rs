@@ -143,6 +143,29 @@ fn review_walks_through_what_waits_and_decides_by_its_keys() {
 }
 
 #[test]
+fn review_goes_back_and_bounds_a_grant_and_names_an_alternative() {
+    let scene = asked(3);
+    // Leave the first, try a word that says nothing, answer the second with an alternative, go back, bound the first.
+    let keys = "k\ns\ni\nnonsense\ni\nnet:other.example:443 net:third.example:443\nthere is this\n\
+                k\nt\nsoon\nt\n2h\nf\nnobody\nf\nworkflow\na\nfor now\nq\n";
+    let shown = review(&scene, keys, "false");
+    for part in
+        ["None before it waits.", "`nonsense`", "`soon` is neither a span", "`nobody` is none of", "Approve this, for "]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert_eq!(shown.matches("(1 of 4)").count(), 3, "at first, after `k` at the beginning and after `k`: {shown}");
+    assert!(shown.contains("2 decided; 2 waiting."), "{shown}");
+    let suggested = &scene.events(RUN, "capability.superseded")[0]["data"]["decision"];
+    assert_eq!(suggested["instead"], json!(["net:other.example:443", "net:third.example:443"]));
+    assert_eq!(suggested["comment"], "there is this");
+    let approved = &scene.events(RUN, "capability.approved")[0]["data"]["decision"];
+    assert!(approved["until"].is_string() && approved["scope"]["workflow"].is_object(), "{approved:#}");
+    assert_eq!(approved["comment"], "for now");
+    scene.tf(&["audit", "verify", RUN]).ok();
+}
+
+#[test]
 fn review_decides_nothing_at_the_end_of_its_input_or_by_half_a_line() {
     let scene = asked(1);
     for keys in ["", "\n", "a\n", "d\n", "yes\n", "a\nhalf a wor", "q\n"] {

@@ -40,8 +40,12 @@ impl Index {
     pub fn start() -> Self {
         let (status, bridge) = docker_api::call("GET", "/networks/bridge", &Value::Null);
         assert_eq!(status, 200, "{bridge}");
-        let gateway = bridge["IPAM"]["Config"][0]["Gateway"].as_str().expect("the Engine's bridge has an address");
-        Self::on(TcpListener::bind((gateway, 0)).unwrap())
+        let of_bridge = &bridge["IPAM"]["Config"][0];
+        let subnet = of_bridge["Subnet"].as_str().and_then(|subnet| subnet.split('/').next());
+        // Of a bridge that it found there an Engine names no address of its own: it is the first of the subnet.
+        let first = subnet.and_then(|subnet| subnet.strip_suffix(".0")).map(|network| format!("{network}.1"));
+        let gateway = of_bridge["Gateway"].as_str().map(str::to_owned).or(first);
+        Self::on(TcpListener::bind((gateway.expect("the Engine's bridge has an address"), 0)).unwrap())
     }
 
     /// The same, where the caller wants it.

@@ -20,7 +20,10 @@ fn an_unsigned_file_allows_nothing_and_denies_what_it_denies() {
         "{unsigned}"
     );
     assert!(says(&scene, "net:b.example:443").contains("deny by p.yaml:4"));
+    let checked = scene.tf(&["policy", "check"]).exits(1);
+    checked.says("warning: p.yaml: no approver has signed the file: what it allows is asked about");
     scene.tf(&["policy", "sign"]).ok().says("Signed policies/p.yaml by ada");
+    scene.tf(&["policy", "check"]).ok();
     scene.tf(&["policy", "sign"]).ok().says("Signed already: policies/p.yaml by ada");
     assert!(says(&scene, "net:a.example:443").contains("allow by p.yaml:3: ours"));
     // The real tool says the same of it.
