@@ -251,7 +251,10 @@ fn the_gate_s_records() {
     let run = room.registry.layout().run(&room.run);
     let bytes = traffic(&room.run);
     fs::create_dir_all(run.bodies()).unwrap();
-    fs::write(run.bodies().join(Digest::of(b"request").as_str()), "request").unwrap();
+    let body = |text: &str| run.bodies().join(Digest::of(text.as_bytes()).as_str());
+    for text in ["request", "response", "tool"] {
+        fs::write(body(text), text).unwrap();
+    }
     fs::write(run.traffic(), &bytes).unwrap();
     let report = room.verify();
     assert!(report.is_proven(), "{report:#?}");
@@ -271,8 +274,14 @@ fn the_gate_s_records() {
     assert!(!proven(&bytes[..bytes.len() - 10]));
     assert!(proven(&[&bytes[..], b"{\"seq\": 4, \"torn"].concat()), "a torn tail was never acknowledged");
     assert!(proven(&bytes));
-    fs::write(run.bodies().join(Digest::of(b"request").as_str()), "changed").unwrap();
-    assert!(!proven(&bytes));
+    for text in ["request", "response", "tool"] {
+        fs::write(body(text), "changed").unwrap();
+        assert!(!proven(&bytes), "{text} has changed");
+        fs::remove_file(body(text)).unwrap();
+        assert!(!proven(&bytes), "{text} is gone");
+        fs::write(body(text), text).unwrap();
+        assert!(proven(&bytes));
+    }
     fs::remove_file(run.traffic()).unwrap();
     assert!(!verify(&room.registry, &room.run, &expected).unwrap().is_proven());
 }
