@@ -157,8 +157,8 @@ fn a_port_that_somebody_else_listens_on_is_passed_over_and_one_that_was_taken_me
     // While it is down another program takes its port: it waits, says so, and goes on once the port is free.
     scene.tf(&["deployment", "stop", &id, "--reason", "to see"]).ok();
     let thief = TcpListener::bind(text(&row["address"])).unwrap();
-    let said = scene.tf(&["deployment", "start", &id]).ok();
-    said.says("is failing").says(&format!("cannot listen on {}", text(&row["address"])));
+    let said = scene.tf(&["deployment", "start", &id]).exits(1);
+    said.complains("is failing").complains(&format!("cannot listen on {}", text(&row["address"])));
     drop(thief);
     scene.tf(&["deployment", "start", &id]).ok().says("runs at");
     assert!(page(&row, "/").unwrap().contains("it works"));
