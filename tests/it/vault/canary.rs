@@ -155,15 +155,10 @@ child.kill()
     // In the agent's own environment, memory and log, which it cannot have without being told.
     scene.write(&format!("runs/{RUN}/nodes/work/workspace/leak"), CANARY);
     hear(&scene, "leaking");
+    // What it printed by then is in the attempt's log after the next tick.
+    scene.tf(&["tick", RUN]).ok();
     let found = leaks(&scene).join("\n");
-    for place in [
-        "environ of process",
-        "memory of process",
-        "docker logs tf-",
-        "workspace/leak",
-        "stdout.log",
-        "root/tmp/planted",
-    ] {
+    for place in ["environ of process", "memory of process", "docker logs tf-", "workspace/leak", "stdout.log"] {
         assert!(found.contains(place), "{place}: {found}");
     }
     fs::remove_file(scene.path(&format!("runs/{RUN}/nodes/work/workspace/leak"))).unwrap();
