@@ -416,7 +416,7 @@ fn images(state: &State, seen: &Observed) -> Vec<Action> {
         .wanted_recipes()
         .into_iter()
         .filter_map(|recipe| match seen.images.get(&recipe)? {
-            Image::Missing => Some(Action::Build { recipe }),
+            Image::Missing => state.lets_somebody_go_on(&recipe).then_some(Action::Build { recipe }),
             Image::Building => None,
             Image::Ready(image) => Some(Action::TakeImage { recipe, image: image.clone() }),
             Image::Failed(reason) => Some(Action::FailImage { recipe, reason: reason.clone() }),
@@ -473,6 +473,26 @@ impl State {
         bases.sort_unstable();
         bases.dedup();
         bases.into_iter().filter_map(|base| self.recipe_for(base)).cloned().collect()
+    }
+
+    /// Whether an image of `recipe` is all that somebody waits for who asked for what is in it. Who has more packages that
+    /// are still looked up waits for these as well: one image with all of them will do.
+    fn lets_somebody_go_on(&self, recipe: &Digest) -> bool {
+        let of_images = |request: &&Request| request.capability.kind().needs_image();
+        let unresolved: Vec<&NodeId> = self
+            .requests
+            .iter()
+            .filter(of_images)
+            .filter(|request| request.status == RequestStatus::Requested)
+            .flat_map(|request| request.askers.iter().map(|(node, _)| node))
+            .collect();
+        let approved = self.requests.iter().filter(|request| request.status == RequestStatus::Approved);
+        let upon = |request: &&Request| {
+            let base = request.resolution.as_ref().map(|resolution| resolution.base.as_str());
+            base.and_then(|base| self.recipe_for(base)) == Some(recipe)
+        };
+        let mut askers = approved.filter(of_images).filter(upon).flat_map(|request| &request.askers);
+        askers.any(|(node, _)| !unresolved.contains(&node))
     }
 
     /// What only a person can move: requests that are resolved, approval nodes that wait.

@@ -1078,6 +1078,45 @@ fn a_node_does_not_begin_without_what_its_workflow_declares() {
 }
 
 #[test]
+fn what_is_declared_together_is_one_image_unless_somebody_else_could_go_on() {
+    for together in [true, false] {
+        let nodes = vec![node("gather", NodeKind::SessionTurn, &[]), node("other", NodeKind::SessionTurn, &[])];
+        let (mut run, mut world) = (Journaled::new(nodes), World::default());
+        let declare = |run: &mut Journaled, n: u64, node: &str, capability: &str| {
+            let (id, node) = (request_id(n), NodeId::parse(node).unwrap());
+            let capability = Capability::parse(capability).unwrap();
+            let (reason, by_gate, deploy, schedule) = (String::new(), false, None, None);
+            run.command(Command::Request {
+                id: id.clone(),
+                node,
+                attempt: 0,
+                capability,
+                reason,
+                by_gate,
+                deploy,
+                schedule,
+            })
+            .unwrap();
+            id
+        };
+        let first = declare(&mut run, 1, "gather", "pip:pygal");
+        let second = declare(&mut run, 2, if together { "gather" } else { "other" }, "pip:six");
+        world.perform(&mut run, Action::Resolve { id: first.clone() });
+        run.decide(&first, Verdict::Approve).unwrap();
+        let builds = |run: &Journaled, world: &World| {
+            plan(&run.state, &world.seen(run)).iter().filter(|action| matches!(action, Action::Build { .. })).count()
+        };
+        assert_eq!(builds(&run, &world), usize::from(!together));
+        world.perform(&mut run, Action::Resolve { id: second.clone() });
+        // A person may take long.
+        assert_eq!(builds(&run, &world), 1);
+        run.decide(&second, Verdict::Approve).unwrap();
+        world.tick(&mut run);
+        assert_eq!((world.builds, world.starts.len()), (1, 2));
+    }
+}
+
+#[test]
 fn an_end_that_nobody_saw_is_a_new_attempt() {
     for code in [137, 143, 255] {
         let (mut run, mut world) = (Journaled::demo(), World::default());

@@ -1,5 +1,6 @@
-//! `log.jsonl`: who changed the vault, when, and which bytes each secret is since. Chained from the first line; half a
-//! line that a crash left counts for nothing, and what stands behind it goes on with the chain.
+//! `log.jsonl`: who changed the vault, when, and which bytes each secret is since. Chained from the first line; what a
+//! crash left of a line (half of it, or one with holes of NULs where sectors were lost) counts for nothing, and what
+//! stands behind it goes on with the chain.
 
 use std::collections::BTreeMap;
 
@@ -95,8 +96,9 @@ impl Log {
                     log.apply(&entry);
                     log.entries.push(entry);
                 }
-                // Half a line, as a crash leaves it. What is no JSON for another reason was written by somebody else.
-                Err(error) if error.is_eof() => {}
+                // Half a line or one with a hole, as a crash leaves it: JSON has no NUL. What is no JSON for another reason
+                // was written by somebody else.
+                Err(error) if error.is_eof() || line.contains(&0) => {}
                 Err(error) => return Err(wrong(error.to_string())),
             }
             log.head = log.head.line(&whole);

@@ -124,14 +124,32 @@ fn half_a_line_counts_for_nothing_and_the_log_goes_on_behind_it() {
         // Only its newline is missing: it is whole.
         let kept = if cut + 1 == whole.len() { 3 } else { 2 };
         assert_eq!(log.entries.len(), kept, "cut at {cut}");
-        // As `append_line` does it.
-        let entry: Entry = log.next(set("c"), "operator:ada", Utc.timestamp_opt(1_700_000_001, 0).unwrap());
-        if !bytes.ends_with(b"\n") {
-            bytes.push(b'\n');
-        }
-        bytes.extend(serde_json::to_vec(&entry).unwrap());
+        goes_on(&log, &mut bytes, &format!("cut at {cut}"));
+    }
+}
+
+/// Adds a line to the log that `log` was read from, as `append_line` does it.
+fn goes_on(log: &Log, bytes: &mut Vec<u8>, what: &str) {
+    let entry: Entry = log.next(set("c"), "operator:ada", Utc.timestamp_opt(1_700_000_001, 0).unwrap());
+    if !bytes.ends_with(b"\n") {
         bytes.push(b'\n');
-        let log = Log::read("R", &bytes).unwrap_or_else(|error| panic!("cut at {cut}: {error}"));
-        assert!(log.secrets.contains_key("c"), "cut at {cut}");
+    }
+    bytes.extend(serde_json::to_vec(&entry).unwrap());
+    bytes.push(b'\n');
+    let log = Log::read("R", bytes).unwrap_or_else(|error| panic!("{what}: {error}"));
+    assert!(log.secrets.contains_key("c"), "{what}");
+}
+
+#[test]
+fn a_line_with_a_lost_sector_counts_for_nothing_and_the_log_goes_on_behind_it() {
+    let whole = lines(vec![Event::Created { recipients: vec![] }, set("a"), set("b")]);
+    let from = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap() + 1;
+    for (hole, length) in (from..whole.len()).flat_map(|at| [(at, 1), (at, 30), (at, usize::MAX)]) {
+        let mut bytes = whole.clone();
+        bytes[hole..hole.saturating_add(length).min(whole.len())].fill(0);
+        let log = Log::read("R", &bytes).unwrap_or_else(|error| panic!("hole of {length} at {hole}: {error}"));
+        // Where only the newline is lost the line is none: nobody was told that it was written.
+        assert_eq!(log.entries.len(), 2, "hole of {length} at {hole}");
+        goes_on(&log, &mut bytes, &format!("hole of {length} at {hole}"));
     }
 }

@@ -95,28 +95,36 @@ fn any_client_in_the_box_reaches_the_model_streamed_and_not() {
 
 #[test]
 fn a_key_reaches_the_gate_and_nothing_else() {
-    let server = ModelServer::start(&["--require-key", KEY]);
+    // Of this process alone: whatever is found of it was left here.
+    let key = format!("{KEY}-{}", std::process::id());
+    let server = ModelServer::start(&["--require-key", &key]);
+    // Both containers stand while they are looked at, however long the tick takes that starts them.
+    let client = CLIENT.replace(
+        "    import json, os, urllib.request\n",
+        "    import json, os, time, urllib.request\n    while not os.path.exists(\"look\"): time.sleep(0.05)\n",
+    );
+    assert_ne!(client, CLIENT);
     for source in ["file", "variable"] {
         let mut scene = Scene::new();
         let file = scene.outside("key");
-        fs::write(&file, format!("{KEY}\n")).unwrap();
+        fs::write(&file, format!("{key}\n")).unwrap();
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
         let setting = match source {
             "file" => format!(", keyFile = \"{}\"", file.display()),
             _ => ", keyEnv = \"MODEL_KEY\"".to_owned(),
         };
         if source == "variable" {
-            scene.env("MODEL_KEY", KEY);
+            scene.env("MODEL_KEY", &key);
         }
-        scene.talks_to(&server, &setting).commands("client", &[("ask", CLIENT, &["seen.json"])]);
+        scene.talks_to(&server, &setting).commands("client", &[("ask", &client, &["seen.json"])]);
         let started = scene.start("client", "keyed");
-        // Both containers stand until the next tick, running or not.
         let containers = docker_api::containers(&scene.id());
         assert_eq!(containers.len(), 2, "{containers:?}");
         for container in &containers {
             let inspected = docker_api::inspect(&text(&container["Id"])).unwrap().to_string();
-            assert!(!inspected.contains(KEY), "{inspected}");
+            assert!(!inspected.contains(&key), "{inspected}");
         }
+        scene.write("runs/keyed/nodes/ask/workspace/look", "");
         let mut said = started.stdout + &started.stderr;
         for command in [
             ["run", "watch", "keyed", "--drive"].as_slice(),
@@ -131,9 +139,9 @@ fn a_key_reaches_the_gate_and_nothing_else() {
             said += &ended.stdout;
             said += &ended.stderr;
         }
-        assert!(!said.contains(KEY));
-        assert_eq!(files_with(&scene.root(), KEY.as_bytes()), Vec::<String>::new());
-        assert_eq!(files_with(Path::new("/dev/shm"), KEY.as_bytes()), Vec::<String>::new(), "left after the gate");
+        assert!(!said.contains(&key));
+        assert_eq!(files_with(&scene.root(), key.as_bytes()), Vec::<String>::new());
+        assert_eq!(files_with(Path::new("/dev/shm"), key.as_bytes()), Vec::<String>::new(), "left after the gate");
         scene.is_sound("keyed");
     }
 }

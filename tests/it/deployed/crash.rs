@@ -9,10 +9,12 @@ use crate::scene::text;
 #[test]
 fn a_tick_that_is_ended_at_any_disk_call_is_gone_on_with() {
     let _ports = Ports::take();
-    let scene = stage(SITE);
+    // It asks once the tick that began it is over.
+    let scene = stage(&format!("import time\nwhile not os.path.exists('/workspace/go'): time.sleep(0.05)\n{SITE}"));
     scene
         .write("policies/ports.yaml", "format: 1\nrules:\n- {effect: allow, kind: port, name: '8000', because: try}\n");
     scene.start("deployed", RUN);
+    scene.write(&format!("runs/{RUN}/nodes/web/workspace/go"), "");
     // Once the agent has asked, all that happens is a tick's.
     let inbox = scene.path(&format!("runs/{RUN}/gate/inbox"));
     let begun = Instant::now();
