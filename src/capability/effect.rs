@@ -134,7 +134,8 @@ fn ceiling(request: &Request, budget: Budget) -> Vec<String> {
     };
     vec![
         whose,
-        "It holds at once, until it is revoked or the run ends; a lower one than is in force changes nothing."
+        "It holds at once, until it is revoked or the run ends. It raises a ceiling that is set; where none is set, or a \
+         higher one is in force, it changes nothing."
             .to_owned(),
     ]
 }
