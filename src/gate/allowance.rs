@@ -37,6 +37,7 @@ pub(crate) fn charge(
         Capability::Llm(models) if glob_matches(models.glob().as_str(), model) => Some((&grant.request, models)),
         _ => None,
     });
+    let mut unpriced = None;
     for (grant, models) in covering {
         let spent = gate.recorder.index(|index| prices.sums(&index.charged(grant.as_str())));
         let over = |limit: Option<u64>, spent: u64| limit.is_some_and(|limit| spent >= limit);
@@ -46,15 +47,19 @@ pub(crate) fn charge(
         if models.money().is_some()
             && let Some(free) = prices.without_price()
         {
-            return Err(no_price(free, model));
+            // Another grant may have no limit in money.
+            unpriced = unpriced.or_else(|| Some(no_price(free, model)));
+            continue;
         }
         if let Some(turn) = gate.turns.charge(&key(grant.as_str()), models.requests().unwrap_or(u64::MAX)) {
             return Ok(Some(Allowance { grant: grant.clone(), turn }));
         }
     }
-    Err(Refusal::exhausted(format!("what was granted of the model `{model}` is used up"))
-        .hint(
-            "a larger budget is a capability of its own: llm:<model>,requests=<number>,tokens=<number>,money=<amount>",
-        )
-        .with("model", model))
+    Err(unpriced.unwrap_or_else(|| {
+        Refusal::exhausted(format!("what was granted of the model `{model}` is used up"))
+            .hint(
+                "a larger budget is a capability of its own: llm:<model>,requests=<number>,tokens=<number>,money=<amount>",
+            )
+            .with("model", model)
+    }))
 }

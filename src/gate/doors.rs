@@ -10,6 +10,7 @@ use std::sync::Arc;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
+use super::ending::Ending;
 use super::front::Front;
 use super::kill::killed;
 use super::listener;
@@ -29,6 +30,8 @@ pub(crate) struct Doors {
     client: reqwest::Client,
     open: HashMap<String, Door>,
     killed: bool,
+    /// What was taken away and still has to end.
+    ending: Ending,
     /// The policy file as it was last read.
     seen: Option<Seen>,
     /// What `status.json` says; `None` if it could not be written.
@@ -50,11 +53,12 @@ struct Seen(u64, i64, i64, u64);
 
 impl Doors {
     pub(crate) fn new(gate: Arc<Gate>, options: GateOptions, client: reqwest::Client, status: Status) -> Self {
-        let open = HashMap::new();
-        Self { gate, options, client, open, killed: false, seen: None, status, written: None }
+        let (open, ending) = (HashMap::new(), Ending::default());
+        Self { gate, options, client, open, killed: false, ending, seen: None, status, written: None }
     }
 
-    /// Looks at everything once and makes it so. What it says in `status.json` is true when it stands there.
+    /// Looks at everything once and makes it so. What it says in `status.json` is true when it stands there: a policy is in
+    /// force once all has ended that it takes away. That is not waited for here: the kill switch may come meanwhile.
     pub(crate) async fn look(&mut self) {
         let killed = killed(&self.options.kill);
         if killed && !self.killed {
@@ -64,24 +68,26 @@ impl Doors {
         let seen = look_at(&self.options.dir.join("policy.json"));
         if seen != self.seen || seen.is_none() {
             // An error is looked at again each time: the file may be there in a moment.
-            self.seen = match self.read().await {
-                true => seen,
-                false => None,
-            };
+            self.seen = if self.read() { seen } else { None };
         }
         let mut problems = self.gate.rules().denied.clone().into_iter().collect::<Vec<_>>();
         problems.extend(self.settle().await);
-        if problems.is_empty() {
+        let (under_way, late) = self.ending.look();
+        problems.extend(late);
+        if problems.is_empty() && !under_way {
             self.status.generation = self.gate.rules().policy.generation;
-            self.status.error = None;
-        } else {
-            self.status.error = Some(problems.join("; "));
         }
+        self.status.error = (!problems.is_empty()).then(|| problems.join("; "));
         self.report();
     }
 
+    /// Returns when there is a reason to look that no file tells of: something has ended that had to.
+    pub(crate) async fn changed(&mut self) {
+        self.ending.changed().await;
+    }
+
     /// Takes the policy on disk into force, or denies everything. `false` if it could not be read.
-    async fn read(&mut self) -> bool {
+    fn read(&mut self) -> bool {
         let before = self.gate.rules();
         let read = Policy::read(&self.options.dir)
             .map_err(|e| e.to_string())
@@ -102,9 +108,9 @@ impl Doors {
                     self.gate.rules.send_replace(Arc::new(before.deny(reason)));
                 }
                 if granted {
-                    for door in self.open.values() {
+                    for (name, door) in &self.open {
                         door.socket.cut();
-                        door.socket.drained().await;
+                        self.ending.of_socket(&door.socket, still_under_way(name));
                     }
                 }
                 false
@@ -116,7 +122,8 @@ impl Doors {
     async fn settle(&mut self) -> Vec<String> {
         let rules = self.gate.rules();
         if rules.denied.is_some() {
-            return self.close_where(|_, socket| socket.is_closed()).await;
+            self.close_where(|_, socket| socket.is_closed()).await;
+            return Vec::new();
         }
         let now = chrono::Utc::now();
         let wanted: HashMap<&str, Cow<'_, Attempt>> = rules
@@ -126,12 +133,12 @@ impl Doors {
             .filter(|attempt| attempt.deadline > now)
             .map(|attempt| (attempt.socket.as_str(), attempt.at(now)))
             .collect();
-        let mut problems = self
-            .close_where(|name, socket| {
-                let open = socket.attempt();
-                !wanted.get(name).is_some_and(|a| a.node == open.node && a.attempt == open.attempt)
-            })
-            .await;
+        self.close_where(|name, socket| {
+            let open = socket.attempt();
+            !wanted.get(name).is_some_and(|a| a.node == open.node && a.attempt == open.attempt)
+        })
+        .await;
+        let mut problems = Vec::new();
         for (name, attempt) in &wanted {
             if let Some(door) = self.open.get(*name) {
                 let before = door.socket.attempt();
@@ -140,15 +147,11 @@ impl Doors {
                 }
                 // What was taken away must not go on on a connection that is open.
                 for lost in before.grants.iter().filter(|grant| !attempt.grants.contains(grant)) {
-                    if !door.socket.has_left(&lost.request).await {
-                        problems.push(format!("a connection by the grant of {} is still under way", lost.request));
-                    }
+                    self.ending.of_grant(&door.socket, &lost.request);
                 }
                 if before.model_globs().any(|model| !attempt.model_globs().any(|kept| kept == model)) {
                     door.socket.cut();
-                    if !door.socket.drained().await {
-                        problems.push(format!("the socket `{name}` still has requests under way"));
-                    }
+                    self.ending.of_socket(&door.socket, still_under_way(name));
                 }
             } else if let Err(e) = self.open(attempt) {
                 problems.push(format!("the socket `{name}` cannot be opened: {e}"));
@@ -176,10 +179,9 @@ impl Doors {
         Ok(())
     }
 
-    async fn close_where(&mut self, close: impl Fn(&str, &Socket) -> bool) -> Vec<String> {
+    async fn close_where(&mut self, close: impl Fn(&str, &Socket) -> bool) {
         let names: Vec<String> =
             self.open.iter().filter(|(name, door)| close(name, &door.socket)).map(|(name, _)| name.clone()).collect();
-        let mut problems = Vec::new();
         for name in names {
             let Some(door) = self.open.remove(&name) else { continue };
             door.socket.close();
@@ -191,16 +193,15 @@ impl Doors {
             // The folder may be gone with its attempt.
             let _ = std::fs::remove_file(&door.path);
             let _ = door.task.await;
-            if !door.socket.drained().await {
-                problems.push(format!("the socket `{name}` is closed; a request of it is still under way"));
-            }
+            let what = format!("the socket `{name}` is closed; a request of it is still under way");
+            self.ending.of_socket(&door.socket, what);
         }
-        problems
     }
 
-    /// Closes everything.
+    /// Closes everything, and waits until it has ended.
     pub(crate) async fn close(mut self) {
         self.close_where(|_, _| true).await;
+        self.ending.all().await;
     }
 
     fn report(&mut self) {
@@ -209,6 +210,10 @@ impl Doors {
             self.written = self.status.write(&self.options.dir).is_ok().then(|| self.status.clone());
         }
     }
+}
+
+fn still_under_way(socket: &str) -> String {
+    format!("the socket `{socket}` still has requests under way")
 }
 
 fn look_at(path: &Path) -> Option<Seen> {

@@ -80,7 +80,7 @@ impl Exchange {
             }
             if leave.is_none() {
                 // From here on a revocation waits for us.
-                leave = Some(socket.upstream().await);
+                leave = Some(socket.upstream());
             }
             let Try { step, mut prepared } = next;
             prepared.room = gate.answers.clone();

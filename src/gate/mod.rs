@@ -13,6 +13,7 @@ mod conversation;
 mod doors;
 mod durable;
 mod egress;
+mod ending;
 mod error;
 mod exchange;
 mod front;

@@ -123,7 +123,7 @@ async fn pass(
 ) {
     let begun = Instant::now();
     let attempt = socket.attempt();
-    let mut leash = Leash::on(&gate, &socket, std::slice::from_ref(&grant), seat).await;
+    let mut leash = Leash::on(&gate, &socket, std::slice::from_ref(&grant), seat);
     if leash.holds().is_err() {
         return;
     }

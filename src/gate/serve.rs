@@ -154,23 +154,40 @@ pub async fn serve_until(options: GateOptions, stop: impl Future<Output = ()>) -
     });
     let counting = gate.clone();
     let mut doors = Doors::new(gate, options, client, status);
+    // In a task of its own: a disk that takes its time keeps nobody from looking for the kill switch.
+    let (look, mut looks) = tokio::sync::mpsc::channel(1);
+    let keeping = tokio::spawn({
+        let counting = counting.clone();
+        async move {
+            while looks.recv().await.is_some() {
+                settle(&counting).await;
+            }
+        }
+    });
     loop {
         doors.look().await;
-        counting.ledger.settle(|date| budget::on(&counting, date)).await;
-        counting.roles.settle(|role, date| budget::on_role(&counting, role, date)).await;
+        let _ = look.try_send(());
         tokio::select! {
             () = &mut stop => break,
             () = watch.changed() => {}
+            () = doors.changed() => {}
         }
     }
+    drop(look);
     // A disk that hangs must not keep a container from stopping.
     let _ = tokio::time::timeout(Duration::from_secs(3), async {
         doors.close().await;
-        counting.ledger.settle(|date| budget::on(&counting, date)).await;
-        counting.roles.settle(|role, date| budget::on_role(&counting, role, date)).await;
+        let _ = keeping.await;
+        settle(&counting).await;
     })
     .await;
     Ok(())
+}
+
+/// Puts what was taken of the days' budgets on the disk.
+async fn settle(gate: &Gate) {
+    gate.ledger.settle(|date| budget::on(gate, date)).await;
+    gate.roles.settle(|role, date| budget::on_role(gate, role, date)).await;
 }
 
 /// The first 12 digits of the running binary's SHA-256; `unknown` if it cannot be read.

@@ -1,12 +1,12 @@
 //! One attempt's socket: who speaks through it is who its folder was mounted for.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
 use super::policy::{Attempt, RequestStatus};
 use super::published::Offers;
@@ -22,10 +22,12 @@ pub(crate) struct Socket {
     closed: AtomicBool,
     /// Counts up with each cut.
     cuts: watch::Sender<u64>,
-    /// Held for reading while an upstream may be talked to: who holds it for writing knows that none is.
-    upstreams: Arc<tokio::sync::RwLock<()>>,
+    /// How many may talk to an upstream, by the cut after which they began.
+    talking: Arc<watch::Sender<BTreeMap<u64, usize>>>,
     /// Who may be connected to something outside at the same time.
     seats: Arc<Semaphore>,
+    /// Who may look a name up.
+    looking: Semaphore,
     /// Who may ask a model at the same time.
     asking: Arc<Semaphore>,
     /// How many connections were ended for what the client did.
@@ -58,8 +60,6 @@ pub(crate) const MOST_REFUSALS: u32 = 1000;
 const GATE_PORT: u16 = 4180;
 /// How long the shim may take to open a port.
 const OPENING: Duration = Duration::from_secs(2);
-/// How long what was cut may take to end.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Socket {
     /// A seat for one request to a model.
@@ -108,8 +108,9 @@ impl Socket {
             attempt: watch::Sender::new(Arc::new(attempt)),
             closed: AtomicBool::new(false),
             cuts: watch::Sender::new(0),
-            upstreams: Arc::default(),
+            talking: Arc::new(watch::Sender::new(BTreeMap::new())),
             seats: Arc::new(Semaphore::new(MOST_PASSAGES)),
+            looking: Semaphore::new(1),
             asking: Arc::new(Semaphore::new(MOST_ASKED)),
             faults: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
@@ -155,13 +156,18 @@ impl Socket {
     }
 
     /// Leave to talk to an upstream; check that the attempt still may, afterwards.
-    pub(crate) async fn upstream(&self) -> OwnedRwLockReadGuard<()> {
-        self.upstreams.clone().read_owned().await
+    pub(crate) fn upstream(&self) -> Talking {
+        let since = *self.cuts.borrow();
+        self.talking.send_modify(|all| *all.entry(since).or_default() += 1);
+        Talking { all: self.talking.clone(), since }
     }
 
-    /// Waits until no upstream is talked to for this attempt; `false` if that took too long.
-    pub(crate) async fn drained(&self) -> bool {
-        tokio::time::timeout(PATIENCE, self.upstreams.write()).await.is_ok()
+    /// Waits until nobody talks to an upstream who began to before the last cut.
+    pub(crate) async fn drained(&self) {
+        let now = *self.cuts.borrow();
+        let mut talking = self.talking.subscribe();
+        // An error says that the sender is gone, and that is ours.
+        let _ = talking.wait_for(|all| all.first_key_value().is_none_or(|(since, _)| *since >= now)).await;
     }
 
     /// What the policy says of the attempt, each time that it says something else.
@@ -201,6 +207,12 @@ impl Socket {
         self.seats.clone().try_acquire_owned().ok()
     }
 
+    /// The attempt's turn to look a name up.
+    pub(crate) async fn lookup(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.looking.acquire().await.ok()
+    }
+
     /// A connection by the grant of `request` begins.
     pub(crate) fn enter(&self, request: &RequestId) {
         self.passages.send_modify(|all| *all.entry(request.clone()).or_default() += 1);
@@ -218,10 +230,28 @@ impl Socket {
         });
     }
 
-    /// Waits until no connection by the grant of `request` is left; `false` if that took too long.
-    pub(crate) async fn has_left(&self, request: &RequestId) -> bool {
+    /// Waits until no connection by the grant of `request` is left.
+    pub(crate) async fn has_left(&self, request: &RequestId) {
         let mut passages = self.passages.subscribe();
-        let left = passages.wait_for(|all| !all.contains_key(request));
-        tokio::time::timeout(PATIENCE, left).await.is_ok()
+        let _ = passages.wait_for(|all| !all.contains_key(request)).await;
+    }
+}
+
+/// Leave to talk to an upstream, as long as it is held.
+pub(crate) struct Talking {
+    all: Arc<watch::Sender<BTreeMap<u64, usize>>>,
+    since: u64,
+}
+
+impl Drop for Talking {
+    fn drop(&mut self) {
+        self.all.send_modify(|all| {
+            if let Some(count) = all.get_mut(&self.since) {
+                *count -= 1;
+                if *count == 0 {
+                    all.remove(&self.since);
+                }
+            }
+        });
     }
 }

@@ -2,7 +2,7 @@
 //! that arrived, a file that changed, a process of the kernel's that is another), never by what the attack itself says.
 //!
 //! Every mechanism runs twice: in a container without our protections, where most have to succeed or they would prove
-//! nothing, and in one with exactly the settings that the product gave an agent of a real run, where none may. Then the
+//! nothing, and in one with the settings that the product gave an agent of a real run, where none may. Then the
 //! rows of that container's table are taken away one by one, and each time something has to get through.
 //!
 //! All targets are the test's own, in network namespaces that have no other interface; that is asserted before each attack.

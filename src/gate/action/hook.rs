@@ -6,8 +6,8 @@ use reqwest::redirect::Policy;
 use serde_json::Value;
 
 use super::{Failure, Outcome};
-use crate::gate::policy::Attempt;
 use crate::gate::shared::Gate;
+use crate::gate::socket::Socket;
 use crate::provider::Key;
 use crate::run::capability::{Endpoint, Host};
 
@@ -21,7 +21,7 @@ const SIGNATURE: &str = "x-taskforge-signature-256";
 /// Why it was not sent, or why that is not known.
 pub(super) async fn post(
     gate: &Gate,
-    attempt: &Attempt,
+    socket: &Socket,
     url: &str,
     body: &Value,
     secret: Option<&Key>,
@@ -40,7 +40,7 @@ pub(super) async fn post(
     // An address was named as one by whoever allowed it; a name leads to none that is special.
     if let Host::Name(name) = endpoint.host() {
         let rules = gate.rules();
-        let found = gate.lookups.find(&rules.policy, attempt, &endpoint, false).await;
+        let found = gate.lookups.find(socket, &rules.policy, &endpoint, false).await;
         let found =
             found.map_err(|nowhere| not("service_unreachable", format!("{name} cannot be called: {nowhere:?}")))?;
         client = client.resolve_to_addrs(name, &found);

@@ -126,7 +126,7 @@ impl Act {
         }
         self.within_limit(&rule).await?;
         // From here on, ending the attempt waits for this, and so does taking back the grant.
-        let _upstream = self.socket.upstream().await;
+        let _upstream = self.socket.upstream();
         let _entered = Entered::by(&self.socket, &rule);
         let intent = self.begin(&rule).await?;
         let outcome = match self.still_allowed(&rule) {
@@ -279,7 +279,7 @@ impl Act {
                 let server = self.gate.rules().policy.services.email.clone();
                 mail.perform(&self.gate, server.as_ref(), &self.key, Utc::now()).await
             }
-            Action::Webhook(post) => post.perform(&self.gate, &self.attempt, &self.key).await,
+            Action::Webhook(post) => post.perform(&self.gate, &self.socket, &self.key).await,
         }
     }
 

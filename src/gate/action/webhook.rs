@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use super::arguments::{Arguments, Wrong};
 use super::hook;
 use super::{Failure, Outcome};
-use crate::gate::policy::Attempt;
 use crate::gate::shared::Gate;
+use crate::gate::socket::Socket;
 use crate::run::capability::{ActionRules, is_url};
 
 /// The largest body, in bytes.
@@ -40,7 +40,7 @@ impl Post {
         }
     }
 
-    pub(crate) async fn perform(&self, gate: &Gate, attempt: &Attempt, key: &str) -> Outcome {
+    pub(crate) async fn perform(&self, gate: &Gate, socket: &Socket, key: &str) -> Outcome {
         let secret = match gate.rules().policy.services.webhook.clone() {
             None => None,
             Some(entry) => match gate.rules().key(&entry).cloned() {
@@ -51,7 +51,7 @@ impl Post {
                 }
             },
         };
-        match hook::post(gate, attempt, &self.url, &self.body, secret.as_ref(), key).await {
+        match hook::post(gate, socket, &self.url, &self.body, secret.as_ref(), key).await {
             Ok(status) if (200..300).contains(&status) => Outcome::Done(json!({"status": status})),
             Ok(status) => {
                 let message = format!("{} answers {status}", self.url);

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedRwLockReadGuard, OwnedSemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::gate::policy::{Attempt, Grant};
 use crate::gate::refusal::Refusal;
 use crate::gate::shared::Gate;
-use crate::gate::socket::Socket;
+use crate::gate::socket::{Socket, Talking};
 
 /// One passage's leash. Dropping it says that the passage has ended.
 pub(crate) struct Leash {
@@ -18,28 +18,16 @@ pub(crate) struct Leash {
     grants: Vec<Grant>,
     cuts: watch::Receiver<u64>,
     attempts: watch::Receiver<Arc<Attempt>>,
-    _upstream: OwnedRwLockReadGuard<()>,
+    _upstream: Talking,
     _seat: OwnedSemaphorePermit,
 }
 
 impl Leash {
-    /// Takes a place among the passages of `socket`, for `grants`. From here on a revocation waits for this passage;
-    /// whether the grant still holds has to be looked at once more, afterwards: [`Leash::holds`].
-    pub(crate) async fn take(gate: &Arc<Gate>, socket: &Arc<Socket>, grants: &[Grant]) -> Result<Self, Refusal> {
-        let seat =
-            socket.seat().ok_or_else(|| Refusal::exhausted("this attempt has all the connections it may have"))?;
-        Ok(Self::on(gate, socket, grants, seat).await)
-    }
-
-    /// [`Leash::take`] for who has a place already.
-    pub(crate) async fn on(
-        gate: &Arc<Gate>,
-        socket: &Arc<Socket>,
-        grants: &[Grant],
-        seat: OwnedSemaphorePermit,
-    ) -> Self {
+    /// Takes the place `seat` among the passages of `socket`, for `grants`. From here on a revocation waits for this
+    /// passage; whether the grant still holds has to be looked at once more, afterwards: [`Leash::holds`].
+    pub(crate) fn on(gate: &Arc<Gate>, socket: &Arc<Socket>, grants: &[Grant], seat: OwnedSemaphorePermit) -> Self {
         let (cuts, attempts) = (socket.cuts(), socket.attempts());
-        let upstream = socket.upstream().await;
+        let upstream = socket.upstream();
         grants.iter().for_each(|grant| socket.enter(&grant.request));
         Self {
             gate: gate.clone(),

@@ -1,18 +1,23 @@
 //! From a name to the addresses that may be connected to. What is judged here is what is connected to: nobody looks the
 //! name up a second time.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use crate::gate::policy::{Attempt, Policy};
+use crate::gate::socket::Socket;
 use crate::run::address::special;
 use crate::run::capability::{Capability, Endpoint, Host};
 
-/// Lookups at a time: each may hold a thread for as long as a name server is silent.
+/// Lookups at a time, of all attempts: each may hold a thread for as long as a name server is silent. One attempt has one.
 const CONCURRENT: usize = 2;
+/// How long a name server may be silent.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long others may be before.
+const TURN: Duration = Duration::from_secs(30);
 /// How many addresses of one name are tried.
 const MOST: usize = 8;
 
@@ -25,18 +30,18 @@ pub(crate) enum Nowhere {
 }
 
 /// The threads that lookups may take.
-pub(crate) struct Lookups(Semaphore);
+pub(crate) struct Lookups(Arc<Semaphore>);
 
 impl Lookups {
     pub(crate) fn new() -> Self {
-        Self(Semaphore::new(CONCURRENT))
+        Self(Arc::new(Semaphore::new(CONCURRENT)))
     }
 
-    /// The addresses of `endpoint` that `attempt` may connect to, in the resolver's order; never none.
+    /// The addresses of `endpoint` that the attempt of `socket` may connect to, in the resolver's order; never none.
     pub(crate) async fn find(
         &self,
+        socket: &Socket,
         policy: &Policy,
-        attempt: &Attempt,
         endpoint: &Endpoint,
         raw: bool,
     ) -> Result<Vec<SocketAddr>, Nowhere> {
@@ -45,10 +50,11 @@ impl Lookups {
             Host::V6(address) => vec![IpAddr::from(*address)],
             Host::Name(name) => match policy.hosts.get(name) {
                 Some(fixed) => fixed.clone(),
-                None => self.ask(name, endpoint.port()).await.map_err(Nowhere::Unresolvable)?,
+                None => self.ask(socket, name, endpoint.port()).await.map_err(Nowhere::Unresolvable)?,
             },
         };
-        let may = |address: &&IpAddr| special(**address).is_none() || by_address(attempt, **address, endpoint, raw);
+        let attempt = socket.attempt();
+        let may = |address: &&IpAddr| special(**address).is_none() || by_address(&attempt, **address, endpoint, raw);
         let allowed: Vec<SocketAddr> =
             found.iter().filter(may).take(MOST).map(|address| (*address, endpoint.port()).into()).collect();
         match (allowed.is_empty(), found.first()) {
@@ -58,13 +64,20 @@ impl Lookups {
         }
     }
 
-    async fn ask(&self, name: &str, port: u16) -> Result<Vec<IpAddr>, String> {
-        let lookup = async {
-            let _seat = self.0.acquire().await.map_err(|e| e.to_string())?;
-            let found = tokio::net::lookup_host((name, port)).await.map_err(|e| e.to_string())?;
-            Ok(found.map(|address| address.ip()).collect())
-        };
-        tokio::time::timeout(PATIENCE, lookup).await.unwrap_or_else(|_| Err("no name server answers".to_owned()))
+    async fn ask(&self, socket: &Socket, name: &str, port: u16) -> Result<Vec<IpAddr>, String> {
+        // Its own turn first: an attempt whose names are slow to find keeps no other from finding its own.
+        let turns = async { (socket.lookup().await, self.0.clone().acquire_owned().await) };
+        let (_own, seat) = tokio::time::timeout(TURN, turns).await.map_err(|_| "too many names are being looked up")?;
+        let seat = seat.map_err(|e| e.to_string())?;
+        let name = name.to_owned();
+        let lookup = tokio::task::spawn_blocking(move || {
+            let found = (name.as_str(), port).to_socket_addrs();
+            // Not before the thread is free again, whoever still waits for the answer.
+            drop(seat);
+            found.map(|found| found.map(|address| address.ip()).collect()).map_err(|e| e.to_string())
+        });
+        let found = tokio::time::timeout(PATIENCE, lookup).await.map_err(|_| "no name server answers".to_owned())?;
+        found.map_err(|e| e.to_string())?
     }
 }
 

@@ -27,10 +27,7 @@ pub(super) async fn pass(
         };
         let data = match frame {
             None => None,
-            Some(Err(error)) => {
-                let _ = pieces.send(Err(std::io::Error::other(error))).await;
-                return "broken";
-            }
+            Some(Err(error)) => return last_word(passage, &pieces, std::io::Error::other(error), "broken").await,
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => Some(data),
                 Err(_) => continue,
@@ -39,10 +36,7 @@ pub(super) async fn pass(
         let last = data.is_none();
         let piece = match through(data) {
             Ok(piece) => piece,
-            Err(why) => {
-                let _ = pieces.send(Err(std::io::Error::other(why))).await;
-                return why;
-            }
+            Err(why) => return last_word(passage, &pieces, std::io::Error::other(why), why).await,
         };
         if !piece.is_empty() {
             let sent = tokio::select! {
@@ -57,5 +51,19 @@ pub(super) async fn pass(
         if last {
             return "closed";
         }
+    }
+}
+
+/// Tells the agent that no more comes, and returns `why`. One that does not read holds up nobody who ends the passage.
+async fn last_word(
+    passage: &mut Passage,
+    pieces: &mpsc::Sender<std::io::Result<Bytes>>,
+    error: std::io::Error,
+    why: &'static str,
+) -> &'static str {
+    tokio::select! {
+        biased;
+        pulled = passage.leash.pulled() => pulled,
+        _ = pieces.send(Err(error)) => why,
     }
 }

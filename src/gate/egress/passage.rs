@@ -56,24 +56,39 @@ impl Denied {
 
     /// Puts the refusal on record; what the agent is told.
     pub(crate) async fn record(self, gate: &Gate, attempt: &Attempt) -> Refusal {
-        let node = attempt.node.as_str();
-        if gate.recorder.index(|index| index.denial_count(node, attempt.attempt)) >= MOST_DENIALS {
-            let message = format!("this attempt was refused {MOST_DENIALS} times; its tries are no longer heard");
-            return Refusal::exhausted(message);
+        match self.note(gate, attempt).await {
+            Ok(()) => self.refusal(),
+            Err(refusal) => refusal,
         }
+    }
+
+    /// Puts the refusal on record. After as many as one attempt is heard with, one more record says so, and the rest leaves
+    /// none.
+    ///
+    /// # Errors
+    /// What the agent is told if this is not on record.
+    async fn note(&self, gate: &Gate, attempt: &Attempt) -> Result<(), Refusal> {
+        let node = attempt.node.as_str();
+        let before = gate.recorder.index(|index| index.denial_count(node, attempt.attempt));
+        let unheard = || {
+            let message = format!("this attempt was refused {MOST_DENIALS} times; its tries are no longer heard");
+            Refusal::exhausted(message)
+        };
+        if before > MOST_DENIALS {
+            return Err(unheard());
+        }
+        let last = before == MOST_DENIALS;
         let mut fields = Map::new();
         fields.insert("surface".into(), self.surface.into());
         fields.insert("target".into(), self.target.as_str().into());
         fields.insert("method".into(), self.method.as_str().into());
-        fields.insert("verdict".into(), self.verdict.into());
+        fields.insert("verdict".into(), if last { "no_longer_recorded" } else { self.verdict }.into());
         if let Some(capability) = &self.capability {
             fields.insert("capability".into(), capability.as_str().into());
         }
         let entry = Entry { kind: Kind::EgressDenied, of: Some(of(attempt)), fields, body: None };
-        if let Err(reason) = gate.recorder.record(entry).await {
-            return Refusal::record_failed(&reason);
-        }
-        self.refusal()
+        gate.recorder.record(entry).await.map_err(|reason| Refusal::record_failed(&reason))?;
+        if last { Err(unheard()) } else { Ok(()) }
     }
 
     fn refusal(self) -> Refusal {
@@ -156,9 +171,13 @@ pub(crate) async fn open(
     }
     if gate.recorder.index(|index| index.passages(attempt.node.as_str(), attempt.attempt)) >= MOST_PASSAGES {
         let message = format!("this attempt has made all of its {MOST_PASSAGES} connections");
-        return Err(Refusal::exhausted(message));
+        return Err(at_its_bound(gate, &attempt, target, message).await);
     }
-    let mut leash = Leash::take(gate, socket, &grants).await?;
+    let Some(seat) = socket.seat() else {
+        let message = "this attempt has all the connections it may have at once".to_owned();
+        return Err(at_its_bound(gate, &attempt, target, message).await);
+    };
+    let mut leash = Leash::on(gate, socket, &grants, seat);
     if leash.holds().is_err() {
         gate.check(socket)?;
         return Err(missing().record(gate, &attempt).await);
@@ -166,8 +185,12 @@ pub(crate) async fn open(
     let rules = gate.rules();
     let found = tokio::select! {
         biased;
-        _ = leash.pulled() => return Err(Refusal::revoked()),
-        found = gate.lookups.find(&rules.policy, &attempt, &endpoint, raw) => found,
+        why = leash.pulled() => {
+            let message = format!("the connection to {} may not be made any more", target.text);
+            Denied::of(target, why, message).note(gate, &attempt).await?;
+            return Err(Refusal::revoked());
+        }
+        found = gate.lookups.find(socket, &rules.policy, &endpoint, raw) => found,
     };
     let addresses = match found {
         Ok(addresses) => addresses,
@@ -193,6 +216,14 @@ pub(crate) async fn open(
             passage.end(verdict, None).await;
             Err(refusal)
         }
+    }
+}
+
+/// Puts on record that `target` is out of reach because the attempt has all it may have; what the agent is told.
+async fn at_its_bound(gate: &Gate, attempt: &Attempt, target: &Target, message: String) -> Refusal {
+    match Denied::of(target, "exhausted", message.clone()).note(gate, attempt).await {
+        Ok(()) => Refusal::exhausted(message),
+        Err(refusal) => refusal,
     }
 }
 

@@ -109,6 +109,7 @@ async fn refuse(passage: &Passage, refused: Refused) -> &'static str {
     let granted = passage.endpoint.to_string();
     let (asked, verdict, message) = match refused {
         Refused::NotTls => (granted, "not_http", "what goes through the tunnel is neither TLS nor HTTP".to_owned()),
+        Refused::Unread => (granted, "name_mismatch", "TLS asks once more, in a way that cannot be read".to_owned()),
         Refused::Name(Hello { name, encrypted }) => {
             let what = if encrypted { " (and one that is encrypted)" } else { "" };
             let shown = name.as_deref().unwrap_or("no name");
@@ -169,10 +170,18 @@ async fn begin<C: AsyncRead + AsyncWrite + Unpin, F: Fn(&Hello) -> bool>(
     };
     let named = matches!(refused, Refused::Name(_));
     let verdict = refuse(passage, refused).await;
-    if named {
-        let _ = client.write_all(&UNRECOGNIZED).await;
+    let tell = async {
+        if named {
+            let _ = client.write_all(&UNRECOGNIZED).await;
+        }
+        let _ = client.shutdown().await;
+    };
+    // Who does not read what it is told keeps nobody waiting.
+    tokio::select! {
+        biased;
+        _ = passage.leash.pulled() => {}
+        () = tell => {}
     }
-    let _ = client.shutdown().await;
     Begun::Not(verdict)
 }
 

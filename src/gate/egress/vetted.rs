@@ -23,6 +23,14 @@ pub(crate) enum Refused {
     NotTls,
     /// A hello for something else than what was granted.
     Name(Hello),
+    /// A hello that cannot be read; some server might.
+    Unread,
+}
+
+/// Whether the message that begins so is a hello, and no ciphertext that happens to begin with the same byte: its length
+/// is one that a server takes (OpenSSL's bound is the largest), and the version of TLS 1.0 to 1.3 follows.
+fn looks_like_hello(message: &[u8]) -> bool {
+    matches!(message, [CLIENT_HELLO, 0..=2, _, _, 3, 0..=4, ..])
 }
 
 /// What has been seen of the client's records.
@@ -81,11 +89,10 @@ impl<F: Fn(&Hello) -> bool> Records<F> {
 
     fn read_content(&mut self, content: &[u8]) -> Result<(), Refused> {
         let first = std::mem::take(&mut self.begins);
+        // A server may pass over other records (`change_cipher_spec`, early data) in the midst of a hello, and join its parts.
         if self.kind != HANDSHAKE {
-            self.message.clear();
             return Ok(());
         }
-        // Encrypted handshakes look like anything; one that happens to look like a whole hello does not happen.
         let begins = first && self.message.is_empty() && content.first() == Some(&CLIENT_HELLO);
         if !begins && self.message.is_empty() {
             return Ok(());
@@ -97,6 +104,7 @@ impl<F: Fn(&Hello) -> bool> Records<F> {
                 self.message.clear();
                 if (self.fits)(&hello) { Ok(()) } else { Err(Refused::Name(hello)) }
             }
+            Err(_) if looks_like_hello(&self.message) => Err(Refused::Unread),
             Err(_) => {
                 self.message.clear();
                 Ok(())
@@ -154,7 +162,7 @@ impl<C: AsyncWrite + Unpin, F: Unpin> AsyncWrite for Vetted<C, F> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::hello::tests::{hello, message, records};
+    use super::super::hello::tests::{hello, message};
     use super::*;
     use proptest::prelude::*;
 
@@ -169,23 +177,32 @@ mod tests {
     }
 
     proptest! {
-        /// A second hello is judged wherever it stands among other records, and however it and the reading are cut.
+        /// A second hello is judged wherever it stands before, between and behind other records, and however it and the
+        /// reading are cut.
         #[test]
         fn a_second_hello_is_judged(
-            before in prop::collection::vec((prop::sample::select(vec![20u8, 21, 23]), prop::collection::vec(any::<u8>(), 1..40)), 0..4),
+            others in prop::collection::vec((prop::sample::select(vec![20u8, 21, 23]), prop::collection::vec(any::<u8>(), 1..40)), 0..6),
             sizes in prop::collection::vec(1usize..60, 0..8),
             step in 1usize..50,
             good in any::<bool>(),
         ) {
             let name = if good { "good.example" } else { "evil.example" };
-            let mut bytes: Vec<u8> = before.iter().flat_map(|(kind, content)| record(*kind, content)).collect();
-            bytes.extend(records(message(&hello(name)), &sizes));
+            let mut whole = message(&hello(name)).to_vec();
+            let mut others = others.iter();
+            let mut sizes = sizes.iter();
+            let mut bytes = Vec::new();
+            while !whole.is_empty() {
+                bytes.extend(others.next().map(|(kind, content)| record(*kind, content)).unwrap_or_default());
+                let size = sizes.next().copied().unwrap_or(whole.len()).min(whole.len());
+                bytes.extend(record(HANDSHAKE, &whole.drain(..size).collect::<Vec<u8>>()));
+            }
+            bytes.extend(others.flat_map(|(kind, content)| record(*kind, content)));
             let mut watch = watch();
             let judged: Result<Vec<()>, Refused> = bytes.chunks(step).map(|part| watch.push(part)).collect();
             match judged {
                 Ok(_) => prop_assert!(good),
                 Err(Refused::Name(hello)) => prop_assert!(!good && hello.name.as_deref() == Some("evil.example")),
-                Err(Refused::NotTls) => prop_assert!(false),
+                Err(refused) => prop_assert!(false, "{refused:?}"),
             }
         }
 
@@ -198,6 +215,24 @@ mod tests {
                 prop_assert_eq!(watch.push(part), Ok(()));
             }
         }
+    }
+
+    /// What is a hello but for one thing that we do not take: a server might.
+    #[test]
+    fn a_second_hello_that_cannot_be_read_does_not_pass() {
+        let whole = message(&hello("evil.example")).to_vec();
+        let longer = [&whole[..], &[0]].concat();
+        let mut cut = whole.clone();
+        cut[3] -= 1;
+        let mut large = whole.clone();
+        large[1] = 2;
+        for (what, bytes) in [("something behind it", &longer), ("too short a length", &cut), ("a large one", &large)] {
+            assert_eq!(watch().push(&record(HANDSHAKE, bytes)), Err(Refused::Unread), "{what}");
+        }
+        let mut ciphertext = whole;
+        ciphertext[4] = 0x17;
+        ciphertext.push(0);
+        assert_eq!(watch().push(&record(HANDSHAKE, &ciphertext)), Ok(()));
     }
 
     #[test]

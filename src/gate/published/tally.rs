@@ -92,7 +92,7 @@ impl Tally {
 async fn clock(gate: Arc<Gate>, socket: Arc<Socket>, grant: Grant, period: Arc<Period>) {
     let attempt = socket.attempt();
     if let Ok(seat) = Arc::new(Semaphore::new(1)).acquire_owned().await {
-        let mut leash = Leash::on(&gate, &socket, std::slice::from_ref(&grant), seat).await;
+        let mut leash = Leash::on(&gate, &socket, std::slice::from_ref(&grant), seat);
         let _ = tokio::time::timeout(PERIOD, leash.pulled()).await;
         period.leave(&gate, &attempt).await;
     }

@@ -350,7 +350,7 @@ async fn make_base(docker: &Docker, name: &str) {
 pub fn wait_until(holds: impl Fn() -> bool) -> bool {
     let begun = Instant::now();
     while !holds() {
-        if begun.elapsed() > Duration::from_secs(10) {
+        if begun.elapsed() > Duration::from_secs(60) {
             return false;
         }
         std::thread::sleep(Duration::from_millis(10));

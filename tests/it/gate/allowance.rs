@@ -14,6 +14,7 @@ use super::world::{World, completion, wait};
 
 const FIRST: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4V";
 const SECOND: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4W";
+const THIRD: &str = "01JD2Z3V5Q8M4K7N9P1R2S3T4X";
 
 fn grant(request: &str, capability: &str) -> Grant {
     Grant {
@@ -142,6 +143,10 @@ fn money_is_counted_by_the_price_table_for_each_grant() {
     let free = ask(&world, "free-1");
     assert_eq!((free.status, free.code().as_str()), (403, "no_price"));
     assert_eq!(upstream.got().len(), 2);
+    // By another grant, which counts none, it is.
+    world.policy.attempts[0].grants.push(grant(THIRD, "llm:free-*,requests=1"));
+    world.apply();
+    assert_eq!([ask(&world, "free-1").status, ask(&world, "free-1").status], [200, 403]);
 }
 
 #[test]

@@ -235,6 +235,26 @@ fn a_second_hello_for_another_name_ends_the_tunnel() {
 }
 
 #[test]
+fn a_second_hello_in_parts_with_another_record_between_them_is_judged_all_the_same() {
+    let echo = Echo::start();
+    let name = format!("api.test:{}", echo.port);
+    let world = granting(&[format!("net:{name}"), format!("net:127.0.0.1:{}", echo.port)]);
+    let good = hello("api.test");
+    let mut client = tunnel(&world, &name);
+    client.write(&good).unwrap();
+    client.exactly(good.len());
+    let evil = hello("evil.test");
+    let (one, two) = evil[5..].split_at(20);
+    let record = |kind: u8, content: &[u8]| {
+        [&[kind, 3, 3][..], &u16::try_from(content.len()).unwrap().to_be_bytes(), content].concat()
+    };
+    let _ = client.write(&[record(22, one), record(20, &[1]), record(22, two)].concat());
+    assert!(client.ended());
+    assert_eq!(world.records(&Kind::EgressEnded, 1)[0].text("verdict"), Some("name_mismatch"));
+    assert_eq!(echo.got(), [good]);
+}
+
+#[test]
 fn a_tunnel_of_a_net_grant_carries_nothing_but_tls_and_http() {
     let echo = Echo::start();
     let target = format!("127.0.0.1:{}", echo.port);
@@ -471,6 +491,7 @@ fn there_are_only_so_many_connections_and_each_that_ends_makes_room() {
     let world = granting(&[format!("tcp:{target}")]);
     let mut all: Vec<Client> = (0..64).map(|_| tunnel(&world, &target)).collect();
     assert_eq!(connect(&world, &target).answer().unwrap().status, 429);
+    assert_eq!(world.records(&Kind::EgressDenied, 1)[0].text("verdict"), Some("exhausted"));
     // The gate still hears everything else.
     assert_eq!(world.get("/taskforge/v1/hello").status, 200);
     all.pop().unwrap().shut();

@@ -25,6 +25,7 @@ pub fn all() -> Vec<Mechanism> {
         attack("a body without end", BODY, |s| {
             largest(&s.cage.host.join("out")).max(largest(&s.product.gate())) > 32 << 20
         })
+        .recorded(|s| s.product.traffic().lines().any(|l| l.contains("request.refused") && l.contains("too_large")))
         .floods(),
         // Of one attempt's messages there are only so many: the last of those that say something.
         attack("flood the inbox", FLOOD, |s| {

@@ -11,6 +11,7 @@ pub fn all() -> Vec<Mechanism> {
     vec![
         attack("a link for the host's reader to follow", LINK, |s| taken(s, "out.md")).read_from("out.md"),
         attack("a folder that is a link", FOLDER, |s| taken(s, "out/secret")).read_from("out/secret"),
+        attack("a hard link for the host's reader", HARD, |s| taken(s, "out.md")).read_from("out.md"),
         attack("swap the file under the reader", SWAP, |s| (0..20_000).any(|_| taken(s, "out.md"))).read_from("out.md"),
         attack("a pipe that the reader waits at", r#"os.mkfifo("/workspace/out.md")"#, |s| {
             let reader =
@@ -29,6 +30,9 @@ fn taken(scene: &Scene<'_>, name: &str) -> bool {
 
 const LINK: &str = r#"
 os.symlink("@HOST@/secret", "/workspace/out.md")
+"#;
+const HARD: &str = r#"
+os.link("/host/secret", "/host/ws/%s/out.md" % TOKEN)
 "#;
 const FOLDER: &str = r#"
 os.symlink("@HOST@", "/workspace/out")
