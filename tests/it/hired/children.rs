@@ -417,3 +417,79 @@ while not os.path.exists("/workspace/go"): time.sleep(0.05)
     scene.tf(&["run", "cancel", "p", "--reason", "seen"]).ok();
     scene.tick_until(&run, |_| docker_api::containers(&scene.id()).is_empty());
 }
+
+#[test]
+fn two_nodes_that_give_work_away_share_what_their_run_may_take() {
+    let model = Model::start(|_| Move::Call("finish", json!({"summary": "done"})));
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    scene.set("[llm.providers", "[llm.budget]\nrequests = 10\n\n[llm.budget.agent]\nrequests = 7\n\n[llm.providers");
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    hire(&scene, "bob", PARENT);
+    let container = |agent: &str, words: &str| {
+        let script = format!("{PRELUDE}\n{words}");
+        format!("command: {}\nagent: {agent}\n", json!(["python3", "-c", script]))
+    };
+    let first = container(
+        "ada",
+        r#"
+say(delegate("worker", "x", "--requests", "8")[1]["error"]["message"])
+code, told = delegate("worker", "x", "--requests", "6", "--wait", "200")
+say(code, told["requests"])
+"#,
+    );
+    let second = container(
+        "bob",
+        r#"
+say(delegate("worker", "y", "--requests", "5")[1]["error"]["message"])
+code, told = delegate("worker", "y", "--requests", "4", "--wait", "200")
+say(code, told["requests"])
+say(delegate("worker", "z", "--requests", "1")[1]["error"]["message"])
+"#,
+    );
+    scene.commands("p", &[("work", &first, &["said.txt"]), ("more", &second, &["said.txt"])]);
+    scene.start("p", "p");
+    scene.drive("p", 0);
+    let left = |node: &str, left: u64| {
+        format!(
+            "the node `{node}` has {left} requests to models left, and a child needs at least one of them and gets no more"
+        )
+    };
+    assert_eq!(said(&scene, "p"), [left("work", 7), "0 6".to_owned()]);
+    let more = scene.read("runs/p/nodes/more/workspace/said.txt");
+    assert_eq!(more.lines().collect::<Vec<_>>(), [left("more", 4), "0 4".to_owned(), left("more", 0)]);
+    let children = state(&scene, "p")["children"].clone();
+    let given: u64 =
+        children.as_array().unwrap().iter().map(|child| child["share"]["requests"].as_u64().unwrap()).sum();
+    assert_eq!(given, 10, "{children}");
+    scene.is_sound("p");
+}
+
+#[test]
+fn a_models_own_budget_is_not_handed_on() {
+    const ASKED: &str = "llm:large,tokens=1000";
+    let model = Model::start(|talk| match talk.answers.len() {
+        0 => Move::Call("request_capability", json!({"capability": ASKED, "reason": "more"})),
+        _ => Move::Call("finish", json!({"summary": talk.answers[0].clone()})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    let rule = "format: 1\nrules:\n  - {effect: allow, kind: llm, name: '*', because: anybody}\n";
+    scene.write("policies/rules.yaml", rule);
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    let asks = format!(
+        r#"
+asked = ["/taskforge/bin/taskforge", "agent", "request", "{ASKED}", "--reason", "to look", "--wait", "100"]
+say(subprocess.run(asked, capture_output=True).returncode)
+code, told = delegate("worker", "look", "--wait", "200")
+say(code, told["result"]["summary"] if code == 0 else told)
+"#
+    );
+    script(&scene, "p", &asks, "");
+    scene.drive("p", 0);
+    let heard = said(&scene, "p").join(" ");
+    assert!(heard.starts_with("0 0 "), "{heard}");
+    assert!(heard.contains("a budget of its own for a model is not handed on to a child"), "{heard}");
+}
