@@ -109,6 +109,8 @@ impl Act {
             match standing {
                 Err(()) => {
                     let message = "this idempotency key was used for something else";
+                    let doing = Doing { name: &self.name, target: &self.action.target() };
+                    deny(&self.gate, &self.socket, doing, "key_reused", message).await?;
                     return Err(Refusal::new(StatusCode::CONFLICT, "key_reused", message));
                 }
                 Ok(Standing::Free) => {}

@@ -257,6 +257,8 @@ fn the_same_thing_is_done_once_unless_it_is_said_to_be_another() {
     assert_eq!(keyed("k1", "once").json()["repeated"], false);
     assert_eq!(keyed("k1", "once").json()["repeated"], true);
     assert_eq!(keyed("k1", "something else").code(), "key_reused");
+    let denied = world.records(&Kind::ActionDenied, 1);
+    assert_eq!(denied.last().unwrap().text("code"), Some("key_reused"));
     assert_eq!(keyed("k2", "once").json()["repeated"], false);
     assert_eq!(github.comments().len(), 3);
     // Eight at once are one.

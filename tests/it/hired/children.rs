@@ -84,6 +84,16 @@ say(delegate("worker", "z")[1]["error"]["message"])
             "the node `work` has had all of its 2 children",
         ]
     );
+    let denied: Vec<Value> = scene
+        .read("runs/p/gate/traffic.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["kind"] == "action.denied")
+        .map(|record| json!([record["action"], record["target"], record["code"]]))
+        .collect();
+    let [no, spent] = ["not_granted", "budget_exhausted"];
+    let expected = [("other", no), ("worker", spent), ("worker", spent), ("worker", spent)];
+    assert_eq!(denied, expected.map(|(role, code)| json!(["delegate", role, code])));
     let tree = scene.tf(&["run", "tree", "p", "--json"]).ok().json();
     let children = tree["children"].as_array().unwrap();
     assert_eq!(children.len(), 2, "{tree:#}");
