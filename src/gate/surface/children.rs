@@ -37,8 +37,7 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     input::nothing_else(&body)?;
     let attempt = session.attempt();
     let Some(delegation) = &attempt.delegation else {
-        let refusal =
-            Refusal::new(StatusCode::FORBIDDEN, "not_granted", "this attempt may give no work to others");
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, "not_granted", "this attempt may give no work to others");
         let hint = "`config.delegation` of its role names the roles that it may";
         return Err(denied(session, &role, refusal).await?.hint(hint));
     };
