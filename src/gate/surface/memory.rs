@@ -22,22 +22,69 @@ const LARGEST: u64 = 6 * MOST_VALUE as u64 + 4096;
 
 pub(super) async fn list(session: &Session) -> Result<Response<Body>, Refusal> {
     let own = own(session, Action::MemoryList, "").await?;
+    let intent = reading(session, Action::MemoryList, &own, None).await?;
     let found = session.gate.asked.remembered(&own.agent, &nodes(session, &own)).await;
     let found = found.map_err(|error| Refusal::inbox_failed(&error.to_string()))?;
     let entries: Vec<Value> =
         found.iter().map(|(key, entry)| json!({"key": key, "bytes": entry.value.len(), "at": entry.at})).collect();
+    read(session, Action::MemoryList, intent, None).await?;
     Ok(reply(StatusCode::OK, &json!({"agent": own.agent, "memory": entries})))
 }
 
 pub(super) async fn show(session: &Session, key: &str) -> Result<Response<Body>, Refusal> {
     let key = parse(key)?;
     let own = own(session, Action::MemoryGet, key.as_str()).await?;
+    let intent = reading(session, Action::MemoryGet, &own, Some(&key)).await?;
     let found = session.gate.asked.remembered(&own.agent, &nodes(session, &own)).await;
     let found = found.map_err(|error| Refusal::inbox_failed(&error.to_string()))?;
     match found.get(&key) {
-        Some(entry) => Ok(reply(StatusCode::OK, &json!({"key": key, "value": entry.value, "at": entry.at}))),
-        None => Err(Refusal::not_found(format!("nothing is remembered under `{key}`"))),
+        Some(entry) => {
+            read(session, Action::MemoryGet, intent, None).await?;
+            Ok(reply(StatusCode::OK, &json!({"key": key, "value": entry.value, "at": entry.at})))
+        }
+        None => {
+            let refusal = Refusal::not_found(format!("nothing is remembered under `{key}`"));
+            read(session, Action::MemoryGet, intent, Some(&refusal)).await?;
+            Err(refusal)
+        }
     }
+}
+
+/// Puts on record that the memory is to be read, and of which key; nothing after so many reads of one attempt.
+async fn reading(
+    session: &Session,
+    action: Action,
+    own: &MemoryUse,
+    key: Option<&MemoryKey>,
+) -> Result<Option<u64>, Refusal> {
+    if !session.socket.may_record_a_read() {
+        return Ok(None);
+    }
+    let by = ("by", json!(format!("agent {}", own.agent)));
+    let intent = match key {
+        Some(key) => record(session, Kind::ActionRequested, action, [by, ("target", json!(key))]).await?,
+        None => record(session, Kind::ActionRequested, action, [by]).await?,
+    };
+    Ok(Some(intent))
+}
+
+/// And how that ended; not what was read.
+async fn read(
+    session: &Session,
+    action: Action,
+    intent: Option<u64>,
+    refusal: Option<&Refusal>,
+) -> Result<(), Refusal> {
+    let Some(intent) = intent else { return Ok(()) };
+    let intent = ("intent", json!(intent));
+    match refusal {
+        None => record(session, Kind::ActionDone, action, [intent]).await?,
+        Some(refusal) => {
+            let why = [intent, ("code", json!(refusal.code())), ("message", json!(refusal.message()))];
+            record(session, Kind::ActionFailed, action, why).await?
+        }
+    };
+    Ok(())
 }
 
 /// Remembers a value, or forgets a key whose value is null. Acknowledged means durable.

@@ -114,3 +114,32 @@ fn what_is_taken_back_while_it_is_asked_for_is_not_remembered() {
     assert_eq!(count(&world, &Kind::ActionDone), 0);
     assert_eq!(std::fs::read_dir(world.dir().join("inbox")).unwrap().count(), 0);
 }
+
+#[test]
+fn what_is_read_is_on_record_by_its_key_and_a_loop_that_reads_is_bounded() {
+    let world = world().start();
+    assert_eq!(set(&world, "a", "the value itself").status, 200);
+    assert_eq!(world.get("/taskforge/v1/memory/a").json()["value"], "the value itself");
+    assert_eq!(world.get("/taskforge/v1/memory").status, 200);
+    assert_eq!(world.get("/taskforge/v1/memory/b").status, 404);
+    let traffic = world.traffic();
+    let all = |kind: &Kind| {
+        traffic.of(kind).map(|record| json!([record.text("action"), record.text("target")])).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        all(&Kind::ActionRequested),
+        [
+            json!(["memory.set", "a"]),
+            json!(["memory.get", "a"]),
+            json!(["memory.list", null]),
+            json!(["memory.get", "b"])
+        ]
+    );
+    assert_eq!((all(&Kind::ActionDone).len(), all(&Kind::ActionFailed).len()), (3, 1));
+    let records = std::fs::read_to_string(world.dir().join("traffic.jsonl")).unwrap();
+    assert!(!records.contains("the value itself"), "what it says is no part of it");
+    for _ in 0..1100 {
+        assert_eq!(world.get("/taskforge/v1/memory/a").status, 200);
+    }
+    assert!((900..=1001).contains(&count(&world, &Kind::ActionRequested)));
+}
