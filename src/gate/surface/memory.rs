@@ -181,7 +181,7 @@ async fn own(session: &Session, action: Action, key: &str) -> Result<MemoryUse, 
     let message = match &attempt.memory {
         Some(memory) if memory.actions.contains(&action) => {
             if let Some(limit) = memory.limits.get(&action) {
-                within(&session.gate, &session.socket, doing, &format!("agent {}", memory.agent), *limit).await?;
+                within(&session.gate, &session.socket, doing, &format!("agent {}", memory.agent), &[*limit]).await?;
             }
             return Ok(memory.clone());
         }
