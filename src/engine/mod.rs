@@ -52,6 +52,7 @@ mod outgoing;
 mod package_set;
 mod policy;
 mod project;
+mod reachable;
 #[cfg(test)]
 mod recorded;
 mod refresh;

@@ -166,7 +166,7 @@ pub(crate) fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
     *a == other
 }
 
-fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
+pub(crate) fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
     let fallback = |f: &config::Fallback| wire::Fallback { provider: f.provider.clone(), model: f.model.clone() };
     wire::ModelRule {
         pattern: rule.glob.clone(),
