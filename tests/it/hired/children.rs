@@ -50,7 +50,11 @@ const WORKER: &str = "resources: {memory: 1GiB}\ntasks: {timeout: 10h}\ncapabili
 
 #[test]
 fn a_child_is_a_run_within_its_parent_and_its_result_comes_back() {
-    let model = Model::start(|talk| Move::Call("finish", json!({"summary": format!("did: {}", talk.said[0])})));
+    let evil = "/taskforge/bin/taskforge agent action github.pr.list --arg repo=evil/x; true";
+    let model = Model::start(move |talk| match talk.answers.len() {
+        0 => Move::Call("shell", json!({"command": evil})),
+        _ => Move::Call("finish", json!({"summary": format!("did: {}", talk.said[0])})),
+    });
     let scene = Scene::new();
     talks_to(&scene, &model);
     role(&scene, "worker", WORKER);
@@ -100,6 +104,17 @@ say(delegate("worker", "z")[1]["error"]["message"])
     assert_eq!((&children[0]["status"], &children[0]["share"]["requests"]), (&json!("completed"), &json!(5)));
     scene.tf(&["run", "tree", "p"]).ok().says(" · worker for work/1 · 5 requests");
     let run = children[0]["run"].as_str().unwrap();
+    // What was done for her stands beside what she did.
+    let listed = scene.tf(&["agent", "actions", "ada", "--json"]).ok().json();
+    let actions = listed["actions"].as_array().unwrap();
+    let for_her: Vec<&Value> = actions.iter().filter(|action| action["for"]["run"] == "p").collect();
+    assert_eq!((actions.len(), for_her.len()), (6, 2), "{listed:#}");
+    assert_eq!(
+        (&for_her[0]["run"], &for_her[0]["record"]["fields"]["code"]),
+        (&json!(run), &json!("arguments_not_allowed"))
+    );
+    assert_eq!(for_her[0]["for"], json!({"agent": "ada", "run": "p", "node": "work"}));
+    scene.tf(&["agent", "actions", "ada"]).ok().says(", for ada");
     let child = state(&scene, run);
     let container = &child["created"]["nodes"][0]["container"];
     let parent = &state(&scene, "p")["created"]["nodes"][0]["container"];
