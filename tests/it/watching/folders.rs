@@ -148,14 +148,16 @@ fn what_cannot_be_used_keeps_nothing_else_from_it_and_is_let_be() {
 #[test]
 fn work_that_fails_is_tried_again_and_told_of_once_it_has_failed() {
     let scene = Scene::new();
-    crate::hired::hire(&scene, "ada", "");
+    for agent in ["ada", "bob"] {
+        crate::hired::hire(&scene, agent, "");
+    }
     std::fs::create_dir(scene.path("drops")).unwrap();
-    let watch = |name: &str, more: &str| {
+    let watch = |name: &str, agent: &str, more: &str| {
         format!(
-            "\n[watch.{name}]\nsource = \"file\"\nfolder = \"drops\"\nmatch = \"{name}.*\"\nagent = \"ada\"\ntask = \"Nobody recorded this\"\n{more}\n"
+            "\n[watch.{name}]\nsource = \"file\"\nfolder = \"drops\"\nmatch = \"{name}.*\"\nagent = \"{agent}\"\ntask = \"Nobody recorded this\"\n{more}\n"
         )
     };
-    append(&scene, &(watch("twice", "") + &watch("once", "retries = 0")));
+    append(&scene, &(watch("twice", "ada", "") + &watch("once", "bob", "retries = 0")));
     put(&scene, "drops/twice.csv", "a");
     put(&scene, "drops/once.csv", "b");
     scene.tf(&["watch", "run"]).ok();
