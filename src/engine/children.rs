@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::gate::{self as wire, ChildView, DelegationUse};
+use crate::gate::{self as wire, Ceilings, ChildView, DelegationUse, Sums, Taken};
 use crate::registry::{Registry, inbox};
 use crate::role::{Action, Bundle, Role};
 use crate::run::capability::{ActionLimit, BudgetScope, Capability};
@@ -82,6 +82,8 @@ struct Asked {
     task: String,
     requests: Option<u64>,
     wall_ms: Option<u64>,
+    /// What its parent had taken by then.
+    taken: Taken,
 }
 
 impl Asked {
@@ -96,7 +98,9 @@ impl Asked {
             return Err("`task` is blank".to_owned());
         }
         let number = |key: &str| message.body.get(key).and_then(Value::as_u64);
-        Ok(Self { role, task, requests: number("requests"), wall_ms: number("wallMs") })
+        let taken = message.body.get("taken").map(|taken| serde_json::from_value(taken.clone())).transpose();
+        let taken = taken.map_err(|error| format!("`taken` is not understood: {error}"))?.unwrap_or_default();
+        Ok(Self { role, task, requests: number("requests"), wall_ms: number("wallMs"), taken })
     }
 }
 
@@ -131,7 +135,10 @@ fn prepare(
         let why = format!("role `{}` speaks to another model than its parent, `{}`", asked.role, container.model);
         return Err(refuse(why));
     }
-    let left = left(store, state, definition)?;
+    let left = Means::of(store, state, definition, asked.taken)?.left();
+    if left.tokens == Some(0) || left.money == Some(0) {
+        return Err(refuse("of what models may take nothing is left to give".to_owned()));
+    }
     let requests = asked.requests.unwrap_or_else(|| (left.requests / 2).max(1));
     let share = left.part(requests).ok_or_else(|| {
         refuse(format!("a child may have 1 to {} requests to models, and {requests} were asked for", left.requests))
@@ -201,12 +208,60 @@ pub(crate) fn narrow(created: &mut Created, descent: &Descent) {
     created.parent = Some(Box::new(descent.parent.clone()));
 }
 
-/// What `node` may still take of models: its own, without what its children were given.
-fn left(store: &Store<'_>, state: &State, definition: &NodeDefinition) -> Result<Share, Error> {
-    let iterations = definition.container.as_ref().map_or(0, |container| u64::from(container.iterations));
-    let ceilings = policy::run_ceilings(store, state)?;
-    let whole = Share { requests: iterations, tokens: ceilings.tokens, money: ceilings.money };
-    Ok(given(state, &definition.id).fold(whole, Share::without))
+/// What a node and its run may take of models, and have taken or given away.
+struct Means {
+    iterations: u64,
+    agent: Ceilings,
+    run: Ceilings,
+    taken: Taken,
+    given_by_node: Ceilings,
+    given_by_run: Ceilings,
+}
+
+impl Means {
+    fn of(store: &Store<'_>, state: &State, definition: &NodeDefinition, taken: Taken) -> Result<Self, Error> {
+        let container = definition.container.as_ref();
+        Ok(Self {
+            iterations: container.map_or(0, |container| u64::from(container.iterations)),
+            agent: policy::agent_ceilings(store.registry().config()?, state, &definition.id),
+            run: policy::run_ceilings(store, state)?,
+            taken,
+            given_by_node: in_all(given(state, &definition.id)),
+            given_by_run: in_all(state.children.iter().map(|child| child.share)),
+        })
+    }
+
+    /// What the node may still take or give: of all that limits it the least.
+    fn left(&self) -> Share {
+        let without = |ceilings: Ceilings, given: Ceilings, taken: Sums| {
+            let taken =
+                Ceilings { requests: Some(taken.requests), tokens: Some(taken.tokens), money: Some(taken.money) };
+            ceilings.without(given).without(taken)
+        };
+        let iterations = Ceilings { requests: Some(self.iterations), ..Ceilings::default() };
+        let own = without(iterations, self.given_by_node, self.taken.node);
+        let agent = without(self.agent, self.given_by_node, self.taken.node);
+        let run = without(self.run, self.given_by_run, self.taken.run);
+        let least = |of: fn(Ceilings) -> Option<u64>| policy::least(of(own), policy::least(of(agent), of(run)));
+        Share {
+            requests: least(|of| of.requests).unwrap_or(0),
+            tokens: least(|of| of.tokens),
+            money: least(|of| of.money),
+        }
+    }
+}
+
+/// Parts as one; nothing where there are none.
+pub(crate) fn in_all(shares: impl Iterator<Item = Share>) -> Ceilings {
+    let and = |one: Option<u64>, other: Option<u64>| match (one, other) {
+        (Some(one), Some(other)) => Some(one.saturating_add(other)),
+        (one, other) => one.or(other),
+    };
+    shares.fold(Ceilings::default(), |sum, share| Ceilings {
+        requests: and(sum.requests, Some(share.requests)),
+        tokens: and(sum.tokens, share.tokens),
+        money: and(sum.money, share.money),
+    })
 }
 
 /// What the children of `node` were given.
@@ -234,6 +289,12 @@ pub(crate) fn beyond(registry: &Registry, state: &State, request: &Request) -> R
         && budget.scope() != BudgetScope::Day
     {
         return deny("what a child may take of models is a part of its parent's".to_owned());
+    }
+    if let Capability::Llm(models) = request.meant()
+        && (models.requests().is_some() || models.tokens().is_some() || models.money().is_some())
+    {
+        // Whoever has it counts from nothing: each child would have all of it once more.
+        return deny("a budget of its own for a model is not handed on to a child".to_owned());
     }
     let theirs = Store::open(registry, &parent.run)?.load()?;
     if granted(&theirs, &parent.node).any(|capability| capability == request.meant()) {
@@ -380,7 +441,79 @@ pub(crate) fn delegation(role: &Role) -> Option<DelegationUse> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn means(iterations: u64, agent: Ceilings, run: Ceilings) -> Means {
+        let (taken, none) = (Taken::default(), Ceilings::default());
+        Means { iterations, agent, run, taken, given_by_node: none, given_by_run: none }
+    }
+
+    fn sums(requests: u64, tokens: u64) -> Sums {
+        Sums { requests, tokens, money: 0 }
+    }
+
+    #[test]
+    fn of_what_a_child_is_given_from_each_ceiling_counts() {
+        let limit = |requests, tokens| Ceilings { requests, tokens, money: None };
+        let left = |means: &Means| (means.left().requests, means.left().tokens);
+        let free = limit(None, None);
+        assert_eq!(left(&means(50, free, free)), (50, None));
+        assert_eq!(left(&means(50, free, limit(Some(10), None))), (10, None));
+        assert_eq!(left(&means(50, limit(Some(8), Some(300)), limit(Some(10), Some(900)))), (8, Some(300)));
+        // What another node gave or took is the run's, and not this node's.
+        let given_by_run = limit(Some(6), Some(800));
+        let of_others = Means { given_by_run, ..means(50, limit(Some(8), Some(300)), limit(Some(10), Some(900))) };
+        assert_eq!(left(&of_others), (4, Some(100)));
+        let taken = Taken { run: sums(9, 50), node: sums(3, 20) };
+        assert_eq!(left(&Means { taken, ..means(50, limit(Some(8), None), free) }), (5, None));
+        assert_eq!(left(&Means { taken, ..means(50, free, limit(Some(10), Some(50))) }), (1, Some(0)));
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_and_all_its_children_take_no_more_than_it_may(
+            iterations in 1u64..60,
+            run in (proptest::option::of(1u64..60), proptest::option::of(1u64..9_000)),
+            agent in (proptest::option::of(1u64..60), proptest::option::of(1u64..9_000)),
+            steps in proptest::collection::vec((0usize..3, any::<bool>(), 1u64..20), 0..40),
+        ) {
+            let ceilings = |(requests, tokens)| Ceilings { requests, tokens, money: None };
+            let (run, agent) = (ceilings(run), ceilings(agent));
+            let mut taken = [Sums::default(); 3];
+            let mut given: Vec<(usize, Share)> = Vec::new();
+            for (node, gives, amount) in steps {
+                let of_node = given.iter().filter(|(giver, _)| *giver == node).map(|(_, share)| *share);
+                let means = Means {
+                    taken: Taken { run: taken.iter().copied().fold(Sums::default(), Sums::and), node: taken[node] },
+                    given_by_node: in_all(of_node),
+                    given_by_run: in_all(given.iter().map(|(_, share)| *share)),
+                    ..means(iterations, agent, run)
+                };
+                let left = means.left();
+                if gives {
+                    given.extend(left.part(amount).map(|share| (node, share)));
+                } else if left.requests > 0 {
+                    taken[node] = taken[node].and(sums(1, left.tokens.unwrap_or(amount).min(amount)));
+                }
+            }
+            let all = |node: Option<usize>| {
+                let own = (0..3).filter(|one| node.is_none_or(|node| node == *one)).map(|one| taken[one]);
+                let parts = given.iter().filter(|(giver, _)| node.is_none_or(|node| node == *giver));
+                let parts = parts.map(|(_, share)| sums(share.requests, share.tokens.unwrap_or(0)));
+                own.chain(parts).fold(Sums::default(), Sums::and)
+            };
+            let within = |sums: Sums, ceilings: Ceilings| {
+                ceilings.requests.is_none_or(|most| sums.requests <= most) && ceilings.tokens.is_none_or(|most| sums.tokens <= most)
+            };
+            prop_assert!(within(all(None), run));
+            for node in 0..3 {
+                prop_assert!(within(all(Some(node)), agent));
+                prop_assert!(all(Some(node)).requests <= iterations);
+            }
+        }
+    }
 
     #[test]
     fn a_grant_is_over_with_the_first_of_the_line_that_loses_it() {

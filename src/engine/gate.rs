@@ -19,7 +19,7 @@ use super::dispatch::{START_PATIENCE, make_folder};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{agents, binary, policy, secrets};
+use super::{agents, binary, policy, reachable, secrets};
 
 /// How long a gate may take to start, or to read a policy.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -79,7 +79,9 @@ pub(crate) fn publish(store: &Store<'_>, state: &State) -> Result<u64, Error> {
     let on_disk = Policy::read(&folder).ok();
     if on_disk.as_ref() != Some(&policy) {
         // The secrets first: a gate reads both when it finds another policy. One that starts later gets them then.
-        if on_disk.is_some_and(|old| old.secrets != policy.secrets) {
+        let other_keys =
+            |old: Policy| old.secrets != policy.secrets || reachable::of_policy(&old) != reachable::of_policy(&policy);
+        if on_disk.is_some_and(other_keys) {
             secrets::publish(store, state, &policy)?;
         }
         policy.write(&folder)?;

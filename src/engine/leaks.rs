@@ -163,7 +163,11 @@ impl Looking<'_> {
 
     /// Where the kernel leaves core dumps, if that is a folder.
     fn dumps(&mut self) {
-        let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+        self.dumps_by(&fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default());
+    }
+
+    /// As the kernel names them.
+    fn dumps_by(&mut self, pattern: &str) {
         if let Some(program) = pattern.trim().strip_prefix('|') {
             let program = program.split_ascii_whitespace().next().unwrap_or_default();
             return self.left_out(format!("core dumps: they go to {program}"));
@@ -298,4 +302,43 @@ fn processes(root: u32) -> Vec<u32> {
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn core_dumps_are_looked_at_where_the_kernel_leaves_them() {
+        const VALUE: &str = "c0re-Dump5-h0ld-wh4t-w4s-1n-mem0ry";
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in [("core.77", format!("\0\u{1}{VALUE}\0")), ("core.78", "nothing".to_owned())] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        // Of another name, a link, and a folder: none of them is a dump.
+        fs::write(folder.path().join("other"), VALUE).unwrap();
+        std::os::unix::fs::symlink(folder.path().join("other"), folder.path().join("core.79")).unwrap();
+        fs::create_dir(folder.path().join("core.80")).unwrap();
+        let (search, names) = Search::new([("canary".to_owned(), VALUE)]);
+        let looked = |pattern: &str| {
+            let found = Searched::default();
+            let mut looking = Looking { skip: PathBuf::new(), search: &search, names: &names, found };
+            looking.dumps_by(pattern);
+            looking.found
+        };
+        let found = looked(&format!("{}/core.%p\n", folder.path().display()));
+        assert_eq!((found.places, found.left_out.len()), (2, 0), "{found:?}");
+        let dump = folder.path().join("core.77").display().to_string();
+        assert_eq!(found.leaks, [Leak { secret: "canary".to_owned(), form: "raw", place: dump }]);
+        // Where that is not known, it is said.
+        for (pattern, part) in [
+            ("core", "where each process works"),
+            ("|/usr/lib/systemd/systemd-coredump %P", "they go to /usr/lib/systemd/systemd-coredump"),
+            ("/nowhere/at/all/core.%p", "core dumps in /nowhere/at/all"),
+        ] {
+            let found = looked(pattern);
+            assert!(found.leaks.is_empty() && found.left_out[0].contains(part), "{pattern}: {found:?}");
+        }
+    }
 }

@@ -52,6 +52,7 @@ mod outgoing;
 mod package_set;
 mod policy;
 mod project;
+mod reachable;
 #[cfg(test)]
 mod recorded;
 mod refresh;
@@ -126,6 +127,6 @@ pub use tick::{Ticked, tick};
 pub use verify::{Given, verify, verify_against};
 pub use vouched::{SignedPolicy, sign_policies, unsigned_policies};
 pub use watching::{
-    Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
+    FailedWork, Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
     names as watch_names, reset as reset_watch, standing as watch_standing, watches,
 };

@@ -32,12 +32,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
     policy.hosts = config.gate.hosts.clone();
     let budget = &config.llm.budget;
     policy.ceilings = run_ceilings(store, state)?;
-    for child in &state.children {
-        // What was given away is nobody's here any more.
-        let less = |own: Option<u64>, given: Option<u64>| own.map(|own| own.saturating_sub(given.unwrap_or(0)));
-        policy.ceilings.tokens = less(policy.ceilings.tokens, child.share.tokens);
-        policy.ceilings.money = less(policy.ceilings.money, child.share.money);
-    }
+    policy.given = children::in_all(state.children.iter().map(|child| child.share));
     policy.day = ceilings(state, BudgetScope::Day, &budget.day, None);
     policy.roles = role_budgets(store, state)?;
     policy.settled.clone_from(&state.settled);
@@ -63,8 +58,8 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 let persona = persona.as_ref();
                 let built = attempt_policy(config, state, &workflow, definition, container, attempt, persona, &line)?;
                 let children = children::views(store.registry(), state, &definition.id);
-                let given: u64 = children::given(state, &definition.id).map(|share| share.requests).sum();
                 let mut built = built;
+                built.given = children::in_all(children::given(state, &definition.id));
                 // What its parent has no more, a child has no more: revoked, or its time over.
                 let lost = children::lost(store.registry(), state)?;
                 built.grants.retain(|grant| !lost.contains(&grant.request));
@@ -73,7 +68,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State) -> Result<wire::Policy, Er
                 for grant in &mut built.grants {
                     grant.until = children::until(&line, grant);
                 }
-                built.limits.llm_requests = built.limits.llm_requests.saturating_sub(given);
+                built.limits.llm_requests = built.limits.llm_requests.saturating_sub(built.given.requests.unwrap_or(0));
                 built.children = children;
                 policy.attempts.push(built);
             }
@@ -99,6 +94,11 @@ pub(crate) fn run_ceilings(store: &Store<'_>, state: &State) -> Result<wire::Cei
         own.money = least(own.money, parent.share.money);
     }
     Ok(own)
+}
+
+/// What one node may take of models, over all its attempts, those of its children included.
+pub(crate) fn agent_ceilings(config: &config::Config, state: &State, node: &NodeId) -> wire::Ceilings {
+    ceilings(state, BudgetScope::Agent, &config.llm.budget.agent, Some(node))
 }
 
 /// What the roles of the run may take within one day, those above a child's among them: of several agents of one role
@@ -145,7 +145,7 @@ fn roles_above(definition: &NodeDefinition) -> Vec<RoleName> {
     above
 }
 
-fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+pub(crate) fn least(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),
@@ -166,7 +166,7 @@ pub(crate) fn same(a: &wire::Policy, b: &wire::Policy) -> bool {
     *a == other
 }
 
-fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
+pub(crate) fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
     let fallback = |f: &config::Fallback| wire::Fallback { provider: f.provider.clone(), model: f.model.clone() };
     wire::ModelRule {
         pattern: rule.glob.clone(),
@@ -363,7 +363,8 @@ fn attempt_policy(
             per_minute: config.llm.rate.per_minute,
             ..wire::Limits::default()
         },
-        ceilings: ceilings(state, BudgetScope::Agent, &config.llm.budget.agent, Some(&definition.id)),
+        ceilings: agent_ceilings(config, state, &definition.id),
+        given: wire::Ceilings::default(),
         brief: wire::Brief {
             system,
             prompt,

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use crate::gate::Policy;
+use crate::gate::{ModelRule, Policy};
 use crate::registry::config::Provider;
 use crate::registry::private;
 use crate::run::capability::{Capability, SecretName};
@@ -21,6 +21,7 @@ use super::binary;
 use super::dispatch::make_folder;
 use super::error::Error;
 use super::store::Store;
+use super::{policy, reachable};
 
 /// What a secret of the vault is called in the gate's file; no provider's name holds a colon.
 const VAULT: &str = "vault:";
@@ -30,7 +31,9 @@ const VAULT: &str = "vault:";
 pub(crate) fn named(store: &Store<'_>, policy: &Policy) -> Result<BTreeMap<String, String>, Error> {
     let config = store.registry().config()?;
     let mut wanted: BTreeSet<&SecretName> = BTreeSet::new();
-    wanted.extend(config.llm.providers.values().filter_map(|provider| provider.key.as_ref()).map(|key| key.name()));
+    let reached = reachable::of_policy(policy);
+    let providers = config.llm.providers.iter().filter(|(name, _)| reached.contains(name.as_str()));
+    wanted.extend(providers.filter_map(|(_, provider)| provider.key.as_ref()).map(|key| key.name()));
     if policy.attempts.iter().any(|attempt| !attempt.actions.is_empty()) {
         wanted.extend(config.actions.keys().map(|key| key.name()));
     }
@@ -50,15 +53,26 @@ pub(crate) fn named(store: &Store<'_>, policy: &Policy) -> Result<BTreeMap<Strin
 /// Makes sure that what the next attempt of `node` needs can be read.
 ///
 /// # Errors
-/// That the vault is locked, its identity is not there, or it does not have a key that a provider names: then the node
+/// That the vault is locked, its identity is not there, or it does not have a key that a provider of its models names: then the node
 /// waits for somebody to mend that.
 pub(crate) fn require_open(store: &Store<'_>, state: &State, node: &NodeId) -> Result<(), Error> {
-    let providers = store.registry().config()?.llm.providers.values();
-    let keys: Vec<&SecretName> = providers.filter_map(|provider| provider.key.as_ref()).map(|key| key.name()).collect();
+    let config = store.registry().config()?;
+    let rules: Vec<ModelRule> = config.llm.models.iter().map(policy::model_rule).collect();
+    let granted = policy::given(state, node);
+    let own = state.node(node).and_then(|(definition, _)| definition.container.as_ref());
+    let granted_models = granted.iter().filter_map(|grant| match &grant.capability {
+        Capability::Llm(models) => Some(models.glob().as_str()),
+        _ => None,
+    });
+    let models = own.map(|container| container.model.as_str()).into_iter().chain(granted_models);
+    let reached = reachable::of_models(&rules, models);
+    let providers = config.llm.providers.iter().filter(|(name, _)| reached.contains(name.as_str()));
+    let keys: Vec<&SecretName> =
+        providers.filter_map(|(_, provider)| provider.key.as_ref()).map(|key| key.name()).collect();
     let uses = |grant: &crate::gate::Grant| matches!(grant.capability, Capability::Secret(_) | Capability::Action(_));
-    let acts = store.registry().config()?.actions.keys().next().is_some()
+    let acts = config.actions.keys().next().is_some()
         && state.node(node).is_some_and(|(definition, _)| definition.role().is_some());
-    if keys.is_empty() && !acts && !super::policy::given(state, node).iter().any(uses) {
+    if keys.is_empty() && !acts && !granted.iter().any(uses) {
         return Ok(());
     }
     let log = Vault::of(store.registry())?.log()?;
@@ -76,7 +90,9 @@ pub(crate) fn publish(store: &Store<'_>, state: &State, policy: &Policy) -> Resu
     let gate = (users.gate_uid, users.gate_gid);
     make_folder(&folder, 0o700, Some(gate))?;
     let mut keys: BTreeMap<String, Zeroizing<String>> = BTreeMap::new();
-    for (name, provider) in &store.registry().config()?.llm.providers {
+    let reached = reachable::of_policy(policy);
+    let providers = &store.registry().config()?.llm.providers;
+    for (name, provider) in providers.iter().filter(|(name, _)| reached.contains(name.as_str())) {
         if let Some(key) = key(name, provider)? {
             keys.insert(name.clone(), key);
         }

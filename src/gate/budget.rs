@@ -7,6 +7,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use hyper::StatusCode;
+use serde::{Deserialize, Serialize};
 
 use super::inbox::{Asker, Asking, Wish};
 use super::ledger::{DayTurn, Sums};
@@ -59,11 +60,9 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
     {
         return Err(no_price(free, model));
     }
-    let (run, node) = session.gate.recorder.index(|index| {
-        (sums(&policy.prices, index.spent()), sums(&policy.prices, &index.spent_by(attempt.node.as_str())))
-    });
-    let mut first = reached(BudgetScope::Run, &policy.ceilings, run)
-        .or_else(|| reached(BudgetScope::Agent, &attempt.ceilings, node));
+    let spent = spent(&session.gate, policy, &attempt);
+    let mut first = reached(BudgetScope::Run, &policy.ceilings, spent.run.and(away(&policy.given)))
+        .or_else(|| reached(BudgetScope::Agent, &attempt.ceilings, spent.node.and(away(&attempt.given))));
     if first.is_none() && !policy.day.is_empty() {
         let today = Utc::now().date_naive();
         let total = session.gate.ledger.look(today, own(&session.gate, today)).await;
@@ -81,6 +80,29 @@ pub(super) async fn check(session: &Session, model: &str, steps: &[Step]) -> Res
         }
     }
     Ok(())
+}
+
+/// What models have taken, by the records.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Taken {
+    /// All nodes of the run.
+    pub(crate) run: Sums,
+    /// One of them, over all its attempts.
+    pub(crate) node: Sums,
+}
+
+/// What the run and the attempt's node have taken so far, without what their children have.
+pub(super) fn spent(gate: &Gate, policy: &Policy, attempt: &Attempt) -> Taken {
+    gate.recorder.index(|index| Taken {
+        run: sums(&policy.prices, index.spent()),
+        node: sums(&policy.prices, &index.spent_by(attempt.node.as_str())),
+    })
+}
+
+/// What was given away, as taken.
+fn away(given: &Ceilings) -> Sums {
+    let [requests, tokens, money] = [given.requests, given.tokens, given.money].map(Option::unwrap_or_default);
+    Sums { requests, tokens, money }
 }
 
 /// The budgets of the attempt's role and of those above it, for which it works: those that have one.

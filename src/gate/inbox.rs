@@ -237,6 +237,18 @@ impl Wanted {
     }
 }
 
+/// What there is for children that the policy does not know yet.
+pub(crate) struct Room {
+    /// The children that it names, of whatever node: their parts are no longer among what is left.
+    pub(crate) known: Vec<RequestId>,
+    /// How many more the node may have.
+    pub(crate) children: u32,
+    /// The requests to models that the node has left.
+    pub(crate) node: u64,
+    /// Those that the run has left, where they are limited.
+    pub(crate) run: Option<u64>,
+}
+
 /// What became of asking for a child.
 pub(crate) enum Child {
     Asked(RequestId),
@@ -482,25 +494,25 @@ impl Asked {
         })
     }
 
-    /// Asks for a child of `of`, which has `left` requests to models and gives `wanted` of them, half if it does not say.
-    /// `known` are the children that the policy names, whose parts are no longer among `left`.
+    /// Asks for a child of `of`, which gives it `wanted` of its requests to models, half if it does not say.
     pub(crate) async fn child(
         &self,
         of: (&NodeId, u32),
-        known: &[RequestId],
-        most: u32,
-        (left, wanted): (u64, Option<u64>),
+        room: Room,
+        wanted: Option<u64>,
         mut body: Map<String, Value>,
     ) -> Result<Child, Error> {
         let mut state = self.state.lock().await;
         let folder = &self.inbox.folder;
-        state.children.retain_mut(|wanted| !known.contains(&wanted.id) && wanted.is_open(folder));
-        let own = state.children.iter().filter(|wanted| wanted.node == *of.0);
-        let open: Vec<u64> = own.map(|wanted| wanted.requests).collect();
-        if (known.len() + open.len()) as u64 >= u64::from(most) {
+        state.children.retain_mut(|wanted| !room.known.contains(&wanted.id) && wanted.is_open(folder));
+        let own: Vec<u64> = state.children.iter().filter(|wanted| wanted.node == *of.0).map(|w| w.requests).collect();
+        if own.len() as u64 >= u64::from(room.children) {
             return Ok(Child::TooMany);
         }
-        let left = left.saturating_sub(open.into_iter().sum());
+        let open = |parts: &mut dyn Iterator<Item = u64>| parts.fold(0, u64::saturating_add);
+        let of_node = room.node.saturating_sub(open(&mut own.into_iter()));
+        let of_run = room.run.map(|run| run.saturating_sub(open(&mut state.children.iter().map(|w| w.requests))));
+        let left = of_run.map_or(of_node, |run| run.min(of_node));
         let requests = wanted.unwrap_or_else(|| (left / 2).max(1));
         if requests > left {
             return Ok(Child::TooMuch { left });

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
 
 use crate::run::id::{Digest, RunId};
 
@@ -29,7 +30,7 @@ const TRIES: u32 = 2000;
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// What was taken: requests, tokens, and money in millionths.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Sums {
     pub(crate) requests: u64,
     pub(crate) tokens: u64,

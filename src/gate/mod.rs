@@ -44,13 +44,14 @@ mod watch;
 
 #[cfg(any(test, fuzzing))]
 pub(crate) use action::Action;
+pub(crate) use budget::Taken;
 pub use conversation::Conversation;
 #[cfg(any(test, fuzzing))]
 pub(crate) use egress::{Hello, Records, read_hello};
 pub use error::Error;
 pub use inbox::{Found, Inbox, Kind as InboxKind, Message};
 pub use kill::killed;
-pub(crate) use ledger::damaged as damaged_days;
+pub(crate) use ledger::{Sums, damaged as damaged_days};
 pub use memory::{MemoryFile, MemoryUse};
 pub use policy::{
     AllowedAction, Answer, Attempt, Brief, CapabilityRequest, Ceilings, ChildView, Counted, DelegationUse, Endpoint,

@@ -65,6 +65,9 @@ pub struct Policy {
     /// What the models of the run may take in all.
     #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
     pub ceilings: Ceilings,
+    /// What of that was given to children, who count it themselves: here it counts as taken.
+    #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
+    pub given: Ceilings,
     /// What the models of all runs of the registry may take within one day of UTC, as far as this run goes.
     #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
     pub day: Ceilings,
@@ -138,6 +141,17 @@ impl Ceilings {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// What is left of them once `given` was given away; what is not limited stays so.
+    #[must_use]
+    pub fn without(self, given: Self) -> Self {
+        let less = |own: Option<u64>, given: Option<u64>| Some(own?.saturating_sub(given.unwrap_or(0)));
+        Self {
+            requests: less(self.requests, given.requests),
+            tokens: less(self.tokens, given.tokens),
+            money: less(self.money, given.money),
+        }
+    }
 }
 
 impl Policy {
@@ -152,6 +166,7 @@ impl Policy {
             providers: BTreeMap::new(),
             models: Vec::new(),
             ceilings: Ceilings::default(),
+            given: Ceilings::default(),
             day: Ceilings::default(),
             roles: BTreeMap::new(),
             prices: Vec::new(),
@@ -291,7 +306,7 @@ mod tests {
             "models":[{"match":"recorded","provider":"recorded"},
                 {"match":"*","provider":"ollama","model":"m","timeoutMs":1000,"maxTokens":9,"retries":2,
                     "fallback":[{"provider":"recorded","model":"r"}]}],
-            "ceilings":{"requests":500,"tokens":2000000,"money":12500000},
+            "ceilings":{"requests":500,"tokens":2000000,"money":12500000},"given":{"requests":5,"tokens":20000,"money":125000},
             "day":{"requests":9000},"patience":{"headMs":1000,"bodyMs":2000,"readingMs":3000},
             "services":{"github":{"baseUrl":"https://api.github.example","key":"vault:github-token"},
                 "email":{"server":"mail.example.org:587","tls":"starttls","user":"u","key":"vault:mail","from":"a@example.org"}},
@@ -304,7 +319,7 @@ mod tests {
                     "rules":{"repositories":["o/*"],"verdicts":["COMMENT"],"limit":"5/hour"}}],
                 "limits":{"llmRequests":30,"bodyBytes":8388608,"capabilityRequests":20,"workspaceBytes":1073741824,
                     "concurrent":4,"perSecond":2,"perMinute":60},
-                "ceilings":{"tokens":5000},
+                "ceilings":{"tokens":5000},"given":{"requests":5},
                 "brief":{"system":"s","prompt":"p","model":"recorded","iterations":20,"outputs":["report.md"],"inputs":["/inputs/sales.csv"]},
                 "requests":[{"id":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"pip:pygal","status":"approved",
                     "answer":{"comment":"fine","by":"operator:ada","granted":["pip:pygal==3.0.5"]}}]}]})
@@ -362,9 +377,11 @@ mod tests {
             "/models/0",
             "/models/1/fallback/0",
             "/ceilings",
+            "/given",
             "/day",
             "/patience",
             "/attempts/0/ceilings",
+            "/attempts/0/given",
             "/prices/0",
             "/attempts/0",
             "/attempts/0/grants/0",

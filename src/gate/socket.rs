@@ -34,6 +34,8 @@ pub(crate) struct Socket {
     faults: AtomicU32,
     /// How many requests to the gate itself were refused.
     refusals: AtomicU32,
+    /// How often its memory was read.
+    reads: AtomicU32,
     /// What the kernel refused was said.
     held: AtomicBool,
     /// A budget was found spent since a model was last asked.
@@ -56,6 +58,8 @@ const MOST_ASKED: usize = 128;
 const MOST_FAULTS: u32 = 1000;
 /// The same for what was refused.
 pub(crate) const MOST_REFUSALS: u32 = 1000;
+/// The same for reading what it remembers, which costs nobody anything.
+const MOST_READS: u32 = 1000;
 /// Where the shim offers the gate itself.
 const GATE_PORT: u16 = 4180;
 /// How long the shim may take to open a port.
@@ -86,6 +90,12 @@ impl Socket {
         count.unwrap_or(u32::MAX)
     }
 
+    /// Whether one more read of its memory goes on record.
+    pub(crate) fn may_record_a_read(&self) -> bool {
+        let count = self.reads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_add(1));
+        count.is_ok_and(|before| before < MOST_READS)
+    }
+
     /// What the kernel refused is said; whether for the first time.
     pub(crate) fn says_what_was_held(&self) -> bool {
         !self.held.swap(true, Ordering::Relaxed)
@@ -114,6 +124,7 @@ impl Socket {
             asking: Arc::new(Semaphore::new(MOST_ASKED)),
             faults: AtomicU32::new(0),
             refusals: AtomicU32::new(0),
+            reads: AtomicU32::new(0),
             dry: AtomicBool::new(false),
             held: AtomicBool::new(false),
             offers: Offers::default(),

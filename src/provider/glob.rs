@@ -25,6 +25,28 @@ pub fn glob_matches(pattern: &str, text: &str) -> bool {
     rest.is_empty()
 }
 
+/// Whether some text matches both.
+#[must_use]
+pub(crate) fn globs_overlap(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    // Whether what is left of both from here on has a text in common; from the ends on.
+    let mut after = vec![false; other.len() + 1];
+    for i in (0..=one.len()).rev() {
+        let mut row = vec![false; other.len() + 1];
+        for j in (0..=other.len()).rev() {
+            row[j] = match (one.get(i), other.get(j)) {
+                (None, None) => true,
+                (Some(b'*'), next) => after[j] || (next.is_some() && row[j + 1]),
+                (next, Some(b'*')) => row[j + 1] || (next.is_some() && after[j]),
+                (Some(a), Some(b)) => a == b && after[j + 1],
+                _ => false,
+            };
+        }
+        after = row;
+    }
+    after[0]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +88,34 @@ mod tests {
                 }
             }
             prop_assert_eq!(glob_matches(&pattern, &text), plain(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn globs_overlap_where_one_text_matches_both() {
+        for (one, other, expected) in [
+            ("", "", true),
+            ("a", "a", true),
+            ("a", "b", false),
+            ("*", "", true),
+            ("gpt-*", "gpt-4", true),
+            ("gpt-*", "*-mini", true),
+            ("gpt-*", "claude-*", false),
+            ("*a", "*b", false),
+            ("a*b*c", "*x*", true),
+            ("a*", "a", true),
+            ("ab", "a*c", false),
+        ] {
+            assert_eq!((globs_overlap(one, other), globs_overlap(other, one)), (expected, expected), "{one} {other}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_text_of_both_makes_them_overlap(one in "[ab*]{0,6}", other in "[ab*]{0,6}", text in "[ab]{0,8}") {
+            if glob_matches(&one, &text) && glob_matches(&other, &text) {
+                proptest::prop_assert!(globs_overlap(&one, &other));
+            }
         }
     }
 }

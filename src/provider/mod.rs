@@ -52,6 +52,7 @@ pub use doors::Door;
 pub use error::ProviderError;
 pub use foreign::{Dialect, Foreign};
 pub use glob::glob_matches;
+pub(crate) use glob::globs_overlap;
 pub use keys::{Key, Keys};
 pub use mask::Mask;
 pub(crate) use nodes::Values;

@@ -32,15 +32,26 @@ pub fn one_node(prompt: &str, inputs: &[String], model: Option<&str>) -> String 
 }
 
 /// The text of a workflow file with the one node `task`, which the hired agent `agent` does; its title is the
-/// first words of `named`. With `report` it has to leave a `report.md`; without, its result is all. As for [`one_node`], whatever `prompt` holds.
+/// first words of `named`. With `report` it has to leave a `report.md`; without, its result is all. After
+/// a failed attempt come up to `retries` more, the first after a minute. As for [`one_node`], whatever `prompt` holds.
 #[must_use]
-pub fn one_agent(agent: &AgentName, named: &str, prompt: &str, inputs: &[String], report: bool) -> String {
+pub fn one_agent(
+    agent: &AgentName,
+    named: &str,
+    prompt: &str,
+    inputs: &[String],
+    report: bool,
+    retries: u32,
+) -> String {
     let mut text = head(&quoted(agent.as_str()), &title(named), prompt);
     text.push_str(match report {
         true => "    outputs:\n      mode: report\n      requiredFiles: [nodes/task/report.md]\n",
         false => "    outputs:\n      mode: notify\n      requiredFiles: []\n",
     });
     // Writing to a `String` cannot fail.
+    if retries > 0 {
+        let _ = writeln!(text, "    retry:\n      limit: {retries}\n      backoff: 1m\n      maxBackoff: 1h");
+    }
     let _ = writeln!(text, "    container:\n      runtime: builtin\n      agent: {}", quoted(agent.as_str()));
     if !inputs.is_empty() {
         text.push_str("    metadata:\n      inputs:\n");

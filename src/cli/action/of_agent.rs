@@ -12,7 +12,8 @@ use crate::engine::{AgentStore, Store};
 use crate::failure::Failure;
 use crate::gate::records;
 use crate::registry::{Registry, queries};
-use crate::run::id::{AgentName, RunId};
+use crate::run::id::{AgentName, NodeId, RunId};
+use crate::run::state::State;
 
 /// One of them, as JSON and as cells.
 struct Line {
@@ -58,10 +59,32 @@ pub(crate) fn run(
     })
 }
 
+/// The agent's own run and node that a run does a part of the work of, however many there are between; none where it works
+/// for nobody, or for somebody else.
+fn works_for(registry: &Registry, state: &State, agent: &AgentName) -> Option<(RunId, NodeId)> {
+    let mut parent = state.created.parent.clone()?;
+    loop {
+        // What is gone or cannot be read is named for itself.
+        let theirs = Store::open(registry, &parent.run).and_then(|store| store.peek()).ok()?;
+        let (definition, _) = theirs.node(&parent.node)?;
+        if definition.agent() == Some(agent) {
+            return Some((parent.run, parent.node));
+        }
+        parent = theirs.created.parent?;
+    }
+}
+
 fn of_run(registry: &Registry, run: &RunId, agent: &AgentName, action: Option<&str>) -> Result<Vec<Line>, String> {
     let state = Store::open(registry, run).and_then(|store| store.peek()).map_err(|error| error.to_string())?;
-    let nodes = state.created.nodes.iter().filter(|node| node.agent() == Some(agent));
-    let nodes: BTreeSet<&str> = nodes.map(|node| node.id.as_str()).collect();
+    let own = state.created.nodes.iter().filter(|node| node.agent() == Some(agent));
+    let mut nodes: BTreeSet<&str> = own.map(|node| node.id.as_str()).collect();
+    let mut above = None;
+    if nodes.is_empty() {
+        above = works_for(registry, &state, agent);
+        if above.is_some() {
+            nodes = state.created.nodes.iter().map(|node| node.id.as_str()).collect();
+        }
+    }
     let path = registry.layout().run(run).traffic();
     // A run whose gate was never up has no records.
     if nodes.is_empty() || !path.exists() {
@@ -78,9 +101,14 @@ fn of_run(registry: &Registry, run: &RunId, agent: &AgentName, action: Option<&s
         let text = |key: &str| record.text(key).unwrap_or("-").to_owned();
         let mut value = act.json();
         value["run"] = json!(run);
+        let mut by = text("by");
+        if let Some((run, node)) = &above {
+            value["for"] = json!({"agent": agent, "run": run, "node": node});
+            by = format!("{by}, for {agent}");
+        }
         let time = record.time.get(..19).unwrap_or_default().to_owned();
         let (seq, standing) = (record.seq.to_string(), act.standing().to_owned());
-        let cells = [time, run.to_string(), seq, text("action"), text("target"), text("by"), standing, act.why()];
+        let cells = [time, run.to_string(), seq, text("action"), text("target"), by, standing, act.why()];
         Line { time: record.time.clone(), value, cells }
     };
     Ok(own.map(line).collect())

@@ -74,7 +74,7 @@ impl Chat {
             text.push_str(&format!("\nWhat was said so far:\n{before}"));
         }
         text.push_str(&format!("\nThe person says:\n{said}\n"));
-        let task = engine::Task { agent: self.agent.clone(), text, title: Some(said.to_owned()) };
+        let task = engine::Task { agent: self.agent.clone(), text, title: Some(said.to_owned()), retries: 0 };
         let start = engine::Start {
             text: Some((format!("agent:{}", self.agent), engine::exchange_text(&task))),
             ..engine::Start::default()

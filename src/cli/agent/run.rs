@@ -40,7 +40,7 @@ impl Run {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let registry = context.registry()?;
         let names: Vec<String> = self.inputs.iter().filter_map(|path| name(path)).collect();
-        let task = engine::Task { agent: self.agent.clone(), text: self.task, title: None };
+        let task = engine::Task { agent: self.agent.clone(), text: self.task, title: None, retries: 0 };
         let start = engine::Start {
             text: Some((format!("agent:{}", self.agent), engine::task_text(&task, &names))),
             inputs: self.inputs,

@@ -15,6 +15,17 @@ use crate::failure::Failure;
 #[command(after_help = "Example:\n  taskforge watch list")]
 pub(crate) struct List {}
 
+/// The runs that failed, the first of many by name.
+fn failed(one: &engine::WatchStatus) -> Option<String> {
+    const SHOWN: usize = 3;
+    let names: Vec<&str> = one.failed.iter().take(SHOWN).map(|work| work.run.as_str()).collect();
+    let more = match one.failed.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    (!names.is_empty()).then(|| format!("failed: {}{more}", names.join(", ")))
+}
+
 impl List {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         let watches = engine::watches(&context.registry()?)?;
@@ -27,7 +38,7 @@ impl List {
                     one.target.clone(),
                     word(one.standing).to_owned(),
                     one.looked.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
-                    one.problems.first().cloned().unwrap_or_default(),
+                    one.problems.first().cloned().or_else(|| failed(one)).unwrap_or_default(),
                 ]);
             }
             table.or("No watches. `[watch.NAME]` in taskforge.toml makes one: docs/watching.md.")

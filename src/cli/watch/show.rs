@@ -45,6 +45,9 @@ impl Show {
             for problem in &one.problems {
                 let _ = writeln!(text, "  problem     {}", plain(problem));
             }
+            for work in &one.failed {
+                let _ = writeln!(text, "  failed      {}  {}", work.run, plain(&work.key));
+            }
             for (name, part) in &one.state.parts {
                 let failures = match part.pace.failures {
                     0 => String::new(),

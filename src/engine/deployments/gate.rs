@@ -74,6 +74,7 @@ pub(super) fn publish(
             ..Limits::default()
         },
         ceilings: Ceilings::default(),
+        given: Ceilings::default(),
         brief: Brief::default(),
         requests: Vec::new(),
         publish: Some(deployment.port),

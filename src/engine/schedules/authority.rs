@@ -137,6 +137,7 @@ fn nothing() -> Watch {
         task: None,
         workflow: None,
         params: BTreeMap::new(),
+        retries: None,
         every: None,
         at_once: 1,
         give_up: 30,

@@ -65,7 +65,7 @@ fn prepared(watch: &Watch, item: &Item, run: &RunId) -> Result<Start, String> {
             }
             let names: Vec<String> =
                 prepared.inputs.iter().filter_map(|path| Some(path.file_name()?.to_str()?.to_owned())).collect();
-            let task = Task { agent: agent.clone(), text, title: None };
+            let task = Task { agent: agent.clone(), text, title: None, retries: watch.retries() };
             prepared.text = Some((format!("agent:{agent}"), task_text(&task, &names)));
         }
         _ => {

@@ -5,10 +5,12 @@ use serde::Serialize;
 
 use crate::engine::error::Error;
 use crate::engine::schedules::{self, Authority};
+use crate::engine::store::Store;
 use crate::registry::config::{Watch, WatchSource};
 use crate::registry::schedules::{self as files, ScheduleFile};
 use crate::registry::{Registry, WatchLock};
 use crate::run::id::RunId;
+use crate::run::status::RunStatus;
 use crate::run::timetable::{SHOWN, When};
 use crate::watch::{self, WatchState};
 
@@ -61,6 +63,14 @@ pub enum Standing {
     Over,
 }
 
+/// Work that was taken up and not done: nothing takes it up again by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedWork {
+    pub key: String,
+    pub run: RunId,
+}
+
 /// A watch as `watch list` and `watch show` have it.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,6 +84,9 @@ pub struct WatchStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<DateTime<Utc>>,
     pub problems: Vec<String>,
+    /// What was taken up, is still there, and failed as a run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<FailedWork>,
     pub definition: Watch,
     /// An agent asked for it, and it was approved.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -164,6 +177,17 @@ impl Defined {
     }
 }
 
+fn failed(registry: &Registry, state: &WatchState) -> Vec<FailedWork> {
+    let taken = state.parts.values().flat_map(|part| &part.taken);
+    let has_failed = |run: &RunId| {
+        // A run that is gone, or cannot be read, has others who tell of it.
+        let found = Store::open(registry, run).and_then(|store| store.peek());
+        found.is_ok_and(|state| state.status == RunStatus::Failed)
+    };
+    let failed = taken.filter(|(_, run)| has_failed(run));
+    failed.map(|(key, run)| FailedWork { key: key.clone(), run: run.clone() }).collect()
+}
+
 fn listed(registry: &Registry, name: &str, defined: &Defined) -> Result<WatchStatus, Error> {
     let watch = &defined.watch;
     let now = Utc::now();
@@ -194,6 +218,7 @@ fn listed(registry: &Registry, name: &str, defined: &Defined) -> Result<WatchSta
         looked: state.looked,
         not_before: state.pace.not_before,
         problems: problem.into_iter().chain(state.problems().map(str::to_owned)).collect(),
+        failed: failed(registry, &state),
         definition: watch.clone(),
         approved: defined.approved.clone(),
         next,

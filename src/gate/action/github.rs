@@ -159,7 +159,10 @@ impl Call {
             }
             Self::Comment { repo, number, body } => {
                 let path = format!("/repos/{}/issues/{number}/comments", repo.0);
-                write(service, &path, &json!({"body": marked(body, key)})).await
+                match is_pull(service, repo, *number).await {
+                    Ok(()) => write(service, &path, &json!({"body": marked(body, key)})).await,
+                    Err(outcome) => Err(outcome),
+                }
             }
             Self::Review { repo, number, review } => {
                 let path = format!("/repos/{}/pulls/{number}/reviews", repo.0);
@@ -258,6 +261,21 @@ async fn one(service: &Service, path: &str) -> Result<Value, Outcome> {
             Err(Outcome::NotDone(Failure::new("service_error", "its answer is no JSON object")))
         }
         false => Err(said(&answer)),
+    }
+}
+
+/// To comment on a pull request is to comment on an issue of its number, and plain issues have numbers, too.
+async fn is_pull(service: &Service, repo: &Repository, number: u64) -> Result<(), Outcome> {
+    match one(service, &format!("/repos/{}/pulls/{number}", repo.0)).await {
+        Ok(_) => Ok(()),
+        Err(Outcome::NotDone(mut failure) | Outcome::Unclear(mut failure)) => {
+            if failure.status == Some(404) {
+                failure.message = format!("#{number} is no pull request of {}, as far as this credential sees", repo.0);
+            }
+            // Whatever became of the look, nothing is written yet.
+            Err(Outcome::NotDone(failure))
+        }
+        Err(done) => Err(done),
     }
 }
 

@@ -18,11 +18,16 @@ const ENTRY: usize = 8;
 /// A file that holds more than any limit lets is not one of ours.
 const LARGEST: u64 = 16 << 20;
 
-/// Counts one more of `scope`; if that is too much, how long to wait for the next.
+/// Counts one more of `scope`, once, if each of `limits` lets it; if one does not, that and how long to wait for the next.
 ///
 /// # Errors
 /// When the file cannot be read or written: then nothing is done.
-pub(super) fn take(folder: &Path, scope: &str, limit: ActionLimit, now_ms: u64) -> io::Result<Result<(), Duration>> {
+pub(super) fn take(
+    folder: &Path,
+    scope: &str,
+    limits: &[ActionLimit],
+    now_ms: u64,
+) -> io::Result<Result<(), (ActionLimit, Duration)>> {
     let name = format!("action-{}", Digest::of(scope.as_bytes()).short());
     let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = OpenOptions::new()
@@ -42,19 +47,24 @@ pub(super) fn take(folder: &Path, scope: &str, limit: ActionLimit, now_ms: u64) 
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
     file.read_exact_at(&mut bytes, 0)?;
-    let span = u64::try_from(limit.span().as_millis()).unwrap_or(u64::MAX);
+    let span_of = |limit: &ActionLimit| u64::try_from(limit.span().as_millis()).unwrap_or(u64::MAX);
+    let longest = limits.iter().map(span_of).max().unwrap_or(0);
     let mut times: Vec<u64> = bytes
         .chunks_exact(ENTRY)
         .filter_map(|entry| entry.try_into().ok().map(u64::from_be_bytes))
         // A clock that was set back leaves times of the future: they count as of now.
         .map(|time| time.min(now_ms))
-        .filter(|time| now_ms - time < span)
+        .filter(|time| now_ms - time < longest)
         .collect();
     times.sort_unstable();
-    let count = limit.count() as usize;
-    if times.len() >= count {
-        let oldest = times[times.len() - count];
-        return Ok(Err(Duration::from_millis((oldest + span).saturating_sub(now_ms).max(1))));
+    for limit in limits {
+        let (span, count) = (span_of(limit), limit.count() as usize);
+        let within = times.len() - times.partition_point(|time| now_ms - time >= span);
+        if within >= count {
+            let oldest = times[times.len() - count];
+            let wait = Duration::from_millis((oldest + span).saturating_sub(now_ms).max(1));
+            return Ok(Err((*limit, wait)));
+        }
     }
     times.push(now_ms);
     let bytes: Vec<u8> = times.iter().flat_map(|time| time.to_be_bytes()).collect();
@@ -87,7 +97,7 @@ mod tests {
     fn so_many_in_any_span_and_each_scope_for_itself() {
         let folder = tempfile::tempdir().unwrap();
         let limit = ActionLimit::parse("2/minute").unwrap();
-        let take = |scope: &str, now| take(folder.path(), scope, limit, now).unwrap();
+        let take = |scope: &str, now| take(folder.path(), scope, &[limit], now).unwrap().map_err(|(_, wait)| wait);
         assert_eq!(take("a", 1_000_000), Ok(()));
         assert_eq!(take("a", 1_010_000), Ok(()));
         assert_eq!(take("a", 1_020_000), Err(Duration::from_secs(40)));
@@ -97,5 +107,17 @@ mod tests {
         assert_eq!(take("a", 1_060_001), Err(Duration::from_millis(9_999)));
         // A clock that goes back gives nothing away.
         assert!(take("a", 1_000_000).is_err());
+    }
+
+    #[test]
+    fn several_limits_of_one_scope_count_one_thing_once_and_all_of_them_hold() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = ["2/minute", "3/hour"].map(|limit| ActionLimit::parse(limit).unwrap());
+        let take = |now| take(folder.path(), "a", &limits, now).unwrap();
+        assert_eq!((take(10_000_000), take(10_001_000)), (Ok(()), Ok(())));
+        assert_eq!(take(10_002_000), Err((limits[0], Duration::from_secs(58))));
+        // What is out of the shorter span is still within the longer.
+        assert_eq!(take(10_070_000), Ok(()));
+        assert_eq!(take(10_200_000), Err((limits[1], Duration::from_secs(3400))));
     }
 }

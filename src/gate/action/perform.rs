@@ -109,6 +109,8 @@ impl Act {
             match standing {
                 Err(()) => {
                     let message = "this idempotency key was used for something else";
+                    let doing = Doing { name: &self.name, target: &self.action.target() };
+                    deny(&self.gate, &self.socket, doing, "key_reused", message).await?;
                     return Err(Refusal::new(StatusCode::CONFLICT, "key_reused", message));
                 }
                 Ok(Standing::Free) => {}
@@ -235,11 +237,9 @@ impl Act {
     }
 
     async fn within_limit(&self, rule: &AllowedAction) -> Result<(), Refusal> {
-        let own = rule.rules.limit.map(|limit| (rule.by.as_str(), limit));
-        let above = rule.counts.iter().map(|counted| (counted.by.as_str(), counted.limit));
-        for (by, limit) in own.into_iter().chain(above) {
+        for (by, limits) in limits(rule) {
             let doing = Doing { name: &self.name, target: &self.action.target() };
-            within(&self.gate, &self.socket, doing, by, limit).await?;
+            within(&self.gate, &self.socket, doing, by, &limits).await?;
         }
         Ok(())
     }
@@ -351,7 +351,22 @@ pub(crate) struct Doing<'a> {
     pub(crate) target: &'a str,
 }
 
-/// Counts one more of what `by` may do `limit`; before it is done, and so at worst too much.
+/// By whom it counts, each once: those above may be of the same role.
+fn limits(rule: &AllowedAction) -> Vec<(&str, Vec<ActionLimit>)> {
+    let own = rule.rules.limit.map(|limit| (rule.by.as_str(), limit));
+    let above = rule.counts.iter().map(|counted| (counted.by.as_str(), counted.limit));
+    let mut each: Vec<(&str, Vec<ActionLimit>)> = Vec::new();
+    for (by, limit) in own.into_iter().chain(above) {
+        match each.iter_mut().find(|(known, _)| *known == by) {
+            None => each.push((by, vec![limit])),
+            Some((_, limits)) if limits.contains(&limit) => {}
+            Some((_, limits)) => limits.push(limit),
+        }
+    }
+    each
+}
+
+/// Counts one more of what `by` may do within `limits`; before it is done, and so at worst too much.
 ///
 /// # Errors
 /// The refusal, which is on record, when that is one too many; when it cannot be counted.
@@ -360,16 +375,17 @@ pub(crate) async fn within(
     socket: &Socket,
     doing: Doing<'_>,
     by: &str,
-    limit: ActionLimit,
+    limits: &[ActionLimit],
 ) -> Result<(), Refusal> {
     let (folder, scope) = (gate.ledger.folder().to_owned(), format!("{by}\n{}", doing.name));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    let taken = tokio::task::spawn_blocking(move || ledger::take(&folder, &scope, limit, now)).await;
+    let limits = limits.to_vec();
+    let taken = tokio::task::spawn_blocking(move || ledger::take(&folder, &scope, &limits, now)).await;
     let taken = taken.map_err(|error| error.to_string()).and_then(|taken| taken.map_err(|error| error.to_string()));
     match taken.map_err(|reason| Refusal::record_failed(&reason))? {
         Ok(()) => Ok(()),
-        Err(wait) => {
+        Err((limit, wait)) => {
             let message = format!("{} may be done {limit}, and was (by {by})", doing.name);
             deny(gate, socket, doing, "action_limit", &message).await?;
             let refusal = Refusal::new(StatusCode::TOO_MANY_REQUESTS, "action_limit", message);
@@ -425,4 +441,24 @@ pub(crate) fn of(attempt: &Attempt) -> (String, u32) {
 
 fn bounded(text: &str) -> String {
     text.chars().take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::gate::policy::Counted;
+    use crate::run::capability::ActionRules;
+
+    #[test]
+    fn whoever_counts_twice_is_counted_once() {
+        let limit = |text: &str| ActionLimit::parse(text).unwrap();
+        let rules = ActionRules { limit: Some(limit("4/hour")), ..ActionRules::default() };
+        let counted = |by: &str, text: &str| Counted { by: by.to_owned(), limit: limit(text) };
+        let counts =
+            vec![counted("role worker", "4/hour"), counted("agent ada", "3/hour"), counted("role worker", "9/day")];
+        let rule = AllowedAction { by: "role worker".to_owned(), name: "github.pr.list".to_owned(), rules, counts };
+        let expected = [("role worker", vec![limit("4/hour"), limit("9/day")]), ("agent ada", vec![limit("3/hour")])];
+        assert_eq!(limits(&rule), expected);
+    }
 }

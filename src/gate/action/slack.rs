@@ -168,13 +168,77 @@ fn understood(answer: Answer) -> Result<Value, Outcome> {
         Some(true) => Ok(answer.body),
         Some(false) => {
             let error: String = answer.body["error"].as_str().unwrap_or("unknown").chars().take(100).collect();
-            let code = if error == "ratelimited" { "rate_limited" } else { "service_refused" };
+            let code = match error.as_str() {
+                "ratelimited" | "rate_limited" => "rate_limited",
+                known if is_refusal(known) => "service_refused",
+                _ => "service_error",
+            };
             let mut failure = Failure::new(code, format!("Slack says {error}"));
             failure.status = Some(answer.status.as_u16());
-            Err(Outcome::NotDone(failure))
+            Err(if code == "service_error" { Outcome::Unclear(failure) } else { Outcome::NotDone(failure) })
         }
         None => Err(Outcome::Unclear(Failure::new("service_error", "its answer does not say whether it is done"))),
     }
+}
+
+/// The errors of Slack that refuse what was asked, before anything of it is done. Of `internal_error`, `fatal_error`,
+/// `service_unavailable` and `request_timeout` Slack itself says that part of it may have happened; so may whatever is not
+/// known here.
+const REFUSALS: [&str; 49] = [
+    "access_denied",
+    "accesslimited",
+    "account_inactive",
+    "as_user_not_supported",
+    "attachment_payload_limit_exceeded",
+    "block_mismatch",
+    "blocked_file_type",
+    "cannot_reply_to_message",
+    "channel_not_found",
+    "channel_type_not_supported",
+    "deprecated_endpoint",
+    "duplicate_channel_not_found",
+    "ekm_access_denied",
+    "enterprise_is_restricted",
+    "external_channel_migrating",
+    "is_archived",
+    "is_inactive",
+    "markdown_text_conflict",
+    "message_limit_exceeded",
+    "message_not_found",
+    "messages_tab_disabled",
+    "metadata_must_be_sent_from_app",
+    "metadata_too_large",
+    "method_deprecated",
+    "method_not_supported_for_channel_type",
+    "missing_argument",
+    "missing_post_type",
+    "missing_scope",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "no_permission",
+    "no_text",
+    "not_allowed_token_type",
+    "not_authed",
+    "not_in_channel",
+    "org_login_required",
+    "post_type_mismatch",
+    "team_access_not_granted",
+    "team_not_found",
+    "thread_not_found",
+    "token_expired",
+    "token_revoked",
+    "too_many_attachments",
+    "too_many_contact_cards",
+    "two_factor_setup_required",
+    "unknown_method",
+    "user_not_found",
+    "user_not_in_channel",
+    "users_not_found",
+];
+
+fn is_refusal(error: &str) -> bool {
+    let families = ["invalid_", "restricted_action", "slack_connect_"];
+    REFUSALS.contains(&error) || families.iter().any(|family| error.starts_with(family))
 }
 
 fn messages(found: &Value) -> Vec<Value> {

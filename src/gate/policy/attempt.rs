@@ -51,6 +51,9 @@ pub struct Attempt {
     /// What the node may take of models, over all its attempts.
     #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
     pub ceilings: Ceilings,
+    /// What of that was given to children of the node; as for the run.
+    #[serde(default, skip_serializing_if = "Ceilings::is_empty")]
+    pub given: Ceilings,
     #[serde(default)]
     pub brief: Brief,
     /// All capability requests of the node, with their present status.

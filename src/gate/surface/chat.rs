@@ -67,15 +67,20 @@ pub(super) async fn complete(
     let request = Outgoing { wire, headers, body, ask };
     let (plan, first) = Plan::new(session.gate.clone(), steps, request).await?;
     let limit = attempt.limits.llm_requests;
-    let run = session.gate.rules().policy.ceilings.requests;
-    let most = Most { node: limit, agent: attempt.ceilings.requests, run };
+    let policy = &rules.policy;
+    let run = policy.ceilings.without(policy.given).requests;
+    let most = Most { node: limit, agent: attempt.ceilings.without(attempt.given).requests, run };
     let turn = match session.gate.turns.take(attempt.node.as_str(), most) {
         Ok(turn) => turn,
         Err(Full::Run) => {
-            return Err(budget::no_more_requests(session, BudgetScope::Run, most.run.unwrap_or(0)).await);
+            return Err(
+                budget::no_more_requests(session, BudgetScope::Run, policy.ceilings.requests.unwrap_or(0)).await
+            );
         }
         Err(Full::Agent) => {
-            return Err(budget::no_more_requests(session, BudgetScope::Agent, most.agent.unwrap_or(0)).await);
+            return Err(
+                budget::no_more_requests(session, BudgetScope::Agent, attempt.ceilings.requests.unwrap_or(0)).await
+            );
         }
         Err(Full::Node) => {
             let message = format!("the node `{}` has made all of its {limit} LLM requests", attempt.node);

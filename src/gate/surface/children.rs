@@ -9,9 +9,11 @@ use tokio::time::Instant;
 
 use super::capabilities::wait;
 use super::{Session, json as input, parameter};
+use crate::gate::action::{Doing, deny};
 use crate::gate::body::Body;
-use crate::gate::inbox::Child;
-use crate::gate::policy::Attempt;
+use crate::gate::budget::{self, Taken};
+use crate::gate::inbox::{Child, Room};
+use crate::gate::policy::{Attempt, Policy};
 use crate::gate::refusal::{Refusal, reply};
 use crate::run::id::RoleName;
 use crate::workflow::text::is_blank;
@@ -35,35 +37,63 @@ pub(super) async fn ask(session: &Session, request: Request<Incoming>) -> Result
     input::nothing_else(&body)?;
     let attempt = session.attempt();
     let Some(delegation) = &attempt.delegation else {
-        let message = "this attempt may give no work to others";
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "not_granted", message)
-            .hint("`config.delegation` of its role names the roles that it may"));
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, "not_granted", "this attempt may give no work to others");
+        let hint = "`config.delegation` of its role names the roles that it may";
+        return Err(denied(session, &role, refusal).await?.hint(hint));
     };
     if !delegation.roles.contains(&role) {
         let names: Vec<&str> = delegation.roles.iter().map(RoleName::as_str).collect();
         let message = format!("this attempt may give work to {}, and not to `{role}`", names.join(", "));
-        return Err(Refusal::new(StatusCode::FORBIDDEN, "not_granted", message));
+        let refusal = Refusal::new(StatusCode::FORBIDDEN, "not_granted", message);
+        return Err(denied(session, &role, refusal).await?);
     }
-    let used = session.gate.recorder.index(|index| index.node(attempt.node.as_str()).llm_requests);
-    let left = attempt.limits.llm_requests.saturating_sub(used);
+    let rules = session.gate.rules();
+    let taken = budget::spent(&session.gate, &rules.policy, &attempt);
     let mut message = Map::new();
     message.insert("role".into(), json!(role));
     message.insert("task".into(), json!(task));
     message.extend(wall_ms.map(|wall| ("wallMs".to_owned(), json!(wall))));
-    let known: Vec<_> = attempt.children.iter().map(|child| child.id.clone()).collect();
+    // The host, which gives the part, does not read records of a run at work.
+    message.insert("taken".into(), json!(taken));
     let of = (&attempt.node, attempt.attempt);
-    let asked = session.gate.asked.child(of, &known, delegation.children, (left, requests), message).await;
-    match asked.map_err(|error| Refusal::inbox_failed(&error.to_string()))? {
-        Child::Asked(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "role": role, "status": "asked"}))),
+    let room = room(&rules.policy, &attempt, delegation.children, &taken);
+    let asked = session.gate.asked.child(of, room, requests, message).await;
+    let refusal = match asked.map_err(|error| Refusal::inbox_failed(&error.to_string()))? {
+        Child::Asked(id) => {
+            return Ok(reply(StatusCode::ACCEPTED, &json!({"id": id, "role": role, "status": "asked"})));
+        }
         Child::TooMany => {
             let most = delegation.children;
-            Err(Refusal::exhausted(format!("the node `{}` has had all of its {most} children", attempt.node)))
+            Refusal::exhausted(format!("the node `{}` has had all of its {most} children", attempt.node))
         }
-        Child::TooMuch { left } => Err(Refusal::exhausted(format!(
+        Child::TooMuch { left } => Refusal::exhausted(format!(
             "the node `{}` has {left} requests to models left, and a child needs at least one of them and gets no more",
             attempt.node
         ))
-        .with("left", left)),
+        .with("left", left),
+    };
+    Err(denied(session, &role, refusal).await?)
+}
+
+/// A refusal to give work to `role`, once it is on record.
+async fn denied(session: &Session, role: &RoleName, refusal: Refusal) -> Result<Refusal, Refusal> {
+    let doing = Doing { name: "delegate", target: role.as_str() };
+    deny(&session.gate, &session.socket, doing, refusal.code(), refusal.message()).await?;
+    Ok(refusal)
+}
+
+/// What there is for further children, by what was taken and what was given.
+fn room(policy: &Policy, attempt: &Attempt, most: u32, taken: &Taken) -> Room {
+    let had = u32::try_from(attempt.children.len()).unwrap_or(u32::MAX);
+    let left = |ceiling: u64, taken: u64| ceiling.saturating_sub(taken);
+    let own = left(attempt.limits.llm_requests, taken.node.requests);
+    let agent = attempt.ceilings.without(attempt.given).requests.map(|ceiling| left(ceiling, taken.node.requests));
+    let everywhere = policy.attempts.iter().flat_map(|attempt| &attempt.children);
+    Room {
+        known: everywhere.map(|child| child.id.clone()).collect(),
+        children: most.saturating_sub(had),
+        node: agent.map_or(own, |agent| agent.min(own)),
+        run: policy.ceilings.without(policy.given).requests.map(|ceiling| left(ceiling, taken.run.requests)),
     }
 }
 

@@ -22,22 +22,69 @@ const LARGEST: u64 = 6 * MOST_VALUE as u64 + 4096;
 
 pub(super) async fn list(session: &Session) -> Result<Response<Body>, Refusal> {
     let own = own(session, Action::MemoryList, "").await?;
+    let intent = reading(session, Action::MemoryList, &own, None).await?;
     let found = session.gate.asked.remembered(&own.agent, &nodes(session, &own)).await;
     let found = found.map_err(|error| Refusal::inbox_failed(&error.to_string()))?;
     let entries: Vec<Value> =
         found.iter().map(|(key, entry)| json!({"key": key, "bytes": entry.value.len(), "at": entry.at})).collect();
+    read(session, Action::MemoryList, intent, None).await?;
     Ok(reply(StatusCode::OK, &json!({"agent": own.agent, "memory": entries})))
 }
 
 pub(super) async fn show(session: &Session, key: &str) -> Result<Response<Body>, Refusal> {
     let key = parse(key)?;
     let own = own(session, Action::MemoryGet, key.as_str()).await?;
+    let intent = reading(session, Action::MemoryGet, &own, Some(&key)).await?;
     let found = session.gate.asked.remembered(&own.agent, &nodes(session, &own)).await;
     let found = found.map_err(|error| Refusal::inbox_failed(&error.to_string()))?;
     match found.get(&key) {
-        Some(entry) => Ok(reply(StatusCode::OK, &json!({"key": key, "value": entry.value, "at": entry.at}))),
-        None => Err(Refusal::not_found(format!("nothing is remembered under `{key}`"))),
+        Some(entry) => {
+            read(session, Action::MemoryGet, intent, None).await?;
+            Ok(reply(StatusCode::OK, &json!({"key": key, "value": entry.value, "at": entry.at})))
+        }
+        None => {
+            let refusal = Refusal::not_found(format!("nothing is remembered under `{key}`"));
+            read(session, Action::MemoryGet, intent, Some(&refusal)).await?;
+            Err(refusal)
+        }
     }
+}
+
+/// Puts on record that the memory is to be read, and of which key; nothing after so many reads of one attempt.
+async fn reading(
+    session: &Session,
+    action: Action,
+    own: &MemoryUse,
+    key: Option<&MemoryKey>,
+) -> Result<Option<u64>, Refusal> {
+    if !session.socket.may_record_a_read() {
+        return Ok(None);
+    }
+    let by = ("by", json!(format!("agent {}", own.agent)));
+    let intent = match key {
+        Some(key) => record(session, Kind::ActionRequested, action, [by, ("target", json!(key))]).await?,
+        None => record(session, Kind::ActionRequested, action, [by]).await?,
+    };
+    Ok(Some(intent))
+}
+
+/// And how that ended; not what was read.
+async fn read(
+    session: &Session,
+    action: Action,
+    intent: Option<u64>,
+    refusal: Option<&Refusal>,
+) -> Result<(), Refusal> {
+    let Some(intent) = intent else { return Ok(()) };
+    let intent = ("intent", json!(intent));
+    match refusal {
+        None => record(session, Kind::ActionDone, action, [intent]).await?,
+        Some(refusal) => {
+            let why = [intent, ("code", json!(refusal.code())), ("message", json!(refusal.message()))];
+            record(session, Kind::ActionFailed, action, why).await?
+        }
+    };
+    Ok(())
 }
 
 /// Remembers a value, or forgets a key whose value is null. Acknowledged means durable.
@@ -65,13 +112,26 @@ pub(super) async fn change(session: &Session, request: Request<Incoming>) -> Res
         return Err(refusal);
     }
     let intent = record(session, Kind::ActionRequested, action, [("target", json!(key)), ("by", json!(by))]).await?;
-    let Some(refusal) = refusal(asked.remember(&change).await, &key) else {
+    // What was taken back while it was put on record is not done.
+    let outcome = match still_allowed(session, &own, action) {
+        Ok(()) => refusal(asked.remember(&change).await, &key),
+        Err(refusal) => Some(refusal),
+    };
+    let Some(refusal) = outcome else {
         record(session, Kind::ActionDone, action, [("intent", json!(intent))]).await?;
         return Ok(reply(StatusCode::OK, &json!({"key": key, "stored": true})));
     };
     let why = [("intent", json!(intent)), ("code", json!(refusal.code())), ("message", json!(refusal.message()))];
     record(session, Kind::ActionFailed, action, why).await?;
     Err(refusal)
+}
+
+fn still_allowed(session: &Session, own: &MemoryUse, action: Action) -> Result<(), Refusal> {
+    session.gate.check(&session.socket)?;
+    match &session.attempt().memory {
+        Some(now) if now.agent == own.agent && now.actions.contains(&action) => Ok(()),
+        _ => Err(Refusal::revoked()),
+    }
 }
 
 /// Why it is not done, if it is not.
@@ -121,7 +181,7 @@ async fn own(session: &Session, action: Action, key: &str) -> Result<MemoryUse, 
     let message = match &attempt.memory {
         Some(memory) if memory.actions.contains(&action) => {
             if let Some(limit) = memory.limits.get(&action) {
-                within(&session.gate, &session.socket, doing, &format!("agent {}", memory.agent), *limit).await?;
+                within(&session.gate, &session.socket, doing, &format!("agent {}", memory.agent), &[*limit]).await?;
             }
             return Ok(memory.clone());
         }

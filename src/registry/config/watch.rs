@@ -44,6 +44,9 @@ pub struct Watch {
     /// The workflow's parameters, each a template.
     #[serde(default)]
     pub params: BTreeMap<String, String>,
+    /// How many attempts may follow one of the agent that failed; unset, two. A workflow has its own `retry`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retries: Option<u32>,
     /// The least time between two looks of `tick`; unset, each tick looks.
     #[serde(default, deserialize_with = "units::maybe_duration")]
     #[cfg_attr(test, schemars(with = "Option<crate::schema::Span>"))]
@@ -109,7 +112,16 @@ const fn a_day() -> u32 {
     30
 }
 
+/// What a service that is away for an hour costs no work.
+const RETRIES: u32 = 2;
+
 impl Watch {
+    /// How many attempts may follow a failed one of its agent.
+    #[must_use]
+    pub fn retries(&self) -> u32 {
+        self.retries.unwrap_or(RETRIES)
+    }
+
     /// Who gets the work, for people.
     #[must_use]
     pub fn target(&self) -> String {
@@ -148,6 +160,11 @@ impl Watch {
         self.check_target().or_else(|(key, reason)| wrong(&key, reason))?;
         if self.at_once == 0 || self.at_once > 1000 {
             return wrong("atOnce", "is not 1 to 1000".to_owned());
+        }
+        match self.retries {
+            Some(_) if self.agent.is_none() => return wrong("retries", "belongs to an agent".to_owned()),
+            Some(101..) => return wrong("retries", "is not 0 to 100".to_owned()),
+            _ => {}
         }
         if self.give_up == 0 {
             return wrong("giveUp", "is zero".to_owned());

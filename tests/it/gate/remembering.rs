@@ -8,7 +8,7 @@ use taskforge::role::Action;
 use taskforge::run::id::AgentName;
 
 use super::http::Answer;
-use super::world::World;
+use super::world::{World, wait};
 
 /// An attempt of agent ada, who may do everything with her memory.
 fn world() -> World {
@@ -90,4 +90,56 @@ fn a_day_has_so_many_changes_in_all_runs_together_and_the_journal_an_end() {
     host_says(&world, &written(today, 10, 0), 32 << 20);
     let refused = set(&world, "d", "4");
     assert!(refused.json()["error"]["message"].as_str().unwrap().contains("only a person"), "{refused:?}");
+}
+
+#[test]
+fn what_is_taken_back_while_it_is_asked_for_is_not_remembered() {
+    let world = world().start();
+    let body = json!({"key": "a", "value": "one"}).to_string();
+    let mut client = world.client();
+    let head = format!(
+        "POST /taskforge/v1/memory HTTP/1.1\r\nhost: 127.0.0.1:4180\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    client.write(head.as_bytes()).unwrap();
+    // It is let in, and what it says is waited for.
+    assert_eq!(client.head().unwrap().0, 100);
+    std::fs::write(world.dir().join("policy.json"), "no policy").unwrap();
+    wait("nothing to be granted", || world.get("/taskforge/v1/hello").status == 403);
+    client.write(body.as_bytes()).unwrap();
+    assert_eq!(client.head().unwrap().0, 403);
+    let failed = world.records(&Kind::ActionFailed, 1);
+    let intent = world.records(&Kind::ActionRequested, 1);
+    assert_eq!((failed[0].text("code"), &failed[0].fields["intent"]), (Some("not_granted"), &json!(intent[0].seq)));
+    assert_eq!(count(&world, &Kind::ActionDone), 0);
+    assert_eq!(std::fs::read_dir(world.dir().join("inbox")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_is_read_is_on_record_by_its_key_and_a_loop_that_reads_is_bounded() {
+    let world = world().start();
+    assert_eq!(set(&world, "a", "the value itself").status, 200);
+    assert_eq!(world.get("/taskforge/v1/memory/a").json()["value"], "the value itself");
+    assert_eq!(world.get("/taskforge/v1/memory").status, 200);
+    assert_eq!(world.get("/taskforge/v1/memory/b").status, 404);
+    let traffic = world.traffic();
+    let all = |kind: &Kind| {
+        traffic.of(kind).map(|record| json!([record.text("action"), record.text("target")])).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        all(&Kind::ActionRequested),
+        [
+            json!(["memory.set", "a"]),
+            json!(["memory.get", "a"]),
+            json!(["memory.list", null]),
+            json!(["memory.get", "b"])
+        ]
+    );
+    assert_eq!((all(&Kind::ActionDone).len(), all(&Kind::ActionFailed).len()), (3, 1));
+    let records = std::fs::read_to_string(world.dir().join("traffic.jsonl")).unwrap();
+    assert!(!records.contains("the value itself"), "what it says is no part of it");
+    for _ in 0..1100 {
+        assert_eq!(world.get("/taskforge/v1/memory/a").status, 200);
+    }
+    assert!((900..=1001).contains(&count(&world, &Kind::ActionRequested)));
 }

@@ -44,6 +44,10 @@ fn slack() -> (Upstream, Arc<Mutex<Vec<Value>>>) {
             }
             message["ts"] = format!("1700000000.{:06}", all.len() + 1).into();
             all.push(message.clone());
+            // It is posted, and the answer that it is not known to be comes as a 200.
+            if let Some(error) = text.strip_prefix("says ") {
+                return wire.json(json!({"ok": false, "error": error}).to_string());
+            }
             if text.contains("lost") {
                 return wire.answer("500 Internal Server Error", "text/plain", "lost");
             }
@@ -100,6 +104,13 @@ fn slack_is_read_and_written_in_named_channels_and_a_lost_message_is_found_again
     let found = act(&world, "slack.message.send", &lost).json();
     assert_eq!((&found["repeated"], &found["result"]["ts"]), (&json!(true), &json!("1700000000.000003")));
     assert_eq!(messages.lock().unwrap().len(), 3);
+    for error in ["internal_error", "fatal_error", "service_unavailable", "request_timeout", "something_new"] {
+        let posted = json!({"channel": "C0123", "text": format!("says {error}")});
+        let refused = act(&world, "slack.message.send", &posted).json()["error"].clone();
+        assert_eq!((&refused["code"], &refused["unclear"]), (&json!("service_error"), &json!(true)), "{error}");
+        assert_eq!(act(&world, "slack.message.send", &posted).json()["repeated"], true, "{error}");
+    }
+    assert_eq!(messages.lock().unwrap().len(), 8, "none of them twice");
     for (name, arguments, status, code) in [
         ("slack.message.send", json!({"channel": "C0GONE", "text": "x"}), 502, "service_refused"),
         ("slack.message.send", json!({"channel": "C0999", "text": "x"}), 403, "arguments_not_allowed"),

@@ -69,6 +69,7 @@ impl World {
             actions: Vec::new(),
             limits: Limits::default(),
             ceilings: Ceilings::default(),
+            given: Ceilings::default(),
             brief: Brief { prompt: "do it".into(), model: "m".into(), ..Brief::default() },
             requests: Vec::new(),
             publish: None,

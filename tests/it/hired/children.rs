@@ -50,7 +50,11 @@ const WORKER: &str = "resources: {memory: 1GiB}\ntasks: {timeout: 10h}\ncapabili
 
 #[test]
 fn a_child_is_a_run_within_its_parent_and_its_result_comes_back() {
-    let model = Model::start(|talk| Move::Call("finish", json!({"summary": format!("did: {}", talk.said[0])})));
+    let evil = "/taskforge/bin/taskforge agent action github.pr.list --arg repo=evil/x; true";
+    let model = Model::start(move |talk| match talk.answers.len() {
+        0 => Move::Call("shell", json!({"command": evil})),
+        _ => Move::Call("finish", json!({"summary": format!("did: {}", talk.said[0])})),
+    });
     let scene = Scene::new();
     talks_to(&scene, &model);
     role(&scene, "worker", WORKER);
@@ -84,12 +88,33 @@ say(delegate("worker", "z")[1]["error"]["message"])
             "the node `work` has had all of its 2 children",
         ]
     );
+    let denied: Vec<Value> = scene
+        .read("runs/p/gate/traffic.jsonl")
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .filter(|record| record["kind"] == "action.denied")
+        .map(|record| json!([record["action"], record["target"], record["code"]]))
+        .collect();
+    let [no, spent] = ["not_granted", "budget_exhausted"];
+    let expected = [("other", no), ("worker", spent), ("worker", spent), ("worker", spent)];
+    assert_eq!(denied, expected.map(|(role, code)| json!(["delegate", role, code])));
     let tree = scene.tf(&["run", "tree", "p", "--json"]).ok().json();
     let children = tree["children"].as_array().unwrap();
     assert_eq!(children.len(), 2, "{tree:#}");
     assert_eq!((&children[0]["status"], &children[0]["share"]["requests"]), (&json!("completed"), &json!(5)));
     scene.tf(&["run", "tree", "p"]).ok().says(" · worker for work/1 · 5 requests");
     let run = children[0]["run"].as_str().unwrap();
+    // What was done for her stands beside what she did.
+    let listed = scene.tf(&["agent", "actions", "ada", "--json"]).ok().json();
+    let actions = listed["actions"].as_array().unwrap();
+    let for_her: Vec<&Value> = actions.iter().filter(|action| action["for"]["run"] == "p").collect();
+    assert_eq!((actions.len(), for_her.len()), (6, 2), "{listed:#}");
+    assert_eq!(
+        (&for_her[0]["run"], &for_her[0]["record"]["fields"]["code"]),
+        (&json!(run), &json!("arguments_not_allowed"))
+    );
+    assert_eq!(for_her[0]["for"], json!({"agent": "ada", "run": "p", "node": "work"}));
+    scene.tf(&["agent", "actions", "ada"]).ok().says(", for ada");
     let child = state(&scene, run);
     let container = &child["created"]["nodes"][0]["container"];
     let parent = &state(&scene, "p")["created"]["nodes"][0]["container"];
@@ -416,4 +441,80 @@ while not os.path.exists("/workspace/go"): time.sleep(0.05)
     assert_eq!(model.talks().len(), 2, "{}", model.story());
     scene.tf(&["run", "cancel", "p", "--reason", "seen"]).ok();
     scene.tick_until(&run, |_| docker_api::containers(&scene.id()).is_empty());
+}
+
+#[test]
+fn two_nodes_that_give_work_away_share_what_their_run_may_take() {
+    let model = Model::start(|_| Move::Call("finish", json!({"summary": "done"})));
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    scene.set("[llm.providers", "[llm.budget]\nrequests = 10\n\n[llm.budget.agent]\nrequests = 7\n\n[llm.providers");
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    hire(&scene, "bob", PARENT);
+    let container = |agent: &str, words: &str| {
+        let script = format!("{PRELUDE}\n{words}");
+        format!("command: {}\nagent: {agent}\n", json!(["python3", "-c", script]))
+    };
+    let first = container(
+        "ada",
+        r#"
+say(delegate("worker", "x", "--requests", "8")[1]["error"]["message"])
+code, told = delegate("worker", "x", "--requests", "6", "--wait", "200")
+say(code, told["requests"])
+"#,
+    );
+    let second = container(
+        "bob",
+        r#"
+say(delegate("worker", "y", "--requests", "5")[1]["error"]["message"])
+code, told = delegate("worker", "y", "--requests", "4", "--wait", "200")
+say(code, told["requests"])
+say(delegate("worker", "z", "--requests", "1")[1]["error"]["message"])
+"#,
+    );
+    scene.commands("p", &[("work", &first, &["said.txt"]), ("more", &second, &["said.txt"])]);
+    scene.start("p", "p");
+    scene.drive("p", 0);
+    let left = |node: &str, left: u64| {
+        format!(
+            "the node `{node}` has {left} requests to models left, and a child needs at least one of them and gets no more"
+        )
+    };
+    assert_eq!(said(&scene, "p"), [left("work", 7), "0 6".to_owned()]);
+    let more = scene.read("runs/p/nodes/more/workspace/said.txt");
+    assert_eq!(more.lines().collect::<Vec<_>>(), [left("more", 4), "0 4".to_owned(), left("more", 0)]);
+    let children = state(&scene, "p")["children"].clone();
+    let given: u64 =
+        children.as_array().unwrap().iter().map(|child| child["share"]["requests"].as_u64().unwrap()).sum();
+    assert_eq!(given, 10, "{children}");
+    scene.is_sound("p");
+}
+
+#[test]
+fn a_models_own_budget_is_not_handed_on() {
+    const ASKED: &str = "llm:large,tokens=1000";
+    let model = Model::start(|talk| match talk.answers.len() {
+        0 => Move::Call("request_capability", json!({"capability": ASKED, "reason": "more"})),
+        _ => Move::Call("finish", json!({"summary": talk.answers[0].clone()})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    let rule = "format: 1\nrules:\n  - {effect: allow, kind: llm, name: '*', because: anybody}\n";
+    scene.write("policies/rules.yaml", rule);
+    role(&scene, "worker", "");
+    hire(&scene, "ada", PARENT);
+    let asks = format!(
+        r#"
+asked = ["/taskforge/bin/taskforge", "agent", "request", "{ASKED}", "--reason", "to look", "--wait", "100"]
+say(subprocess.run(asked, capture_output=True).returncode)
+code, told = delegate("worker", "look", "--wait", "200")
+say(code, told["result"]["summary"] if code == 0 else told)
+"#
+    );
+    script(&scene, "p", &asks, "");
+    scene.drive("p", 0);
+    let heard = said(&scene, "p").join(" ");
+    assert!(heard.starts_with("0 0 "), "{heard}");
+    assert!(heard.contains("a budget of its own for a model is not handed on to a child"), "{heard}");
 }

@@ -88,7 +88,7 @@ fn is_who_the_role_says_with_its_skills_limits_model_memory_and_actions() {
     let records = records(&scene);
     let asked: Vec<&Value> = records.iter().filter(|record| record["kind"] == "llm.request").collect();
     assert!(asked.len() == 4 && asked.iter().all(|record| record["model"] == "special"), "{asked:#?}");
-    assert_eq!((count(&records, "action.denied"), count(&records, "action.requested")), (2, 1), "{records:#?}");
+    assert_eq!((count(&records, "action.denied"), count(&records, "action.requested")), (2, 2), "{records:#?}");
     let resources = &scene.json(&format!("runs/{RUN}/taskforge.json"))["state"]["created"]["nodes"][0]["container"];
     assert_eq!((&resources["resources"]["pids"], &resources["resources"]["wallMs"]), (&json!(200), &json!(150_000)));
     scene.is_sound(RUN);

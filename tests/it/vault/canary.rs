@@ -65,7 +65,7 @@ fn nothing_holds_the_canary_and_a_leak_is_found_wherever_it_is() {
     let host = format!("127.0.0.1:{}", server.port);
     let scene = stage(&format!(
         r#"
-import os, time
+import os, sys, time
 say(ask("secret:canary@{host}")[0])
 say(ask("action:github.repo.read,repo=octo/demo")[0])
 say(get("http://127.0.0.1:4180/to/{host}/echo"))
@@ -76,11 +76,14 @@ while not os.path.exists("/workspace/leak"):
     time.sleep(0.05)
 held = open("/workspace/leak").read()
 child = subprocess.Popen(["sleep", "1000"], env=dict(os.environ, LEAKED=held))
+told = subprocess.Popen(["python3", "-c", "import time; time.sleep(1000)", held])
 print(held, flush=True)
+print(held, file=sys.stderr, flush=True)
 say("leaking")
 while os.path.exists("/workspace/leak"):
     time.sleep(0.05)
 child.kill()
+told.kill()
 "#
     ));
     set(&scene, "canary", CANARY);
@@ -129,6 +132,18 @@ child.kill()
         }
         fs::remove_file(scene.path(place)).unwrap();
     }
+    // In a file's name, and in where a link leads.
+    let named = format!("notes-{}", forms[4].1);
+    scene.write(&named, "nothing");
+    let found = leaks(&scene);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("the name of ") && found[0].ends_with("(hex)"), "{found:?}");
+    fs::remove_file(scene.path(&named)).unwrap();
+    std::os::unix::fs::symlink(CANARY, scene.path("a-link")).unwrap();
+    let found = leaks(&scene);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("a-link") && found[0].ends_with("(raw)"), "{found:?}");
+    fs::remove_file(scene.path("a-link")).unwrap();
     // In a container's settings.
     let name = format!("tf-canary-{}", scene.id().to_lowercase());
     let label = format!("io.taskforge.registry={}", scene.id());
@@ -158,13 +173,22 @@ child.kill()
     // What it printed by then is in the attempt's log after the next tick.
     scene.tf(&["tick", RUN]).ok();
     let found = leaks(&scene).join("\n");
-    for place in ["environ of process", "memory of process", "docker logs tf-", "workspace/leak", "stdout.log"] {
+    for place in [
+        "environ of process",
+        "cmdline of process",
+        "memory of process",
+        "docker logs tf-",
+        "(stderr)",
+        "workspace/leak",
+        "stdout.log",
+        "stderr.log",
+    ] {
         assert!(found.contains(place), "{place}: {found}");
     }
     fs::remove_file(scene.path(&format!("runs/{RUN}/nodes/work/workspace/leak"))).unwrap();
     complete(&scene);
     // What it printed stays in the attempt's log: it is said for as long as it lies there.
-    assert!(leaks(&scene).iter().all(|leak| leak.contains("stdout.log")));
+    assert!(leaks(&scene).iter().all(|leak| leak.contains("stdout.log") || leak.contains("stderr.log")));
 
     // What cannot be opened is not called clean.
     fs::rename(identity(&scene), scene.outside("away")).unwrap();

@@ -87,6 +87,9 @@ say("gone")
 #[test]
 fn an_action_is_asked_for_granted_done_once_and_shown() {
     let server = Upstream::start(|got, wire| {
+        if got.head.starts_with("GET /repos/octo/demo/pulls/7 ") {
+            return wire.json(r#"{"number": 7}"#);
+        }
         assert!(got.head.starts_with("POST /repos/octo/demo/issues/7/comments "), "{}", got.head);
         wire.answer("201 Created", "application/json", r#"{"id": 1, "html_url": "u"}"#);
     });
@@ -136,7 +139,7 @@ say(json.loads(listed)["actions"][0]["rules"]["limit"])
         "2/hour",
     ];
     assert_eq!(said(&scene), expected);
-    assert_eq!(server.got().len(), 2);
+    assert_eq!(server.got().iter().filter(|got| got.head.starts_with("POST")).count(), 2);
     assert!(server.got().iter().all(|got| authorization(&got.head) == format!("Bearer {TOKEN}")));
     let log = scene.tf(&["action", "log", RUN, "--json"]).ok().json();
     let standings: Vec<&str> =
@@ -242,6 +245,52 @@ say(json.load(urllib.request.urlopen(ask_model))["choices"][0]["message"]["conte
 }
 
 #[test]
+fn a_gate_has_the_keys_of_what_its_run_can_reach_and_a_grant_brings_one_more() {
+    let server = Upstream::start(|_, wire| {
+        wire.json(
+            json!({"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [{"index": 0,
+                "message": {"role": "assistant", "content": "hello"}, "finish_reason": "stop"}]})
+            .to_string(),
+        );
+    });
+    let scene = stage(
+        r#"
+def chat(model):
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    asked = urllib.request.Request("http://127.0.0.1:4180/v1/chat/completions", data=body, headers={"content-type": "application/json"})
+    return json.load(urllib.request.urlopen(asked))["choices"][0]["message"]["content"]
+say(chat("scripted"))
+say(ask("llm:other-large")[0])
+say(chat("other-large"))
+"#,
+    );
+    let model =
+        format!("model = {{ name = \"scripted\", baseUrl = \"{}\", key = \"vault:model-key\" }}", server.base());
+    scene.set("model = \"recorded\"", &model);
+    let provider = |name: &str| {
+        let (base, key) = (server.base(), format!("vault:{name}-key"));
+        format!(
+            "\n[llm.providers.{name}]\nkind = \"openai\"\nbaseUrl = \"{base}\"\nkey = \"{key}\"\n\n[[llm.models]]\nmatch = \"{name}-*\"\nprovider = \"{name}\"\n"
+        )
+    };
+    let settings = scene.read("taskforge.toml") + &provider("other") + &provider("third");
+    scene.write("taskforge.toml", settings);
+    // Of the third there is no key, and nobody here needs it.
+    set(&scene, "model-key", TOKEN);
+    set(&scene, "other-key", "another-t0ken-of-the-vault");
+    scene.start("granted", RUN);
+    wait_for_request(&scene);
+    let secrets = || scene.json(&format!("runs/{RUN}/gate/policy.json"))["secrets"].as_object().unwrap().clone();
+    assert_eq!(secrets().keys().collect::<Vec<_>>(), ["vault:model-key"]);
+    scene.approve(RUN);
+    complete(&scene);
+    assert_eq!(said(&scene), ["hello", "0", "hello"]);
+    let seen: Vec<String> = server.got().iter().map(|got| authorization(&got.head)).collect();
+    assert_eq!(seen, [format!("Bearer {TOKEN}"), "Bearer another-t0ken-of-the-vault".to_owned()]);
+    scene.is_sound(RUN);
+}
+
+#[test]
 fn a_role_allows_what_its_config_names_and_an_agent_has_counts_of_its_own() {
     let server = Upstream::start(|_, wire| wire.answer("201 Created", "application/json", r#"{"id": 1}"#));
     let scene = vault();
@@ -266,7 +315,7 @@ say(code(act("github.pr.list", repo="octo/demo")))
     complete(&scene);
     let expected = ["0", "arguments_not_allowed", "action_limit", "0", "arguments_not_allowed", "action_not_allowed"];
     assert_eq!(said(&scene), expected);
-    assert_eq!(server.got().len(), 2);
+    assert_eq!(server.got().iter().filter(|got| got.head.starts_with("POST")).count(), 2);
     assert_eq!(records(&scene, "action.requested")[0]["by"], "agent ada");
 }
 
