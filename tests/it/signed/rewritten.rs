@@ -11,7 +11,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The lines of a journal chained anew after `edit`, as whoever may write there would.
-fn rechained(run: &str, journal: &str, edit: &dyn Fn(&str) -> String) -> String {
+pub fn rechained(run: &str, journal: &str, edit: &dyn Fn(&str) -> String) -> String {
     let digest = |before: &[u8], line: &str| Sha256::digest([before, line.as_bytes()].concat()).to_vec();
     let mut running = digest(b"", &format!("taskforge-journal-v1\n{run}\n"));
     let (mut text, mut at, mut prev) = (String::new(), 0, String::new());
