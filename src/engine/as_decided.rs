@@ -29,6 +29,12 @@ pub struct AsDecided {
 }
 
 impl AsDecided {
+    /// Whether nothing of what was shown is in sentences of taskforge's own: they may be others in another version.
+    #[must_use]
+    pub fn has_no_words_of_ours(&self) -> bool {
+        self.review.effect.is_empty()
+    }
+
     /// Whether the digest of what is shown now is the one that was decided on.
     #[must_use]
     pub fn is_the_same(&self) -> bool {
@@ -49,7 +55,11 @@ pub fn as_decided(registry: &Registry, text: &str) -> Result<Option<AsDecided>, 
     of(&Store::open(registry, &run)?.load()?, &request)
 }
 
-fn of(state: &State, request: &Request) -> Result<Option<AsDecided>, Error> {
+/// As [`as_decided`], of one request.
+///
+/// # Errors
+/// When what was shown cannot be made again.
+pub(crate) fn of(state: &State, request: &Request) -> Result<Option<AsDecided>, Error> {
     let Some(decision) = request.decision.clone() else { return Ok(None) };
     let review = match (&request.resolution, &request.presented) {
         (Some(resolution), _) => images::review_of(state, request, resolution)?,

@@ -24,7 +24,7 @@ use super::approvers;
 use super::error::Error;
 use super::seal::Sealable;
 use super::store::Store;
-use super::{images, package_set, rulings, seal, standing};
+use super::{as_decided, binary, images, package_set, rulings, seal, standing};
 
 /// What a run is verified against beyond what lies in the registry.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +154,7 @@ pub(crate) fn decisions(
         }
     }
     late(state, records, report);
+    shown(state, report);
     for request in &state.requests {
         let more = package_set::more_than_shown(request)?;
         if !more.is_empty() {
@@ -183,6 +184,36 @@ pub(crate) fn decisions(
         report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
     Ok(())
+}
+
+/// What people decided on has to be what the journal shows of it: the digest that they named is reckoned anew.
+fn shown(state: &State, report: &mut audit::Report) {
+    for request in &state.requests {
+        let Some(decision) = request.decision.as_ref().filter(|decision| !decision.is_by_rule()) else { continue };
+        // A word on what was not resolved yet names the digest of nothing.
+        if !request.status.is_granted() && decision.digest == Digest::of(b"") {
+            continue;
+        }
+        let id = &request.id;
+        match as_decided::of(state, request) {
+            Ok(Some(shown)) if !shown.is_the_same() => {
+                let what = format!("what the journal shows of request {id} is not what was decided on");
+                // The sentences that say what a grant does are this program's, and another one may have said them otherwise.
+                let by_us = || state.created.binary.is_some() && state.created.binary == binary::own_digest();
+                if shown.has_no_words_of_ours() || by_us() {
+                    report.problems.push(Problem::of("events.jsonl", 0, 0, what));
+                } else {
+                    let what = format!("{what}, or was said in other words by the program that the run was made with");
+                    report.warnings.push(Problem::of("events.jsonl", 0, 0, what));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let what = format!("what was shown of request {id} cannot be made again: {error}");
+                report.warnings.push(Problem::of("events.jsonl", 0, 0, what));
+            }
+        }
+    }
 }
 
 /// What rules and standing grants gave without having allowed it.

@@ -122,3 +122,25 @@ fn a_decision_without_a_signature_is_held_to_what_it_says_as_well() {
     let asks = |line: &str| line.replace(&format!("\"approval\": \"{id}\""), &format!("\"approval\": {other}"));
     assert_eq!(script(&exported, "r", &asks).status.code(), Some(1));
 }
+
+#[test]
+fn what_the_journal_shows_of_a_decision_is_what_was_signed() {
+    let scene = signed();
+    crate::words::hosts(&scene, 2);
+    scene.start("hosts", "r");
+    let waiting = scene.waiting("r");
+    let of = |field: &str| waiting[0][field].as_str().unwrap().to_owned();
+    scene.tf(&["approve", &of("id"), "--digest", &of("digest")]).ok();
+    scene.tf(&["audit", "verify", "r"]).ok().says("1 signed decision");
+    let whole = scene.read("runs/r/events.jsonl");
+    let host = of("what");
+    let other = |line: &str| line.replace(&host, "net:evil.example:443");
+    let why = format!("what the journal shows of request {} is not what was decided on", of("id"));
+    rewrite(&scene, "r", &other);
+    scene.tf(&["audit", "verify", "r"]).exits(8).says(&why);
+    // Sentences of another program may be others: then it cannot be told.
+    let binary = scene.events("r", "run.created")[0]["data"]["binary"].as_str().unwrap().to_owned();
+    scene.write("runs/r/events.jsonl", &whole);
+    rewrite(&scene, "r", &|line| other(line).replace(&binary, &"0".repeat(64)));
+    scene.tf(&["audit", "verify", "r"]).ok().says(&why).says("or was said in other words by the program");
+}
