@@ -142,6 +142,17 @@ pub fn clear_failure(images_folder: &Path) -> Result<(), Error> {
     folder::remove(&images_folder.join(FAILED))
 }
 
+/// Keeps how a build ended: that it failed before anything else, since what is not on record is tried again for ever.
+pub(super) fn conclude(images_folder: &Path, recipe: &Digest, log: &str, failed: Option<&Error>) -> Result<(), Error> {
+    let path = images_folder.join("build.log");
+    let recorded = match failed.map(|error| (error, record_failure(images_folder, recipe, error))) {
+        // The log of an earlier try makes room on a disk that is full.
+        Some((error, Err(_))) => folder::remove(&path).and_then(|()| record_failure(images_folder, recipe, error)),
+        _ => Ok(()),
+    };
+    recorded.and(folder::replace(&path, log.as_bytes()))
+}
+
 pub(super) fn record_failure(images_folder: &Path, recipe: &Digest, error: &Error) -> Result<(), Error> {
     let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
     let reason = crate::run::visible::visible(&error.to_string()).chars().take(8000).collect();
@@ -206,6 +217,20 @@ mod tests {
         assert_eq!(failure(folder.path()).unwrap(), None);
         std::fs::write(folder.path().join(FAILED), "{").unwrap();
         assert!(failure(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_failure_is_on_record_also_where_there_is_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Error::Setuid { files: vec!["/bin/x".to_owned()] };
+        // Nothing can be written in its place, as on a full disk.
+        std::fs::create_dir_all(folder.path().join("build.log/full")).unwrap();
+        assert!(conclude(folder.path(), &Digest::of(b"x"), "log", Some(&error)).is_err());
+        assert!(failure(folder.path()).unwrap().unwrap().reason.contains("/bin/x"));
+        let other = tempfile::tempdir().unwrap();
+        conclude(other.path(), &Digest::of(b"x"), "log", None).unwrap();
+        assert_eq!(std::fs::read_to_string(other.path().join("build.log")).unwrap(), "log");
+        assert_eq!(failure(other.path()).unwrap(), None);
     }
 
     #[test]
