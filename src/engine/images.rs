@@ -375,10 +375,11 @@ fn build_of(registry: &Registry, made: &Recipe, run: &str) -> Result<Built, Erro
     })
 }
 
-/// Asks an image that is there what it holds, and keeps the answer and the bills of materials in its folder.
+/// Reads the files of an image that is there for what it holds, without running anything of it, and keeps that and the bills of
+/// materials in its folder.
 ///
 /// # Errors
-/// When the Engine does not have it, or a container for the question cannot be started.
+/// When the Engine does not have it, or a container for the stream of its files cannot be made.
 pub fn read_image_back(registry: &Registry, made: &Recipe) -> Result<Installed, Error> {
     let folder = registry.layout().image(&made.identity());
     with_order(registry, made, &folder, "image", |docker, order, guard| {
