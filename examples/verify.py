@@ -215,7 +215,8 @@ def signatures(records, run, files, allowed, find):
             waits[record.get("nodeId")] = on.get("approval") if isinstance(on, dict) else None
         decision = data.get("decision") or {}
         path = by_digest.get(decision.get("file"))
-        if path is None:
+        # A rule's has no file, and that of a grant which stands for later runs is of another request.
+        if path is None or str(decision.get("by")).startswith(("policy:", "grant:")):
             continue
         request = data.get("id") if event.startswith("capability.") else waits.get(record.get("nodeId"))
         if not fits(parse(files[path]) or {}, path, event, decision, {"request": request, "run": run, "registry": registry}):
