@@ -223,7 +223,7 @@ fn a_way_out_as_a_person_sees_it() {
 fn no_sentence_of_what_a_grant_does_is_cut() {
     let long = |part: &str, count: usize| vec![part; count].join("/");
     let host = vec!["a".repeat(59); 4].join(".");
-    let recipients: Vec<String> = (0..12).map(|n| format!("recipient=somebody-{n}@mail.example.org")).collect();
+    let recipients: Vec<String> = (0..12).map(|n| format!("to=somebody-{n}@mail.example.org")).collect();
     let folder = |path: &str| crate::run::folder::Folder {
         path: path.to_owned(),
         device: "259:65535".to_owned(),

@@ -191,7 +191,8 @@ fn shown(state: &State, report: &mut audit::Report) {
     for request in &state.requests {
         let Some(decision) = request.decision.as_ref().filter(|decision| !decision.is_by_rule()) else { continue };
         // A word on what was not resolved yet names the digest of nothing.
-        if !request.status.is_granted() && decision.digest == Digest::of(b"") {
+        let refused = matches!(request.status, RequestStatus::Denied | RequestStatus::Superseded);
+        if refused && decision.digest == Digest::of(b"") {
             continue;
         }
         let id = &request.id;
