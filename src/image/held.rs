@@ -148,7 +148,11 @@ fn capability(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Vec<u8
 }
 
 /// The digest of what a file is to whoever starts it. Its first bytes go to `keep`, too.
-fn digest(entry: &mut tar::Entry<'_, impl Read>, capability: &[u8], keep: Option<&mut Vec<u8>>) -> io::Result<String> {
+fn digest(
+    entry: &mut tar::Entry<'_, impl Read>,
+    capability: &[u8],
+    mut keep: Option<&mut Vec<u8>>,
+) -> io::Result<String> {
     let header = entry.header();
     // What is no number is another one than any that is.
     let (owner, group) = (header.uid().unwrap_or(u64::MAX), header.gid().unwrap_or(u64::MAX));
@@ -156,7 +160,6 @@ fn digest(entry: &mut tar::Entry<'_, impl Read>, capability: &[u8], keep: Option
     let mut hash = Sha256::new();
     hash.update(format!("{owner} {group} {mode:o} {}\n", capability.len()));
     hash.update(capability);
-    let mut keep = keep;
     let mut buffer = vec![0; 1 << 16];
     loop {
         let count = entry.read(&mut buffer)?;

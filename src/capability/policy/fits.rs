@@ -86,8 +86,8 @@ impl Rule {
 
 /// Whether it fits a folder that `mount` lies in.
 fn fits_above(glob: &str, mount: &Mount) -> bool {
-    let above = mount.path().match_indices('/').map(|(at, _)| &mount.path()[..at]).filter(|path| !path.is_empty());
-    above.into_iter().any(|path| glob_matches(glob, &format!("{path}:{}", mount.mode().as_str())))
+    let mut above = mount.path().match_indices('/').map(|(at, _)| &mount.path()[..at]).filter(|path| !path.is_empty());
+    above.any(|path| glob_matches(glob, &format!("{path}:{}", mount.mode().as_str())))
 }
 
 /// Whether it may fit a folder in `mount`. Here `*` stands for one folder: else each rule that begins with one would keep
