@@ -29,12 +29,6 @@ pub struct AsDecided {
 }
 
 impl AsDecided {
-    /// Whether nothing of what was shown is in sentences of taskforge's own: they may be others in another version.
-    #[must_use]
-    pub fn has_no_words_of_ours(&self) -> bool {
-        self.review.effect.is_empty()
-    }
-
     /// Whether the digest of what is shown now is the one that was decided on.
     #[must_use]
     pub fn is_the_same(&self) -> bool {

@@ -199,9 +199,12 @@ fn shown(state: &State, report: &mut audit::Report) {
         match as_decided::of(state, request) {
             Ok(Some(shown)) if !shown.is_the_same() => {
                 let what = format!("what the journal shows of request {id} is not what was decided on");
-                // The sentences that say what a grant does are this program's, and another one may have said them otherwise.
+                // The sentences that say what a grant does, and the steps of a Dockerfile, are this program's: another one may
+                // have had others.
+                let recipe = request.resolution.as_ref().map(|resolution| &resolution.recipe);
+                let ours = !shown.review.effect.is_empty() || shown.review.recipe.as_ref() != recipe;
                 let by_us = || state.created.binary.is_some() && state.created.binary == binary::own_digest();
-                if shown.has_no_words_of_ours() || by_us() {
+                if !ours || by_us() {
                     report.problems.push(Problem::of("events.jsonl", 0, 0, what));
                 } else {
                     let what = format!("{what}, or was said in other words by the program that the run was made with");
