@@ -10,6 +10,7 @@ Without them a signed checkpoint, or decision, is a problem: nothing that was no
 import argparse
 import base64
 import binascii
+import datetime
 import hashlib
 import json
 import os
@@ -194,13 +195,33 @@ def checkpoint(name, note, run, keys, find):
     return size, digest
 
 
-def signatures(records, files, allowed, find):
-    """Whether each decision that took effect as a signed one still is: by OpenSSH itself, at the journal's time."""
+VERDICTS = {
+    "capability.approved": "approve", "capability.denied": "deny", "capability.superseded": "suggest",
+    "node.completed": "approve", "node.failed": "deny",
+}
+
+
+def signatures(records, run, files, allowed, find):
+    """Whether each decision that took effect is what its file says, and each signed one signed: by OpenSSH itself, at the
+    journal's time."""
     by_digest = {sha256(data): path for path, data in files.items() if path.startswith("decisions/")}
+    registry, waits = None, {}
     for record in records:
-        decision = (record.get("data") or {}).get("decision") or {}
+        event, data = record.get("event"), record.get("data") or {}
+        if event == "run.created":
+            registry = data.get("registry", "")
+        elif event == "node.waiting":
+            on = data.get("on")
+            waits[record.get("nodeId")] = on.get("approval") if isinstance(on, dict) else None
+        decision = data.get("decision") or {}
         path = by_digest.get(decision.get("file"))
-        if not decision.get("proven") or path is None:
+        # A rule's has no file, and that of a grant which stands for later runs is of another request.
+        if path is None or str(decision.get("by")).startswith(("policy:", "grant:")):
+            continue
+        request = data.get("id") if event.startswith("capability.") else waits.get(record.get("nodeId"))
+        if not fits(parse(files[path]) or {}, path, event, decision, {"request": request, "run": run, "registry": registry}):
+            find.problem(f"{path} says something else than the journal has for it")
+        if not decision.get("proven"):
             continue
         signature = files.get(f"{path}.sig")
         name = decision.get("by", "").partition(":")[2]
@@ -212,6 +233,27 @@ def signatures(records, files, allowed, find):
             find.problem(f"{path}: the signature was NOT checked, because there is no ssh-keygen")
         elif not worded(files[path], signature, allowed, name, record["timestamp"]):
             find.problem(f"{path} is not signed by {name!r}")
+
+
+def fits(file, path, event, decision, belongs):
+    """Whether a decision's file says what the journal says that it does, and of this request of this run."""
+    if file.get("format") == 1 and not decision.get("proven"):
+        belongs = {**belongs, "registry": None}  # format 1 names none, and proves nothing
+    said = {**belongs, "verdict": VERDICTS.get(event)}
+    wrote = {name: file.get(name) for name in said}
+    for one, into in ((decision, said), (file, wrote)):
+        into.update({name: one.get(name) for name in ("digest", "by", "at", "comment")})
+        into["scope"], into["until"] = one.get("scope", "run"), moment(one.get("until"))
+        # The journal has names of packages as their indexes write them.
+        into["instead"] = [re.sub("[-_.]+", "-", text).lower() for text in one.get("instead") or []]
+    return path == f"decisions/{belongs['request']}.json" and said == wrote
+
+
+def moment(text):
+    try:
+        return datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except (AttributeError, ValueError):
+        return text
 
 
 def worded(data, signature, allowed, name, timestamp):
@@ -348,7 +390,7 @@ def verify(files, extra, trusted, allowed, find):
             find.problem(f"{path} is not a decision that the journal names")
     for digest in decisions - {sha256(files[path]) for path in files if path.startswith("decisions/")}:
         find.note(f"the decision with SHA-256 {digest} is not here")
-    signatures(records, files, allowed if allowed is not None else files.get("allowed_signers"), find)
+    signatures(records, run, files, allowed if allowed is not None else files.get("allowed_signers"), find)
 
     heads = [((record.get("data") or {}).get("end") or {}).get("traffic") for record in records]
     heads = [head for head in heads if head]

@@ -27,6 +27,17 @@ pub enum Verdict {
     Suggest,
 }
 
+impl Verdict {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::Suggest => "suggest",
+        }
+    }
+}
+
 /// One decision, and there is only one a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -25,17 +25,18 @@ pub(super) fn render(review: &Review) -> String {
         let list: Vec<String> = edited.list.iter().map(ToString::to_string).collect();
         let asked: Vec<String> = edited.asked.iter().map(ToString::to_string).collect();
         let _ = writeln!(text, "Edited    {}", list.join(", "));
-        let _ = writeln!(text, "          by {}, from {}", visible_line(&edited.by, WIDTH), asked.join(", "));
+        let _ = writeln!(text, "          by {}, from {}", visible_line(&edited.by, usize::MAX), asked.join(", "));
     }
-    let _ = writeln!(text, "By        {}", visible_line(&review.requested_by, WIDTH));
+    let _ = writeln!(text, "By        {}", visible_line(&review.requested_by, usize::MAX));
     let _ = writeln!(text, "For       run {}, node {}, attempt {}", request.run, request.node, request.attempt);
-    let _ = writeln!(text, "Policy    {}", visible_line(&review.policy_view, WIDTH));
+    let _ = writeln!(text, "Policy    {}", visible_line(&review.policy_view, usize::MAX));
     text.push_str("\nWhy, in the agent's words\n");
     quote(&mut text, &review.reason);
     if !review.effect.is_empty() {
         text.push_str("\nWhat a grant does\n");
         for sentence in &review.effect {
-            let _ = writeln!(text, "  {}", visible_line(sentence, WIDTH));
+            // Whole: what it warns of stands at its end.
+            let _ = writeln!(text, "  {}", visible_line(sentence, usize::MAX));
         }
     }
     if let Some(deployment) = &review.deployment {
@@ -63,10 +64,10 @@ pub(super) fn render(review: &Review) -> String {
 
 /// All that would run. Words of the command stand a line each: none passes for another.
 fn deployed(text: &mut String, deployment: &Proposed) {
-    let folder = visible_line(&deployment.folder, WIDTH);
+    let folder = visible_line(&deployment.folder, usize::MAX);
     let bytes: u64 = deployment.files.iter().map(|file| file.bytes).sum();
     let _ = writeln!(text, "\nDeployment");
-    let _ = writeln!(text, "  image   {}", visible_line(&deployment.image, WIDTH));
+    let _ = writeln!(text, "  image   {}", visible_line(&deployment.image, usize::MAX));
     let _ = writeln!(text, "  port    {}", deployment.port);
     let _ = writeln!(text, "  folder  {folder}");
     for (place, word) in deployment.command.iter().enumerate() {
@@ -89,7 +90,7 @@ fn deployed(text: &mut String, deployment: &Proposed) {
 fn scheduled(text: &mut String, schedule: &Scheduled) {
     let _ = writeln!(text, "\nSchedule");
     let _ = writeln!(text, "  agent  {}", schedule.agent);
-    let _ = writeln!(text, "  when   {}", visible_line(&schedule.when, WIDTH));
+    let _ = writeln!(text, "  when   {}", visible_line(&schedule.when, usize::MAX));
     for (place, time) in schedule.next.iter().enumerate() {
         let label = if place == 0 { "next" } else { "" };
         let _ = writeln!(text, "  {label:4}   {}", time.format("%Y-%m-%d %H:%M UTC, %A"));

@@ -220,6 +220,64 @@ fn a_way_out_as_a_person_sees_it() {
 }
 
 #[test]
+fn no_sentence_of_what_a_grant_does_is_cut() {
+    let long = |part: &str, count: usize| vec![part; count].join("/");
+    let host = vec!["a".repeat(59); 4].join(".");
+    let recipients: Vec<String> = (0..12).map(|n| format!("to=somebody-{n}@mail.example.org")).collect();
+    let folder = |path: &str| crate::run::folder::Folder {
+        path: path.to_owned(),
+        device: "259:65535".to_owned(),
+        inode: u64::MAX,
+        owner: "4294967294:4294967294".to_owned(),
+        permissions: "7777".to_owned(),
+        keys: (0..40).map(|n| format!("{path}/.ssh-{n}")).collect(),
+        unsearched: true,
+    };
+    let path = format!("/{}", long("folder-of-a-project", 20));
+    let mut reviews: Vec<Review> = [
+        format!("net:xn--{host}:65535"),
+        format!("tcp:{host}:65535"),
+        format!("secret:{}@{host}:65535", "s".repeat(40)),
+        format!("action:email.send,{},limit=1000/minute", recipients.join(",")),
+        "llm:gemini-*,requests=1000000000,tokens=1000000000,money=1000000".to_owned(),
+        "budget:role,tokens=1000000000".to_owned(),
+        "budget:day,requests=1000000000".to_owned(),
+    ]
+    .iter()
+    .map(|capability| gate_review(capability, "x"))
+    .collect();
+    let asked = Request { capability: Capability::parse(&format!("mount:{path}:rw")).unwrap(), ..request() };
+    let of = |asked| {
+        Review::of_given(
+            asked,
+            "n".into(),
+            "x".into(),
+            "ask (no rule)".into(),
+            vec![],
+            Some((&folder(&path), Some(1))),
+            None,
+        )
+    };
+    reviews.push(of(asked));
+    let proposed = crate::run::deployment::Proposed {
+        image: "sha256:".to_owned() + &"0".repeat(64),
+        command: vec!["x".repeat(500)],
+        folder: long("folder", 60),
+        port: 8080,
+        files: Vec::new(),
+        set: Digest::of(b""),
+    };
+    reviews.push(gate_review("port:8080", "x").deploying(proposed));
+    for review in &mut reviews {
+        let text = review.render();
+        assert!(!text.contains('…'), "{text}");
+        assert!(!review.effect.is_empty() && review.effect.iter().all(|sentence| text.contains(sentence.as_str())));
+    }
+    let longest = reviews.iter().flat_map(|review| &review.effect).map(String::len).max();
+    assert!(longest > Some(1000), "{longest:?}");
+}
+
+#[test]
 fn special_addresses_and_encoded_names_are_pointed_out() {
     for (text, part) in [
         ("net:127.0.0.1:80", "this machine itself"),

@@ -152,9 +152,16 @@ fn verify(
     let registry = context.registry()?;
     let run = run.map(|run| run.find(&registry)).transpose()?;
     let given = checkpoint::given(files, run.as_ref().map(RunId::as_str), keys, signers)?;
-    let (runs, agents) = match run {
-        Some(run) => (vec![run], Vec::new()),
-        None => (queries::list_runs(&registry)?, agents::list(&registry)?),
+    let (runs, agents, lifts) = match run {
+        Some(run) => (vec![run], Vec::new(), Vec::new()),
+        None => {
+            let lifts = engine::verify_lifts(&registry, given.of("").allowed.as_ref());
+            (
+                queries::list_runs(&registry)?,
+                agents::list(&registry)?,
+                lifts.unwrap_or_else(|error| vec![error.to_string()]),
+            )
+        }
     };
     if let Some((file, named)) = given.names().find(|(_, named)| {
         let agent = named.strip_prefix('@');
@@ -173,7 +180,11 @@ fn verify(
         let name = engine::Sealable::Agent(&agent).name();
         reports.push(engine::verify_agent_against(&registry, &agent, &given.of(&name))?);
     }
-    print(context, &reports)
+    for what in &lifts {
+        context.output.warn(&format!("NOT SOUND  lifting the kill switch: {what}"));
+    }
+    let printed = print(context, &reports)?;
+    Ok(if lifts.is_empty() { printed } else { ExitCode::from(Kind::Integrity.exit_code()) })
 }
 
 fn verify_agent(

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use crate::capability::Decision;
 use crate::registry::config::Signatures;
 use crate::registry::{Registry, decisions, project};
-use crate::run::event::{DecisionRecord, Event, SkipReason};
+use crate::run::event::{Event, SkipReason};
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::state::State;
 use crate::run::status::{NodeKind, NodeStatus};
@@ -20,7 +20,7 @@ use crate::signature::{self, AllowedSigners, Passphrase, Proof, Settings, Signat
 use super::actor::operator;
 use super::error::Error;
 use super::store::Store;
-use super::verify;
+use super::verify::{self, Decided};
 
 /// Largest `allowed_signers`, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -145,15 +145,15 @@ pub(crate) fn unproven(
     times: &BTreeMap<Digest, DateTime<Utc>>,
 ) -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
-    for (id, record) in verify::decided(state) {
-        let name = format!("decisions/{id}.json");
-        if !record.proven {
+    for one in verify::decided(state) {
+        let name = format!("decisions/{}.json", one.id);
+        if !one.record.proven {
             if state.created.signed {
                 found.push((name, "took effect without a signature".to_owned()));
             }
             continue;
         }
-        if let Some(what) = stands(registry, state, allowed, &id, record, times.get(&record.file))? {
+        if let Some(what) = stands(registry, state, allowed, &one, times.get(&one.record.file))? {
             found.push((name, what));
         }
     }
@@ -170,7 +170,11 @@ pub(crate) fn passed_by(state: &State) -> impl Iterator<Item = &crate::run::defi
     state
         .pairs()
         .filter(|(definition, node)| {
-            let passed = matches!(node.status, NodeStatus::Completed | NodeStatus::Skipped) && node.decision.is_none();
+            // A denial of before the node was taken up again skips nothing.
+            let passed = match node.status {
+                NodeStatus::Completed => node.decision.is_none(),
+                status => status == NodeStatus::Skipped,
+            };
             definition.kind == NodeKind::Approval && passed && !matches!(node.skipped, Some(SkipReason::NeedFailed(_)))
         })
         .map(|(definition, _)| definition)
@@ -181,11 +185,10 @@ fn stands(
     registry: &Registry,
     state: &State,
     allowed: &AllowedSigners,
-    id: &RequestId,
-    record: &DecisionRecord,
+    decided: &Decided<'_>,
     at: Option<&DateTime<Utc>>,
 ) -> Result<Option<String>, Error> {
-    let path = registry.layout().decision(id);
+    let (path, record) = (registry.layout().decision(&decided.id), decided.record);
     let Some(bytes) = decisions::read(&path)? else { return Ok(Some("is gone, and its proof with it".to_owned())) };
     let signature = decisions::read(&decisions::signature(&path))?;
     let times: Vec<DateTime<Utc>> = at.copied().into_iter().collect();
@@ -194,16 +197,8 @@ fn stands(
         Err(Unproven::Refused(reason)) => Some(reason),
         Ok(_) if Digest::of(&bytes) != record.file => Some("is not the decision that the journal names".to_owned()),
         Ok(proof) if record.by != format!("operator:{}", proof.name) => Some("is by somebody else".to_owned()),
-        Ok(_) => fits(state, id, record, &bytes),
+        Ok(_) => verify::misfit(state, decided, &bytes),
     })
-}
-
-/// A signature is good for one request of one run, and for what was shown of it.
-fn fits(state: &State, id: &RequestId, record: &DecisionRecord, bytes: &[u8]) -> Option<String> {
-    let file = Decision::parse(bytes).ok()?;
-    let terms = file.terms() == record.terms();
-    let same = file.request == *id && file.run == state.run && file.digest == record.digest && terms;
-    (!same).then(|| "is for another request".to_owned())
 }
 
 /// Whatever a decision comes from (a command, a file, a control, another program's words), it goes through here before it is
@@ -236,7 +231,7 @@ pub(crate) fn require_signed(registry: &Registry, run: &RunId, state: &State, ev
 /// nothing of it is driven on.
 pub(crate) fn require_proven(store: &Store<'_>, state: &State) -> Result<(), Error> {
     let registry = store.registry();
-    let any = state.created.signed || verify::decided(state).iter().any(|(_, record)| record.proven);
+    let any = state.created.signed || verify::decided(state).iter().any(|one| one.record.proven);
     if !any {
         return Ok(());
     }

@@ -49,7 +49,11 @@ pub fn as_decided(registry: &Registry, text: &str) -> Result<Option<AsDecided>, 
     of(&Store::open(registry, &run)?.load()?, &request)
 }
 
-fn of(state: &State, request: &Request) -> Result<Option<AsDecided>, Error> {
+/// As [`as_decided`], of one request.
+///
+/// # Errors
+/// When what was shown cannot be made again.
+pub(crate) fn of(state: &State, request: &Request) -> Result<Option<AsDecided>, Error> {
     let Some(decision) = request.decision.clone() else { return Ok(None) };
     let review = match (&request.resolution, &request.presented) {
         (Some(resolution), _) => images::review_of(state, request, resolution)?,

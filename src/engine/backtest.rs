@@ -78,15 +78,17 @@ pub fn backtest(registry: &Registry, proposed: &Policies, run: Option<&RunId>) -
 fn replayed(state: &State, request: &Request, proposed: &Policies) -> Replayed {
     // A lock that this version cannot read says nothing of versions.
     let (capability, brings) =
-        images::stands_for(state, request).unwrap_or_else(|_| (request.capability.clone(), Vec::new()));
+        images::stands_for(state, request).unwrap_or_else(|_| (request.meant().clone(), Vec::new()));
     let decided = request.decision.as_ref();
+    // Whoever names something else to ask for did not allow this.
+    let refused = matches!(request.status, RequestStatus::Denied | RequestStatus::Superseded);
     Replayed {
         id: request.id.clone(),
         run: state.run.clone(),
         workflow: state.created.workflow_id.to_string(),
         status: request.status,
         then: request.ruling().cloned(),
-        decided: decided.map(|_| if request.status == RequestStatus::Denied { Effect::Deny } else { Effect::Allow }),
+        decided: decided.map(|_| if refused { Effect::Deny } else { Effect::Allow }),
         by_person: decided.is_some_and(|decision| !decision.is_by_rule()),
         by: decided.map(|decision| decision.by.clone()),
         proposed: rulings::on_by(proposed, state, state.role_of(&request.node), &capability, &brings),

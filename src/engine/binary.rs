@@ -39,6 +39,11 @@ pub(crate) fn pin(registry: &Registry) -> Result<Digest, Error> {
     Ok(digest)
 }
 
+/// The digest of this process's binary, if it can be read.
+pub(crate) fn own_digest() -> Option<Digest> {
+    std::fs::read("/proc/self/exe").ok().map(|bytes| Digest::of(&bytes))
+}
+
 /// Where the binary of this digest lies.
 fn path(registry: &Registry, digest: &Digest) -> PathBuf {
     registry.layout().bin().join(digest.as_str())

@@ -150,6 +150,12 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
         found.push(note("kill spare", "not preallocated: a full disk could stop `kill`", "taskforge tick"));
     }
     found.push(decisions(registry));
+    match super::verify_lifts(registry, None) {
+        Ok(wrong) => found.extend(wrong.into_iter().map(|what| bad("unlock", what, "taskforge audit verify"))),
+        // What is wrong with the list of who may sign is said of decisions.
+        Err(_) if approvers::approvers(registry).is_err() => {}
+        Err(error) => found.push(bad("unlock", error.to_string(), "")),
+    }
     found.extend(spent(registry));
     found.extend(secrets(registry));
     found.extend(watches(registry));

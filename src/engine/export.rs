@@ -131,8 +131,8 @@ fn entries(registry: &Registry, run: &RunId) -> Result<BTreeMap<String, Source>,
     for digest in bodies(&layout.run(run).bodies())? {
         beneath_run(format!("gate/bodies/{digest}"));
     }
-    for (id, _) in verify::decided(&state) {
-        let name = format!("decisions/{id}.json");
+    for decided in verify::decided(&state) {
+        let name = format!("decisions/{}.json", decided.id);
         for name in [format!("{name}.sig"), name] {
             entries.insert(name.clone(), Source::File(registry.root().to_owned(), PathBuf::from(name)));
         }

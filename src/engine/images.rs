@@ -160,11 +160,10 @@ fn ruling_on(registry: &Registry, state: &State, request: &Request, lock: &Lock,
 
 /// What a request stands for, as far as it was resolved: itself with its version, and what comes with it.
 pub(crate) fn stands_for(state: &State, request: &Request) -> Result<(Capability, Vec<Capability>), Error> {
-    let Some(resolution) = &request.resolution else { return Ok((request.capability.clone(), Vec::new())) };
+    let Some(resolution) = &request.resolution else { return Ok((request.meant().clone(), Vec::new())) };
     let lock = package_set::resolved(resolution)?;
     let before = package_set::before(state, resolution)?;
-    let first = request.edited.as_ref().and_then(|edited| edited.list.first()).unwrap_or(&request.capability);
-    Ok((exact(first, &lock), lock.beyond(&before)))
+    Ok((exact(request.meant(), &lock), lock.beyond(&before)))
 }
 
 /// Looks again at what the policies say of a request that waits. Whether what was shown of it still stands.
@@ -180,8 +179,7 @@ pub(crate) fn is_ruled_the_same(store: &Store<'_>, state: &State, id: &RequestId
         given::forbid(store, state, request, ruling)?;
         return Ok(false);
     }
-    let (capability, brings) =
-        if request.resolution.is_some() { stands_for(state, request)? } else { (request.meant().clone(), Vec::new()) };
+    let (capability, brings) = stands_for(state, request)?;
     let mut now =
         rulings::of_a_list(request, rulings::on(registry, state, state.role_of(&request.node), &capability, &brings));
     let review = match (&request.resolution, &request.presented) {
@@ -377,10 +375,11 @@ fn build_of(registry: &Registry, made: &Recipe, run: &str) -> Result<Built, Erro
     })
 }
 
-/// Asks an image that is there what it holds, and keeps the answer and the bills of materials in its folder.
+/// Reads the files of an image that is there for what it holds, without running anything of it, and keeps that and the bills of
+/// materials in its folder.
 ///
 /// # Errors
-/// When the Engine does not have it, or a container for the question cannot be started.
+/// When the Engine does not have it, or a container for the stream of its files cannot be made.
 pub fn read_image_back(registry: &Registry, made: &Recipe) -> Result<Installed, Error> {
     let folder = registry.layout().image(&made.identity());
     with_order(registry, made, &folder, "image", |docker, order, guard| {

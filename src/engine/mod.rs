@@ -110,7 +110,9 @@ pub use images::{read_image_back, run_build};
 pub use inbox::{Inbox, Untaken, Waiting, inbox, untaken, waiting_of};
 pub use inspect::{Disk, DiskEnforcement, Inspection, inspect_attempt};
 pub use keys::{Listed as ListedKey, SetUp, Wanted, list_approvers, set_up};
-pub use kill::{KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock};
+pub use kill::{
+    KillState, KillStatus, Killed, finish_in_passing, finish_kill, kill, kill_status, unlock, verify_lifts,
+};
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::audit::note::{NoteError, Vkey};
 use crate::audit::{self, Expected, Problem};
-use crate::capability::Decision;
+use crate::capability::{Decision, Verdict};
 use crate::registry::{Head, Registry, decisions as decision_files};
 use crate::run::deployment::Deployment;
 use crate::run::event::{DecisionRecord, Event};
@@ -16,6 +16,7 @@ use crate::run::record::Record;
 use crate::run::review;
 use crate::run::ruling::Effect;
 use crate::run::state::{Request, RequestStatus, State};
+use crate::run::status::NodeStatus;
 use crate::run::time::parse_time;
 use crate::signature::AllowedSigners;
 
@@ -23,7 +24,7 @@ use super::approvers;
 use super::error::Error;
 use super::seal::Sealable;
 use super::store::Store;
-use super::{images, package_set, rulings, seal, standing};
+use super::{as_decided, binary, images, package_set, rulings, seal, standing};
 
 /// What a run is verified against beyond what lies in the registry.
 #[derive(Debug, Clone, Default)]
@@ -75,16 +76,60 @@ pub(crate) fn checkpoints(registry: &Registry, whose: Sealable<'_>, given: &Give
     Ok((heads, problems, warnings))
 }
 
-/// The decisions of people that took effect, by the id of their file.
-pub(crate) fn decided(state: &State) -> Vec<(RequestId, &DecisionRecord)> {
-    let of_requests =
-        state.requests.iter().filter_map(|request| Some((request.id.clone(), request.decision.as_ref()?)));
-    let of_requests = of_requests.filter(|(_, decision)| !decision.is_by_rule());
+/// A decision of a person that took effect.
+pub(crate) struct Decided<'a> {
+    /// Of its file.
+    pub id: RequestId,
+    pub record: &'a DecisionRecord,
+    /// As what it took effect; none of an approval node that somebody has taken up again since.
+    pub verdict: Option<Verdict>,
+}
+
+/// The decisions of people that took effect.
+pub(crate) fn decided(state: &State) -> Vec<Decided<'_>> {
+    let of_requests = state.requests.iter().filter_map(|request| {
+        let record = request.decision.as_ref().filter(|decision| !decision.is_by_rule())?;
+        let verdict = match request.status {
+            RequestStatus::Denied => Verdict::Deny,
+            RequestStatus::Superseded => Verdict::Suggest,
+            // Whatever became of it later, it was granted.
+            _ => Verdict::Approve,
+        };
+        Some(Decided { id: request.id.clone(), record, verdict: Some(verdict) })
+    });
     let of_nodes = state.pairs().filter_map(|(definition, node)| {
         let last = crate::run::state::Node { approvals: node.approvals.checked_sub(1)?, ..node.clone() };
-        Some((review::approval_id(state, definition, &last), node.decision.as_ref()?))
+        let verdict = match node.status {
+            NodeStatus::Completed => Some(Verdict::Approve),
+            NodeStatus::Failed => Some(Verdict::Deny),
+            _ => None,
+        };
+        Some(Decided { id: review::approval_id(state, definition, &last), record: node.decision.as_ref()?, verdict })
     });
     of_requests.chain(of_nodes).collect()
+}
+
+/// Where the journal says something else of a decision than its file: a decision is good for one request of one run, for
+/// what was shown of it, and for what it says and nothing else.
+pub(crate) fn misfit(state: &State, decided: &Decided<'_>, bytes: &[u8]) -> Option<String> {
+    let file = match Decision::parse(bytes) {
+        Ok(file) => file,
+        Err(error) => return Some(error.to_string()),
+    };
+    let record = decided.record;
+    let bound = file.request == decided.id && file.run == state.run && file.is_of(&state.created.registry);
+    if !bound || file.digest != record.digest {
+        return Some("is for another request".to_owned());
+    }
+    if decided.verdict.is_some_and(|verdict| verdict != file.verdict) {
+        return Some(format!("says {}, and the journal has it for something else", file.verdict.as_str()));
+    }
+    if file.terms() != record.terms() {
+        return Some("says another time or scope than the journal has for it".to_owned());
+    }
+    let said = (&file.by, &file.at, &file.comment, &file.instead);
+    let same = said == (&record.by, &record.at, &record.comment, &record.instead);
+    (!same).then(|| "says something else than the journal has for it".to_owned())
 }
 
 /// Each decision's file has to be the one that took effect.
@@ -96,21 +141,20 @@ pub(crate) fn decisions(
     report: &mut audit::Report,
 ) -> Result<(), Error> {
     let decided = decided(state);
-    for (id, decision) in &decided {
-        let name = format!("decisions/{id}.json");
-        match decision_files::read(&registry.layout().decision(id))? {
-            Some(bytes) if Digest::of(&bytes) == decision.file => {
-                let bounds = Decision::parse(&bytes).map(|file| file.terms());
-                if bounds.is_ok_and(|bounds| bounds != decision.terms()) {
-                    let what = "says another time or scope than the journal has for it";
-                    report.problems.push(Problem::of(&name, 0, 0, what));
-                }
+    for one in &decided {
+        let name = format!("decisions/{}.json", one.id);
+        match decision_files::read(&registry.layout().decision(&one.id))? {
+            // What is signed is looked at with its signature.
+            Some(bytes) if Digest::of(&bytes) == one.record.file => {
+                let what = misfit(state, one, &bytes).filter(|_| !one.record.proven);
+                report.problems.extend(what.map(|what| Problem::of(&name, 0, 0, what)));
             }
             Some(_) => report.problems.push(Problem::of(&name, 0, 0, "is not the decision that the journal names")),
             None => report.problems.push(Problem::of(&name, 0, 0, "is gone; the journal names its digest")),
         }
     }
     late(state, records, report);
+    shown(state, report);
     for request in &state.requests {
         let more = package_set::more_than_shown(request)?;
         if !more.is_empty() {
@@ -131,7 +175,7 @@ pub(crate) fn decisions(
         report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
     signatures(registry, state, records, given, report)?;
-    if decided.iter().any(|(_, record)| !record.proven) && !state.created.signed {
+    if decided.iter().any(|one| !one.record.proven) && !state.created.signed {
         let what = if approvers::are_configured(registry)? {
             "were made before approvers were configured: those without a signature are unproven"
         } else {
@@ -140,6 +184,40 @@ pub(crate) fn decisions(
         report.warnings.push(Problem::of("decisions", 0, 0, what));
     }
     Ok(())
+}
+
+/// What people decided on has to be what the journal shows of it: the digest that they named is reckoned anew.
+fn shown(state: &State, report: &mut audit::Report) {
+    for request in &state.requests {
+        let Some(decision) = request.decision.as_ref().filter(|decision| !decision.is_by_rule()) else { continue };
+        // A word on what was not resolved yet names the digest of nothing.
+        let refused = matches!(request.status, RequestStatus::Denied | RequestStatus::Superseded);
+        if refused && decision.digest == Digest::of(b"") {
+            continue;
+        }
+        let id = &request.id;
+        match as_decided::of(state, request) {
+            Ok(Some(shown)) if !shown.is_the_same() => {
+                let what = format!("what the journal shows of request {id} is not what was decided on");
+                // The sentences that say what a grant does, and the steps of a Dockerfile, are this program's: another one may
+                // have had others.
+                let recipe = request.resolution.as_ref().map(|resolution| &resolution.recipe);
+                let ours = !shown.review.effect.is_empty() || shown.review.recipe.as_ref() != recipe;
+                let by_us = || state.created.binary.is_some() && state.created.binary == binary::own_digest();
+                if !ours || by_us() {
+                    report.problems.push(Problem::of("events.jsonl", 0, 0, what));
+                } else {
+                    let what = format!("{what}, or was said in other words by the program that the run was made with");
+                    report.warnings.push(Problem::of("events.jsonl", 0, 0, what));
+                }
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let what = format!("what was shown of request {id} cannot be made again: {error}");
+                report.warnings.push(Problem::of("events.jsonl", 0, 0, what));
+            }
+        }
+    }
 }
 
 /// What rules and standing grants gave without having allowed it.
@@ -224,7 +302,7 @@ fn signatures(
     report: &mut audit::Report,
 ) -> Result<(), Error> {
     let decided = decided(state);
-    if !state.created.signed && !decided.iter().any(|(_, record)| record.proven) {
+    if !state.created.signed && !decided.iter().any(|one| one.record.proven) {
         return Ok(());
     }
     let allowed = match &given.allowed {
@@ -243,7 +321,7 @@ fn signatures(
     for (file, what) in approvers::unproven(registry, state, &allowed, &times)? {
         report.problems.push(Problem::of(&file, 0, 0, what));
     }
-    report.signatures = decided.iter().filter(|(_, record)| record.proven).count() as u64;
+    report.signatures = decided.iter().filter(|one| one.record.proven).count() as u64;
     Ok(())
 }
 

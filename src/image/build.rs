@@ -143,18 +143,16 @@ async fn locked<G, E: Into<Refusal>>(
     if let Err(e) = &result {
         log.push(format!("\nfailed: {e}\n").as_bytes());
     }
-    folder::replace(&order.folder.join("build.log"), log.text().as_bytes())?;
-    let Err(error) = result else {
-        return result;
-    };
     // The kill switch ends a build by removing its container, which looks like any other failure from here.
-    if let Err(refusal) = guard() {
+    let refusal = if result.is_err() { guard().err() } else { None };
+    let failed = result.as_ref().err().filter(|error| refusal.is_none() && !error.is_passing());
+    let kept = detached::conclude(order.folder, &order.recipe.identity(), &log.text(), failed);
+    if let Some(refusal) = refusal {
         return Err(Error::NotPermitted { source: refusal.into() });
     }
-    if !error.is_passing() {
-        detached::record_failure(order.folder, &order.recipe.identity(), &error)?;
-    }
-    Err(error)
+    // Of two errors the first is the one to be told.
+    let built = result?;
+    kept.map(|()| built)
 }
 
 async fn build<G, E: Into<Refusal>>(

@@ -16,6 +16,8 @@ use crate::run::id::Digest;
 
 const FAILED: &str = "failed.json";
 const LIMIT: u64 = 64 << 10;
+/// Bytes of what builders have printed before it is set aside.
+const LONGEST: u64 = 1 << 20;
 
 /// `failed.json`: why a build failed, until it is tried again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +92,8 @@ pub fn builder(path: &Path) -> Result<Option<u32>, Error> {
     Ok(Some(text.trim().parse().unwrap_or(0)))
 }
 
-/// Starts `program` with `args` and does not wait for it. Its output goes to the end of `log`; it reads nothing.
+/// Starts `program` with `args` and does not wait for it. Its output goes to the end of `log`, which is set aside as
+/// `….1` once it is long; it reads nothing.
 /// It is to call [`leave_session`] first.
 ///
 /// # Errors
@@ -99,6 +102,11 @@ pub fn spawn(program: &Path, args: &[OsString], log: &Path) -> Result<u32, Error
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     if let Some(parent) = log.parent() {
         folder::make(parent)?;
+    }
+    if log.symlink_metadata().is_ok_and(|meta| meta.is_file() && meta.len() > LONGEST) {
+        let mut older = log.as_os_str().to_owned();
+        older.push(".1");
+        std::fs::rename(log, older).map_err(Error::file("move", log))?;
     }
     let open = OpenOptions::new().create(true).append(true).mode(0o600).custom_flags(no_follow).open(log);
     let out = open.map_err(Error::file("open", log))?;
@@ -140,6 +148,17 @@ pub fn failure(images_folder: &Path) -> Result<Option<BuildFailure>, Error> {
 /// [`Error::File`].
 pub fn clear_failure(images_folder: &Path) -> Result<(), Error> {
     folder::remove(&images_folder.join(FAILED))
+}
+
+/// Keeps how a build ended: that it failed before anything else, since what is not on record is tried again for ever.
+pub(super) fn conclude(images_folder: &Path, recipe: &Digest, log: &str, failed: Option<&Error>) -> Result<(), Error> {
+    let path = images_folder.join("build.log");
+    let recorded = match failed.map(|error| (error, record_failure(images_folder, recipe, error))) {
+        // The log of an earlier try makes room on a disk that is full.
+        Some((error, Err(_))) => folder::remove(&path).and_then(|()| record_failure(images_folder, recipe, error)),
+        _ => Ok(()),
+    };
+    recorded.and(folder::replace(&path, log.as_bytes()))
 }
 
 pub(super) fn record_failure(images_folder: &Path, recipe: &Digest, error: &Error) -> Result<(), Error> {
@@ -206,6 +225,38 @@ mod tests {
         assert_eq!(failure(folder.path()).unwrap(), None);
         std::fs::write(folder.path().join(FAILED), "{").unwrap();
         assert!(failure(folder.path()).is_err());
+    }
+
+    #[test]
+    fn a_failure_is_on_record_also_where_there_is_no_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Error::Setuid { files: vec!["/bin/x".to_owned()] };
+        // Nothing can be written in its place, as on a full disk.
+        std::fs::create_dir_all(folder.path().join("build.log/full")).unwrap();
+        assert!(conclude(folder.path(), &Digest::of(b"x"), "log", Some(&error)).is_err());
+        assert!(failure(folder.path()).unwrap().unwrap().reason.contains("/bin/x"));
+        let other = tempfile::tempdir().unwrap();
+        conclude(other.path(), &Digest::of(b"x"), "log", None).unwrap();
+        assert_eq!(std::fs::read_to_string(other.path().join("build.log")).unwrap(), "log");
+        assert_eq!(failure(other.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn what_builders_print_is_bounded() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("build.out");
+        let older = folder.path().join("build.out.1");
+        let begin = |size: u64| {
+            File::options().create(true).truncate(false).write(true).open(&log).unwrap().set_len(size).unwrap();
+            spawn(Path::new("/bin/true"), &[], &log).unwrap();
+            std::fs::metadata(&log).unwrap().len()
+        };
+        assert_eq!(begin(LONGEST), LONGEST);
+        assert!(!older.exists());
+        for more in 1..3 {
+            assert_eq!(begin(LONGEST + more), 0);
+            assert_eq!(std::fs::metadata(&older).unwrap().len(), LONGEST + more);
+        }
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub enum Error {
     NoAddress { name: String },
     #[error("what is installed is not what was approved: {}", differences.join("; "))]
     ReadBack { differences: Vec<String> },
-    #[error("the packages bring files that run as another user or group (setuid, setgid): {}", files.join(", "))]
+    #[error("the packages bring files that run as another user or group (setuid, setgid), or put others in the place of such files: {}", files.join(", "))]
     Setuid { files: Vec<String> },
     #[error("image `{tag}` exists but was not made by recipe {recipe}; remove the tag and try again")]
     Collision { tag: String, recipe: String },

@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::dockerfile::Ecosystem;
 use super::error::Error;
 use super::lock::Lock;
 use super::readback::{self, Versions};
+use crate::run::id::Digest;
 
 /// Entries of the stream: a large image has some hundred thousand files.
 const ENTRIES: u64 = 8_000_000;
@@ -35,8 +37,9 @@ pub(super) struct Held {
     python: BTreeMap<String, (String, String)>,
     /// npm's packages below `/node_modules` by place, each as `name@version`.
     npm: Versions,
-    /// Files that run as their owner or group, whoever starts them, or with a capability of the kernel.
-    setuid: BTreeSet<String>,
+    /// Files that run as their owner or group, whoever starts them, or with a capability of the kernel: each with the digest
+    /// of its bytes, owner, group, mode and capability.
+    setuid: BTreeMap<String, String>,
     /// What makes dpkg's own answer another than its list.
     odd: BTreeSet<String>,
 }
@@ -49,17 +52,28 @@ pub(super) fn read(stream: impl Read) -> Result<Held, Error> {
     let unread = |error: io::Error| Error::format("the files of the image", error.to_string());
     let mut held = Held::default();
     let mut packages: BTreeSet<String> = BTreeSet::new();
+    let mut links: Vec<(String, String)> = Vec::new();
     let (mut entries, mut kept) = (0_u64, 0_u64);
     for entry in tar::Archive::new(stream).entries().map_err(unread)? {
         let mut entry = entry.map_err(unread)?;
         entries += 1;
-        let path = String::from_utf8_lossy(&entry.path_bytes()).trim_start_matches("./").trim_matches('/').to_owned();
+        let path = place_of(&entry.path_bytes());
         let kind = entry.header().entry_type();
         let is_file = kind.is_file() || kind.is_hard_link();
         let mode = entry.header().mode().map_err(unread)?;
-        if is_file && (mode & SETUID != 0 || has_capability(&mut entry).map_err(unread)?) {
+        let mut whole = Vec::new();
+        let capability = if is_file { capability(&mut entry).map_err(unread)? } else { None };
+        if is_file && (mode & SETUID != 0 || capability.is_some()) {
             kept += path.len() as u64;
-            held.setuid.insert(format!("/{path}"));
+            if kind.is_hard_link() {
+                let target = place_of(&entry.link_name_bytes().unwrap_or_default());
+                kept += target.len() as u64;
+                links.push((path.clone(), target));
+            }
+            // What says something of packages as well is read there.
+            let keep = Wanted::of(&path).is_some().then_some(&mut whole);
+            let digest = digest(&mut entry, capability.as_deref().unwrap_or_default(), keep).map_err(unread)?;
+            held.setuid.insert(format!("/{path}"), digest);
         }
         if node::is_place(&path) {
             kept += path.len() as u64;
@@ -79,7 +93,7 @@ pub(super) fn read(stream: impl Read) -> Result<Held, Error> {
             continue;
         }
         let mut bytes = Vec::new();
-        (&mut entry).take(FILE + 1).read_to_end(&mut bytes).map_err(unread)?;
+        io::Read::chain(whole.as_slice(), &mut entry).take(FILE + 1).read_to_end(&mut bytes).map_err(unread)?;
         if bytes.len() as u64 > FILE {
             return Err(Error::format(format!("/{path} of the image"), format!("it is larger than {FILE} bytes")));
         }
@@ -95,6 +109,12 @@ pub(super) fn read(stream: impl Read) -> Result<Held, Error> {
         kept += 1 << 10;
         over(entries, kept)?;
     }
+    for (path, target) in links {
+        // One file under two names; which of them the stream has it under says nothing.
+        if let Some(digest) = held.setuid.get(&format!("/{target}")).cloned() {
+            held.setuid.insert(format!("/{path}"), digest);
+        }
+    }
     for place in packages {
         held.npm.entry(place).or_insert_with(|| node::package(b""));
     }
@@ -109,14 +129,48 @@ fn over(entries: u64, kept: u64) -> Result<(), Error> {
     Err(Error::format("the files of the image", limit))
 }
 
-/// Whether the kernel gives whoever starts the file more than they have.
-fn has_capability(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<bool> {
-    let Some(extensions) = entry.pax_extensions()? else { return Ok(false) };
-    let mut found = false;
+/// Where a file of the stream lies, without a slash around it.
+fn place_of(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).trim_start_matches("./").trim_matches('/').to_owned()
+}
+
+/// What the kernel gives whoever starts the file beyond what they have.
+fn capability(entry: &mut tar::Entry<'_, impl Read>) -> io::Result<Option<Vec<u8>>> {
+    let Some(extensions) = entry.pax_extensions()? else { return Ok(None) };
+    let mut found = None;
     for extension in extensions {
-        found |= extension?.key_bytes() == b"SCHILY.xattr.security.capability";
+        let extension = extension?;
+        if extension.key_bytes() == b"SCHILY.xattr.security.capability" {
+            found = Some(extension.value_bytes().to_vec());
+        }
     }
     Ok(found)
+}
+
+/// The digest of what a file is to whoever starts it. Its first bytes go to `keep`, too.
+fn digest(
+    entry: &mut tar::Entry<'_, impl Read>,
+    capability: &[u8],
+    mut keep: Option<&mut Vec<u8>>,
+) -> io::Result<String> {
+    let header = entry.header();
+    // What is no number is another one than any that is.
+    let (owner, group) = (header.uid().unwrap_or(u64::MAX), header.gid().unwrap_or(u64::MAX));
+    let mode = header.mode()? & 0o7777;
+    let mut hash = Sha256::new();
+    hash.update(format!("{owner} {group} {mode:o} {}\n", capability.len()));
+    hash.update(capability);
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let count = entry.read(&mut buffer)?;
+        if count == 0 {
+            return Ok(Digest::from_bytes(&hash.finalize().into()).to_string());
+        }
+        hash.update(&buffer[..count]);
+        if let Some(keep) = keep.as_mut().filter(|keep| keep.len() as u64 <= FILE) {
+            keep.extend_from_slice(&buffer[..count]);
+        }
+    }
 }
 
 enum Wanted {
@@ -157,9 +211,10 @@ impl Held {
         found
     }
 
-    /// The files that run as another and did not in `before`.
+    /// The files that run as another and did not in `before`, or were others there.
     pub(super) fn new_setuid(&self, before: &Self) -> Vec<String> {
-        self.setuid.difference(&before.setuid).cloned().collect()
+        let new = self.setuid.iter().filter(|(path, digest)| before.setuid.get(*path) != Some(*digest));
+        new.map(|(path, _)| path.clone()).collect()
     }
 
     /// Debian's packages, Python's distributions and npm's packages, by name or place.

@@ -167,6 +167,32 @@ pub fn last_lift(layout: &Layout) -> Option<Lifted> {
     lines.filter_map(|line| serde_json::from_slice(line).ok()).next_back()
 }
 
+/// Largest history of lifts that is read whole.
+const LONGEST_HISTORY: u64 = 16 << 20;
+
+/// Every line of the history of lifts; none of one that cannot be read.
+///
+/// # Errors
+/// Those of the file system; that it is larger than what is looked at.
+pub fn lifts(layout: &Layout) -> Result<Vec<Option<Lifted>>> {
+    let bytes = super::project::read_file(&layout.kill().join("history.jsonl"), LONGEST_HISTORY)?.unwrap_or_default();
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    Ok(lines.map(|line| serde_json::from_slice(line).ok()).collect())
+}
+
+/// What was signed for a lift, and its signature; none of what is not there.
+///
+/// # Errors
+/// As [`lifts`]; that `name` is no name of a statement.
+pub fn statement(layout: &Layout, name: &str) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+    let digits = name.strip_prefix("unlock-").and_then(|rest| rest.strip_suffix(".json"));
+    if !digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        return Ok((None, None));
+    }
+    let file = layout.kill().join(name);
+    Ok((super::decisions::read(&file)?, super::decisions::read(&super::decisions::signature(&file))?))
+}
+
 /// Turns the kill switch off, and makes room for the next kill; whether it was on. Who may do this is decided elsewhere.
 ///
 /// # Errors

@@ -40,7 +40,8 @@ pub fn approval_node<'a>(state: &'a State, id: &RequestId) -> Option<(&'a NodeDe
     })
 }
 
-/// The digest of what is shown for the approval node that waits under `id`: the node, and each file of each need.
+/// The digest of what is shown for the approval node that waits under `id`: the node, what its prompt is filled in
+/// with, and each file of each need.
 #[must_use]
 pub fn approval_digest(state: &State, id: &RequestId) -> Option<Digest> {
     let (definition, _) = approval_node(state, id)?;
@@ -52,10 +53,14 @@ pub fn approval_digest(state: &State, id: &RequestId) -> Option<Digest> {
             serde_json::json!({"node": need.id, "status": node.status, "artifacts": node.artifacts, "result": node.result})
         })
         .collect();
-    let shown = serde_json::json!({
+    let mut shown = serde_json::json!({
         "id": id, "run": state.run, "registry": state.created.registry, "node": definition.id,
         "title": definition.title, "workflow": state.created.workflow_digest, "needs": needs,
     });
+    // The prompt that is read is the frozen workflow's with these filled in; without any it is the workflow's own.
+    if !state.created.params.is_empty() {
+        shown["params"] = serde_json::json!(state.created.params);
+    }
     let mut hash = Sha256::new();
     hash.update(b"taskforge-review-v1\n");
     hash.update(shown.to_string());

@@ -54,6 +54,15 @@ fn validate(scene: &Scene, image: &str) {
     std::fs::write(scene.path("wrong.json"), wrong.to_string()).unwrap();
     let wrong = Command::new(tools.join("python")).args(["-c", strict]).arg(scene.path("wrong.json")).output().unwrap();
     assert!(!wrong.status.success());
+    let mut wrong: Value = serde_json::from_str(&std::fs::read_to_string(&spdx).unwrap()).unwrap();
+    let packages = wrong["packages"].as_array_mut().unwrap();
+    let digested = packages.iter_mut().find(|package| package["checksums"].is_array()).unwrap();
+    digested["checksums"][0]["checksumValue"] = json!("no digest");
+    std::fs::write(scene.path("wrong.spdx.json"), wrong.to_string()).unwrap();
+    let mut check = Command::new(tools.join("pyspdxtools"));
+    let wrong = check.arg("-i").arg(scene.path("wrong.spdx.json")).output().unwrap();
+    let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+    assert!(wrong.status.code() == Some(1) && said.contains("The document is invalid."), "{said}");
 }
 
 #[test]

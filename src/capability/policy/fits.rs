@@ -4,7 +4,7 @@ use super::Asked;
 use super::overlap::overlap;
 use super::rule::Rule;
 use crate::provider::glob_matches;
-use crate::run::capability::{BudgetUnit, Capability, CapabilityKind};
+use crate::run::capability::{BudgetUnit, Capability, CapabilityKind, Mount};
 use crate::run::ruling::Effect;
 
 impl Rule {
@@ -35,7 +35,13 @@ impl Rule {
             (Effect::Ask | Effect::Deny, CapabilityKind::Llm) => overlap,
             _ => glob_matches,
         };
-        self.names.iter().any(|glob| fits(glob, &name))
+        self.names.iter().any(|glob| fits(glob, &name) || self.fits_around(glob, capability))
+    }
+
+    /// A folder comes with all that lies in it: what keeps one back keeps back what is in it, and what it is in.
+    fn fits_around(&self, glob: &str, capability: &Capability) -> bool {
+        let Capability::Mount(mount) = capability else { return false };
+        self.effect != Effect::Allow && (fits_above(glob, mount) || fits_beneath(glob, mount))
     }
 
     fn fits_version(&self, capability: &Capability) -> bool {
@@ -76,6 +82,22 @@ impl Rule {
             _ => false,
         }
     }
+}
+
+/// Whether it fits a folder that `mount` lies in.
+fn fits_above(glob: &str, mount: &Mount) -> bool {
+    let mut above = mount.path().match_indices('/').map(|(at, _)| &mount.path()[..at]).filter(|path| !path.is_empty());
+    above.any(|path| glob_matches(glob, &format!("{path}:{}", mount.mode().as_str())))
+}
+
+/// Whether it may fit a folder in `mount`. Here `*` stands for one folder: else each rule that begins with one would keep
+/// back every folder there is.
+fn fits_beneath(glob: &str, mount: &Mount) -> bool {
+    let (path, mode) = glob.split_once(':').unwrap_or((glob, "*"));
+    let (rule, asked): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), mount.path().split('/').collect());
+    rule.len() > asked.len()
+        && rule.iter().zip(&asked).all(|(rule, asked)| glob_matches(rule, asked))
+        && glob_matches(mode, mount.mode().as_str())
 }
 
 /// What a rule's `name` is compared with: the package without its version, the models without their budget, what a budget is of and counted in, and of all

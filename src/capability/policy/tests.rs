@@ -45,6 +45,38 @@ fn the_strictest_rule_that_fits_decides_wherever_it_stands() {
 }
 
 #[test]
+fn a_folder_that_is_kept_back_is_not_had_by_the_one_around_it_or_one_in_it() {
+    let policies = one("- {effect: allow, kind: mount, name: '/data*:ro'}\n\
+         - {effect: deny, kind: mount, name: '/data/secret:*'}\n\
+         - {effect: ask, kind: mount, name: ['/data/*/keys:ro', '*/.ssh:*', '/data/old*']}\n");
+    for (mount, effect) in [
+        ("/data:ro", "deny"),
+        ("/data/secret:ro", "deny"),
+        ("/data/secret/sub/deeper:ro", "deny"),
+        ("/data/secrets:ro", "allow"),
+        ("/data/sets:ro", "ask"),
+        ("/data/sets/keys/of:ro", "ask"),
+        ("/data/sets/other:ro", "allow"),
+        ("/data/me/.ssh/sub:ro", "ask"),
+        ("/data/x/y/z:ro", "allow"),
+        ("/data/older/set:ro", "ask"),
+        ("/database:ro", "allow"),
+    ] {
+        let said = says(&policies, &format!("mount:{mount}"));
+        assert!(said.starts_with(effect), "{mount}: {said}");
+    }
+    // What allows a folder allows nothing around it.
+    let allowing = one("- {effect: allow, kind: mount, name: '/data/sets:ro'}");
+    for mount in ["mount:/data:ro", "mount:/data/sets/one:ro", "mount:/data/sets:rw"] {
+        assert_eq!(says(&allowing, mount), "ask (no rule)");
+    }
+    // To be written is another thing than to be read.
+    let writing = one("- {effect: deny, kind: mount, name: '/data/sets:rw'}");
+    assert_eq!(says(&writing, "mount:/data:ro"), "ask (no rule)");
+    assert!(says(&writing, "mount:/data:rw").starts_with("deny"));
+}
+
+#[test]
 fn what_cannot_be_read_denies_everything_and_says_why() {
     for (text, expected) in [
         ("rules: []", "p.yaml:1: the first line says `format: 1`"),

@@ -31,7 +31,7 @@ impl Sbom {
     pub(super) fn run(self, context: &Context<'_>) -> Result<(), Failure> {
         let registry = context.registry()?;
         let image = engine::find_image(&registry, &self.image)?;
-        // Built by another registry: the image itself says what it holds.
+        // Built by another registry: its files say what it holds.
         let installed = match image.installed {
             Some(installed) => Some(installed),
             None => match engine::read_image_back(&registry, &image.recipe) {

@@ -22,6 +22,7 @@ mod lift;
 mod status;
 mod sweep;
 
+pub use self::lift::verify_lifts;
 pub use self::status::{KillState, KillStatus, kill_status};
 use self::sweep::Sweep;
 

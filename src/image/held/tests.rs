@@ -126,6 +126,47 @@ fn a_capability_of_the_kernel_in_a_file_counts_as_running_as_another() {
 }
 
 #[test]
+fn a_file_that_runs_as_another_and_is_another_file_than_before_is_found() {
+    let link = |first: &str, second: &str, text: &str| {
+        let mut archive = Builder::new(Vec::new());
+        for (name, target) in [(first, None), (second, Some(first))] {
+            let mut header = Header::new_gnu();
+            header.set_mode(0o4755);
+            header.set_size(if target.is_some() { 0 } else { text.len() as u64 });
+            header.set_entry_type(if target.is_some() { EntryType::Link } else { EntryType::Regular });
+            match target {
+                Some(target) => archive.append_link(&mut header, name, target).unwrap(),
+                None => archive.append_data(&mut header, name, text.as_bytes()).unwrap(),
+            }
+        }
+        read(archive.into_inner().unwrap().as_slice()).unwrap()
+    };
+    let su = |mode, text| held(&[("usr/bin/su", mode, text)]);
+    let before = su(0o4755, "honest");
+    assert!(su(0o4755, "honest").new_setuid(&before).is_empty());
+    for other in [su(0o4755, "own"), su(0o6755, "honest"), su(0o4777, "honest")] {
+        assert_eq!(other.new_setuid(&before), ["/usr/bin/su"]);
+    }
+    assert!(su(0o755, "own").new_setuid(&before).is_empty(), "it runs as whoever starts it");
+    assert!(held(&[]).new_setuid(&before).is_empty(), "it is gone");
+    // The same file under two names, in whichever order.
+    let two = link("usr/bin/a", "usr/bin/b", "x");
+    assert!(link("usr/bin/b", "usr/bin/a", "x").new_setuid(&two).is_empty());
+    assert_eq!(link("usr/bin/a", "usr/bin/b", "y").new_setuid(&two), ["/usr/bin/a", "/usr/bin/b"]);
+    // What was kept of a base by an earlier version says less, and is looked at anew.
+    assert!(
+        serde_json::from_str::<Held>(r#"{"debian":{},"python":{},"npm":{},"setuid":["/usr/bin/su"],"odd":[]}"#)
+            .is_err()
+    );
+    let kept: Held = serde_json::from_slice(&serde_json::to_vec(&before).unwrap()).unwrap();
+    assert_eq!(kept, before);
+    // One that says something of packages, too, still does.
+    let status = held(&[("var/lib/dpkg/status", 0o4644, STATUS)]);
+    assert_eq!(status.versions().0.len(), 1);
+    assert_eq!(status.new_setuid(&before), ["/var/lib/dpkg/status"]);
+}
+
+#[test]
 fn a_stream_that_ends_in_the_middle_or_is_none_is_no_answer() {
     let whole = archive(&[("var/lib/dpkg/status", 0o644, &STATUS.repeat(100))]);
     assert!(read(&whole[..1000]).is_err());

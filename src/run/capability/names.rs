@@ -63,6 +63,16 @@ pub enum MountMode {
     ReadWrite,
 }
 
+impl MountMode {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ReadOnly => "ro",
+            Self::ReadWrite => "rw",
+        }
+    }
+}
+
 /// A folder of the host. Whether it lies below an allowed root is for the configuration to say.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mount {
@@ -109,11 +119,7 @@ impl Mount {
 
 impl fmt::Display for Mount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mode = match self.mode {
-            MountMode::ReadOnly => "ro",
-            MountMode::ReadWrite => "rw",
-        };
-        write!(f, "{}:{mode}", self.path)
+        write!(f, "{}:{}", self.path, self.mode.as_str())
     }
 }
 

@@ -105,7 +105,8 @@ fn what_was_revoked_is_not_given_again_by_the_rule_that_gave_it() {
 
 #[test]
 fn the_rules_can_be_checked_explained_tested_and_tried_on_the_past() {
-    let scene = stage("say(*ask(\"net:127.0.0.2:80\"))\nsay(*ask(\"net:127.0.0.3:80\"))");
+    let scene =
+        stage("say(*ask(\"net:127.0.0.2:80\"))\nsay(*ask(\"net:127.0.0.3:80\"))\nsay(*ask(\"net:127.0.0.4:80\"))");
     scene.tf(&["policy", "check"]).ok().says("0 rules can be read.");
     scene.tf(&["policy", "explain", "pip:pandas"]).ok().says("pip:pandas: ask (no rule)");
     scene.tf(&["policy", "test"]).exits(3).complains("no expected answers");
@@ -114,6 +115,9 @@ fn the_rules_can_be_checked_explained_tested_and_tried_on_the_past() {
     super::stage::wait_for_request(&scene);
     let (id, digest) = scene.the_one(RUN);
     scene.tf(&["deny", &id, "--digest", &digest, "-m", "no"]).ok();
+    super::stage::wait_for_request(&scene);
+    let (id, digest) = scene.the_one(RUN);
+    scene.tf(&["suggest", &id, "net:127.0.0.5:80", "--digest", &digest, "-m", "rather"]).ok();
     complete(&scene);
 
     rules(
@@ -126,13 +130,14 @@ fn the_rules_can_be_checked_explained_tested_and_tried_on_the_past() {
     scene.tf(&["policy", "explain", "net:127.0.0.2"]).exits(2).complains("net:127.0.0.2");
     let tried = scene.tf(&["policy", "backtest"]).ok();
     tried
-        .says("2 requests: 1 would be allowed, 0 asked about, 1 denied.")
-        .says("2 of them were decided otherwise by a person.");
+        .says("3 requests: 2 would be allowed, 0 asked about, 1 denied.")
+        .says("3 of them were decided otherwise by a person.");
     let tried = scene.tf(&["policy", "backtest", "--json"]).ok().json();
-    assert_eq!((&tried["allow"], &tried["deny"]), (&json!(1), &json!(1)));
-    assert_eq!(tried["againstPeople"].as_array().unwrap().len(), 2);
+    assert_eq!((&tried["allow"], &tried["deny"]), (&json!(2), &json!(1)));
+    assert_eq!(tried["againstPeople"].as_array().unwrap().len(), 3);
     assert_eq!(tried["requests"][0]["then"]["effect"], "ask");
     assert_eq!(tried["requests"][1]["decided"], "deny");
+    assert_eq!(tried["requests"][2]["decided"], "deny", "whoever names another one did not allow this one");
 
     let expected = |effect: &str| {
         let text = format!("format: 1\nexpect:\n- {{capability: \"net:127.0.0.9:80\", effect: {effect}}}\n");

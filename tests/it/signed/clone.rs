@@ -70,6 +70,36 @@ fn a_decision_that_comes_through_git_counts_by_its_signature() {
 }
 
 #[test]
+fn what_a_prompt_is_filled_in_with_is_a_part_of_what_is_signed() {
+    let scene = signed();
+    let pay = "---\nworkflowId: pay\ntitle: Pay\nparams:\n  sum: {type: string}\nnodes:\n  - id: pay\n    title: Pay?\n    kind: approval\n    prompt: 'Pay {{ params.sum }}.'\n---\n";
+    scene.write("workflows/pay.task.md", pay);
+    scene.tf(&["run", "start", "pay", "--run-id", "r", "--param", "sum=9000", "--detach"]).ok();
+    let (id, digest) = scene.the_one("r");
+    let clone = cloned(&scene);
+    let there = |arguments: &[&str]| scene.tf(arguments).cwd(&clone);
+    there(&["approve", &id, "--show"]).ok().says("Pay 9000.").says(&digest);
+    // Somebody who may write there makes it look like less.
+    let file = clone.join("runs/r/events.jsonl");
+    let less = |line: &str| line.replace("\"9000\"", "\"9\"");
+    let journal = rewritten::rechained("r", &fs::read_to_string(&file).unwrap(), &less);
+    fs::write(&file, journal).unwrap();
+    let shown = there(&["approve", &id, "--show", "--json"]).ok().json();
+    assert_eq!(shown["prompt"], "Pay 9.");
+    let other = shown["digest"].as_str().unwrap();
+    assert_ne!(other, digest);
+    there(&["approve", &id, "--digest", other, "--write-only"]).ok();
+    git(&clone, &["add", "decisions"]);
+    git(&clone, &["commit", "-qm", "Pay"]);
+    git(&clone, &["push", "-q"]);
+    pull(&scene);
+    scene.tf(&["tick", "r"]).ok();
+    assert_eq!(status(&scene, "r"), "waiting", "nobody has signed that much");
+    let refused = scene.events("r", "input.rejected");
+    assert!(refused[0]["data"]["reason"].as_str().unwrap().contains("stands there now"), "{refused:#?}");
+}
+
+#[test]
 fn without_a_signature_nothing_is_written_for_elsewhere() {
     let scene = scene();
     let decision = asked(&scene, "r");

@@ -5,6 +5,7 @@ mod bad;
 mod clone;
 mod keys;
 mod made;
+mod rewritten;
 mod ruled;
 mod security_key;
 mod unlock;

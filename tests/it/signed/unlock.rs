@@ -24,5 +24,35 @@ fn only_who_may_sign_for_it_lifts_the_kill_switch() {
     ssh_keygen_verifies(&scene, "ada", UNLOCK, &scene.path(&file));
     let said = scene.json(&file);
     assert_eq!((&said["reason"], &said["by"]), (&"it was nothing".into(), &"operator:ada".into()));
+    // Each is looked at again, with what the line in the history says of it.
+    scene.tf(&["audit", "verify"]).ok();
+    for (path, from, to, why) in [
+        (file.as_str(), "it was nothing", "it was nothinG", "says something else than this line"),
+        (".taskforge/kill/history.jsonl", "a look", "a look!", "says something else than this line"),
+        (".taskforge/kill/history.jsonl", "operator:ada", "operator:eve", "says something else than this line"),
+    ] {
+        let whole = scene.read(path);
+        assert!(whole.contains(from), "{path}");
+        scene.write(path, whole.replace(from, to));
+        scene.tf(&["audit", "verify"]).exits(8).complains(why);
+        scene.tf(&["doctor"]).exits(1).says(why);
+        scene.write(path, whole);
+    }
+    let both = [file.clone(), ".taskforge/kill/history.jsonl".to_owned()];
+    let whole = both.clone().map(|path| scene.read(&path));
+    for (path, text) in both.iter().zip(&whole) {
+        scene.write(path, text.replace("it was nothing", "a lie"));
+    }
+    scene.tf(&["audit", "verify"]).exits(8).complains("does not fit what it lies beside");
+    for (path, text) in both.iter().zip(&whole) {
+        scene.write(path, text);
+    }
+    fs::rename(scene.path(&format!("{file}.sig")), scene.outside("sig")).unwrap();
+    scene.tf(&["audit", "verify"]).exits(8).complains("or its signature is gone");
+    fs::rename(scene.outside("sig"), scene.path(&format!("{file}.sig"))).unwrap();
+    allow(&scene, &format!("ada namespaces=\"{DECISION}\" {key}"));
+    scene.tf(&["audit", "verify"]).exits(8).complains("may not sign for namespace");
+    allow(&scene, &format!("ada {key}"));
+    scene.tf(&["audit", "verify"]).ok();
     assert_eq!((said["registry"].as_str().unwrap(), &said["killedAt"]), (scene.id().as_str(), &last["killed"]["at"]));
 }
