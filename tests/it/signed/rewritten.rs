@@ -103,6 +103,7 @@ fn a_signed_decision_counts_for_nothing_but_what_it_says() {
     }
     scene.write("runs/r/events.jsonl", &whole);
     rewrite(&scene, "r", &str::to_owned);
+    scene.tf(&["tick", "r"]).ok();
     scene.is_sound_so_far("r");
 }
 
