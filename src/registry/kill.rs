@@ -180,17 +180,18 @@ pub fn lifts(layout: &Layout) -> Result<Vec<Option<Lifted>>> {
     Ok(lines.map(|line| serde_json::from_slice(line).ok()).collect())
 }
 
-/// What was signed for a lift, and its signature; none of what is not there.
+/// What was signed for a lift, and its signature; none if one of them is not there.
 ///
 /// # Errors
 /// As [`lifts`]; that `name` is no name of a statement.
-pub fn statement(layout: &Layout, name: &str) -> Result<(Option<Vec<u8>>, Option<Vec<u8>>)> {
+pub fn statement(layout: &Layout, name: &str) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
     let digits = name.strip_prefix("unlock-").and_then(|rest| rest.strip_suffix(".json"));
     if !digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())) {
-        return Ok((None, None));
+        return Ok(None);
     }
     let file = layout.kill().join(name);
-    Ok((super::decisions::read(&file)?, super::decisions::read(&super::decisions::signature(&file))?))
+    let signature = super::decisions::read(&super::decisions::signature(&file))?;
+    Ok(super::decisions::read(&file)?.zip(signature))
 }
 
 /// Turns the kill switch off, and makes room for the next kill; whether it was on. Who may do this is decided elsewhere.

@@ -94,7 +94,7 @@ pub fn verify_lifts(registry: &Registry, given: Option<&AllowedSigners>) -> Resu
 fn stands(registry: &Registry, allowed: &AllowedSigners, lift: &Lifted) -> Result<Option<String>, Error> {
     let Lifted { killed, lifted } = lift;
     let Some(name) = &lifted.statement else { return Ok(None) };
-    let (Some(bytes), Some(signature)) = switch::statement(registry.layout(), name)? else {
+    let Some((bytes, signature)) = switch::statement(registry.layout(), name)? else {
         return Ok(Some(format!("{name} or its signature is gone")));
     };
     let said = Statement::of(registry, killed, &lifted.reason, &lifted.by, &lifted.at)?;

@@ -5,13 +5,16 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 
+/// What becomes of a line.
+type Edit<'a> = &'a dyn Fn(&str) -> String;
+
 /// Hex digits of what stands before the end of each line.
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// The lines of a journal chained anew after `edit`, as whoever may write there would.
-pub fn rechained(run: &str, journal: &str, edit: &dyn Fn(&str) -> String) -> String {
+pub fn rechained(run: &str, journal: &str, edit: Edit<'_>) -> String {
     let digest = |before: &[u8], line: &str| Sha256::digest([before, line.as_bytes()].concat()).to_vec();
     let mut running = digest(b"", &format!("taskforge-journal-v1\n{run}\n"));
     let (mut text, mut at, mut prev) = (String::new(), 0, String::new());
@@ -29,7 +32,7 @@ pub fn rechained(run: &str, journal: &str, edit: &dyn Fn(&str) -> String) -> Str
 }
 
 /// Rewrites a run with all that this machine keeps of its journal's past.
-fn rewrite(scene: &Scene, run: &str, edit: &dyn Fn(&str) -> String) {
+fn rewrite(scene: &Scene, run: &str, edit: Edit<'_>) {
     let file = format!("runs/{run}/events.jsonl");
     let text = rechained(run, &scene.read(&file), edit);
     scene.write(&file, text);
@@ -41,7 +44,7 @@ fn rewrite(scene: &Scene, run: &str, edit: &dyn Fn(&str) -> String) {
 }
 
 /// The exported run, unpacked and rewritten, as the script finds it.
-fn script(exported: &Path, run: &str, edit: &dyn Fn(&str) -> String) -> Output {
+fn script(exported: &Path, run: &str, edit: Edit<'_>) -> Output {
     let folder = tempfile::tempdir().unwrap();
     tar::Archive::new(fs::File::open(exported).unwrap()).unpack(folder.path()).unwrap();
     let own = folder.path().join(run);
@@ -71,7 +74,7 @@ fn a_signed_decision_counts_for_nothing_but_what_it_says() {
         let at = at.clone();
         move |line: &str| line.replace(&format!("\"at\": \"{at}\""), "\"at\": \"2020-01-01T00:00:00+00:00\"")
     };
-    let edits: [(&dyn Fn(&str) -> String, &str); 5] = [
+    let edits: [(Edit<'_>, &str); 5] = [
         (&decided("\"capability.denied\"", "\"capability.approved\"".to_owned()), "says deny"),
         (&decided("\"capability.denied\"", "\"capability.superseded\"".to_owned()), "says deny"),
         (&decided("\"comment\": \"not today\"", "\"comment\": \"gladly\"".to_owned()), "says something else"),
@@ -103,6 +106,7 @@ fn a_signed_decision_counts_for_nothing_but_what_it_says() {
     }
     scene.write("runs/r/events.jsonl", &whole);
     rewrite(&scene, "r", &str::to_owned);
+    scene.tf(&["tick", "r"]).ok();
     scene.is_sound_so_far("r");
 }
 
