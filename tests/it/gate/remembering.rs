@@ -8,7 +8,7 @@ use taskforge::role::Action;
 use taskforge::run::id::AgentName;
 
 use super::http::Answer;
-use super::world::{World, wait};
+use super::world::World;
 
 /// An attempt of agent ada, who may do everything with her memory.
 fn world() -> World {
@@ -90,29 +90,6 @@ fn a_day_has_so_many_changes_in_all_runs_together_and_the_journal_an_end() {
     host_says(&world, &written(today, 10, 0), 32 << 20);
     let refused = set(&world, "d", "4");
     assert!(refused.json()["error"]["message"].as_str().unwrap().contains("only a person"), "{refused:?}");
-}
-
-#[test]
-fn what_is_taken_back_while_it_is_asked_for_is_not_remembered() {
-    let world = world().start();
-    let body = json!({"key": "a", "value": "one"}).to_string();
-    let mut client = world.client();
-    let head = format!(
-        "POST /taskforge/v1/memory HTTP/1.1\r\nhost: 127.0.0.1:4180\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
-        body.len()
-    );
-    client.write(head.as_bytes()).unwrap();
-    // It is let in, and what it says is waited for.
-    assert_eq!(client.head().unwrap().0, 100);
-    std::fs::write(world.dir().join("policy.json"), "no policy").unwrap();
-    wait("nothing to be granted", || world.get("/taskforge/v1/hello").status == 403);
-    client.write(body.as_bytes()).unwrap();
-    assert_eq!(client.head().unwrap().0, 403);
-    let failed = world.records(&Kind::ActionFailed, 1);
-    let intent = world.records(&Kind::ActionRequested, 1);
-    assert_eq!((failed[0].text("code"), &failed[0].fields["intent"]), (Some("not_granted"), &json!(intent[0].seq)));
-    assert_eq!(count(&world, &Kind::ActionDone), 0);
-    assert_eq!(std::fs::read_dir(world.dir().join("inbox")).unwrap().count(), 0);
 }
 
 #[test]

@@ -104,11 +104,17 @@ fn slack_is_read_and_written_in_named_channels_and_a_lost_message_is_found_again
     let found = act(&world, "slack.message.send", &lost).json();
     assert_eq!((&found["repeated"], &found["result"]["ts"]), (&json!(true), &json!("1700000000.000003")));
     assert_eq!(messages.lock().unwrap().len(), 3);
-    for error in ["internal_error", "fatal_error", "service_unavailable", "request_timeout", "something_new"] {
+    // The server shows one message a page, and five are looked through: of the others it cannot be told.
+    let errors = ["internal_error", "something_new", "fatal_error", "service_unavailable", "request_timeout"];
+    for (place, error) in errors.into_iter().enumerate() {
         let posted = json!({"channel": "C0123", "text": format!("says {error}")});
         let refused = act(&world, "slack.message.send", &posted).json()["error"].clone();
         assert_eq!((&refused["code"], &refused["unclear"]), (&json!("service_error"), &json!(true)), "{error}");
-        assert_eq!(act(&world, "slack.message.send", &posted).json()["repeated"], true, "{error}");
+        let again = act(&world, "slack.message.send", &posted);
+        match place {
+            0 | 1 => assert_eq!(again.json()["repeated"], true, "{error}"),
+            _ => assert_eq!(again.code(), "action_unclear", "{error}"),
+        }
     }
     assert_eq!(messages.lock().unwrap().len(), 8, "none of them twice");
     for (name, arguments, status, code) in [
