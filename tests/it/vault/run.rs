@@ -273,8 +273,9 @@ say(chat("other-large"))
             "\n[llm.providers.{name}]\nkind = \"openai\"\nbaseUrl = \"{base}\"\nkey = \"{key}\"\n\n[[llm.models]]\nmatch = \"{name}-*\"\nprovider = \"{name}\"\n"
         )
     };
-    let settings = scene.read("taskforge.toml") + &provider("other") + &provider("third");
-    scene.write("taskforge.toml", settings);
+    // Before the first rule: the last one takes every name.
+    let more = format!("{}{}\n[[llm.models]]", provider("other"), provider("third"));
+    scene.write("taskforge.toml", scene.read("taskforge.toml").replacen("[[llm.models]]", &more, 1));
     // Of the third there is no key, and nobody here needs it.
     set(&scene, "model-key", TOKEN);
     set(&scene, "other-key", "another-t0ken-of-the-vault");
