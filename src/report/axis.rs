@@ -67,7 +67,8 @@ impl Axis {
             .iter()
             .zip(&weights)
             .map(|((from, to, _), weight)| {
-                let right = left + weight / total * 1000.0;
+                // Sums of fractions can be a hair too large.
+                let right = (left + weight / total * 1000.0).min(1000.0);
                 let is_cut = millis(*to - *from) > weight * 1.5;
                 let stretch = Stretch { from: *from, to: *to, left, right, is_cut };
                 left = right;
@@ -84,7 +85,8 @@ impl Axis {
         if length == 0.0 {
             return stretch.left;
         }
-        stretch.left + (stretch.right - stretch.left) * (millis(time - stretch.from) / length).min(1.0)
+        let share = (millis(time - stretch.from) / length).min(1.0);
+        (stretch.left + (stretch.right - stretch.left) * share).min(stretch.right)
     }
 
     pub(super) fn cuts(&self) -> impl Iterator<Item = &Stretch> {
@@ -172,6 +174,25 @@ mod tests {
         assert_eq!((axis.cuts().count(), axis.place(at(-5)), axis.place(at(500))), (0, 0.0, 1000.0));
         let nothing = Axis::new(at(0), at(0), &[]);
         assert!((0.0..=1000.0).contains(&nothing.place(at(0))));
+    }
+
+    #[test]
+    fn what_is_behind_the_end_is_no_further_left_than_the_end() {
+        let spans: [(i64, i64); 7] = [
+            (41_929, 96_682),
+            (181_298, 61_679),
+            (300_001, 7),
+            (400_003, 13),
+            (500_009, 1),
+            (700_001, 99_991),
+            (900_007, 3),
+        ];
+        for last in 1_000_000..1_000_400 {
+            let spans: Vec<_> = spans.iter().map(|(from, length)| (at(*from), at(from + length))).collect();
+            let axis = Axis::new(at(0), at(last), &spans);
+            let places: Vec<f64> = [last - 1, last, last + 1].iter().map(|time| axis.place(at(*time))).collect();
+            assert!(places.is_sorted(), "{last}: {places:?}");
+        }
     }
 
     proptest! {
