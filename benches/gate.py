@@ -173,22 +173,28 @@ def at_least(number):
     return "at least %s" % number, lambda value: value >= number
 
 
-def latency(gate, kind, part, rate, target):
-    """Pairs of milliseconds, direct and through `target`, at p50 and p99, in turn."""
-    pairs = []
+def turns(gate, targets, kind="plain", rate=RATE):
+    """One load a round through each of the targets, by turns: a list of loads a target."""
+    took = [[] for _ in targets]
     for _ in range(ROUNDS):
-        both = [gate.load(each, kind, rate)[part] for each in (gate.direct, target)]
-        pairs.append([[took[name] / 1000 for took in both] for name in ("p50", "p99")])
-    return [[pair[which] for pair in pairs] for which in (0, 1)]
+        for loads, target in zip(took, targets):
+            loads.append(gate.load(target, kind, rate))
+    return took
 
 
-def added(name, gate, kind, part, limits, rate=RATE, target=None):
+def added(name, direct, through, part, limits=(None, None)):
+    """What `through` takes more than `direct`, in milliseconds at p50 and p99, a pair a round."""
     rows = []
-    for point, pairs, limit in zip(("p50", "p99"), latency(gate, kind, part, rate, target or gate.ours), limits):
-        more = [through - direct for direct, through in pairs]
-        what = "%s, added at %s, ms" % (name, point)
-        rows.append(row(what, ROUNDS, quartiles([direct for direct, _ in pairs]), more, limit))
+    for point, limit in zip(("p50", "p99"), limits):
+        before, after = ([load[part][point] / 1000 for load in loads] for loads in (direct, through))
+        more = [one - other for one, other in zip(after, before)]
+        rows.append(row("%s, added at %s, ms" % (name, point), ROUNDS, quartiles(before), more, limit))
     return rows
+
+
+def ratio(what, ours, theirs):
+    """Ours to theirs, a round at a time."""
+    return row(what, ROUNDS, "", [one / other for one, other in zip(ours, theirs)], None)
 
 
 def rows():
@@ -197,27 +203,33 @@ def rows():
         print("measuring the gate ...", file=sys.stderr)
         table = ["| what | rounds | direct | taskforge | promised | kept |", "|---|---:|---|---|---|---|"]
         limits = (at_most(1.0), at_most(5.0))
-        table += added("%d requests a second, whole answers" % RATE, gate, "plain", "whole", limits)
-        table += added("%d requests a second, first byte of streams" % RATE, gate, "streamed", "first", limits)
-        rates = [[gate.load(target, rate=0)["rate"] for _ in range(ROUNDS)] for target in (gate.direct, gate.ours)]
+        both = (gate.direct, gate.ours)
+        direct, ours = turns(gate, both)
+        table += added("%d requests a second, whole answers" % RATE, direct, ours, "whole", limits)
+        direct, ours = turns(gate, both, "streamed")
+        table += added("%d requests a second, first byte of streams" % RATE, direct, ours, "first", limits)
+        proxy = LiteLlm(gate) if LITELLM else None
+        all_of_them = both + ((proxy.target,) if proxy else ())
+        if proxy:
+            gate.load(proxy.target, rate=10, seconds=3)
+            direct, ours, theirs = turns(gate, all_of_them, rate=RATE_LITELLM)
+            at = "%d requests a second" % RATE_LITELLM
+            table += added("LiteLLM's proxy instead, %s" % at, direct, theirs, "whole")
+            table += added("the gate, %s" % at, direct, ours, "whole")
+            took = ([load["whole"]["p50"] for load in loads] for loads in (ours, theirs))
+            table.append(ratio("the gate to LiteLLM's proxy, %s, whole answers at p50" % at, *took))
+        rates = [[load["rate"] for load in loads] for loads in turns(gate, all_of_them, rate=0)]
         table.append(row("as fast as %d streams can, requests a second" % STREAMS, ROUNDS, quartiles(rates[0], "%.0f"),
                          rates[1], at_least(3000), "%.0f"))
-        seen, recorded = gate.counted()
-        direct = seen - recorded
-        print("the upstream saw %d requests, of which %d are on record and %d went past the gate"
-              % (seen, recorded, direct), file=sys.stderr)
+        if proxy:
+            table.append(row("LiteLLM's proxy instead, as fast as %d streams can" % STREAMS, ROUNDS, "", rates[2], None, "%.0f"))
+            table.append(ratio("the gate to LiteLLM's proxy, as fast as %d streams can" % STREAMS, rates[1], rates[2]))
+            proxy.stop()
         table.append("| memory of the gate at its peak, MiB | | | %.1f | at most 30 | %s |"
                      % (gate.peak(), "yes" if gate.peak() <= 30 else "**no**"))
-        if LITELLM:
-            proxy = LiteLlm(gate)
-            gate.load(proxy.target, rate=10, seconds=3)
-            name = "LiteLLM's proxy instead, %d requests a second" % RATE_LITELLM
-            table += added(name, gate, "plain", "whole", (None, None), RATE_LITELLM, proxy.target)
-            name = "the gate, %d requests a second" % RATE_LITELLM
-            table += added(name, gate, "plain", "whole", (None, None), RATE_LITELLM)
-            rates = [gate.load(proxy.target, rate=0)["rate"] for _ in range(ROUNDS)]
-            table.append(row("LiteLLM's proxy instead, as fast as %d streams can" % STREAMS, ROUNDS, "", rates, None, "%.0f"))
-            proxy.stop()
+        seen, recorded = gate.counted()
+        print("the upstream saw %d requests, of which %d are on record and %d went past the gate"
+              % (seen, recorded, seen - recorded), file=sys.stderr)
     with Gate() as gate:
         grown = gate.converse()
         first, last = (sum(grown[part]) for part in (slice(10, 40), slice(70, 100)))

@@ -61,11 +61,9 @@ async fn reading(
         return Ok(None);
     }
     let by = ("by", json!(format!("agent {}", own.agent)));
-    let intent = match key {
-        Some(key) => record(session, Kind::ActionRequested, action, [by, ("target", json!(key))]).await?,
-        None => record(session, Kind::ActionRequested, action, [by]).await?,
-    };
-    Ok(Some(intent))
+    // A list is of all keys.
+    let target = ("target", json!(key.map_or("*", MemoryKey::as_str)));
+    Ok(Some(record(session, Kind::ActionRequested, action, [by, target]).await?))
 }
 
 /// And how that ended; not what was read.

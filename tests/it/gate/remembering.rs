@@ -108,7 +108,7 @@ fn what_is_read_is_on_record_by_its_key_and_a_loop_that_reads_is_bounded() {
         [
             json!(["memory.set", "a"]),
             json!(["memory.get", "a"]),
-            json!(["memory.list", null]),
+            json!(["memory.list", "*"]),
             json!(["memory.get", "b"])
         ]
     );
