@@ -197,7 +197,11 @@ fn ended_again_and_again() {
     };
     let mut acknowledged = Vec::new();
     let mut crashes = 0;
-    proxy.run(&mut world.command(&["run", "start", "asks", "--run-id", run, "--detach"]), &strike(8));
+    // A start that is ended before it has made the run has done nothing: it is said again.
+    while !world.root().join("runs").join(run).join("events.jsonl").exists() {
+        let start = &mut world.command(&["run", "start", "asks", "--run-id", run, "--detach"]);
+        crashes += proxy.run(start, &strike(8)).at.len();
+    }
     // Further and further, so that it comes to an end.
     for round in 0..400 {
         let records = world.records(run);
