@@ -129,7 +129,7 @@ fn bytes_of_any_kind_neither_end_the_gate_nor_lose_a_record() {
     let upstream = Upstream::start(|_, wire| wire.json(completion("ok").to_string()));
     let mut world = World::new(&upstream.base());
     world.policy.attempts[0].limits.llm_requests = 1_000_000;
-    let outside = Upstream::start(|_, wire| wire.json("{}".to_owned()));
+    let outside = Upstream::start(|_, wire| wire.json("{}"));
     let granted = format!("127.0.0.1:{}", outside.port);
     world.policy.attempts[0].grants = vec![Grant {
         request: RequestId::parse("01JD2Z3V5Q8M4K7N9P1R2S3T4V").unwrap(),
