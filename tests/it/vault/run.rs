@@ -187,7 +187,8 @@ say("gone")
     scene.tf(&["capability", "revoke", &id, "--reason", "that is enough"]).ok();
     complete(&scene);
     assert_eq!(said(&scene), ["action_not_allowed", "0", "0", "gone"]);
-    assert_eq!(server.got().len(), 1);
+    // The look whether 7 is a pull request's number, and the comment.
+    assert_eq!(server.got().len(), 2);
     scene.is_sound(RUN);
 }
 
