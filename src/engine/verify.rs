@@ -1,5 +1,6 @@
 //! `audit verify`: what the journal says has to lie on disk, handed to the room that checks it.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -188,6 +189,8 @@ pub(crate) fn decisions(
 
 /// What people decided on has to be what the journal shows of it: the digest that they named is reckoned anew.
 fn shown(state: &State, report: &mut audit::Report) {
+    // All of the program is read for it: once, and where there is a reason to.
+    let by_us = LazyCell::new(|| state.created.binary.is_some() && state.created.binary == binary::own_digest());
     for request in &state.requests {
         let Some(decision) = request.decision.as_ref().filter(|decision| !decision.is_by_rule()) else { continue };
         // A word on what was not resolved yet names the digest of nothing.
@@ -203,8 +206,7 @@ fn shown(state: &State, report: &mut audit::Report) {
                 // have had others.
                 let recipe = request.resolution.as_ref().map(|resolution| &resolution.recipe);
                 let ours = !shown.review.effect.is_empty() || shown.review.recipe.as_ref() != recipe;
-                let by_us = || state.created.binary.is_some() && state.created.binary == binary::own_digest();
-                if !ours || by_us() {
+                if !ours || *by_us {
                     report.problems.push(Problem::of("events.jsonl", 0, 0, what));
                 } else {
                     let what = format!("{what}, or was said in other words by the program that the run was made with");

@@ -1,4 +1,4 @@
-//! Globs of the model table: only `*` is special.
+//! Globs of models, as the model table and policies have them: only `*` is special.
 
 /// Whether `text` matches `pattern`, in which `*` stands for any run of characters and everything else for itself.
 #[must_use]
@@ -25,24 +25,28 @@ pub fn glob_matches(pattern: &str, text: &str) -> bool {
     rest.is_empty()
 }
 
-/// Whether some text matches both.
+/// Whether there is a text that both `one` and `other` fit; in both `*` is any run of characters, and everything else
+/// itself. In time and space of the product of their lengths at most.
 #[must_use]
 pub(crate) fn globs_overlap(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    // Whether what is left of both from here on has a text in common; from the ends on.
+    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+    // `after[j]`: whether the rest of `one` from here and the rest of `other` from `j` fit one text.
     let mut after = vec![false; other.len() + 1];
     for i in (0..=one.len()).rev() {
-        let mut row = vec![false; other.len() + 1];
+        let mut here = vec![false; other.len() + 1];
         for j in (0..=other.len()).rev() {
-            row[j] = match (one.get(i), other.get(j)) {
+            here[j] = match (one.get(i), other.get(j)) {
                 (None, None) => true,
-                (Some(b'*'), next) => after[j] || (next.is_some() && row[j + 1]),
-                (next, Some(b'*')) => row[j + 1] || (next.is_some() && after[j]),
+                // A star stands for nothing, or for one character more of what the other one has.
+                (Some('*'), None) => after[j],
+                (Some('*'), Some(_)) => after[j] || here[j + 1],
+                (None, Some('*')) => here[j + 1],
+                (Some(_), Some('*')) => here[j + 1] || after[j],
                 (Some(a), Some(b)) => a == b && after[j + 1],
-                _ => false,
+                (Some(_), None) | (None, Some(_)) => false,
             };
         }
-        after = row;
+        after = here;
     }
     after[0]
 }
@@ -92,12 +96,19 @@ mod tests {
     }
 
     #[test]
-    fn globs_overlap_where_one_text_matches_both() {
+    fn what_may_mean_the_same_overlaps() {
         for (one, other, expected) in [
+            ("gemini-2*", "gemini-*", true),
+            ("gemini-2*", "*-pro", true),
+            ("gpt-4o", "gpt-*", true),
+            ("gpt-4o", "gpt-5*", false),
+            ("*", "", true),
+            ("", "a", false),
+            ("a*b", "a*c", false),
+            ("a*", "*b", true),
             ("", "", true),
             ("a", "a", true),
             ("a", "b", false),
-            ("*", "", true),
             ("gpt-*", "gpt-4", true),
             ("gpt-*", "*-mini", true),
             ("gpt-*", "claude-*", false),
@@ -106,16 +117,32 @@ mod tests {
             ("a*", "a", true),
             ("ab", "a*c", false),
         ] {
-            assert_eq!((globs_overlap(one, other), globs_overlap(other, one)), (expected, expected), "{one} {other}");
+            assert_eq!(globs_overlap(one, other), expected, "{one} {other}");
+            assert_eq!(globs_overlap(other, one), expected, "{other} {one}");
         }
     }
 
-    proptest::proptest! {
+    proptest! {
         #[test]
-        fn a_text_of_both_makes_them_overlap(one in "[ab*]{0,6}", other in "[ab*]{0,6}", text in "[ab]{0,8}") {
+        fn a_text_is_a_glob_that_fits_itself_alone(glob in "[ab*]{0,8}", text in "[ab]{0,8}") {
+            prop_assert_eq!(globs_overlap(&glob, &text), glob_matches(&glob, &text));
+        }
+
+        #[test]
+        fn a_text_that_both_fit_is_an_overlap(one in "[ab*]{0,6}", other in "[ab*]{0,6}", text in "[ab]{0,8}") {
             if glob_matches(&one, &text) && glob_matches(&other, &text) {
-                proptest::prop_assert!(globs_overlap(&one, &other));
+                prop_assert!(globs_overlap(&one, &other));
             }
+        }
+
+        #[test]
+        fn an_overlap_is_found_among_short_texts(one in "[ab*]{0,4}", other in "[ab*]{0,4}") {
+            // What both fit, they fit in a text no longer than the two together.
+            let texts = (0..=8_u32).flat_map(|n| (0..1_u32 << n).map(move |bits| {
+                (0..n).map(|k| if bits >> k & 1 == 1 { 'a' } else { 'b' }).collect::<String>()
+            }));
+            let found = texts.into_iter().any(|text| glob_matches(&one, &text) && glob_matches(&other, &text));
+            prop_assert_eq!(globs_overlap(&one, &other), found);
         }
     }
 }

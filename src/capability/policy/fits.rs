@@ -1,9 +1,8 @@
 //! Whether a rule fits what is asked for.
 
 use super::Asked;
-use super::overlap::overlap;
 use super::rule::Rule;
-use crate::provider::glob_matches;
+use crate::provider::{glob_matches, globs_overlap};
 use crate::run::capability::{BudgetUnit, Capability, CapabilityKind, Mount};
 use crate::run::ruling::Effect;
 
@@ -32,7 +31,7 @@ impl Rule {
         // A model is asked for by a glob, too. To allow it, the rule has to cover all that it may mean; to keep it back, it
         // is enough that it may mean something that is kept back.
         let fits = match (self.effect, capability.kind()) {
-            (Effect::Ask | Effect::Deny, CapabilityKind::Llm) => overlap,
+            (Effect::Ask | Effect::Deny, CapabilityKind::Llm) => globs_overlap,
             _ => glob_matches,
         };
         self.names.iter().any(|glob| fits(glob, &name) || self.fits_around(glob, capability))

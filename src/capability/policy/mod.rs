@@ -8,7 +8,6 @@ mod check;
 mod expect;
 mod fits;
 mod names;
-mod overlap;
 mod problem;
 mod read;
 mod rule;
