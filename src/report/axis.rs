@@ -178,16 +178,9 @@ mod tests {
 
     #[test]
     fn what_is_behind_the_end_is_no_further_left_than_the_end() {
-        let spans: [(i64, i64); 7] = [
-            (41_929, 96_682),
-            (181_298, 61_679),
-            (300_001, 7),
-            (400_003, 13),
-            (500_009, 1),
-            (700_001, 99_991),
-            (900_007, 3),
-        ];
-        for last in 1_000_000..1_000_400 {
+        // Their shares of the width sum up to a hair more than all there is.
+        let spans = [(41_929, 96_682), (181_298, 61_679)];
+        for last in 1_148_600..1_149_000 {
             let spans: Vec<_> = spans.iter().map(|(from, length)| (at(*from), at(from + length))).collect();
             let axis = Axis::new(at(0), at(last), &spans);
             let places: Vec<f64> = [last - 1, last, last + 1].iter().map(|time| axis.place(at(*time))).collect();

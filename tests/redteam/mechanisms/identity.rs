@@ -6,8 +6,8 @@ use super::{Mechanism, attack, gate};
 
 pub fn all() -> Vec<Mechanism> {
     vec![
-        attack("forge another's progress in the body", PROGRESS, gate::spoke_as_another).recorded(gate::heard),
-        attack("guess and replay another's tokens", TOKENS, gate::spoke_as_another).recorded(gate::heard),
+        attack("forge another's progress in the body", PROGRESS, gate::spoke_as_another)
+            .recorded(|s| gate::refused(s, "v1/progress")),
         attack("forge another's result", RESULT, gate::spoke_as_another).recorded(gate::heard),
         attack("speak through another's socket", SOCKET, |s| s.received("another's socket")),
         attack("read another's conversation", CONVERSATION, |s| s.looted(&s.victim.secret)),
@@ -25,13 +25,6 @@ pub fn all() -> Vec<Mechanism> {
 
 const PROGRESS: &str = r#"
 post("/taskforge/v1/progress", {"message": TOKEN, "node": "other", "attempt": 7, "actor": "operator:tester"})
-"#;
-const TOKENS: &str = r#"
-import base64
-own = [value for name, value in os.environ.items() if "KEY" in name or "TOKEN" in name]
-for number, token in enumerate(own + ["other", "other-1", "0", "admin", base64.b64encode(b"other:1").decode(), "e30.eyJub2RlIjoib3RoZXIifQ."]):
-    post("/taskforge/v1/progress?token=%d&node=other" % number, {"message": "%s %d" % (TOKEN, number)}, "Authorization: Bearer " + token,
-         "X-Api-Key: " + token, "Cookie: session=" + token, "X-Taskforge-Node: other")
 "#;
 const RESULT: &str = r#"
 post("/taskforge/v1/result", {"summary": TOKEN, "node": "other", "attempt": 7, "actor": "operator:tester", "run": "other"}, "X-Taskforge-Node: other")
