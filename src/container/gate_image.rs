@@ -25,20 +25,24 @@ pub struct GateImage {
 }
 
 impl GateImage {
-    /// The image of `binary`, made if it is not there.
+    /// The image of `binary`, whose SHA-256 is `digest`: made if it is not there, and only then is the binary read.
     ///
     /// # Errors
-    /// [`Error::Io`] if the binary cannot be read; [`Error::ImageChanged`] if an image has the name and holds another.
-    pub async fn ensure(engine: &Engine, binary: &Path) -> Result<Self, Error> {
-        let bytes = read(binary)?;
-        let digest = Digest::of(&bytes);
-        let name = Self::name_of(&digest)?;
+    /// [`Error::Io`] if the binary cannot be read; [`Error::ImageChanged`] if it is another, or an image has the name and
+    /// holds another.
+    pub async fn ensure(engine: &Engine, binary: &Path, digest: &Digest) -> Result<Self, Error> {
+        let name = Self::name_of(digest)?;
         if let Some(found) = engine.image_inspect(&name).await? {
             if found.labels.get(BINARY).map(String::as_str) == Some(digest.as_str()) {
-                return Ok(Self { name, binary: digest, made: false });
+                return Ok(Self { name, binary: digest.clone(), made: false });
             }
             let why =
                 format!("its label `{BINARY}` does not name the binary {digest}; remove it with `docker rmi {name}`");
+            return Err(Error::ImageChanged { image: name.to_string(), why });
+        }
+        let bytes = read(binary)?;
+        if Digest::of(&bytes) != *digest {
+            let why = format!("it would be made of {}, which is not {digest}", binary.display());
             return Err(Error::ImageChanged { image: name.to_string(), why });
         }
         let tar = archive(&bytes).map_err(|source| Error::Io {
@@ -48,7 +52,7 @@ impl GateImage {
         })?;
         let changes = vec![format!("LABEL {BINARY}={digest}"), "ENTRYPOINT [\"/taskforge\"]".to_owned()];
         engine.import_bytes(tar.into(), &name, changes).await?;
-        Ok(Self { name, binary: digest, made: true })
+        Ok(Self { name, binary: digest.clone(), made: true })
     }
 
     /// The name of the image that holds the binary with this digest.

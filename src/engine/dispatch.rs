@@ -41,7 +41,7 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
             Err(error) => return Err(error),
         }
     }
-    let image = match image_of(docker, state, container) {
+    let image = match image_of(store, docker, state, container) {
         Ok(image) => image,
         Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
         Err(error) => return Err(error),
@@ -167,9 +167,14 @@ fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Er
 }
 
 /// The id of the image for a container: the granted set's, or the base's.
-pub(crate) fn image_of(docker: &Docker, state: &State, container: &ContainerDefinition) -> Result<String, Error> {
+pub(crate) fn image_of(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    container: &ContainerDefinition,
+) -> Result<String, Error> {
     match state.recipe_for(&container.image) {
-        Some(recipe) => images::built(docker, recipe)?.ok_or_else(|| Error::ImageGone { recipe: recipe.clone() }),
+        Some(recipe) => images::built(docker, recipe)?.ok_or_else(|| images::gone(store.registry(), recipe)),
         None => match images::base(docker, &container.image) {
             Err(Error::NoBaseImage(name)) if container.runtime == Runtime::Openclaw => {
                 Err(Error::NoOpenclawImage(name))

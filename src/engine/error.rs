@@ -89,8 +89,8 @@ pub enum Error {
         "what node {node} attempt {attempt} was to be started with has changed since it was journaled (a setting, a folder, the binary)"
     )]
     SpecChanged { node: NodeId, attempt: u32 },
-    #[error("image taskforge/agent:{} was removed; retry the node after it has been built again", recipe.short())]
-    ImageGone { recipe: Digest },
+    #[error("image taskforge/agent:{} was removed, and is not there again: {why}", recipe.short())]
+    ImageGone { recipe: Digest, why: String },
     #[error("the gate `{name}` does not take up its policy{}", if log.is_empty() { String::new() } else { format!(": {log}") })]
     GateSilent { name: String, log: String },
     #[error(transparent)]

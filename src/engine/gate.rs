@@ -263,8 +263,8 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State) -> Result<container::
     let registry = store.registry();
     let config = registry.config()?;
     let users = binary::users(state)?;
-    let binary = binary::of(registry, state)?;
-    let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
+    let (binary, digest) = (binary::of(registry, state)?, binary::digest(state)?);
+    let image = docker.wait(|engine| GateImage::ensure(engine, &binary, digest))?;
     let spent = registry.layout().spent();
     prepare_ledger(&spent)?;
     for role in policy::role_budgets(store, state)?.keys() {

@@ -54,6 +54,12 @@ pub(crate) fn failure(registry: &Registry, recipe: &Digest) -> Option<(DateTime<
     Some((at, failure.reason))
 }
 
+/// That nothing can be started in the image of `recipe`, which was there once.
+pub(crate) fn gone(registry: &Registry, recipe: &Digest) -> Error {
+    let why = failure(registry, recipe).map_or_else(|| "it was taken away just now".to_owned(), |(_, why)| why);
+    Error::ImageGone { recipe: recipe.clone(), why }
+}
+
 /// Resolves a request to the lock of the whole set, and makes the review that a person will be shown: what is to be said
 /// of it as it stands in `state`; nothing of it is journaled.
 pub(super) fn resolving(
@@ -340,6 +346,13 @@ pub(crate) fn take(store: &Store<'_>, state: &State, recipe: &Digest, image: Str
         write_if_changed(&folder.join("recipe.json"), &made.to_bytes())?;
         write_if_changed(&folder.join("Dockerfile"), made.dockerfile().as_bytes())?;
         write_if_changed(&folder.join("packages.lock"), &made.lock().to_bytes())?;
+        if let Some(attempts) = Installed::read(&folder)?.and_then(|installed| installed.network_attempts) {
+            let short = recipe.short();
+            let message = format!(
+                "Installing the packages of image {short} tried {attempts} times to reach a network, and was refused: see images/{short}/build.log"
+            );
+            store.commit(TICK, Command::Progress { inbox: None, node: None, message })?;
+        }
     }
     store.commit(TICK, Command::ImageReady { recipe: recipe.clone(), image })?;
     Ok(())

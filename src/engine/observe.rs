@@ -37,8 +37,12 @@ pub(crate) fn observe(
     };
     let mut images = BTreeMap::new();
     for recipe in state.wanted_recipes() {
-        let image = image(store, docker, state, &recipe)?;
+        let image = image(store, docker, state, &recipe, None)?;
         images.insert(recipe, image);
+    }
+    for (recipe, since) in state.needed_to_start(now) {
+        let image = image(store, docker, state, recipe, since)?;
+        images.insert(recipe.clone(), image);
     }
     // After the look at what runs: what a kill has ended is then known to be its work, and no fault of an agent's.
     let killed = kill::read(store.registry().layout())?.is_some();
@@ -136,8 +140,15 @@ fn over_disk(store: &Store<'_>, state: &State, containers: Option<&BTreeMap<Stri
         .collect()
 }
 
-/// A failure counts from the newest approval on: an old failure of the same set says nothing of a new build.
-fn image(store: &Store<'_>, docker: &Docker, state: &State, recipe: &Digest) -> Result<Image, Error> {
+/// A failure counts from the newest approval on, and from `since`: an old failure of the same set says nothing of a new
+/// build.
+fn image(
+    store: &Store<'_>,
+    docker: &Docker,
+    state: &State,
+    recipe: &Digest,
+    since: Option<DateTime<Utc>>,
+) -> Result<Image, Error> {
     if let Some(id) = images::built(docker, recipe)? {
         return Ok(Image::Ready(id));
     }
@@ -147,12 +158,13 @@ fn image(store: &Store<'_>, docker: &Docker, state: &State, recipe: &Digest) -> 
         .filter(|request| request.status == RequestStatus::Approved)
         .filter_map(|request| request.decision.as_ref())
         .filter_map(|decision| DateTime::parse_from_rfc3339(&decision.at).ok())
-        .max();
+        .map(|at| at.with_timezone(&Utc));
+    let since = approved.chain(since).max();
     if images::is_building(store.registry(), recipe)? {
         return Ok(Image::Building);
     }
     Ok(match images::failure(store.registry(), recipe) {
-        Some((at, reason)) if approved.is_none_or(|approved| at >= approved) => Image::Failed(reason),
+        Some((at, reason)) if since.is_none_or(|since| at >= since) => Image::Failed(reason),
         _ => Image::Missing,
     })
 }

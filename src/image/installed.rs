@@ -1,5 +1,6 @@
 //! `installed.json`: all that an image held when it was built, the base's own packages included, by its files.
 
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -29,11 +30,15 @@ pub struct Installed {
     /// npm's packages by their places below `/`, each as `name@version`; empty if nothing of npm was installed.
     #[serde(default, skip_serializing_if = "Versions::is_empty")]
     pub npm: Versions,
+    /// How often the installation tried to reach a network, which it has none of; absent where it never did, or where
+    /// nobody could look.
+    #[serde(default, rename = "networkAttempts", skip_serializing_if = "Option::is_none")]
+    pub network_attempts: Option<NonZeroU64>,
 }
 
 impl Installed {
     pub(super) fn new(recipe: Digest, at: String, apt: Versions, pip: Versions, npm: Versions) -> Self {
-        Self { format: 1, recipe, at, apt, pip, npm }
+        Self { format: 1, recipe, at, apt, pip, npm, network_attempts: None }
     }
 
     /// All packages, the base's among them: the name behind its ecosystem, as a lock has it, and the version.

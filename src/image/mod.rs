@@ -24,6 +24,7 @@ mod npm_pin;
 mod output;
 mod pins;
 mod pip_index;
+mod reached;
 mod readback;
 mod recipe;
 mod resolve;

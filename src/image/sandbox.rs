@@ -27,6 +27,7 @@ use super::error::{Error, Refusal};
 use super::folder;
 use super::limits::Limits;
 use super::output::{Bounded, Output};
+use super::reached;
 use crate::run::id::Digest;
 
 /// What maintainer scripts and pip need as root inside the container, and nothing that reaches out of it.
@@ -365,6 +366,16 @@ impl Sandbox<'_> {
             return Ok(output);
         }
         Err(Error::Step { command: shown, exit: output.exit, words: output.words() })
+    }
+
+    /// How often something in it tried to reach a network, where it was given none; see [`reached::attempts`].
+    ///
+    /// # Errors
+    /// [`Error::Engine`].
+    pub(super) async fn network_attempts(&self) -> Result<Option<u64>, Error> {
+        let found = self.docker.inspect_container(&self.id, None).await;
+        let found = found.map_err(Error::engine("looking at the container of the installation"))?;
+        Ok(found.state.and_then(|state| state.pid).filter(|pid| *pid > 0).and_then(reached::attempts))
     }
 
     /// Makes the container's present files a layer; the new image's id. `config` stands as given: what Docker would

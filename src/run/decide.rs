@@ -190,7 +190,8 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             Ok(events.map(|id| Event::CapabilityApplied { id: id.clone(), image: image.clone() }).collect())
         }
         Command::Building { recipe } => {
-            if approved_with(state, &recipe).is_empty() {
+            // Applied: its image is gone, and is made again.
+            if !state.requests.iter().any(|request| request.status.is_granted() && request.recipe() == Some(&recipe)) {
                 return Err(Refusal::NoSuchImage { recipe });
             }
             Ok(vec![Event::ImageBuilding { recipe }])

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::command::{EXIT_TIMEOUT, How};
 use super::consequence;
-use super::definition::{NodeDefinition, WaitKind};
+use super::definition::{ContainerDefinition, NodeDefinition, WaitKind};
 use super::deployment;
 use super::event::WaitingOn;
 use super::id::{Digest, NodeId, RequestId, RunId};
@@ -23,7 +23,7 @@ pub struct Observed {
     pub killed: bool,
     /// Containers of this run by name; none if the Engine was not looked at, since nothing could be there.
     pub containers: Option<BTreeMap<String, Container>>,
-    /// The image of each recipe that [`State::wanted_recipes`] names.
+    /// The image of each recipe that [`State::wanted_recipes`] and [`State::needed_to_start`] name.
     pub images: BTreeMap<Digest, Image>,
     /// `file_exists` nodes whose file is there.
     pub files_there: BTreeSet<NodeId>,
@@ -412,8 +412,12 @@ fn gifts(state: &State) -> impl Iterator<Item = Action> {
 }
 
 fn images(state: &State, seen: &Observed) -> Vec<Action> {
-    state
-        .wanted_recipes()
+    let wanted = state.wanted_recipes();
+    let missing = |recipe: &Digest| seen.images.get(recipe) == Some(&Image::Missing);
+    let gone: BTreeSet<Digest> = state.needed_to_start(seen.now).map(|(recipe, _)| recipe.clone()).collect();
+    let gone = gone.into_iter().filter(|recipe| missing(recipe) && !wanted.contains(recipe));
+    let again: Vec<Action> = gone.map(|recipe| Action::Build { recipe }).collect();
+    wanted
         .into_iter()
         .filter_map(|recipe| match seen.images.get(&recipe)? {
             Image::Missing => state.lets_somebody_go_on(&recipe).then_some(Action::Build { recipe }),
@@ -421,6 +425,7 @@ fn images(state: &State, seen: &Observed) -> Vec<Action> {
             Image::Ready(image) => Some(Action::TakeImage { recipe, image: image.clone() }),
             Image::Failed(reason) => Some(Action::FailImage { recipe, reason: reason.clone() }),
         })
+        .chain(again)
         .collect()
 }
 
@@ -430,14 +435,14 @@ fn dispatches(state: &State, seen: &Observed) -> Vec<Action> {
     }
     let live = state.live_attempts().count();
     let room = (state.created.concurrency as usize).saturating_sub(live);
+    // An image that cannot be built again is the attempt's failure.
+    let is_coming = |container: &ContainerDefinition| {
+        let image = state.recipe_for(&container.image).and_then(|recipe| seen.images.get(recipe));
+        matches!(image, Some(Image::Missing | Image::Building))
+    };
     state
-        .pairs()
-        .filter(|(definition, node)| {
-            let Some(container) = &definition.container else { return false };
-            let image_is_there = state.granted(&container.image).is_none_or(|r| r.status == RequestStatus::Applied);
-            let may_start = node.not_before.is_none_or(|time| time <= seen.now);
-            node.status == NodeStatus::Ready && node.live().is_none() && image_is_there && may_start
-        })
+        .startable(seen.now)
+        .filter(|(definition, _)| !definition.container.as_ref().is_some_and(is_coming))
         .filter_map(|(definition, _)| match seen.queued.get(&definition.id) {
             None => Some(Action::Dispatch { node: definition.id.clone() }),
             Some(queued) if queued.noted => None,
@@ -458,6 +463,26 @@ impl State {
         self.pairs().filter(|(definition, node)| {
             let session = matches!(definition.kind, NodeKind::SessionTurn | NodeKind::Subagent | NodeKind::Summary);
             session && definition.container.is_none() && node.status == NodeStatus::Ready
+        })
+    }
+
+    /// Nodes of a run that goes on whose next attempt nothing but room is in the way of: what was granted is applied.
+    fn startable(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&NodeDefinition, &Node)> {
+        let runs = self.status == RunStatus::Running;
+        self.pairs().filter(move |(definition, node)| {
+            let Some(container) = &definition.container else { return false };
+            let is_applied = self.granted(&container.image).is_none_or(|r| r.status == RequestStatus::Applied);
+            let may_start = node.not_before.is_none_or(|time| time <= now);
+            runs && node.status == NodeStatus::Ready && node.live().is_none() && is_applied && may_start
+        })
+    }
+
+    /// Recipes of the images that attempts are to be started in now, which somebody may have taken from the Engine since
+    /// they were applied; and when the node's last attempt ended, since a build that failed before says nothing.
+    pub fn needed_to_start(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&Digest, Option<DateTime<Utc>>)> {
+        self.startable(now).filter_map(|(definition, node)| {
+            let recipe = self.recipe_for(&definition.container.as_ref()?.image)?;
+            Some((recipe, node.attempts.last().and_then(|attempt| attempt.ended_at)))
         })
     }
 

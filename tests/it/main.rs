@@ -30,6 +30,7 @@ mod living;
 mod model_server;
 mod openclaw;
 mod opentask;
+mod pinned;
 mod prompt_run;
 mod python;
 mod repair;

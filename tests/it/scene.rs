@@ -47,6 +47,7 @@ impl Scene {
     pub fn new() -> Self {
         let scene = Self::empty();
         scene.tf(&["init", "."]).ok();
+        crate::pinned::lend(&scene.root());
         scene
     }
 

@@ -129,6 +129,47 @@ fn images_are_listed_compared_found_billed_and_cleared() {
     scene.tf(&["kill", "--reason", "done"]).ok();
 }
 
+const TWO_IN_TURN: &str = r#"---
+workflowId: work
+title: Work
+nodes:
+- id: first
+  title: First
+  kind: session_turn
+  prompt: work
+  container:
+    runtime: command
+    command: [sh, -c, "while [ ! -e go ]; do sleep 0.05; done"]
+    capabilities: ["pip:six==1.16.0"]
+- id: second
+  title: Second
+  kind: session_turn
+  prompt: work
+  needs: [first]
+  container:
+    runtime: command
+    command: [python3, -c, "import six"]
+---
+"#;
+
+#[test]
+fn an_image_that_somebody_took_away_is_built_again_before_a_node_needs_it() {
+    let scene = Scene::with_own_base();
+    std::fs::write(scene.path("policies/all.yaml"), "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n")
+        .unwrap();
+    scene.write("workflows/work.task.md", TWO_IN_TURN);
+    scene.start("work", "work");
+    scene.tick_until("work", |shown| shown["nodes"][0]["status"] == "running");
+    let taken = scene.tf(&["image", "list", "--json"]).ok().json()["images"][0]["recipe"].as_str().unwrap().to_owned();
+    let name = format!("taskforge/agent:{}", &taken[..12]);
+    docker_api::remove_image(&name);
+    assert!(docker_api::image(&name).is_none());
+    std::fs::write(scene.path("runs/work/nodes/first/workspace/go"), "").unwrap();
+    scene.tick_until("work", |shown| shown["status"] == "completed");
+    assert_eq!(scene.events("work", "image.building").len(), 2);
+    scene.is_sound("work");
+}
+
 #[test]
 fn an_image_is_built_again_upon_a_base_that_has_changed() {
     let scene = Scene::with_own_base();

@@ -95,6 +95,8 @@ pub fn take(row: Row, body: &mut ContainerCreateBody, cage: &Cage, victim: &Vict
         Row::Processors => host.nano_cpus = Some(0),
         // Kept by the product's ticks, not by the Engine: `Product::outlives` is told.
         Row::WallClock => {}
+        // Every container that is made here has the attacker for PID 1: `Product::fills` is what has the shim.
+        Row::Init => {}
         Row::Pids => host.pids_limit = Some(-1),
         Row::OpenFiles => limit(host, "nofile"),
         Row::FileSize => limit(host, "fsize"),

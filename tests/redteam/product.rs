@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use bollard::models::ContainerInspectResponse;
 
+use crate::mechanisms::exhaustion::inside;
+
 pub const BASE: &str = "taskforge/base:default";
 pub const LABEL: &str = "taskforge-redteam";
 
@@ -57,6 +59,22 @@ nodes:
       runtime: command
       command: [python3, /inputs/attack.py]
       resources: {wall: WALL}
+---
+";
+
+const FILLING: &str = "---
+workflowId: fills
+title: Fills
+nodes:
+  - id: attack
+    title: Attack
+    kind: session_turn
+    prompt: Write.
+    outputs: {mode: notify}
+    container:
+      runtime: command
+      command: [python3, /inputs/attack.py]
+      resources: {disk: 32MiB}
 ---
 ";
 
@@ -231,6 +249,34 @@ impl Product {
             assert!(begun.elapsed() < Duration::from_secs(60), "the agent does not start: {shown}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Runs `script` as a node whose workspace has a limit, without a tick until it has ended: the bytes that it wrote, and
+    /// what is shown of the run then.
+    pub fn fills(&self, script: &str) -> (u64, String) {
+        let folder = self.root.parent().unwrap();
+        let name = format!("fills-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let (input, workflow) = (folder.join("attack.py"), folder.join(format!("{name}.task.md")));
+        fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
+        fs::write(&workflow, FILLING).unwrap();
+        let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
+        self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        let begun = Instant::now();
+        let agent = format!("label=io.taskforge.run={name}");
+        let left = |more: &[&str]| {
+            docker(&[&["ps", "-q", "--filter", &agent, "--filter", "label=io.taskforge.role=agent"], more].concat())
+        };
+        while left(&["-a"]).is_empty() {
+            self.call(&["tick", &name]);
+            assert!(begun.elapsed() < Duration::from_secs(60), "the agent does not start");
+        }
+        while !left(&[]).is_empty() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "the agent does not end");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let written = inside(&self.root.join("runs").join(&name).join("nodes/attack/workspace"));
+        self.call(&["tick", &name]);
+        (written, self.call(&["--json", "run", "show", &name]))
     }
 
     /// What the gate has on record.

@@ -32,6 +32,7 @@ pub enum Row {
     NoSocket,
     NoRegistry,
     NoSecret,
+    Init,
 }
 
 /// One row, and an attack that gets through without it.
@@ -93,5 +94,6 @@ pub fn all() -> Vec<Needed> {
         alone(Row::NoSocket, "talk to the Engine"),
         alone(Row::NoRegistry, "approve itself by writing a decision"),
         alone(Row::NoSecret, "read the provider's key from the environment"),
+        alone(Row::Init, "fill the workspace between two looks of the host's"),
     ]
 }

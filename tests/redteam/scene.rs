@@ -15,6 +15,7 @@ use bollard::models::ContainerCreateBody;
 use crate::body;
 use crate::cage::{Cage, label};
 use crate::mechanisms::Mechanism;
+use crate::mechanisms::exhaustion::FULL;
 use crate::product::{Product, docker};
 use crate::rows::Row;
 use crate::victim::Victim;
@@ -243,6 +244,13 @@ impl Stage {
             let wall = if taken.contains(&Row::WallClock) { "1d" } else { "2s" };
             let succeeded = self.product.outlives(&self.script(mechanism), wall);
             return Outcome { succeeded, recorded: None, said: "it was ended".to_owned() };
+        }
+        if let (true, Variant::Ours(taken)) = (mechanism.fills, variant)
+            && !taken.contains(&Row::Init)
+        {
+            let (written, shown) = self.product.fills(&self.script(mechanism));
+            let recorded = Some(shown.contains("\"over_disk\""));
+            return Outcome { succeeded: written > FULL, recorded, said: "it was ended".to_owned() };
         }
         let token = format!("tok{}", ulid::Ulid::generate().to_string().to_lowercase());
         let workspace = self.workspace(&token, mechanism);

@@ -68,5 +68,6 @@ pub(super) fn describe(image: &Shelved, there: &BTreeMap<Digest, OnEngine>, know
         "packages": image.recipe.lock().len(), "status": status(image, found, known),
         "id": found.map(|found| &found.id), "size": found.map(|found| found.size),
         "builtAt": image.installed.as_ref().map(|installed| &installed.at), "failure": image.failure,
+        "networkAttempts": image.installed.as_ref().and_then(|installed| installed.network_attempts),
     })
 }

@@ -40,6 +40,12 @@ impl Show {
             if let Some(installed) = &image.installed {
                 let held = installed.all().count();
                 let _ = writeln!(text, "built     {}, {held} packages with its base's", installed.at);
+                if let Some(attempts) = installed.network_attempts {
+                    let _ = writeln!(
+                        text,
+                        "network   tried {attempts} times while it was installed, and refused: see build.log"
+                    );
+                }
             }
             if let Some(failure) = &image.failure {
                 let _ = writeln!(text, "failed    {}", plain(failure));

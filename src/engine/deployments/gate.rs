@@ -122,8 +122,8 @@ fn spec(store: &Store<'_>, docker: &Docker, state: &State, id: &RequestId) -> Re
     let users = binary::users(state)?;
     // It is to listen on the host's 127.0.0.1; where that is given to nobody, the Engine listens there for it.
     let mapped = users.root.is_some();
-    let binary = binary::of(registry, state)?;
-    let image = docker.wait(|engine| GateImage::ensure(engine, &binary))?;
+    let (binary, digest) = (binary::of(registry, state)?, binary::digest(state)?);
+    let image = docker.wait(|engine| GateImage::ensure(engine, &binary, digest))?;
     run_gate::prepare_ledger(&registry.layout().spent())?;
     Ok(GateContainer {
         registry: state.created.registry.clone(),

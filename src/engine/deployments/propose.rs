@@ -37,7 +37,7 @@ pub(crate) fn propose(
     if let Some(reason) = too_many_wait(state, request, waits) {
         return Ok(Err(reason));
     }
-    let image = match image_of(&Docker::default(), state, container) {
+    let image = match image_of(store, &Docker::default(), state, container) {
         Ok(image) => image,
         Err(error) if error.is_of_the_node() => return Ok(Err(error.to_string())),
         Err(error) => return Err(error),

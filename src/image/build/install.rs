@@ -1,6 +1,7 @@
 //! The install steps of one build, each in a container without a network, and the reading back.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::path::Path;
 
 use bollard::Docker;
@@ -40,9 +41,12 @@ impl Bench<'_> {
         let (recipe, steps) = (self.order.recipe, self.order.recipe.steps());
         let mut image = self.base.id.clone().unwrap_or_default();
         let mut held = self.of_base(guard, &image).await?;
+        let mut attempts = 0_u64;
         for (i, step) in steps.iter().enumerate() {
             let last = i + 1 == steps.len();
-            image = self.step(guard, log, &image, step, last).await?;
+            let tried;
+            (image, tried) = self.step(guard, log, &image, step, last).await?;
+            attempts = attempts.saturating_add(tried);
             let before = std::mem::replace(&mut held, self.look(guard, &image).await?);
             let differences = held.differs(&before, step.ecosystem, recipe.lock());
             if !differences.is_empty() {
@@ -54,9 +58,12 @@ impl Bench<'_> {
             }
         }
         log.push(b"\ninstalled versions read back: equal to the lock\n");
-        Ok((image, self.installed(&held)))
+        let mut installed = self.installed(&held);
+        installed.network_attempts = NonZeroU64::new(attempts);
+        Ok((image, installed))
     }
 
+    /// Runs one step; the id of the image that it makes, and how often something in it tried to reach a network.
     async fn step<G, E: Into<Refusal>>(
         &self,
         guard: &impl Fn() -> Result<G, E>,
@@ -64,7 +71,7 @@ impl Bench<'_> {
         image: &str,
         step: &Step,
         last: bool,
-    ) -> Result<String, Error> {
+    ) -> Result<(String, u64), Error> {
         let host = self.staged.canonicalize().map_err(Error::file("find", self.staged))?;
         let mut spec = self.spec(image, Role::Build);
         spec.binds = vec![Bind { host, inside: PACKAGES, writable: false }];
@@ -76,8 +83,13 @@ impl Bench<'_> {
                 let command = format!("{} install", step.ecosystem.as_str());
                 return Err(Error::Step { command, exit: output.exit, words: output.words() });
             }
+            let tried = sandbox.network_attempts().await?.unwrap_or_default();
+            if tried > 0 {
+                let said = format!("\nthis step tried to reach a network, which it has none of: {tried} times\n");
+                log.push(said.as_bytes());
+            }
             let comment = format!("taskforge: {} packages", step.ecosystem.as_str());
-            sandbox.commit(self.config(last), &comment).await
+            Ok((sandbox.commit(self.config(last), &comment).await?, tried))
         })
         .await
     }

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::container::{block, require_engine};
+use crate::pinned::{self, copy_for_others};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_taskforge");
 
 /// How long anything may take before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(120);
@@ -121,15 +124,18 @@ impl World {
         if let Some((uid, gid)) = user {
             std::os::unix::fs::chown(&world.folder, Some(uid), Some(gid)).unwrap();
         }
-        // A plain user gets no further than the folder of the build; a copy is for all.
-        let binary = world.folder.join("taskforge");
-        // Not by this process: a child that another test starts meanwhile would hold it open for writing.
-        let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_taskforge")).arg(&binary).status().unwrap();
-        assert!(copied.success());
-        fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        if user.is_some() {
+            // A plain user gets no further than the folder of the build; a copy is for all.
+            let binary = world.folder.join("taskforge");
+            copy_for_others(Path::new(BINARY), &binary);
+            fs::set_permissions(&binary, fs::Permissions::from_mode(0o755)).unwrap();
+        }
         fs::set_permissions(&world.folder, fs::Permissions::from_mode(0o755)).unwrap();
         let made = world.command(&["init", "registry"]).current_dir(&world.folder).output().unwrap();
         assert!(made.status.success(), "{made:?}");
+        if user.is_none() {
+            pinned::lend(&world.root());
+        }
         let config = fs::read_to_string(world.root().join("taskforge.toml")).unwrap();
         let line = config.lines().find(|line| line.starts_with("id = ")).unwrap();
         world.id = line.trim_start_matches("id = ").trim_matches('"').to_owned();
@@ -157,7 +163,7 @@ impl World {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let binary = self.folder.join("taskforge");
         let mut command = match self.user {
-            None => Command::new(&binary),
+            None => Command::new(BINARY),
             Some((uid, gid)) => {
                 let docker = fs::metadata(require_engine().socket()).map(|meta| {
                     use std::os::unix::fs::MetadataExt;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use taskforge::container::{
     Commit, Error, GateContainer, GateImage, ImageRef, Network, Operator, Promised, Role, Users, probe,
 };
-use taskforge::run::id::RunId;
+use taskforge::run::id::{Digest, RunId};
 
 use super::{BASE, Bench, block};
 
@@ -18,9 +18,12 @@ fn the_gates_image_holds_the_binary_and_runs() {
     // A binary with something behind its end is another image, which no other test uses.
     let binary = bench.root().join("binary");
     let bytes = [std::fs::read(BINARY).unwrap().as_slice(), bench.registry.as_bytes()].concat();
-    std::fs::write(&binary, bytes).unwrap();
-    let image = block(GateImage::ensure(&bench.engine, &binary)).unwrap();
-    let again = block(GateImage::ensure(&bench.engine, &binary)).unwrap();
+    std::fs::write(&binary, &bytes).unwrap();
+    let digest = Digest::of(&bytes);
+    let other = block(GateImage::ensure(&bench.engine, Path::new(BINARY), &digest));
+    assert!(matches!(other, Err(Error::ImageChanged { .. })), "{other:?}");
+    let image = block(GateImage::ensure(&bench.engine, &binary, &digest)).unwrap();
+    let again = block(GateImage::ensure(&bench.engine, &binary, &digest)).unwrap();
     assert!(image.made && !again.made);
     assert_eq!(again.name, image.name);
     let facts = block(bench.engine.image_inspect(&image.name)).unwrap().unwrap();
@@ -69,9 +72,10 @@ fn an_image_that_lies_about_its_binary_is_refused() {
     let bench = Bench::new();
     let binary = bench.root().join("binary");
     std::fs::write(&binary, bench.registry.as_bytes()).unwrap();
-    let name = GateImage::name_of(&taskforge::run::id::Digest::of(bench.registry.as_bytes())).unwrap();
+    let digest = Digest::of(bench.registry.as_bytes());
+    let name = GateImage::name_of(&digest).unwrap();
     block(bench.engine.tag(&ImageRef::parse(BASE).unwrap(), &name)).unwrap();
-    let outcome = block(GateImage::ensure(&bench.engine, &binary));
+    let outcome = block(GateImage::ensure(&bench.engine, &binary, &digest));
     block(bench.engine.remove_image(&name)).unwrap();
     assert!(matches!(outcome, Err(Error::ImageChanged { .. })), "{outcome:?}");
 }

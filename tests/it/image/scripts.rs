@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 use taskforge::image::detached::failure;
-use taskforge::image::{Error, Lock, Recipe, Resolution};
+use taskforge::image::{Error, Installed, Lock, Recipe, Resolution};
 
 use super::Place;
 use super::index::{Deb, Index, Wheel};
@@ -52,6 +52,8 @@ async fn scripts_of_debian_packages_get_nowhere() {
     );
     index.offer_debs(&[
         Deb::new("fetches", "1.0", &reach),
+        Deb::new("asks", "1.0", &format!("{reach}true\n").replace("exec ", "").replace("set -e\n", "")),
+        Deb::new("minds", "1.0", "#!/bin/sh\nset -e\npython3 -c 'print(1)'\n"),
         Deb::new("plants", "1.0", "#!/bin/sh\ncp /bin/true /usr/bin/become; chmod 4755 /usr/bin/become\n"),
         Deb::new("prints", "1.0", "#!/bin/sh\nyes 'a gigabyte of this' | head -c 1000000000\n"),
         Deb::new("stays", "1.0", "#!/bin/sh\nexec sleep 1000\n"),
@@ -66,6 +68,17 @@ async fn scripts_of_debian_packages_get_nowhere() {
     assert!(matches!(&error, Error::Step { .. }), "{error}");
     assert!(log.contains("Network is unreachable"), "{log:.2000}");
     assert!(!index.seen().contains(&"/simple/x/".to_owned()));
+
+    // Who goes on without it is on record.
+    let asks = recipe(&place, &index, "apt:asks").await;
+    place.build(&asks).await.unwrap();
+    let log = fs::read_to_string(place.path("images/build.log")).unwrap();
+    assert!(log.contains("Network is unreachable") && log.contains("tried to reach a network"), "{log:.2000}");
+    let tried = |place: &Place| Installed::read(&place.path("images")).unwrap().unwrap().network_attempts;
+    assert!(tried(&place).is_some());
+    let minds = recipe(&place, &index, "apt:minds").await;
+    place.build(&minds).await.unwrap();
+    assert_eq!(tried(&place), None, "{}", fs::read_to_string(place.path("images/build.log")).unwrap());
 
     let plants = recipe(&place, &index, "apt:plants").await;
     let (error, _) = fails(&place, &plants).await;

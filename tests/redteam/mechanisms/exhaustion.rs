@@ -11,6 +11,9 @@ use crate::scene::{Scene, size};
 /// What the product granted, in MiB, and what an attack has to have to be beyond it.
 const MIB: u64 = 1 << 20;
 
+/// What the files of one attack come to if nobody ends it, less some.
+pub const FULL: u64 = 240 * MIB;
+
 pub fn all() -> Vec<Mechanism> {
     vec![
         attack("take more memory than granted", "kept = bytearray(b'x' * (320 << 20))", |s| {
@@ -28,6 +31,9 @@ pub fn all() -> Vec<Mechanism> {
         .floods(),
         attack("open files without end", OPEN, |s| s.open_files().len() >= 2000).floods(),
         attack("write a file larger than granted", LARGE, |s| size(&s.workspace.join("large")) > 40 * MIB).floods(),
+        attack("fill the workspace between two looks of the host's", WORKSPACE, |s| inside(&s.workspace) > FULL)
+            .fills()
+            .floods(),
         attack("fill the temporary folder", TEMPORARY, |s| inside(&s.seen_inside("/tmp")) > 140 * MIB).floods(),
         attack("fill the shared memory", SHARED, |s| inside(&s.seen_inside("/dev/shm")) > 90 * MIB).floods(),
         attack("fill the disk through the log", LOG, logged).floods(),
@@ -36,7 +42,7 @@ pub fn all() -> Vec<Mechanism> {
 }
 
 /// The bytes of all files below a folder.
-fn inside(folder: &Path) -> u64 {
+pub fn inside(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|entry| if entry.path().is_dir() { inside(&entry.path()) } else { size(&entry.path()) }).sum()
 }
@@ -107,4 +113,10 @@ line = b"x" * 1000 + b"\n"
 for number in range(60):
     sys.stdout.buffer.write(line * 1000)
 sys.stdout.flush()
+"#;
+const WORKSPACE: &str = r#"
+for number in range(125):
+    with open("/workspace/full-%d" % number, "wb") as file:
+        file.write(b"x" * (2 << 20))
+    time.sleep(0.03)
 "#;

@@ -1,7 +1,7 @@
 //! What is tried. A script runs in the attacker's container; a judge looks at the target from outside.
 
 mod agents;
-mod exhaustion;
+pub mod exhaustion;
 mod files;
 mod gate;
 mod header;
@@ -26,6 +26,8 @@ pub struct Mechanism {
     pub reads: Option<&'static str>,
     /// It is about the time that the product gives: of ours, a run of its own is made.
     pub lasts: bool,
+    /// It is about what the shim looks at: of ours, a run of its own is made, in which nobody else looks.
+    pub fills: bool,
     /// What has to be there before it begins.
     pub prepare: Option<fn(&Scene<'_>)>,
     /// The neighbour is another afterwards.
@@ -42,6 +44,7 @@ pub const fn attack(name: &'static str, script: &'static str, judge: fn(&Scene<'
         trace: None,
         reads: None,
         lasts: false,
+        fills: false,
         prepare: None,
         spends: false,
         floods: false,
@@ -66,6 +69,11 @@ impl Mechanism {
 
     pub const fn lasts(mut self) -> Self {
         self.lasts = true;
+        self
+    }
+
+    pub const fn fills(mut self) -> Self {
+        self.fills = true;
         self
     }
 
