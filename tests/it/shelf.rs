@@ -137,6 +137,7 @@ nodes:
   title: First
   kind: session_turn
   prompt: work
+  outputs: {mode: notify}
   container:
     runtime: command
     command: [sh, -c, "while [ ! -e go ]; do sleep 0.05; done"]
@@ -145,6 +146,7 @@ nodes:
   title: Second
   kind: session_turn
   prompt: work
+  outputs: {mode: notify}
   needs: [first]
   container:
     runtime: command
