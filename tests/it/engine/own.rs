@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::container::BASE;
@@ -42,6 +43,25 @@ exec setpriv --reuid $uid --regid $uid --clear-groups env -i HOME="$folder/own" 
     --port-driver=builtin --copy-up=/etc --copy-up=/run --propagation=rslave \
     sh -c 'rm -f /run/docker /run/containerd /run/xtables.lock; exec "$@"' sh "$@"
 "#;
+
+/// The Engine that tests of one kind have in common while one of them runs: to start one and to give it the base image
+/// takes longer than most of what they look at.
+pub struct Shared(Mutex<Weak<OwnEngine>>);
+
+impl Shared {
+    pub const fn new() -> Self {
+        Self(Mutex::new(Weak::new()))
+    }
+
+    pub fn take(&self, start: impl FnOnce() -> OwnEngine) -> Arc<OwnEngine> {
+        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shared.upgrade().unwrap_or_else(|| {
+            let engine = Arc::new(start());
+            *shared = Arc::downgrade(&engine);
+            engine
+        })
+    }
+}
 
 /// The Engine, until this is dropped.
 pub struct OwnEngine {
@@ -148,6 +168,12 @@ impl OwnEngine {
         assert!(save.wait().unwrap().success(), "`taskforge image base` makes {BASE}");
     }
 
+    /// The containers of a registry, those that have ended included.
+    pub fn containers_of(&self, scene: &Scene) -> usize {
+        let registry = format!("label=io.taskforge.registry={}", scene.id());
+        self.says(&["ps", "--all", "--quiet", "--filter", &registry]).lines().count()
+    }
+
     /// A registry whose Engine this one is.
     pub fn scene(&self) -> Scene {
         let mut scene = match self.user {
@@ -156,6 +182,9 @@ impl OwnEngine {
         };
         scene.env("DOCKER_HOST", &self.host());
         scene.tf(&["init", "."]).ok();
+        if self.user.is_none() {
+            crate::pinned::lend(&scene.root());
+        }
         scene
     }
 

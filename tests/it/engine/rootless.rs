@@ -2,11 +2,12 @@
 //! else in it is one of the ids that are subordinate to them.
 
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use serde_json::json;
 
-use super::OwnEngine;
 use super::mapped::{self, RUN, seen};
+use super::own::{OwnEngine, Shared};
 use crate::container::BASE;
 use crate::scene::{Scene, ends};
 
@@ -14,10 +15,13 @@ use crate::scene::{Scene, ends};
 const OPERATOR: u32 = 2_800_000_000;
 const FIRST: u32 = 2_900_000_000;
 
-fn rootless() -> OwnEngine {
-    let engine = OwnEngine::rootless(OPERATOR, FIRST);
-    engine.take_base();
-    engine
+fn rootless() -> Arc<OwnEngine> {
+    static ROOTLESS: Shared = Shared::new();
+    ROOTLESS.take(|| {
+        let engine = OwnEngine::rootless(OPERATOR, FIRST);
+        engine.take_base();
+        engine
+    })
 }
 
 /// With the settings that such an Engine asks for, on a machine whose control groups are of version 1.
@@ -113,7 +117,7 @@ fn what_a_rootless_engine_cannot_give_is_refused_by_name() {
     other.tf(&["init", "."]).ok();
     other.commands("mapped", &[("one", "command: ['true']", &[])]);
     start(&other, RUN, 1).complains("rootless, and its user namespace is not this process's");
-    assert_eq!(engine.says(&["ps", "--quiet"]), "");
+    assert_eq!([&scene, &other].map(|scene| engine.containers_of(scene)), [0, 0]);
     assert!(!engine.says(&["images", "--quiet", BASE]).is_empty());
 }
 
@@ -143,7 +147,7 @@ fn kill_ends_what_runs_there() {
     scene.commands("long", &[("one", "command: [sleep, '1000']", &[])]);
     scene.start("long", RUN);
     scene.tick_until(RUN, |shown| shown["nodes"][0]["status"] == "running");
-    assert_eq!(engine.says(&["ps", "--quiet"]).lines().count(), 2);
+    assert_eq!(engine.containers_of(&scene), 2);
     scene.tf(&["kill", "--reason", "enough"]).ok();
-    assert_eq!(engine.says(&["ps", "--all", "--quiet"]), "");
+    assert_eq!(engine.containers_of(&scene), 0);
 }
