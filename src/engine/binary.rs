@@ -91,14 +91,9 @@ fn known(registry: &Registry, file: &Identity) -> Option<Digest> {
     (known.file == *file).then_some(known.digest)
 }
 
-/// The digest of this process's binary, if it can be read.
-pub(crate) fn own_digest(registry: &Registry) -> Option<Digest> {
-    let mut own = File::open(OWN).ok()?;
-    known(registry, &Identity::of(&own).ok()?).or_else(|| {
-        let mut bytes = Vec::new();
-        own.read_to_end(&mut bytes).ok()?;
-        Some(Digest::of(&bytes))
-    })
+/// The digest of this process's binary, if it can be read. By the file itself: what is verified does not say who verifies.
+pub(crate) fn own_digest() -> Option<Digest> {
+    std::fs::read(OWN).ok().map(|bytes| Digest::of(&bytes))
 }
 
 /// Where the binary of this digest lies.

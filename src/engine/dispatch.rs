@@ -46,6 +46,10 @@ pub(crate) fn dispatch(store: &Store<'_>, docker: &Docker, state: &State, node: 
         Err(error) if error.is_of_the_node() => return not_started(store, definition, state, number, &error),
         Err(error) => return Err(error),
     };
+    if let Some(recipe) = state.recipe_for(&container.image).filter(|recipe| state.building.contains_key(*recipe)) {
+        // Built again.
+        images::tell_of_attempts(store, recipe)?;
+    }
     // Before anything is journaled: what waits for somebody to open the vault has no deadline that runs.
     secrets::require_open(store, state, node)?;
     let name = agent_name(&state.created.registry, store.run(), node, number);

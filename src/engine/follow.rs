@@ -96,6 +96,7 @@ fn ending(state: &State, until: Until) -> Option<Ending> {
     // Something is under way that moves by itself.
     let moving = state.is_at_work()
         || !state.wanted_recipes().is_empty()
+        || state.needed_to_start(chrono::Utc::now()).any(|recipe| state.building.contains_key(recipe))
         || state.requests.iter().any(|request| request.status == crate::run::state::RequestStatus::Requested);
     if until == Until::Ended || moving || state.status.is_terminal() {
         return None;

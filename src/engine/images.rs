@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use crate::capability::{self, Review};
 use crate::container::ImageRef;
+use crate::failure::Kind;
 use crate::image::{self, BuildOrder, Built, Installed, Limits, Lock, Recipe, ResolveOrder, Scope};
 use crate::registry::config::{Config, ExtraCa};
 use crate::registry::project::write_if_changed;
@@ -297,13 +298,16 @@ fn base_of(state: &State, request: &Request) -> Option<String> {
 /// Starts the detached build of an approved set. The child takes the image's lock; whoever comes second leaves.
 pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result<(), Error> {
     let Some(made) = package_set::made(state, recipe)? else { return Ok(()) };
-    if made.identity() != *recipe {
-        return Err(Error::RecipeTemplate { recipe: recipe.clone() });
-    }
     let registry = store.registry();
     let folder = registry.layout().image(recipe);
     std::fs::create_dir_all(&folder).map_err(|source| Error::Io { action: "create", path: folder.clone(), source })?;
     image::detached::clear_failure(&folder)?;
+    if made.identity() != *recipe {
+        store.commit(TICK, Command::Building { recipe: recipe.clone() })?;
+        let why = Error::RecipeTemplate { recipe: recipe.clone() }.to_string();
+        image::detached::record_failure(&folder, recipe, &why)?;
+        return Ok(());
+    }
     let order = folder.join("recipe.json");
     write_if_changed(&order, &made.to_bytes())?;
     // Nothing is spawned between a kill's look at builders and its end: the child looks at the switch itself.
@@ -320,7 +324,7 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
         store.run().as_str().into(),
     ];
     store.commit(TICK, Command::Building { recipe: recipe.clone() })?;
-    image::detached::spawn(&program, &args, &registry.layout().local().join("build.out"))?;
+    let mut child = image::detached::spawn(&program, &args, &registry.layout().local().join("build.out"))?;
     // Until the child has its lock, a second look would start a second child: wait for the lock, or for the child's
     // quick end, but not for the build.
     let begun = std::time::Instant::now();
@@ -328,9 +332,35 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
         if is_building(registry, recipe)? || failure(registry, recipe).is_some() {
             break;
         }
+        let ended =
+            child.try_wait().map_err(|source| Error::Io { action: "wait for", path: program.clone(), source })?;
+        if let Some(code) = ended.map(|ended| ended.code()) {
+            // Nothing is on record of one that did not come as far as its lock, and it would be started for ever.
+            if code.is_some_and(|code| !PASSING.contains(&code)) && failure(registry, recipe).is_none() {
+                let why = "the builder ended before it began; .taskforge/build.out says why";
+                image::detached::record_failure(&folder, recipe, why)?;
+            }
+            break;
+        }
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     Ok(())
+}
+
+/// What a builder ends with that failed at nothing: it is done, another builds, the Engine is gone, the kill switch is on.
+const PASSING: [i32; 4] =
+    [0, Kind::Locked.exit_code() as i32, Kind::Unavailable.exit_code() as i32, Kind::Killed.exit_code() as i32];
+
+/// Journals that the installation of an image tried to reach a network, where it did.
+pub(crate) fn tell_of_attempts(store: &Store<'_>, recipe: &Digest) -> Result<(), Error> {
+    // What cannot be read holds up no run: it is a report, of what was prevented.
+    let installed = Installed::read(&store.registry().layout().image(recipe)).ok().flatten();
+    let Some(attempts) = installed.and_then(|installed| installed.network_attempts) else { return Ok(()) };
+    let short = recipe.short();
+    let message = format!(
+        "Installing the packages of image {short} tried {attempts} times to reach a network, and was refused: see images/{short}/build.log"
+    );
+    store.commit(TICK, Command::Progress { inbox: None, node: None, message }).map(drop)
 }
 
 /// Takes the image of an approved set into use. What it was made from lies in this registry from then on, also where
@@ -346,14 +376,8 @@ pub(crate) fn take(store: &Store<'_>, state: &State, recipe: &Digest, image: Str
         write_if_changed(&folder.join("recipe.json"), &made.to_bytes())?;
         write_if_changed(&folder.join("Dockerfile"), made.dockerfile().as_bytes())?;
         write_if_changed(&folder.join("packages.lock"), &made.lock().to_bytes())?;
-        if let Some(attempts) = Installed::read(&folder)?.and_then(|installed| installed.network_attempts) {
-            let short = recipe.short();
-            let message = format!(
-                "Installing the packages of image {short} tried {attempts} times to reach a network, and was refused: see images/{short}/build.log"
-            );
-            store.commit(TICK, Command::Progress { inbox: None, node: None, message })?;
-        }
     }
+    tell_of_attempts(store, recipe)?;
     store.commit(TICK, Command::ImageReady { recipe: recipe.clone(), image })?;
     Ok(())
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 
 use crate::container;
 use crate::registry::{kill, usage};
@@ -37,11 +37,15 @@ pub(crate) fn observe(
     };
     let mut images = BTreeMap::new();
     for recipe in state.wanted_recipes() {
-        let image = image(store, docker, state, &recipe, None)?;
+        // An old failure of the same set says nothing of a new build: one counts from the newest approval on.
+        let approved = newest_approval(state);
+        let image = image(store, docker, &recipe, |failed| approved.is_none_or(|approved| failed >= approved))?;
         images.insert(recipe, image);
     }
-    for (recipe, since) in state.needed_to_start(now) {
-        let image = image(store, docker, state, recipe, since)?;
+    for recipe in state.needed_to_start(now) {
+        // Of what is built again, from the beginning of that on.
+        let begun = state.building.get(recipe).map(|begun| begun.trunc_subsecs(3));
+        let image = image(store, docker, recipe, |failed| begun.is_some_and(|begun| failed >= begun))?;
         images.insert(recipe.clone(), image);
     }
     // After the look at what runs: what a kill has ended is then known to be its work, and no fault of an agent's.
@@ -140,31 +144,27 @@ fn over_disk(store: &Store<'_>, state: &State, containers: Option<&BTreeMap<Stri
         .collect()
 }
 
-/// A failure counts from the newest approval on, and from `since`: an old failure of the same set says nothing of a new
-/// build.
+fn newest_approval(state: &State) -> Option<DateTime<Utc>> {
+    let approved = state.requests.iter().filter(|request| request.status == RequestStatus::Approved);
+    let times = approved.filter_map(|request| DateTime::parse_from_rfc3339(&request.decision.as_ref()?.at).ok());
+    times.map(|at| at.with_timezone(&Utc)).max()
+}
+
+/// How the image of `recipe` stands; `counts` says whether a build that failed then is the one that is waited for.
 fn image(
     store: &Store<'_>,
     docker: &Docker,
-    state: &State,
     recipe: &Digest,
-    since: Option<DateTime<Utc>>,
+    counts: impl FnOnce(DateTime<Utc>) -> bool,
 ) -> Result<Image, Error> {
     if let Some(id) = images::built(docker, recipe)? {
         return Ok(Image::Ready(id));
     }
-    let approved = state
-        .requests
-        .iter()
-        .filter(|request| request.status == RequestStatus::Approved)
-        .filter_map(|request| request.decision.as_ref())
-        .filter_map(|decision| DateTime::parse_from_rfc3339(&decision.at).ok())
-        .map(|at| at.with_timezone(&Utc));
-    let since = approved.chain(since).max();
     if images::is_building(store.registry(), recipe)? {
         return Ok(Image::Building);
     }
     Ok(match images::failure(store.registry(), recipe) {
-        Some((at, reason)) if since.is_none_or(|since| at >= since) => Image::Failed(reason),
+        Some((at, reason)) if counts(at) => Image::Failed(reason),
         _ => Image::Missing,
     })
 }

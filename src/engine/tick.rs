@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::registry::{DriveLock, Registry};
 use crate::run::command::{Command, How};
 use crate::run::definition::NodeDefinition;
-use crate::run::id::{NodeId, RequestId, RunId};
+use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::plan::{Action, plan};
 use crate::run::state::{RejectedDecision, State};
 use crate::run::status::RunStatus;
@@ -152,6 +152,8 @@ fn rounds<'scope>(
 ) -> Result<Rounds, Error> {
     let (mut known, mut beside) = (None, None::<Beside<'scope>>);
     let mut left = ROUNDS;
+    // A builder that ends at once is not started again by the same tick.
+    let mut begun: BTreeSet<Digest> = BTreeSet::new();
     while left > 0 {
         let seen = observe::observe(store, docker, &so_far.state, known.take())?;
         let mut actions = plan(&so_far.state, &seen);
@@ -159,6 +161,11 @@ fn rounds<'scope>(
             // Nothing new is begun while nobody knows what agents have said; what is to end ends.
             actions.retain(ends_something);
         }
+        actions.retain(|action| !matches!(action, Action::Build { recipe } if begun.contains(recipe)));
+        begun.extend(actions.iter().filter_map(|action| match action {
+            Action::Build { recipe } => Some(recipe.clone()),
+            _ => None,
+        }));
         so_far.behind = seen.queued.values().map(|queued| queued.behind.clone()).collect();
         so_far.queued =
             seen.queued.iter().map(|(node, queued)| format!("its agent, for node {node}: {}", queued.why)).collect();

@@ -155,7 +155,7 @@ pub(crate) fn decisions(
         }
     }
     late(state, records, report);
-    shown(registry, state, report);
+    shown(state, report);
     for request in &state.requests {
         let more = package_set::more_than_shown(request)?;
         if !more.is_empty() {
@@ -188,10 +188,9 @@ pub(crate) fn decisions(
 }
 
 /// What people decided on has to be what the journal shows of it: the digest that they named is reckoned anew.
-fn shown(registry: &Registry, state: &State, report: &mut audit::Report) {
+fn shown(state: &State, report: &mut audit::Report) {
     // All of the program is read for it: once, and where there is a reason to.
-    let by_us =
-        LazyCell::new(|| state.created.binary.is_some() && state.created.binary == binary::own_digest(registry));
+    let by_us = LazyCell::new(|| state.created.binary.is_some() && state.created.binary == binary::own_digest());
     for request in &state.requests {
         let Some(decision) = request.decision.as_ref().filter(|decision| !decision.is_by_rule()) else { continue };
         // A word on what was not resolved yet names the digest of nothing.

@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use serde::{Deserialize, Serialize};
 
@@ -98,7 +98,7 @@ pub fn builder(path: &Path) -> Result<Option<u32>, Error> {
 ///
 /// # Errors
 /// [`Error::File`].
-pub fn spawn(program: &Path, args: &[OsString], log: &Path) -> Result<u32, Error> {
+pub fn spawn(program: &Path, args: &[OsString], log: &Path) -> Result<Child, Error> {
     let no_follow = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     if let Some(parent) = log.parent() {
         folder::make(parent)?;
@@ -113,8 +113,7 @@ pub fn spawn(program: &Path, args: &[OsString], log: &Path) -> Result<u32, Error
     let err = out.try_clone().map_err(Error::file("open", log))?;
     let mut command = Command::new(program);
     command.args(args).current_dir("/").stdin(Stdio::null()).stdout(out).stderr(err);
-    let child = command.spawn().map_err(Error::file("start", program))?;
-    Ok(child.id())
+    command.spawn().map_err(Error::file("start", program))
 }
 
 /// Makes this process independent of the terminal and the session that started it. To be called before anything
@@ -153,17 +152,22 @@ pub fn clear_failure(images_folder: &Path) -> Result<(), Error> {
 /// Keeps how a build ended: that it failed before anything else, since what is not on record is tried again for ever.
 pub(super) fn conclude(images_folder: &Path, recipe: &Digest, log: &str, failed: Option<&Error>) -> Result<(), Error> {
     let path = images_folder.join("build.log");
-    let recorded = match failed.map(|error| (error, record_failure(images_folder, recipe, error))) {
+    let failed = failed.map(Error::to_string);
+    let recorded = match failed.map(|why| (record_failure(images_folder, recipe, &why), why)) {
         // The log of an earlier try makes room on a disk that is full.
-        Some((error, Err(_))) => folder::remove(&path).and_then(|()| record_failure(images_folder, recipe, error)),
+        Some((Err(_), why)) => folder::remove(&path).and_then(|()| record_failure(images_folder, recipe, &why)),
         _ => Ok(()),
     };
     recorded.and(folder::replace(&path, log.as_bytes()))
 }
 
-pub(super) fn record_failure(images_folder: &Path, recipe: &Digest, error: &Error) -> Result<(), Error> {
+/// Puts on record that a build failed now, and why.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn record_failure(images_folder: &Path, recipe: &Digest, why: &str) -> Result<(), Error> {
     let at = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true);
-    let reason = crate::run::visible::visible(&error.to_string()).chars().take(8000).collect();
+    let reason = crate::run::visible::visible(why).chars().take(8000).collect();
     let failure = BuildFailure { format: 1, recipe: recipe.clone(), reason, at };
     let mut bytes = serde_json::to_vec_pretty(&failure).unwrap_or_default();
     bytes.push(b'\n');
@@ -218,7 +222,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(failure(folder.path()).unwrap(), None);
         let error = Error::Setuid { files: vec!["/bin/\u{1b}[2Jx".to_owned()] };
-        record_failure(folder.path(), &Digest::of(b"x"), &error).unwrap();
+        record_failure(folder.path(), &Digest::of(b"x"), &error.to_string()).unwrap();
         let read = failure(folder.path()).unwrap().unwrap();
         assert!(read.reason.contains("\\u{1b}[2Jx"), "{}", read.reason);
         clear_failure(folder.path()).unwrap();
@@ -248,7 +252,7 @@ mod tests {
         let older = folder.path().join("build.out.1");
         let begin = |size: u64| {
             File::options().create(true).truncate(false).write(true).open(&log).unwrap().set_len(size).unwrap();
-            spawn(Path::new("/bin/true"), &[], &log).unwrap();
+            spawn(Path::new("/bin/true"), &[], &log).unwrap().wait().unwrap();
             std::fs::metadata(&log).unwrap().len()
         };
         assert_eq!(begin(LONGEST), LONGEST);
@@ -263,7 +267,7 @@ mod tests {
     fn a_spawned_process_writes_to_its_log() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("x/build.out");
-        spawn(Path::new("/bin/echo"), &["hello".into()], &log).unwrap();
+        spawn(Path::new("/bin/echo"), &["hello".into()], &log).unwrap().wait().unwrap();
         let wrote = (0..500).any(|_| {
             std::thread::sleep(std::time::Duration::from_millis(10));
             std::fs::read_to_string(&log).unwrap() == "hello\n"

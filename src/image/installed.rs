@@ -73,6 +73,9 @@ impl Installed {
     pub(super) fn write(&self, images_folder: &Path) -> Result<(), Error> {
         let mut bytes = serde_json::to_vec_pretty(self).unwrap_or_default();
         bytes.push(b'\n');
+        if bytes.len() as u64 > LIMIT {
+            return Err(Error::format(NAME, format!("it would be larger than {LIMIT} bytes")));
+        }
         folder::replace(&images_folder.join(NAME), &bytes)
     }
 }

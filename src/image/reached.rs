@@ -20,13 +20,25 @@ pub(super) fn attempts(pid: i64) -> Option<u64> {
     Some(counted(&four, &six))
 }
 
+/// Ends of tunnels that some kernels put into each namespace; they are down and lead nowhere.
+const OF_TUNNELS: [&str; 11] = [
+    "tunl0",
+    "gre0",
+    "gretap0",
+    "erspan0",
+    "ip_vti0",
+    "ip6_vti0",
+    "sit0",
+    "ip6tnl0",
+    "ip6gre0",
+    "ip6gretap0",
+    "ip6erspan0",
+];
+
 /// Whether `/proc/net/dev` has no interface that leads anywhere.
 fn has_loopback_only(devices: &str) -> bool {
     let names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
-    // Ends of tunnels that some kernels put into each namespace; they are down and lead nowhere.
-    let mut names = names.filter(|name| {
-        !["sit", "tunl", "ip6tnl", "gre", "erspan", "ip_vti", "ip6_vti"].iter().any(|t| name.starts_with(t))
-    });
+    let mut names = names.filter(|name| !OF_TUNNELS.contains(name));
     names.next() == Some("lo") && names.next().is_none()
 }
 
@@ -66,7 +78,10 @@ mod tests {
     #[test]
     fn a_namespace_with_an_interface_is_none_without_a_network() {
         let head = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n";
-        assert!(has_loopback_only(&format!("{head}    lo:  1 2\n  tunl0: 0 0\n")));
+        assert!(has_loopback_only(&format!(
+            "{head}    lo:  1 2\n{}",
+            OF_TUNNELS.map(|name| format!(" {name}: 0 0\n")).concat()
+        )));
         assert!(!has_loopback_only(&format!("{head}    lo:  1 2\n  eth0: 0 0\n")));
         assert!(!has_loopback_only(head));
     }

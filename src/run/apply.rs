@@ -112,6 +112,7 @@ impl State {
             counters: super::adoption::Counters::default(),
             gate_up: false,
             images_built: 0,
+            building: std::collections::BTreeMap::new(),
             created_at: at,
             updated_at: at,
             last_event: "run.created".to_owned(),
@@ -213,7 +214,10 @@ impl State {
                     self.rejected.push(RejectedDecision { request, file, reason, at });
                 }
             }
-            Event::ImageBuilding { .. } => self.images_built += 1,
+            Event::ImageBuilding { recipe } => {
+                self.images_built += 1;
+                self.building.insert(recipe.clone(), at);
+            }
             Event::DeploymentPlaced { .. }
             | Event::DeploymentStarting { .. }
             | Event::DeploymentStarted { .. }
@@ -271,6 +275,12 @@ impl State {
                 if *attempt as usize != found.attempts.len() + 1 {
                     return Err(self.misfit(event, "attempts are numbered without gaps"));
                 }
+                let recipe =
+                    self.node(node).and_then(|(definition, _)| self.recipe_for(&definition.container.as_ref()?.image));
+                if let Some(recipe) = recipe.cloned() {
+                    self.building.remove(&recipe);
+                }
+                let found = self.find(event, node)?;
                 found.attempts.push(Attempt {
                     number: *attempt,
                     plan: plan.clone(),
@@ -416,10 +426,18 @@ impl State {
             }
             Event::CapabilityApplied { id, image } => {
                 let image = Some(image.clone()).filter(|image| !image.is_empty());
-                self.request_step(event, id, RequestStatus::Applied)?.image = image;
+                let request = self.request_step(event, id, RequestStatus::Applied)?;
+                request.image = image;
+                if let Some(recipe) = request.recipe().cloned() {
+                    self.building.remove(&recipe);
+                }
             }
             Event::CapabilityFailed { id, reason } => {
-                self.request_step(event, id, RequestStatus::Failed)?.problem.clone_from(reason);
+                let request = self.request_step(event, id, RequestStatus::Failed)?;
+                request.problem.clone_from(reason);
+                if let Some(recipe) = request.recipe().cloned() {
+                    self.building.remove(&recipe);
+                }
             }
             Event::CapabilityRevoked { id, reason, .. } => {
                 self.request_step(event, id, RequestStatus::Revoked)?.problem.clone_from(reason);

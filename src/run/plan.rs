@@ -414,7 +414,7 @@ fn gifts(state: &State) -> impl Iterator<Item = Action> {
 fn images(state: &State, seen: &Observed) -> Vec<Action> {
     let wanted = state.wanted_recipes();
     let missing = |recipe: &Digest| seen.images.get(recipe) == Some(&Image::Missing);
-    let gone: BTreeSet<Digest> = state.needed_to_start(seen.now).map(|(recipe, _)| recipe.clone()).collect();
+    let gone: BTreeSet<Digest> = state.needed_to_start(seen.now).cloned().collect();
     let gone = gone.into_iter().filter(|recipe| missing(recipe) && !wanted.contains(recipe));
     let again: Vec<Action> = gone.map(|recipe| Action::Build { recipe }).collect();
     wanted
@@ -478,12 +478,9 @@ impl State {
     }
 
     /// Recipes of the images that attempts are to be started in now, which somebody may have taken from the Engine since
-    /// they were applied; and when the node's last attempt ended, since a build that failed before says nothing.
-    pub fn needed_to_start(&self, now: DateTime<Utc>) -> impl Iterator<Item = (&Digest, Option<DateTime<Utc>>)> {
-        self.startable(now).filter_map(|(definition, node)| {
-            let recipe = self.recipe_for(&definition.container.as_ref()?.image)?;
-            Some((recipe, node.attempts.last().and_then(|attempt| attempt.ended_at)))
-        })
+    /// they were applied.
+    pub fn needed_to_start(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Digest> {
+        self.startable(now).filter_map(|(definition, _)| self.recipe_for(&definition.container.as_ref()?.image))
     }
 
     /// Recipes whose image an approved request waits for: the newest set of each base.

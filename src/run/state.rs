@@ -1,6 +1,6 @@
 //! A run as it stands: the fold of its events, and nothing else.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,9 @@ pub struct State {
     /// Builds that this run started; none where the images it needs were there.
     #[serde(default)]
     pub images_built: u32,
+    /// Since when images are being built that nothing was started in yet: what failed before says nothing of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub building: BTreeMap<Digest, DateTime<Utc>>,
     pub created_at: DateTime<Utc>,
     pub updated_at: DateTime<Utc>,
     pub last_event: String,

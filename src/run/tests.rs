@@ -240,7 +240,7 @@ impl World {
             gate_runs: !self.gate_died,
             containers: Some(self.containers.clone()),
             images: (run.state.wanted_recipes().into_iter())
-                .chain(run.state.needed_to_start(run.now).map(|(recipe, _)| recipe.clone()))
+                .chain(run.state.needed_to_start(run.now).cloned())
                 .map(|recipe| (recipe.clone(), self.images.get(&recipe).cloned().unwrap_or(Image::Missing)))
                 .collect(),
             files_there: std::collections::BTreeSet::new(),

@@ -160,16 +160,36 @@ fn an_image_that_somebody_took_away_is_built_again_before_a_node_needs_it() {
     std::fs::write(scene.path("policies/all.yaml"), "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n")
         .unwrap();
     scene.write("workflows/work.task.md", TWO_IN_TURN);
-    scene.start("work", "work");
-    scene.tick_until("work", |shown| shown["nodes"][0]["status"] == "running");
+    let until_it_runs = |run: &str| {
+        scene.start("work", run);
+        scene.tick_until(run, |shown| shown["nodes"][0]["status"] == "running");
+    };
+    let go = |run: &str| std::fs::write(scene.path(&format!("runs/{run}/nodes/first/workspace/go")), "").unwrap();
+    until_it_runs("work");
     let taken = scene.tf(&["image", "list", "--json"]).ok().json()["images"][0]["recipe"].as_str().unwrap().to_owned();
     let name = format!("taskforge/agent:{}", &taken[..12]);
     docker_api::remove_image(&name);
     assert!(docker_api::image(&name).is_none());
-    std::fs::write(scene.path("runs/work/nodes/first/workspace/go"), "").unwrap();
+    go("work");
     scene.tick_until("work", |shown| shown["status"] == "completed");
     assert_eq!(scene.events("work", "image.building").len(), 2);
     scene.is_sound("work");
+
+    // Where another image has its name it cannot be built: the attempt says so, and no tick tries for ever.
+    until_it_runs("other");
+    assert_eq!(scene.events("other", "image.building").len(), 0);
+    docker_api::remove_image(&name);
+    docker_api::name_image(scene.own_base(), &name);
+    go("other");
+    let shown = scene.tick_until("other", |shown| shown["status"] == "failed");
+    assert_eq!(scene.events("other", "image.building").len(), 1);
+    assert!(shown["nodes"][1].to_string().contains("was removed, and is not there again: "), "{shown:#}");
+    docker_api::remove_image(&name);
+    // An old failure is none of a new try.
+    scene.tf(&["run", "retry", "other", "second"]).ok();
+    scene.tick_until("other", |shown| shown["status"] == "completed");
+    assert_eq!(scene.events("other", "image.building").len(), 2);
+    scene.is_sound("other");
 }
 
 #[test]
