@@ -157,15 +157,7 @@ fn not_started(
 
 fn end(store: &Store<'_>, node: &NodeId, number: u32, how: How) -> Result<(), Error> {
     super::collect::give_back(store, &store.load()?, node, number);
-    let seen = Seen {
-        how,
-        artifacts: Vec::new(),
-        missing: Vec::new(),
-        said: String::new(),
-        traffic: None,
-        spent: None,
-        at: Utc::now(),
-    };
+    let seen = Seen::of(how, Utc::now());
     store.commit(TICK, Command::End { node: node.clone(), attempt: number, seen })?;
     Ok(())
 }

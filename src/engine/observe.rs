@@ -36,9 +36,9 @@ pub(crate) fn observe(
         }
     };
     let mut images = BTreeMap::new();
+    // An old failure of the same set says nothing of a new build: one counts from the newest approval on.
+    let approved = newest_approval(state);
     for recipe in state.wanted_recipes() {
-        // An old failure of the same set says nothing of a new build: one counts from the newest approval on.
-        let approved = newest_approval(state);
         let image = image(store, docker, &recipe, |failed| approved.is_none_or(|approved| failed >= approved))?;
         images.insert(recipe, image);
     }

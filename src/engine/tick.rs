@@ -161,11 +161,10 @@ fn rounds<'scope>(
             // Nothing new is begun while nobody knows what agents have said; what is to end ends.
             actions.retain(ends_something);
         }
-        actions.retain(|action| !matches!(action, Action::Build { recipe } if begun.contains(recipe)));
-        begun.extend(actions.iter().filter_map(|action| match action {
-            Action::Build { recipe } => Some(recipe.clone()),
-            _ => None,
-        }));
+        actions.retain(|action| match action {
+            Action::Build { recipe } => begun.insert(recipe.clone()),
+            _ => true,
+        });
         so_far.behind = seen.queued.values().map(|queued| queued.behind.clone()).collect();
         so_far.queued =
             seen.queued.iter().map(|(node, queued)| format!("its agent, for node {node}: {}", queued.why)).collect();

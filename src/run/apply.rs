@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::adoption::Adoption;
 use super::definition::FORMAT;
 use super::event::{ChildRun, Event, EventError, WaitingOn};
-use super::id::{NodeId, RequestId, RunId};
+use super::id::{Digest, NodeId, RequestId, RunId};
 use super::record::Record;
 use super::state::{Attempt, Edited, Node, RejectedDecision, Request, RequestStatus, State};
 use super::status::{NodeStatus, RunStatus};
@@ -252,6 +252,13 @@ impl State {
         Ok(())
     }
 
+    /// A build of `recipe` has come to something.
+    fn no_longer_builds(&mut self, recipe: Option<Digest>) {
+        if let Some(recipe) = recipe {
+            self.building.remove(&recipe);
+        }
+    }
+
     fn apply_node(&mut self, event: &Event, at: DateTime<Utc>) -> Result<(), ApplyError> {
         match event {
             Event::NodeReady { node, why, not_before } => {
@@ -275,12 +282,6 @@ impl State {
                 if *attempt as usize != found.attempts.len() + 1 {
                     return Err(self.misfit(event, "attempts are numbered without gaps"));
                 }
-                let recipe =
-                    self.node(node).and_then(|(definition, _)| self.recipe_for(&definition.container.as_ref()?.image));
-                if let Some(recipe) = recipe.cloned() {
-                    self.building.remove(&recipe);
-                }
-                let found = self.find(event, node)?;
                 found.attempts.push(Attempt {
                     number: *attempt,
                     plan: plan.clone(),
@@ -289,6 +290,9 @@ impl State {
                     end: None,
                     ended_at: None,
                 });
+                let container = self.node(node).and_then(|(definition, _)| definition.container.as_ref());
+                let recipe = container.and_then(|container| self.recipe_for(&container.image)).cloned();
+                self.no_longer_builds(recipe);
             }
             Event::NodeStarted { node, attempt: 0, .. } => {
                 self.step(event, node, NodeStatus::Running, at)?;
@@ -428,16 +432,14 @@ impl State {
                 let image = Some(image.clone()).filter(|image| !image.is_empty());
                 let request = self.request_step(event, id, RequestStatus::Applied)?;
                 request.image = image;
-                if let Some(recipe) = request.recipe().cloned() {
-                    self.building.remove(&recipe);
-                }
+                let recipe = request.recipe().cloned();
+                self.no_longer_builds(recipe);
             }
             Event::CapabilityFailed { id, reason } => {
                 let request = self.request_step(event, id, RequestStatus::Failed)?;
                 request.problem.clone_from(reason);
-                if let Some(recipe) = request.recipe().cloned() {
-                    self.building.remove(&recipe);
-                }
+                let recipe = request.recipe().cloned();
+                self.no_longer_builds(recipe);
             }
             Event::CapabilityRevoked { id, reason, .. } => {
                 self.request_step(event, id, RequestStatus::Revoked)?.problem.clone_from(reason);

@@ -350,6 +350,14 @@ pub struct Seen {
     pub at: DateTime<Utc>,
 }
 
+impl Seen {
+    /// What was seen of an attempt that left nothing: how it ended, and when.
+    #[must_use]
+    pub fn of(how: How, at: DateTime<Utc>) -> Self {
+        Self { how, artifacts: Vec::new(), missing: Vec::new(), said: String::new(), traffic: None, spent: None, at }
+    }
+}
+
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum How {

@@ -412,12 +412,12 @@ fn gifts(state: &State) -> impl Iterator<Item = Action> {
 }
 
 fn images(state: &State, seen: &Observed) -> Vec<Action> {
-    let wanted = state.wanted_recipes();
-    let missing = |recipe: &Digest| seen.images.get(recipe) == Some(&Image::Missing);
-    let gone: BTreeSet<Digest> = state.needed_to_start(seen.now).cloned().collect();
-    let gone = gone.into_iter().filter(|recipe| missing(recipe) && !wanted.contains(recipe));
-    let again: Vec<Action> = gone.map(|recipe| Action::Build { recipe }).collect();
-    wanted
+    // Of sets that are applied, where the others wait to be.
+    let needed: BTreeSet<&Digest> = state.needed_to_start(seen.now).collect();
+    let gone = needed.into_iter().filter(|recipe| seen.images.get(*recipe) == Some(&Image::Missing));
+    let again = gone.map(|recipe| Action::Build { recipe: recipe.clone() });
+    state
+        .wanted_recipes()
         .into_iter()
         .filter_map(|recipe| match seen.images.get(&recipe)? {
             Image::Missing => state.lets_somebody_go_on(&recipe).then_some(Action::Build { recipe }),

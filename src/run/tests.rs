@@ -371,15 +371,7 @@ impl World {
                 run.command(Command::Started { node, attempt, container_id }).unwrap();
             }
             Action::Collect { node, attempt, how } => {
-                let seen = Seen {
-                    how,
-                    artifacts: Vec::new(),
-                    missing: Vec::new(),
-                    said: String::new(),
-                    traffic: None,
-                    spent: None,
-                    at: run.now,
-                };
+                let seen = Seen::of(how, run.now);
                 run.command(Command::End { node, attempt, seen }).unwrap();
             }
             Action::Stop { container, .. } => {

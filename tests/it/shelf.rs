@@ -8,10 +8,14 @@ use crate::docker_api;
 use crate::python::environment;
 use crate::scene::{Scene, text};
 
+/// Each package of Python's is given by a rule.
+fn allow_pip(scene: &Scene) {
+    scene.write("policies/all.yaml", "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n");
+}
+
 /// A run whose one node has `packages`, given by a rule.
 fn run_with(scene: &Scene, run: &str, packages: &[&str]) -> String {
-    std::fs::write(scene.path("policies/all.yaml"), "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n")
-        .unwrap();
+    allow_pip(scene);
     let more = format!("command: [\"true\"]\ncapabilities: {}", json!(packages));
     scene.commands(run, &[("work", &more, &[])]);
     scene.start(run, run);
@@ -157,8 +161,7 @@ nodes:
 #[test]
 fn an_image_that_somebody_took_away_is_built_again_before_a_node_needs_it() {
     let scene = Scene::with_own_base();
-    std::fs::write(scene.path("policies/all.yaml"), "format: 1\nrules:\n- {effect: allow, kind: pip, name: '*'}\n")
-        .unwrap();
+    allow_pip(&scene);
     scene.write("workflows/work.task.md", TWO_IN_TURN);
     let until_it_runs = |run: &str| {
         scene.start("work", run);

@@ -31,50 +31,20 @@ nodes:
 ---
 ";
 
-const READER: &str = "---
-workflowId: reads
-title: Reads
+/// A run of its own for one attack.
+const OWN: &str = "---
+workflowId: attack
+title: Attack
 nodes:
   - id: attack
     title: Attack
     kind: session_turn
-    prompt: Leave something.
-    outputs: {mode: report, requiredFiles: [nodes/attack/OUTPUT]}
+    prompt: Attack.
+    outputs: {OUTPUTS}
     container:
       runtime: command
       command: [python3, /inputs/attack.py]
----
-";
-
-const LASTING: &str = "---
-workflowId: lasts
-title: Lasts
-nodes:
-  - id: attack
-    title: Attack
-    kind: session_turn
-    prompt: Stay.
-    outputs: {mode: notify}
-    container:
-      runtime: command
-      command: [python3, /inputs/attack.py]
-      resources: {wall: WALL}
----
-";
-
-const FILLING: &str = "---
-workflowId: fills
-title: Fills
-nodes:
-  - id: attack
-    title: Attack
-    kind: session_turn
-    prompt: Write.
-    outputs: {mode: notify}
-    container:
-      runtime: command
-      command: [python3, /inputs/attack.py]
-      resources: {disk: 32MiB}
+      resources: {RESOURCES}
 ---
 ";
 
@@ -220,15 +190,21 @@ impl Product {
         shown
     }
 
-    /// Runs `script` as a node that is granted `wall`; whether it is still there well after two seconds.
-    pub fn outlives(&self, script: &str, wall: &str) -> bool {
+    /// Begins a run whose one node is `script`, with these members of its `outputs` and of its `resources`. The run's id.
+    fn begin(&self, outputs: &str, resources: &str, script: &str) -> String {
         let folder = self.root.parent().unwrap();
-        let name = format!("lasts-{}", ulid::Ulid::generate().to_string().to_lowercase());
+        let name = format!("attack-{}", ulid::Ulid::generate().to_string().to_lowercase());
         let (input, workflow) = (folder.join("attack.py"), folder.join(format!("{name}.task.md")));
         fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
-        fs::write(&workflow, LASTING.replace("WALL", wall)).unwrap();
+        fs::write(&workflow, OWN.replace("OUTPUTS", outputs).replace("RESOURCES", resources)).unwrap();
         let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
         self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        name
+    }
+
+    /// Runs `script` as a node that is granted `wall`; whether it is still there well after two seconds.
+    pub fn outlives(&self, script: &str, wall: &str) -> bool {
+        let name = self.begin("mode: notify", &format!("wall: {wall}"), script);
         let (begun, mut since) = (Instant::now(), None);
         loop {
             self.call(&["tick", &name]);
@@ -254,13 +230,7 @@ impl Product {
     /// Runs `script` as a node whose workspace has a limit, without a tick until it has ended: the bytes that it wrote, and
     /// what is shown of the run then.
     pub fn fills(&self, script: &str) -> (u64, String) {
-        let folder = self.root.parent().unwrap();
-        let name = format!("fills-{}", ulid::Ulid::generate().to_string().to_lowercase());
-        let (input, workflow) = (folder.join("attack.py"), folder.join(format!("{name}.task.md")));
-        fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
-        fs::write(&workflow, FILLING).unwrap();
-        let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
-        self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        let name = self.begin("mode: notify", "disk: 32MiB", script);
         let begun = Instant::now();
         let agent = format!("label=io.taskforge.run={name}");
         let left = |more: &[&str]| {
@@ -301,15 +271,7 @@ impl Product {
     /// Runs `script` as a node that owes `output`, to the node's end. What the host took in of it, all of it in one, and
     /// what the journal says of the attempt.
     pub fn collect(&self, script: &str, output: &str) -> (String, String) {
-        let folder = self.root.parent().unwrap();
-        let name = format!("reads-{}", ulid::Ulid::generate().to_string().to_lowercase());
-        let input = folder.join("attack.py");
-        fs::write(&input, format!("import os, time\n{script}\n")).unwrap();
-        let workflow = folder.join(format!("{name}.task.md"));
-        let node = READER.replace("OUTPUT", output);
-        fs::write(&workflow, node).unwrap();
-        let (workflow, input) = (workflow.display().to_string(), input.display().to_string());
-        self.call(&["run", "start", &workflow, "--run-id", &name, "--detach", "--input", &input]);
+        let name = self.begin(&format!("mode: report, requiredFiles: [nodes/attack/{output}]"), "", script);
         let begun = Instant::now();
         let detail = loop {
             self.call(&["tick", &name]);

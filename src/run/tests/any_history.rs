@@ -146,28 +146,12 @@ fn perform(run: &mut Journaled, world: &mut World, step: Step, serial: u64) {
             let Some((_, node)) = run.state.node(&id(n)) else { return };
             let Some(live) = node.live().filter(|live| live.container_id.is_none()) else { return };
             let (attempt, how) = (live.number, How::NotStarted { reason: "no image".to_owned() });
-            let seen = Seen {
-                how,
-                artifacts: Vec::new(),
-                missing: Vec::new(),
-                said: String::new(),
-                traffic: None,
-                spent: None,
-                at: run.now,
-            };
+            let seen = Seen::of(how, run.now);
             run.command(Command::End { node: id(n), attempt, seen }).unwrap();
         }
         Step::Nonsense(n, attempt) => {
             let how = How::Exited { code: 0, oom: false, timed_out: false };
-            let seen = Seen {
-                how,
-                artifacts: Vec::new(),
-                missing: Vec::new(),
-                said: String::new(),
-                traffic: None,
-                spent: None,
-                at: run.now,
-            };
+            let seen = Seen::of(how, run.now);
             let started = Command::Started { node: id(n), attempt: attempt + 50, container_id: "x".to_owned() };
             assert!(run.command(started).is_err());
             assert!(run.command(Command::End { node: id(n), attempt: attempt + 50, seen }).is_err());
