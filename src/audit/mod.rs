@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-pub use self::report::{Problem, Report, Traffic};
+pub use self::report::{Lifts, Problem, Report, Traffic};
 use crate::registry::error::{Error, Result};
 use crate::registry::journal::heads;
 use crate::registry::journal::scan::Head;

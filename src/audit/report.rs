@@ -23,6 +23,17 @@ impl Problem {
     }
 }
 
+/// How often the kill switch of a registry was lifted, and whether by whom it says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lifts {
+    pub lifts: u64,
+    /// Those of them whose signatures were checked.
+    pub signatures: u64,
+    /// Their files are relative to the registry.
+    pub problems: Vec<Problem>,
+}
+
 /// The gate's records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Traffic {

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use serde_json::{Value, json};
 
-use crate::audit;
+use crate::audit::{self, Lifts};
 use crate::engine::{self, Store};
 use crate::failure::{Failure, Kind};
 use crate::registry::{agents, queries};
@@ -153,14 +154,10 @@ fn verify(
     let run = run.map(|run| run.find(&registry)).transpose()?;
     let given = checkpoint::given(files, run.as_ref().map(RunId::as_str), keys, signers)?;
     let (runs, agents, lifts) = match run {
-        Some(run) => (vec![run], Vec::new(), Vec::new()),
+        Some(run) => (vec![run], Vec::new(), Lifts::default()),
         None => {
             let lifts = engine::verify_lifts(&registry, given.of("").allowed.as_ref());
-            (
-                queries::list_runs(&registry)?,
-                agents::list(&registry)?,
-                lifts.unwrap_or_else(|error| vec![error.to_string()]),
-            )
+            (queries::list_runs(&registry)?, agents::list(&registry)?, lifts.unwrap_or_else(|error| unread(&error)))
         }
     };
     if let Some((file, named)) = given.names().find(|(_, named)| {
@@ -180,11 +177,13 @@ fn verify(
         let name = engine::Sealable::Agent(&agent).name();
         reports.push(engine::verify_agent_against(&registry, &agent, &given.of(&name))?);
     }
-    for what in &lifts {
-        context.output.warn(&format!("NOT SOUND  lifting the kill switch: {what}"));
-    }
-    let printed = print(context, &reports)?;
-    Ok(if lifts.is_empty() { printed } else { ExitCode::from(Kind::Integrity.exit_code()) })
+    print(context, &reports, &lifts)
+}
+
+/// A history of lifts that nothing can be said of does not hold up the rest.
+fn unread(error: &engine::Error) -> Lifts {
+    let problems = vec![audit::Problem::of(".taskforge/kill", 0, 0, error.to_string())];
+    Lifts { problems, ..Lifts::default() }
 }
 
 fn verify_agent(
@@ -195,24 +194,39 @@ fn verify_agent(
 ) -> Result<ExitCode, Failure> {
     let name = engine::Sealable::Agent(agent).name();
     let given = checkpoint::given(files, Some(&name), keys, None)?;
-    print(context, &[engine::verify_agent_against(&context.registry()?, agent, &given.of(&name))?])
+    let report = engine::verify_agent_against(&context.registry()?, agent, &given.of(&name))?;
+    print(context, &[report], &Lifts::default())
 }
 
-fn print(context: &Context<'_>, reports: &[audit::Report]) -> Result<ExitCode, Failure> {
-    let sound = reports.iter().all(|report| report.problems.is_empty());
-    context.output.result(&reports, || {
+fn print(context: &Context<'_>, reports: &[audit::Report], lifts: &Lifts) -> Result<ExitCode, Failure> {
+    let sound = reports.iter().all(|report| report.problems.is_empty()) && lifts.problems.is_empty();
+    let mut value: Vec<Value> = reports.iter().map(|report| json!(report)).collect();
+    let lifted = *lifts != Lifts::default();
+    value.extend(lifted.then(|| json!(lifts)));
+    context.output.result(&value, || {
         let mut text = String::new();
         for report in reports {
-            let (style, word) = if report.problems.is_empty() { (GOOD, "sound") } else { (BAD, "NOT SOUND") };
-            text.push_str(&format!("{style}{word}{style:#}  {}", summary(report)));
-            for problem in &report.problems {
-                text.push_str(&format!("  {BAD}{}{BAD:#}\n", plain(&place(problem))));
-            }
+            text.push_str(&verdict(&summary(report), &report.problems));
             for warning in &report.warnings {
                 text.push_str(&format!("  {}\n", plain(&place(warning))));
             }
         }
+        if lifted {
+            let (count, plural) = (lifts.lifts, if lifts.lifts == 1 { "" } else { "s" });
+            let what = format!("kill switch: {count} lift{plural}, {} signed\n", lifts.signatures);
+            text.push_str(&verdict(&what, &lifts.problems));
+        }
         text
     })?;
     Ok(if sound { ExitCode::SUCCESS } else { ExitCode::from(Kind::Integrity.exit_code()) })
+}
+
+/// A line on what was verified, and one on each thing that is wrong with it.
+fn verdict(what: &str, problems: &[audit::Problem]) -> String {
+    let (style, word) = if problems.is_empty() { (GOOD, "sound") } else { (BAD, "NOT SOUND") };
+    let mut text = format!("{style}{word}{style:#}  {what}");
+    for problem in problems {
+        text.push_str(&format!("  {BAD}{}{BAD:#}\n", plain(&place(problem))));
+    }
+    text
 }

@@ -516,6 +516,33 @@ mod tests {
     }
 
     #[test]
+    fn what_a_child_does_counts_by_its_own_limit_and_by_those_of_everybody_above() {
+        let role = |name: &str, rate: &str| {
+            let text = format!(
+                "---\nrole: {name}\ndisplayName: R\ndescription: r\nallowedActions: [email.send]\nconfig:\n  limits: \
+                 {{email.send: {rate}}}\n---\nx\n"
+            );
+            Role::parse(&RoleName::parse(name).unwrap(), "r", &text).unwrap()
+        };
+        let (root, parent) = (role("root", "5/minute"), role("parent", "10/hour"));
+        let parent = parent.within(&root);
+        let worker = role("worker", "20/day").within(&parent);
+        let above =
+            |role: &Role| Ancestor { role: Some((format!("role {}", role.name), role.clone())), granted: Vec::new() };
+        let (_folder, registry) = super::super::recorded::registry();
+        let run = super::super::recorded::runs(&registry)[0].clone();
+        let state = Store::open(&registry, &run).unwrap().load().unwrap();
+        let line = [above(&parent), above(&root)];
+        let actions = allowed::actions(&state, &state.created.nodes[0], Some(&worker), &line);
+        assert_eq!(actions.len(), 1, "{actions:?}");
+        let own = (actions[0].by.as_str(), actions[0].rules.limit.unwrap().to_string());
+        let above = actions[0].counts.iter().map(|counted| (counted.by.as_str(), counted.limit.to_string()));
+        let all: Vec<_> = std::iter::once(own).chain(above).collect();
+        let expected = [("role worker", "20/day"), ("role parent", "10/hour"), ("role root", "5/minute")];
+        assert_eq!(all, expected.map(|(by, limit)| (by, limit.to_owned())));
+    }
+
+    #[test]
     fn a_grant_is_over_with_the_first_of_the_line_that_loses_it() {
         let at = |seconds: i64| DateTime::from_timestamp(1_800_000_000 + seconds, 0);
         let grant = |until| wire::Grant {

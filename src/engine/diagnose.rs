@@ -151,7 +151,10 @@ fn look_at(registry: &Registry) -> Vec<Diagnosis> {
     }
     found.push(decisions(registry));
     match super::verify_lifts(registry, None) {
-        Ok(wrong) => found.extend(wrong.into_iter().map(|what| bad("unlock", what, "taskforge audit verify"))),
+        Ok(lifts) => found.extend(lifts.problems.into_iter().map(|problem| {
+            let what = format!("{} line {}: {}", problem.file, problem.line, problem.what);
+            bad("unlock", what, "taskforge audit verify")
+        })),
         // What is wrong with the list of who may sign is said of decisions.
         Err(_) if approvers::approvers(registry).is_err() => {}
         Err(error) => found.push(bad("unlock", error.to_string(), "")),

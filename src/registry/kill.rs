@@ -170,14 +170,19 @@ pub fn last_lift(layout: &Layout) -> Option<Lifted> {
 /// Largest history of lifts that is read whole.
 const LONGEST_HISTORY: u64 = 16 << 20;
 
-/// Every line of the history of lifts; none of one that cannot be read.
+/// Every line of the history of lifts, and the offset in bytes at which it begins; none of one that cannot be read.
 ///
 /// # Errors
 /// Those of the file system; that it is larger than what is looked at.
-pub fn lifts(layout: &Layout) -> Result<Vec<Option<Lifted>>> {
+pub fn lifts(layout: &Layout) -> Result<Vec<(u64, Option<Lifted>)>> {
     let bytes = super::project::read_file(&layout.kill().join("history.jsonl"), LONGEST_HISTORY)?.unwrap_or_default();
-    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.map(|line| serde_json::from_slice(line).ok()).collect())
+    let mut at = 0;
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').map(|line| {
+        let begun = at;
+        at += line.len() as u64;
+        (begun, serde_json::from_slice(line).ok())
+    });
+    Ok(lines.collect())
 }
 
 /// What was signed for a lift, and its signature; none if one of them is not there.

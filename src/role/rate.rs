@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use thiserror::Error;
@@ -31,27 +30,10 @@ pub enum RateError {
 }
 
 impl Rate {
-    /// How many may happen within [`window`](Self::window).
+    /// How many may happen within any stretch of its unit.
     #[must_use]
     pub const fn most(self) -> u32 {
         self.most
-    }
-
-    #[must_use]
-    pub const fn window(self) -> Duration {
-        Duration::from_secs(match self.unit {
-            Unit::Minute => 60,
-            Unit::Hour => 3600,
-            Unit::Day => 86_400,
-        })
-    }
-
-    /// Whether whoever keeps to this rate keeps to `other`, too, whatever the moment.
-    #[must_use]
-    pub fn is_within(self, other: Self) -> bool {
-        // Any window of `other` is covered by so many of ours.
-        let windows = other.window().as_secs().div_ceil(self.window().as_secs());
-        u64::from(self.most).saturating_mul(windows) <= u64::from(other.most)
     }
 }
 
@@ -101,21 +83,11 @@ mod tests {
         for text in ["5/hour", "1/minute", "10000/day"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
-        assert_eq!("5/hour".parse::<Rate>().unwrap().window(), Duration::from_secs(3600));
         for text in ["", "5", "/hour", "5/week", "-1/hour", "5 / hour", "+5/hour", "5/hour/day", "1e3/day"] {
             assert_eq!(text.parse::<Rate>(), Err(RateError::Form), "{text}");
         }
         for text in ["0/hour", "10001/hour", "99999999999999999999/day"] {
             assert_eq!(text.parse::<Rate>(), Err(RateError::Range), "{text}");
         }
-    }
-
-    #[test]
-    fn within_counts_whole_windows() {
-        let within = |a: &str, b: &str| a.parse::<Rate>().unwrap().is_within(b.parse().unwrap());
-        assert!(within("5/hour", "5/hour") && within("4/hour", "5/hour") && within("1/hour", "24/day"));
-        assert!(!within("6/hour", "5/hour") && !within("1/minute", "59/hour") && within("1/minute", "60/hour"));
-        // All of a day's may fall into one minute.
-        assert!(!within("60/day", "5/minute") && within("5/day", "5/minute"));
     }
 }

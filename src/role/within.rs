@@ -11,8 +11,8 @@ use super::rate::Rate;
 use super::{DayBudget, Resources, Role, Tasks};
 
 impl Role {
-    /// This role below `parent`: actions, argument rules, rates, limits and further children are each within those of
-    /// both. The prompt and the skills are its own, since words give nothing.
+    /// This role below `parent`: actions, argument rules, limits and further children are each within those of both. The
+    /// prompt and the skills are its own, since words give nothing; so are rates, which are counted for each of both.
     #[must_use]
     pub fn within(&self, parent: &Self) -> Self {
         let (own, theirs) = (&self.config, &parent.config);
@@ -45,7 +45,9 @@ impl Role {
                 slack: Slack { channels: globs(&own.slack.channels, &theirs.slack.channels) },
                 email: Email { recipients: globs(&own.email.recipients, &theirs.email.recipients) },
                 webhook: Webhook { urls: globs(&own.webhook.urls, &theirs.webhook.urls) },
-                limits: rates(&allowed_actions, &own.limits, &theirs.limits),
+                // How often is counted against everybody in the line, each by its own limit (`engine::allowed`): what this
+                // role may do in a day stays counted where the one above has a limit by the hour.
+                limits: kept(&allowed_actions, &own.limits),
                 memory: own.memory,
                 budget: DayBudget {
                     requests: least(own.budget.requests, theirs.budget.requests),
@@ -76,13 +78,9 @@ fn globs(own: &[Glob], theirs: &[Glob]) -> Vec<Glob> {
     both
 }
 
-/// Of two rates the one that is within the other; of two that are not comparable the parent's, which bounds both.
-fn rates(allowed: &[Action], own: &BTreeMap<Action, Rate>, theirs: &BTreeMap<Action, Rate>) -> BTreeMap<Action, Rate> {
-    let rate = |action: &Action| match (own.get(action), theirs.get(action)) {
-        (Some(own), Some(theirs)) => Some(if own.is_within(*theirs) { *own } else { *theirs }),
-        (own, theirs) => own.or(theirs).copied(),
-    };
-    allowed.iter().filter_map(|action| Some((*action, rate(action)?))).collect()
+/// The limits on what is still allowed.
+fn kept(allowed: &[Action], own: &BTreeMap<Action, Rate>) -> BTreeMap<Action, Rate> {
+    allowed.iter().filter_map(|action| Some((*action, *own.get(action)?))).collect()
 }
 
 /// One generation fewer, the same roles at most.
@@ -144,10 +142,6 @@ mod tests {
             |child: Option<u64>, parent: Option<u64>| parent.is_none_or(|most| child.is_some_and(|c| c <= most));
         for action in Action::ALL {
             prop_assert!(!child.allows(action) || parent.allows(action));
-            let (own, theirs) = (child.config.limits.get(&action), parent.config.limits.get(&action));
-            if let (true, Some(theirs)) = (child.allows(action), theirs) {
-                prop_assert!(own.is_some_and(|own| own.is_within(*theirs)), "{own:?} {theirs:?}");
-            }
         }
         prop_assert!(!child.config.allows_repository(repository) || parent.config.allows_repository(repository));
         prop_assert!(child.config.github.verdicts.iter().all(|v| parent.config.github.verdicts.contains(v)));
@@ -168,6 +162,10 @@ mod tests {
             is_no_more(&child, &b, &text)?;
             prop_assert!(!child.config.allows_repository(&text) || a.config.allows_repository(&text));
             prop_assert!(child.allowed_actions.iter().all(|action| a.allows(*action)));
+            for action in Action::ALL {
+                let own = a.config.limits.get(&action).filter(|_| child.allows(action));
+                prop_assert_eq!(child.config.limits.get(&action), own);
+            }
         }
 
         #[test]

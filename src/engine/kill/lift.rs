@@ -4,6 +4,7 @@
 use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
+use crate::audit::{Lifts, Problem};
 use crate::registry::Registry;
 use crate::registry::kill::{self as switch, Kill, Lifted, Lifting};
 use crate::run::id::Digest;
@@ -13,6 +14,9 @@ use crate::signature::{self, AllowedSigners};
 use super::super::actor::operator;
 use super::super::approvers::{Hand, approvers};
 use super::super::error::Error;
+
+/// Where the lifts are on record.
+const HISTORY: &str = ".taskforge/kill/history.jsonl";
 
 /// What is signed, as it lies in `.taskforge/kill/`.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,13 +69,13 @@ pub(super) fn sign(registry: &Registry, killing: &Kill, reason: &str, hand: &Han
     Ok(Lifting { reason: reason.to_owned(), by, at: isoformat(now), statement: text, signature })
 }
 
-/// What is wrong with the signatures of those who lifted the kill switch, by the registry's list of who may sign or by
+/// What is on record of those who lifted the kill switch, held against the registry's list of who may sign or against
 /// `given`.
 ///
 /// # Errors
 /// When what is on record cannot be read.
-pub fn verify_lifts(registry: &Registry, given: Option<&AllowedSigners>) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
+pub fn verify_lifts(registry: &Registry, given: Option<&AllowedSigners>) -> Result<Lifts, Error> {
+    let mut found = Lifts::default();
     let lifts = switch::lifts(registry.layout())?;
     if lifts.is_empty() {
         return Ok(found);
@@ -80,12 +84,14 @@ pub fn verify_lifts(registry: &Registry, given: Option<&AllowedSigners>) -> Resu
         Some(allowed) => allowed.clone(),
         None => approvers(registry)?.unwrap_or_default(),
     };
-    for (place, lift) in lifts.iter().enumerate() {
+    for (line, (byte, lift)) in (1..).zip(&lifts) {
+        found.lifts += 1;
+        found.signatures += u64::from(lift.as_ref().is_some_and(|lift| lift.lifted.statement.is_some()));
         let what = match lift {
             Some(lift) => stands(registry, &allowed, lift)?,
             None => Some("cannot be read".to_owned()),
         };
-        found.extend(what.map(|what| format!("kill/history.jsonl line {}: {what}", place + 1)));
+        found.problems.extend(what.map(|what| Problem::of(HISTORY, line, *byte, what)));
     }
     Ok(found)
 }

@@ -17,6 +17,11 @@ const TRIES: u32 = 2000;
 const ENTRY: usize = 8;
 /// A file that holds more than any limit lets is not one of ours.
 const LARGEST: u64 = 16 << 20;
+/// The longest span of any limit, in milliseconds.
+const DAY_MS: u64 = 86_400_000;
+/// What is older than these limits look back, and so many at most, stays for limits of the same scope that are longer: a role
+/// that was changed, or is another one's child. As many as a role may have in a day.
+const KEPT: usize = 10_000;
 
 /// Counts one more of `scope`, once, if each of `limits` lets it; if one does not, that and how long to wait for the next.
 ///
@@ -54,9 +59,12 @@ pub(super) fn take(
         .filter_map(|entry| entry.try_into().ok().map(u64::from_be_bytes))
         // A clock that was set back leaves times of the future: they count as of now.
         .map(|time| time.min(now_ms))
-        .filter(|time| now_ms - time < longest)
+        .filter(|time| now_ms - time < longest.max(DAY_MS))
         .collect();
     times.sort_unstable();
+    let within_longest = times.len() - times.partition_point(|time| now_ms - time >= longest);
+    let kept = within_longest.max(KEPT).min(times.len());
+    times.drain(..times.len() - kept);
     for limit in limits {
         let (span, count) = (span_of(limit), limit.count() as usize);
         let within = times.len() - times.partition_point(|time| now_ms - time >= span);
@@ -107,6 +115,33 @@ mod tests {
         assert_eq!(take("a", 1_060_001), Err(Duration::from_millis(9_999)));
         // A clock that goes back gives nothing away.
         assert!(take("a", 1_000_000).is_err());
+    }
+
+    #[test]
+    fn a_shorter_limit_forgets_nothing_of_a_longer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let [hour, day] = ["10/hour", "2/day"].map(|limit| ActionLimit::parse(limit).unwrap());
+        let take = |limit, now| take(folder.path(), "a", &[limit], now).unwrap();
+        assert_eq!((take(day, 10_000_000), take(day, 10_001_000)), (Ok(()), Ok(())));
+        // Two hours later somebody with the same scope and another limit.
+        assert_eq!(take(hour, 17_200_000), Ok(()));
+        assert!(take(day, 17_200_001).is_err());
+        assert!(take(day, 96_400_999).is_err());
+        assert_eq!(take(day, 10_001_000 + 86_400_000), Ok(()));
+    }
+
+    #[test]
+    fn a_file_holds_no_more_than_any_limit_looks_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let often = ActionLimit::parse("999999/minute").unwrap();
+        let times = u64::try_from(KEPT).unwrap() + 50;
+        let name = folder.path().join(format!("action-{}", Digest::of(b"a").short()));
+        let bytes: Vec<u8> = (0..times).flat_map(|n| (1_000_000 + n).to_be_bytes()).collect();
+        std::fs::write(&name, &bytes).unwrap();
+        assert_eq!(take(folder.path(), "a", &[often], 1_000_000 + times).unwrap(), Ok(()));
+        assert_eq!(std::fs::metadata(&name).unwrap().len(), bytes.len() as u64 + 8);
+        assert_eq!(take(folder.path(), "a", &[often], 2_000_000).unwrap(), Ok(()));
+        assert_eq!(std::fs::metadata(&name).unwrap().len(), (KEPT as u64 + 1) * 8);
     }
 
     #[test]

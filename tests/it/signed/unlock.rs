@@ -25,7 +25,7 @@ fn only_who_may_sign_for_it_lifts_the_kill_switch() {
     let said = scene.json(&file);
     assert_eq!((&said["reason"], &said["by"]), (&"it was nothing".into(), &"operator:ada".into()));
     // Each is looked at again, with what the line in the history says of it.
-    scene.tf(&["audit", "verify"]).ok();
+    scene.tf(&["audit", "verify"]).ok().says("sound  kill switch: 1 lift, 1 signed");
     for (path, from, to, why) in [
         (file.as_str(), "it was nothing", "it was nothinG", "says something else than this line"),
         (".taskforge/kill/history.jsonl", "a look", "a look!", "says something else than this line"),
@@ -34,7 +34,13 @@ fn only_who_may_sign_for_it_lifts_the_kill_switch() {
         let whole = scene.read(path);
         assert!(whole.contains(from), "{path}");
         scene.write(path, whole.replace(from, to));
-        scene.tf(&["audit", "verify"]).exits(8).complains(why);
+        scene.tf(&["audit", "verify"]).exits(8).says(why);
+        let all = scene.tf(&["audit", "verify", "--json"]).exits(8).json();
+        let lifts = all.as_array().unwrap().last().unwrap();
+        assert_eq!((&lifts["lifts"], &lifts["signatures"]), (&1.into(), &1.into()), "{all:#}");
+        let problem = &lifts["problems"][0];
+        assert_eq!((&problem["line"], &problem["byte"]), (&1.into(), &0.into()), "{all:#}");
+        assert!(problem["what"].as_str().unwrap().contains(why), "{all:#}");
         scene.tf(&["doctor"]).exits(1).says(why);
         scene.write(path, whole);
     }
@@ -43,15 +49,15 @@ fn only_who_may_sign_for_it_lifts_the_kill_switch() {
     for (path, text) in both.iter().zip(&whole) {
         scene.write(path, text.replace("it was nothing", "a lie"));
     }
-    scene.tf(&["audit", "verify"]).exits(8).complains("does not fit what it lies beside");
+    scene.tf(&["audit", "verify"]).exits(8).says("does not fit what it lies beside");
     for (path, text) in both.iter().zip(&whole) {
         scene.write(path, text);
     }
     fs::rename(scene.path(&format!("{file}.sig")), scene.outside("sig")).unwrap();
-    scene.tf(&["audit", "verify"]).exits(8).complains("or its signature is gone");
+    scene.tf(&["audit", "verify"]).exits(8).says("or its signature is gone");
     fs::rename(scene.outside("sig"), scene.path(&format!("{file}.sig"))).unwrap();
     allow(&scene, &format!("ada namespaces=\"{DECISION}\" {key}"));
-    scene.tf(&["audit", "verify"]).exits(8).complains("may not sign for namespace");
+    scene.tf(&["audit", "verify"]).exits(8).says("may not sign for namespace");
     allow(&scene, &format!("ada {key}"));
     scene.tf(&["audit", "verify"]).ok();
     assert_eq!((said["registry"].as_str().unwrap(), &said["killedAt"]), (scene.id().as_str(), &last["killed"]["at"]));
