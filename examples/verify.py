@@ -235,6 +235,41 @@ def signatures(records, run, files, allowed, find):
             find.problem(f"{path} is not signed by {name!r}")
 
 
+def rules(records, files, allowed, find):
+    """Whether the rules by which something was granted are here and signed by somebody who may; what they say is not
+    looked at."""
+    folders, registry, signed_run = {}, "", False
+    for path in sorted(files):
+        parts = path.split("/")
+        if parts[0] == "policies" and len(parts) == 3:
+            folders.setdefault(parts[1], {})[parts[2]] = files[path]
+    known = {}
+    for folder in folders.values():
+        named = [[name, sha256(data)] for name, data in sorted(folder.items()) if not name.endswith(".sig")]
+        text = json.dumps(named, separators=(",", ":"), ensure_ascii=False)
+        known[sha256(f"taskforge-policies-v1\n{text}".encode())] = folder
+    for record in records:
+        event, data = record.get("event"), record.get("data") or {}
+        if event == "run.created":
+            registry, signed_run = data.get("registry", ""), data.get("signed", False)
+        decision = data.get("decision") or {}
+        by = str(decision.get("by"))
+        if event != "capability.approved" or not by.startswith("policy:"):
+            continue
+        folder, name = known.get(decision.get("file")), by[len("policy:"):].rpartition(":")[0]
+        if folder is None or name not in folder:
+            tell = find.problem if signed_run else find.note
+            tell(f"the rules by which {by} granted {data.get('id')} are not here")
+        elif not signed_run:
+            continue
+        elif f"{name}.sig" not in folder:
+            find.problem(f"{name}, by which {data.get('id')} was granted, is not signed")
+        elif allowed is None or not shutil.which("ssh-keygen"):
+            find.problem(f"{name}: the signature was NOT checked, for want of allowed_signers or of ssh-keygen")
+        elif not worded(folder[name], folder[f"{name}.sig"], allowed, None, record["timestamp"], f"taskforge-policy@{registry}"):
+            find.problem(f"{name}, by which {data.get('id')} was granted, is signed by nobody who may")
+
+
 def fits(file, path, event, decision, belongs):
     """Whether a decision's file says what the journal says that it does, and of this request of this run."""
     if file.get("format") == 1 and not decision.get("proven"):
@@ -256,17 +291,24 @@ def moment(text):
         return text
 
 
-def worded(data, signature, allowed, name, timestamp):
-    """Whether ssh-keygen finds that `name` signed `data`, with a key that was good at `timestamp`."""
+def worded(data, signature, allowed, name, timestamp, namespace="taskforge-decision"):
+    """Whether ssh-keygen finds that `name`, or anybody who may, signed `data`, with a key that was good at `timestamp`."""
     at = "".join(character for character in timestamp[:19] if character.isdigit()) + "Z"
     with tempfile.TemporaryDirectory() as folder:
         paths = [os.path.join(folder, part) for part in ("signature", "allowed")]
         for path, content in zip(paths, (signature, allowed)):
             with open(path, "wb") as file:
                 file.write(content)
-        command = ["ssh-keygen", "-Y", "verify", "-n", "taskforge-decision", "-I", name, "-s", paths[0], "-f", paths[1]]
-        done = subprocess.run([*command, "-O", f"verify-time={at}"], input=data, capture_output=True, check=False)
-        return done.returncode == 0
+        said = ["-s", paths[0], "-f", paths[1], "-O", f"verify-time={at}"]
+        names = [name]
+        if name is None:
+            found = subprocess.run(["ssh-keygen", "-Y", "find-principals", *said], capture_output=True, check=False)
+            names = found.stdout.decode().split("\n")[:-1]
+        for name in names:
+            command = ["ssh-keygen", "-Y", "verify", "-n", namespace, "-I", name, *said]
+            if subprocess.run(command, input=data, capture_output=True, check=False).returncode == 0:
+                return True
+        return False
 
 
 def named_files(records):
@@ -390,7 +432,9 @@ def verify(files, extra, trusted, allowed, find):
             find.problem(f"{path} is not a decision that the journal names")
     for digest in decisions - {sha256(files[path]) for path in files if path.startswith("decisions/")}:
         find.note(f"the decision with SHA-256 {digest} is not here")
-    signatures(records, run, files, allowed if allowed is not None else files.get("allowed_signers"), find)
+    allowed = allowed if allowed is not None else files.get("allowed_signers")
+    signatures(records, run, files, allowed, find)
+    rules(records, files, allowed, find)
 
     heads = [((record.get("data") or {}).get("end") or {}).get("traffic") for record in records]
     heads = [head for head in heads if head]

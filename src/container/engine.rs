@@ -43,7 +43,14 @@ impl Engine {
     /// # Errors
     /// As [`Engine::connect`].
     pub fn connect_to(host: Option<&str>) -> Result<Self, Error> {
-        let socket = socket_of(host)?;
+        Self::connect_at(socket_of(host)?)
+    }
+
+    /// The Engine behind this socket.
+    ///
+    /// # Errors
+    /// [`Error::NotReachable`] or [`Error::PermissionDenied`].
+    pub fn connect_at(socket: PathBuf) -> Result<Self, Error> {
         if let Err(source) = std::fs::metadata(&socket) {
             return Err(unreachable(&socket, &source));
         }

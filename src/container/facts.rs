@@ -89,6 +89,15 @@ impl Engine {
         })
     }
 
+    /// The Engine's own name for itself, which it keeps as long as its data; empty if it says none. One request.
+    ///
+    /// # Errors
+    /// The Engine cannot be reached, or fails.
+    pub async fn identity(&self) -> Result<String, Error> {
+        let info = self.docker().info().await.map_err(|error| self.explain("describe itself", error))?;
+        Ok(info.id.unwrap_or_default())
+    }
+
     /// On what terms it starts containers. One request.
     ///
     /// # Errors

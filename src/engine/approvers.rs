@@ -3,7 +3,8 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use chrono::{DateTime, Utc};
 
@@ -15,20 +16,41 @@ use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::state::State;
 use crate::run::status::{NodeKind, NodeStatus};
 use crate::run::time::parse_time;
-use crate::signature::{self, AllowedSigners, Passphrase, Proof, Settings, SignatureError, Signer};
+use crate::signature::{self, AllowedSigners, Passphrase, Proof, Settings, SignatureError, Signer, Validity};
 
 use super::actor::operator;
 use super::error::Error;
 use super::store::Store;
 use super::verify::{self, Decided};
 
+/// How far the clock of a reviewer's machine may be behind.
+const SKEW: chrono::Duration = chrono::Duration::minutes(10);
+
 /// Largest `allowed_signers`, in bytes.
 const LARGEST: u64 = 1 << 20;
 
-/// Where the registry says who may sign.
+/// The machine's own list of who may sign. Where it is there it counts for every registry, whatever those say: they are
+/// written by people and programs that this file is to be kept from.
+const OF_THE_MACHINE: &str = "/etc/taskforge/allowed_signers";
+
+/// Where it is said who may sign: by the machine, or else by the registry.
 pub(crate) fn path(registry: &Registry) -> Result<PathBuf, Error> {
+    if is_of_the_machine() {
+        return Ok(PathBuf::from(OF_THE_MACHINE));
+    }
     // An absolute path stays what it is.
     Ok(registry.root().join(&registry.config()?.decisions.allowed_signers))
+}
+
+/// Whether the machine says who may sign. Something there that cannot be read is no reason to believe everybody.
+fn is_of_the_machine() -> bool {
+    let looked = Path::new(OF_THE_MACHINE).symlink_metadata();
+    !looked.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory))
+}
+
+/// Whether only signed decisions count, those of before anybody could sign included.
+pub(crate) fn is_required(registry: &Registry) -> Result<bool, Error> {
+    Ok(is_of_the_machine() || registry.config()?.decisions.signatures == Signatures::Required)
 }
 
 /// Whether decisions of new runs have to be signed.
@@ -38,7 +60,7 @@ pub(crate) fn path(registry: &Registry) -> Result<PathBuf, Error> {
 pub fn are_configured(registry: &Registry) -> Result<bool, Error> {
     // A link that leads nowhere, or a folder, is something, too: it is no reason to believe everybody.
     let there = path(registry)?.symlink_metadata().is_ok();
-    Ok(there || registry.config()?.decisions.signatures == Signatures::Required)
+    Ok(there || is_required(registry)?)
 }
 
 /// Who may sign; none if nobody has to.
@@ -145,10 +167,11 @@ pub(crate) fn unproven(
     times: &BTreeMap<Digest, DateTime<Utc>>,
 ) -> Result<Vec<(String, String)>, Error> {
     let mut found = Vec::new();
+    let strict = state.created.signed || is_required(registry)?;
     for one in verify::decided(state) {
         let name = format!("decisions/{}.json", one.id);
         if !one.record.proven {
-            if state.created.signed {
+            if strict {
                 found.push((name, "took effect without a signature".to_owned()));
             }
             continue;
@@ -157,7 +180,7 @@ pub(crate) fn unproven(
             found.push((name, what));
         }
     }
-    if state.created.signed {
+    if strict {
         let passed = passed_by(state);
         let what = |node| (format!("nodes/{node}"), "approval went by without a decision".to_owned());
         found.extend(passed.map(|definition| what(definition.id.clone())));
@@ -192,12 +215,17 @@ fn stands(
     let Some(bytes) = decisions::read(&path)? else { return Ok(Some("is gone, and its proof with it".to_owned())) };
     let signature = decisions::read(&decisions::signature(&path))?;
     let times: Vec<DateTime<Utc>> = at.copied().into_iter().collect();
+    let early = || {
+        let asked = state.request(&decided.id)?.at;
+        let is = parse_time(&record.at).is_some_and(|claimed| claimed + SKEW < asked);
+        is.then(|| format!("says that it was made at {}, before anybody had asked", record.at))
+    };
     Ok(match prove(allowed, &state.created.registry, &bytes, signature.as_deref(), &times) {
         Err(Unproven::Unsigned) => Some("has lost its signature".to_owned()),
         Err(Unproven::Refused(reason)) => Some(reason),
         Ok(_) if Digest::of(&bytes) != record.file => Some("is not the decision that the journal names".to_owned()),
         Ok(proof) if record.by != format!("operator:{}", proof.name) => Some("is by somebody else".to_owned()),
-        Ok(_) => verify::misfit(state, decided, &bytes),
+        Ok(_) => verify::misfit(state, decided, &bytes).or_else(early),
     })
 }
 
@@ -231,16 +259,20 @@ pub(crate) fn require_signed(registry: &Registry, run: &RunId, state: &State, ev
 /// nothing of it is driven on.
 pub(crate) fn require_proven(store: &Store<'_>, state: &State) -> Result<(), Error> {
     let registry = store.registry();
-    let any = state.created.signed || verify::decided(state).iter().any(|one| one.record.proven);
-    if !any {
-        return Ok(());
-    }
-    let nothing_yet = verify::decided(state).is_empty() && passed_by(state).next().is_none();
+    let decided = verify::decided(state);
+    let nothing_yet = decided.is_empty() && passed_by(state).next().is_none();
     if nothing_yet {
         return Ok(());
     }
+    let any = state.created.signed || decided.iter().any(|one| one.record.proven);
+    if !any && !is_required(registry)? {
+        return Ok(());
+    }
     let allowed = read(registry)?;
-    match unproven(registry, state, &allowed, &BTreeMap::new())?.into_iter().next() {
+    // When each took effect stands in the whole journal only, and says something where a key has a beginning or an end.
+    let timed = allowed.entries().iter().any(|entry| entry.validity != Validity::default());
+    let times = if timed { verify::times_of(&store.records()?) } else { BTreeMap::new() };
+    match unproven(registry, state, &allowed, &times)?.into_iter().next() {
         Some((file, what)) => Err(Error::Unproven { run: store.run().clone(), file, what }),
         None => Ok(()),
     }

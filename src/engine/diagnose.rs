@@ -258,7 +258,11 @@ fn decisions(registry: &Registry) -> Diagnosis {
         Ok(Some(allowed)) if allowed.entries().is_empty() => {
             bad("decisions", "only signed ones count, and allowed_signers names nobody", "taskforge keys setup")
         }
-        Ok(Some(allowed)) => good("decisions", format!("signed: {} key(s) may", allowed.entries().len())),
+        Ok(Some(allowed)) => {
+            let list =
+                approvers::path(registry).map_or_else(|error| error.to_string(), |path| path.display().to_string());
+            good("decisions", format!("signed: {} key(s) may, by {list}", allowed.entries().len()))
+        }
         Err(error) => bad("decisions", error.to_string(), ""),
     }
 }

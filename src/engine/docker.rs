@@ -3,6 +3,7 @@
 
 use std::cell::OnceCell;
 use std::future::Future;
+use std::path::PathBuf;
 
 use crate::container::Engine;
 
@@ -11,9 +12,16 @@ use super::error::Error;
 #[derive(Default)]
 pub(crate) struct Docker {
     parts: OnceCell<(tokio::runtime::Runtime, Engine)>,
+    /// Its socket, if not that of `DOCKER_HOST`.
+    socket: Option<PathBuf>,
 }
 
 impl Docker {
+    /// The Engine behind this socket, whatever `DOCKER_HOST` says.
+    pub(crate) fn at(socket: PathBuf) -> Self {
+        Self { parts: OnceCell::new(), socket: Some(socket) }
+    }
+
     fn parts(&self) -> Result<&(tokio::runtime::Runtime, Engine), Error> {
         if let Some(parts) = self.parts.get() {
             return Ok(parts);
@@ -21,7 +29,10 @@ impl Docker {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Runtime)?;
         let engine = {
             let _inside = runtime.enter();
-            Engine::connect()?
+            match &self.socket {
+                Some(socket) => Engine::connect_at(socket.clone())?,
+                None => Engine::connect()?,
+            }
         };
         Ok(self.parts.get_or_init(|| (runtime, engine)))
     }

@@ -137,6 +137,8 @@ pub enum Error {
     Unproven { run: RunId, file: String, what: String },
     #[error("run `{run}` is not driven on: {what}")]
     Unexplained { run: RunId, what: String },
+    #[error("run `{run}`: the rules in policies/ were changed while they were applied; the next tick looks again")]
+    RulesChanged { run: RunId },
     #[error("there is no image `{0}` to run in")]
     NoBaseImage(String),
     #[error("there is no image `{0}` to run OpenClaw in; `taskforge image openclaw` makes it")]

@@ -31,6 +31,8 @@ those in this archive. It needs Python 3 and, for signatures, `openssl` 3.
   SHA-256(\"taskforge-journal-v1\\n\" + run id + \"\\n\"), Dn = SHA-256(Dn-1 || line with its newline), over all lines.
 - `checkpoints/<seq>.txt` are signed notes (C2SP signed-note, tlog-checkpoint): origin, size in bytes, running digest in
   base64, `seq`, a blank line, signatures. `checkpoint.pub` has the public keys.
+- `policies/`: the written rules that were in force, a folder for each set of files, with their signatures. Whether a rule allows
+  what was granted by it is not looked at by `verify.py`, only that its files are these, and signed.
 - `workflow.lock.md`, `inputs/`, `nodes/`: `run.created` and `node.completed` name their SHA-256.
 - `decisions/<id>.json`: `capability.approved`, `capability.denied` and `node.completed` name their SHA-256.
   A signed one has its OpenSSH signature beside it, in `.json.sig`: `ssh-keygen -Y verify -f allowed_signers -n taskforge-decision
@@ -123,6 +125,9 @@ fn entries(registry: &Registry, run: &RunId) -> Result<BTreeMap<String, Source>,
         beneath_run(name.to_owned());
     }
     for (path, _) in expected(&state).files {
+        beneath_run(path.display().to_string());
+    }
+    for path in super::kept_rules::names(registry, run) {
         beneath_run(path.display().to_string());
     }
     for seq in crate::registry::checkpoints::list(&layout.run(run))? {

@@ -19,7 +19,7 @@ use super::dispatch::{START_PATIENCE, make_folder};
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{agents, binary, policy, reachable, secrets};
+use super::{agents, binary, engines, policy, reachable, secrets};
 
 /// How long a gate may take to start, or to read a policy.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -112,6 +112,7 @@ pub(crate) fn ensure_at(
     permit: &StartPermit,
     spec: impl FnOnce() -> Result<container::ContainerSpec, Error>,
 ) -> Result<(), Error> {
+    engines::note(store.registry(), docker)?;
     let Place { folder, name, strict } = place;
     let name = name.clone();
     let wanted = Policy::read(folder)?.generation;

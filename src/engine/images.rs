@@ -26,7 +26,7 @@ use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::store::Store;
-use super::{given, package_set, rulings, standing};
+use super::{engines, given, package_set, rulings, standing};
 
 /// The base image that a reference names now.
 pub(crate) fn base(docker: &Docker, reference: &str) -> Result<crate::container::ImageFacts, Error> {
@@ -109,6 +109,7 @@ pub(super) fn resolving(
         StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
     };
     let engine = docker.engine()?;
+    engines::note(registry, docker)?;
     let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
     let make = |lock| Recipe::new(reference.clone(), layers.clone(), lock);
     let standing = standing::lock_for(registry, state, request, make, &approved)?;
@@ -453,7 +454,9 @@ fn with_order<T>(
     let guard = || -> Result<StartPermit, image::Refusal> {
         StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
     };
-    work(&Docker::default(), &order, &guard)
+    let docker = Docker::default();
+    engines::note(registry, &docker)?;
+    work(&docker, &order, &guard)
 }
 
 /// Ends build processes: those that hold an image's lock.

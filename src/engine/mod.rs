@@ -23,6 +23,7 @@ mod diagnose;
 mod dispatch;
 mod docker;
 mod edit;
+mod engines;
 mod error;
 mod executors;
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod ingest;
 mod inspect;
 #[cfg(test)]
 mod kept;
+mod kept_rules;
 mod keys;
 mod kill;
 mod leaks;

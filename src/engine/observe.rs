@@ -80,13 +80,15 @@ fn of_agents(store: &Store<'_>, state: &State) -> Result<(BTreeSet<NodeId>, BTre
             continue;
         }
         let ready = node.status == NodeStatus::Ready && state.status == RunStatus::Running;
-        if node.live().is_none() && !ready {
+        let waits = node.status == NodeStatus::Waiting;
+        if node.live().is_none() && !ready && !waits {
             continue;
         }
         let registry = store.registry();
         if !agents::is_hired(registry, agent)? {
             offboarded.insert(definition.id.clone());
         } else if node.live().is_none()
+            && ready
             && let Room::Full { why, behind, queued: noted } =
                 agents::room(registry, agent, store.run(), &definition.id)?
         {

@@ -315,6 +315,7 @@ impl<'a> Store<'a> {
             return Ok(Told { state, events: Vec::new() });
         }
         super::approvers::require_signed(self.registry, &self.run, &state, &events)?;
+        super::kept_rules::keep(self.registry, &self.run, &events)?;
         // What does not fold is never written: the state is tried on a copy first.
         let mut trial = state.clone();
         for event in &events {

@@ -25,7 +25,7 @@ use super::approvers;
 use super::error::Error;
 use super::seal::Sealable;
 use super::store::Store;
-use super::{as_decided, binary, images, package_set, rulings, seal, standing};
+use super::{as_decided, binary, kept_rules, package_set, seal, standing};
 
 /// What a run is verified against beyond what lies in the registry.
 #[derive(Debug, Clone, Default)]
@@ -236,6 +236,10 @@ fn unexplained(registry: &Registry, state: &State, allowed: Option<&AllowedSigne
             found.push(format!("request {id} was approved by {by}, which did not allow it"));
         } else if let Some(why) = standing::problem(registry, state, request, decision, allowed) {
             found.push(format!("request {id} was approved by {by}, which does not cover it: {why}"));
+        } else if decision.standing().is_none()
+            && let Some(why) = kept_rules::problem(registry, state, request, allowed)
+        {
+            found.push(format!("request {id} was approved by {by}, and {why}"));
         }
     }
     found
@@ -244,31 +248,19 @@ fn unexplained(registry: &Registry, state: &State, allowed: Option<&AllowedSigne
 /// Decisions by rules are looked at again each time that the run is driven on, as those of people are.
 ///
 /// # Errors
-/// [`Error::Unexplained`] if one was not what the rules said of the request, or, by the very rules that are recorded with it
-/// and still in force, is not what they say.
+/// [`Error::Unexplained`] if one was not what the rules said of the request, or, by the very rules that are recorded with it, is
+/// not what they say; where approvers are configured, if those rules, with their signatures, are not there.
 pub(crate) fn require_explained(store: &Store<'_>, state: &State) -> Result<(), Error> {
-    let by_rule = |request: &&Request| request.decision.as_ref().is_some_and(DecisionRecord::is_by_rule);
-    let granted: Vec<&Request> = state.requests.iter().filter(by_rule).filter(|r| r.status.is_granted()).collect();
-    if granted.is_empty() {
+    let by_rule = |request: &Request| request.decision.as_ref().is_some_and(DecisionRecord::is_by_rule);
+    if !state.requests.iter().any(|request| request.status.is_granted() && by_rule(request)) {
         return Ok(());
     }
     let (registry, run) = (store.registry(), store.run());
     let allowed = approvers::of_run(registry, state)?;
-    if let Some(what) = unexplained(registry, state, allowed.as_ref()).into_iter().next() {
-        return Err(Error::Unexplained { run: run.clone(), what });
+    match unexplained(registry, state, allowed.as_ref()).into_iter().next() {
+        Some(what) => Err(Error::Unexplained { run: run.clone(), what }),
+        None => Ok(()),
     }
-    let policies = rulings::of_run(registry, state);
-    for request in granted {
-        let Some(then) = request.ruling().filter(|then| then.policies == *policies.digest()) else { continue };
-        let (capability, brings) = images::stands_for(state, request)?;
-        let now = rulings::on_by(&policies, state, state.role_of(&request.node), &capability, &brings);
-        if now.effect != Effect::Allow {
-            let by = then.by();
-            let what = format!("request {} was approved by {by}, and the same files say {now}", request.id);
-            return Err(Error::Unexplained { run: run.clone(), what });
-        }
-    }
-    Ok(())
 }
 
 /// No attempt was started with what was granted for a time that was over.
@@ -304,7 +296,8 @@ fn signatures(
     report: &mut audit::Report,
 ) -> Result<(), Error> {
     let decided = decided(state);
-    if !state.created.signed && !decided.iter().any(|one| one.record.proven) {
+    let any = state.created.signed || decided.iter().any(|one| one.record.proven);
+    if !any && (decided.is_empty() || !approvers::is_required(registry)?) {
         return Ok(());
     }
     let allowed = match &given.allowed {
@@ -328,7 +321,7 @@ fn signatures(
 }
 
 /// When each decision took effect, by the digest of its file.
-fn times_of(records: &[Record]) -> BTreeMap<Digest, DateTime<Utc>> {
+pub(crate) fn times_of(records: &[Record]) -> BTreeMap<Digest, DateTime<Utc>> {
     let mut times = BTreeMap::new();
     for record in records {
         let decision = match Event::from_record(record) {

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::capability::policy::Policies;
 use crate::registry::decisions::signature as signature_of;
 use crate::registry::{Registry, policies as files, project};
+use crate::run::id::Digest;
 use crate::signature::{self, AllowedSigners, Proof};
 
 use super::approvers::{self, Hand};
@@ -25,25 +26,54 @@ pub(super) fn vouched(registry: &Registry, allowed: Result<Option<AllowedSigners
     };
     let held: BTreeMap<String, String> = match (allowed, registry.id()) {
         (Ok(None), _) => BTreeMap::new(),
-        // The very bytes whose rules are applied are those whose signature is looked at, once a file.
-        (Ok(Some(allowed)), Ok(id)) => {
-            let namespace = signature::policy(&id);
-            let reason = |(name, bytes): &(String, Vec<u8>)| {
-                let reason = proof(&allowed, &namespace, bytes, &folder.join(name)).err()?;
-                Some((name.clone(), reason))
-            };
-            found.iter().filter_map(reason).collect()
-        }
+        (Ok(Some(allowed)), Ok(id)) => unproven(&found, &folder, &allowed, &id, Utc::now()),
         (Err(error), _) => found.iter().map(|(name, _)| (name.clone(), error.to_string())).collect(),
         (_, Err(error)) => found.iter().map(|(name, _)| (name.clone(), error.to_string())).collect(),
     };
     Policies::parse(found).holding_back(|file| held.get(file).cloned())
 }
 
-/// Who signed the file of rules at `path`, which holds `bytes`; or why nobody did who counts.
-fn proof(allowed: &AllowedSigners, namespace: &str, bytes: &[u8], path: &Path) -> Result<Proof, String> {
+/// The rules that lie in `folder`, which were in force at `at` in the registry with this id, if they are those with this
+/// digest; those of files that were not signed then held back.
+pub(super) fn kept(
+    folder: &Path,
+    digest: &Digest,
+    allowed: Option<&AllowedSigners>,
+    id: &str,
+    at: DateTime<Utc>,
+) -> Option<Policies> {
+    let found = files::rules(folder).ok().filter(|found| Policies::digest_of(found) == *digest)?;
+    let held = allowed.map(|allowed| unproven(&found, folder, allowed, id, at)).unwrap_or_default();
+    Some(Policies::parse(found).holding_back(|file| held.get(file).cloned()))
+}
+
+/// Which of these files no approver has signed, and why. The very bytes whose rules are applied are those whose signature is
+/// looked at, once a file.
+fn unproven(
+    found: &[(String, Vec<u8>)],
+    folder: &Path,
+    allowed: &AllowedSigners,
+    id: &str,
+    at: DateTime<Utc>,
+) -> BTreeMap<String, String> {
+    let namespace = signature::policy(id);
+    let reason = |(name, bytes): &(String, Vec<u8>)| {
+        let reason = proof(allowed, &namespace, bytes, &folder.join(name), at).err()?;
+        Some((name.clone(), reason))
+    };
+    found.iter().filter_map(reason).collect()
+}
+
+/// Who signed the file of rules at `path`, which holds `bytes`, with a key that was good at `at`; or why nobody did who counts.
+fn proof(
+    allowed: &AllowedSigners,
+    namespace: &str,
+    bytes: &[u8],
+    path: &Path,
+    at: DateTime<Utc>,
+) -> Result<Proof, String> {
     let (_, signature) = files::one(&signature_of(path)).map_err(|_| "no approver has signed the file".to_owned())?;
-    allowed.verify_any(namespace, bytes, &signature, &[Utc::now()]).map_err(|error| error.to_string())
+    allowed.verify_any(namespace, bytes, &signature, &[at]).map_err(|error| error.to_string())
 }
 
 /// The files of rules that no approver vouches for, each with the reason; none where nobody has to.
@@ -54,7 +84,7 @@ pub fn unsigned_policies(registry: &Registry) -> Result<Vec<(String, String)>, E
     let Some(allowed) = approvers::approvers(registry)? else { return Ok(Vec::new()) };
     let (folder, namespace) = (registry.layout().policies(), signature::policy(&registry.id()?));
     let reason = |(name, bytes): (String, Vec<u8>)| {
-        let reason = proof(&allowed, &namespace, &bytes, &folder.join(&name)).err()?;
+        let reason = proof(&allowed, &namespace, &bytes, &folder.join(&name), Utc::now()).err()?;
         Some((name, reason))
     };
     Ok(files::rules(&folder)?.into_iter().filter_map(reason).collect())
@@ -85,7 +115,7 @@ pub fn sign_policies(registry: &Registry, wanted: &[String], hand: &Hand<'_>) ->
             continue;
         }
         let path = folder.join(&file);
-        if let Ok(proof) = proof(&allowed, &namespace, &bytes, &path) {
+        if let Ok(proof) = proof(&allowed, &namespace, &bytes, &path, Utc::now()) {
             signed.push(SignedPolicy { file, by: proof.name, now: false });
             continue;
         }

@@ -55,6 +55,8 @@ impl Layout {
         kill_spare => ".taskforge/kill/spare",
         /// Names the kill of which nothing is left to do.
         kill_finished => ".taskforge/kill/finished",
+        /// The Engines that something of the registry may live on.
+        engines => ".taskforge/engines",
         /// The binaries that runs were started with, by their SHA-256.
         bin => ".taskforge/bin",
         /// Workspaces that are images of a fixed size, by run.
@@ -197,6 +199,8 @@ impl RunLayout {
         controls => "control.jsonl",
         lock => ".run.lock",
         capabilities => "capabilities",
+        /// The written rules that said something of its requests, a folder for each set of files that were in force.
+        policies => "policies",
         nodes => "nodes",
         inputs => "inputs",
         gate => "gate",

@@ -37,6 +37,10 @@ pub enum Command {
         attempt: u32,
         seen: Seen,
     },
+    /// The agent of a node that waits for its requests was offboarded.
+    Dismiss {
+        node: NodeId,
+    },
     /// An agent asks (`attempt` from 1), or the workflow does (`attempt` 0).
     Request {
         id: RequestId,

@@ -15,7 +15,7 @@ use super::command::Command;
 use super::consequence::{Depth, settle};
 use super::definition::NodeDefinition;
 use super::deployment;
-use super::event::{ChildRun, Event, SkipReason};
+use super::event::{ChildRun, Event, FailureCode, SkipReason};
 use super::id::{Digest, NodeId, RequestId};
 use super::refusal::Refusal;
 use super::session;
@@ -81,6 +81,13 @@ fn direct(state: &State, command: Command, now: DateTime<Utc>) -> Result<Vec<Eve
             }
         }
         Command::End { node, attempt, seen } => end(state, &node, attempt, seen, now),
+        Command::Dismiss { node } => {
+            let (definition, found) = find(state, &node)?;
+            let waits = found.status == NodeStatus::Waiting && found.live().is_none();
+            let Some(agent) = definition.agent().filter(|_| waits) else { return Ok(Vec::new()) };
+            let detail = format!("agent `{agent}` was offboarded");
+            Ok(vec![Event::NodeFailed { node, code: FailureCode::Offboarded, detail, decision: None }])
+        }
         Command::Request { id, node, attempt, capability, reason, by_gate, deploy, schedule } => {
             if state.ingested.contains(id.as_str()) {
                 return Ok(Vec::new());

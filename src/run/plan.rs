@@ -139,6 +139,10 @@ pub enum Action {
         recipe: Digest,
         reason: String,
     },
+    /// A node that waits for its agent's requests, when that agent is no more.
+    Dismiss {
+        node: NodeId,
+    },
     /// Put a node into its agent's queue, and say so.
     Queue {
         node: NodeId,
@@ -226,6 +230,10 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         actions.extend(open.map(|request| Action::Deliver { id: request.id.clone() }));
     }
     if !state.status.is_terminal() {
+        let gone: Vec<Action> = dismissals(state, seen);
+        if !gone.is_empty() {
+            return gone;
+        }
         let over = expiries(state, seen);
         if !over.is_empty() {
             // What is granted no more is in no container that is started.
@@ -450,6 +458,13 @@ fn dispatches(state: &State, seen: &Observed) -> Vec<Action> {
         })
         .take(room)
         .collect()
+}
+
+/// Nobody would go on with these, whatever is decided.
+fn dismissals(state: &State, seen: &Observed) -> Vec<Action> {
+    let waits = |node: &Node| node.status == NodeStatus::Waiting && node.live().is_none();
+    let gone = state.pairs().filter(|(definition, node)| waits(node) && seen.offboarded.contains(&definition.id));
+    gone.map(|(definition, _)| Action::Dismiss { node: definition.id.clone() }).collect()
 }
 
 fn notices(state: &State, seen: &Observed) -> Vec<Action> {

@@ -292,7 +292,7 @@ impl World {
     fn perform(&mut self, run: &mut Journaled, action: Action) {
         match action {
             Action::FinishKill => unreachable!("the model's switch is off"),
-            Action::Queue { .. } => unreachable!("the model has no agents"),
+            Action::Queue { .. } | Action::Dismiss { .. } => unreachable!("the model has no agents"),
             Action::Deploy { .. }
             | Action::GoOnDeploying { .. }
             | Action::EndDeployment { .. }

@@ -34,7 +34,9 @@ impl Rule {
             (Effect::Ask | Effect::Deny, CapabilityKind::Llm) => globs_overlap,
             _ => glob_matches,
         };
-        self.names.iter().any(|glob| fits(glob, &name) || self.fits_around(glob, capability))
+        let bare = bare_name_of(capability).filter(|_| self.effect != Effect::Allow);
+        let is_bare = |glob: &str| bare.as_ref().is_some_and(|bare| glob_matches(glob, bare));
+        self.names.iter().any(|glob| fits(glob, &name) || is_bare(glob) || self.fits_around(glob, capability))
     }
 
     /// A folder comes with all that lies in it: what keeps one back keeps back what is in it, and what it is in.
@@ -115,6 +117,18 @@ pub(super) fn name_of(capability: &Capability) -> String {
         Capability::Action(action) => action.to_string(),
         Capability::Port(port) => port.to_string(),
         Capability::Schedule(name) => name.to_string(),
+    }
+}
+
+/// The part of a name that says what is asked for, without what the one who asks may add to it: how a secret is sent, on what an
+/// action may be used, whose budget it is.
+fn bare_name_of(capability: &Capability) -> Option<String> {
+    match capability {
+        Capability::Budget(budget) => Some(budget.unit().as_str().to_owned()),
+        Capability::Secret(_) | Capability::Action(_) => {
+            name_of(capability).split_once(',').map(|(bare, _)| bare.to_owned())
+        }
+        _ => None,
     }
 }
 

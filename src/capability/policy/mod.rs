@@ -60,8 +60,7 @@ impl Policies {
     #[must_use]
     pub fn parse(mut files: Vec<(String, Vec<u8>)>) -> Self {
         files.sort();
-        let digests: Vec<_> = files.iter().map(|(name, bytes)| serde_json::json!([name, Digest::of(bytes)])).collect();
-        let digest = canonical::digest("taskforge-policies-v1", &digests.into());
+        let digest = Self::digest_of(&files);
         let (mut rules, mut problems) = (Vec::new(), Vec::new());
         for (name, bytes) in &files {
             match read::file(name, bytes) {
@@ -70,6 +69,13 @@ impl Policies {
             }
         }
         Self { rules, problems, digest }
+    }
+
+    /// The [`digest`](Self::digest) of files that are sorted by name.
+    #[must_use]
+    pub fn digest_of(files: &[(String, Vec<u8>)]) -> Digest {
+        let digests: Vec<_> = files.iter().map(|(name, bytes)| serde_json::json!([name, Digest::of(bytes)])).collect();
+        canonical::digest("taskforge-policies-v1", &digests.into())
     }
 
     /// Policies that could not even be read from the disk, because of `problem`.

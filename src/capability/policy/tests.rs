@@ -218,6 +218,38 @@ fn models_are_allowed_if_all_that_the_glob_may_mean_is_and_denied_if_any_is() {
 }
 
 #[test]
+fn what_is_kept_back_is_not_had_with_words_that_the_one_who_asks_adds() {
+    let policies = one("- {effect: allow, kind: '*', name: '*'}\n\
+         - {effect: deny, kind: action, name: github.pr.comment}\n\
+         - {effect: deny, kind: secret, name: tok@api.github.com}\n\
+         - {effect: ask, kind: budget, name: tokens}\n");
+    for (capability, effect) in [
+        ("action:github.pr.comment", "deny"),
+        ("action:github.pr.comment,repo=o/d", "deny"),
+        ("action:github.pr.comment,repo=o/d,limit=3/hour", "deny"),
+        ("action:github.pr.list,repo=o/d", "allow"),
+        ("secret:tok@api.github.com", "deny"),
+        ("secret:tok@api.github.com,scheme=basic", "deny"),
+        ("secret:tok@api.github.com,header=X-Key", "deny"),
+        ("secret:other@api.github.com,scheme=basic", "allow"),
+        ("budget:tokens=6", "ask"),
+        ("budget:day,tokens=6", "ask"),
+        ("budget:agent,tokens=5", "ask"),
+        ("budget:day,requests=6", "allow"),
+    ] {
+        let said = says(&policies, capability);
+        assert!(said.starts_with(effect), "{capability}: {said}");
+    }
+    // What allows one way allows no other.
+    let allowing = one(
+        "- {effect: allow, kind: secret, name: tok@api.github.com}\n- {effect: allow, kind: budget, name: tokens}\n",
+    );
+    for capability in ["secret:tok@api.github.com,scheme=basic", "budget:day,tokens=6"] {
+        assert_eq!(says(&allowing, capability), "ask (no rule)", "{capability}");
+    }
+}
+
+#[test]
 fn a_rule_may_be_for_some_workflows_and_roles_alone() {
     let policies = one("- {effect: allow, kind: net, name: 'a.com:*', workflow: night*, role: [reviewer, \"sec*\"]}");
     let with = |workflow, role| policies.rule_on(&Asked::alone(&cap("net:a.com:443"), workflow, role)).effect;

@@ -31,6 +31,12 @@ impl Offboard {
             for dropped in &done.dropped {
                 text.push_str(&format!("  will not be done: {dropped}\n"));
             }
+            for deployment in &done.deployed {
+                let (id, address) = (&deployment.id, &deployment.address);
+                text.push_str(&format!(
+                    "  still offered at {address}: `taskforge capability revoke {id}` takes it down\n"
+                ));
+            }
             text
         })?;
         Ok(ExitCode::SUCCESS)

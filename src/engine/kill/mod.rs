@@ -16,7 +16,7 @@ use super::actor::operator;
 use super::approvers::Hand;
 use super::error::Error;
 use super::store::Store;
-use super::{gate, images, secrets, workspace};
+use super::{engines, gate, images, secrets, workspace};
 
 mod lift;
 mod status;
@@ -118,6 +118,7 @@ fn finish(registry: &Registry) -> Result<(Killed, Option<KillLock>), Error> {
         }
     }
     if killed.unfinished.is_empty() {
+        engines::forget(registry);
         // On a full disk there is no note, and the next command looks again.
         let _ = switch::note_finished(registry.layout(), &killing);
     }

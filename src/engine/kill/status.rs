@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use crate::engine::docker::Docker;
 use crate::engine::error::Error;
-use crate::engine::images;
 use crate::engine::store::Store;
+use crate::engine::{engines, images};
 use crate::registry::kill::{self as switch, Kill, Lifted};
 use crate::registry::{KillLock, Registry, queries};
 
@@ -60,13 +60,21 @@ pub fn kill_status(registry: &Registry) -> Result<KillStatus, Error> {
 fn left(registry: &Registry) -> Vec<String> {
     let mut left = Vec::new();
     let docker = Docker::default();
-    let listed = registry
-        .id()
-        .map_err(Error::from)
-        .and_then(|id| docker.wait(|engine| async move { engine.list_soon(&id).await }));
-    match listed {
-        Ok(found) => left.extend(found.iter().map(|found| format!("container {} ({})", found.name, found.status))),
-        Err(error) => left.push(format!("whether containers are left is not known: {error}")),
+    let others = engines::others(registry, &docker).unwrap_or_else(|why| {
+        left.push(format!("whether containers are left is not known: {why}"));
+        Vec::new()
+    });
+    let others = others.into_iter().map(|known| (Docker::at(known.socket.clone()), Some(known)));
+    for (docker, known) in std::iter::once((docker, None)).chain(others) {
+        let listed = registry
+            .id()
+            .map_err(Error::from)
+            .and_then(|id| docker.wait(|engine| async move { engine.list_soon(&id).await }));
+        let whose = known.map_or_else(String::new, |known| format!("{}: ", known.unreachable(registry)));
+        match listed {
+            Ok(found) => left.extend(found.iter().map(|found| format!("container {} ({})", found.name, found.status))),
+            Err(error) => left.push(format!("{whose}whether containers are left is not known: {error}")),
+        }
     }
     // Nobody begins to start anything while the switch is on, so that holding this for a moment keeps nobody waiting.
     if KillLock::acquire(registry, Duration::ZERO).is_err() {

@@ -5,14 +5,77 @@ use std::time::Duration;
 
 use crate::container::{Error as EngineError, Patience, Summary, deployment_gate_name, gate_name};
 use crate::engine::docker::Docker;
+use crate::engine::engines::{self, Known};
 use crate::engine::error::Error;
 use crate::engine::store::Store;
 use crate::registry::{Registry, queries};
 
-/// What a kill removes, over as many passes as it takes.
+/// What a kill removes from all Engines on which something of the registry may live.
 pub(super) struct Sweep<'a> {
+    each: Vec<OfEngine<'a>>,
+    /// Why it is not known which Engines those are.
+    blind: Option<String>,
+}
+
+impl<'a> Sweep<'a> {
+    pub(super) fn new(registry: &'a Registry) -> Self {
+        let own = OfEngine::new(registry, Docker::default(), None);
+        let (others, blind) = match engines::others(registry, &own.docker) {
+            Ok(others) => (others, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        let others =
+            others.into_iter().map(|known| OfEngine::new(registry, Docker::at(known.socket.clone()), Some(known)));
+        Self { each: std::iter::once(own).chain(others).collect(), blind }
+    }
+
+    /// One more sweep; whether each Engine has been seen without a container of the registry at its end. One that hangs holds up
+    /// none of the others.
+    pub(super) fn until_none_is_left(&mut self) -> bool {
+        let clean = match self.each.as_mut_slice() {
+            [one] => one.until_none_is_left(),
+            several => std::thread::scope(|scope| {
+                let each: Vec<_> =
+                    several.iter_mut().map(|one| scope.spawn(move || one.until_none_is_left())).collect();
+                let ends: Vec<bool> = each.into_iter().map(|one| one.join().unwrap_or(false)).collect();
+                ends.into_iter().all(|clean| clean)
+            }),
+        };
+        clean && self.blind.is_none()
+    }
+
+    /// What a start has brought last is given its time.
+    pub(super) fn has_seen_a_start_end(&mut self) {
+        self.each.iter_mut().for_each(|one| one.patience.moved());
+    }
+
+    /// Whether there is any use in waiting for one of the Engines: it answers, and something has changed not long ago.
+    pub(super) fn gets_on(&self) -> bool {
+        self.each.iter().any(|one| one.blind.is_none() && !one.patience.is_over())
+    }
+
+    /// What was removed, by name, and what is left, in sentences.
+    pub(super) fn done(self) -> (Vec<String>, Vec<String>) {
+        let (mut removed, mut left): (Vec<_>, Vec<_>) = (Vec::new(), self.blind.into_iter().collect());
+        for one in self.each {
+            let stuck = one.stuck.into_values().map(|(name, problem)| format!("container {name}: {problem}"));
+            let stuck = stuck.chain(one.blind.map(|blind| match &one.known {
+                Some(known) => format!("{}: {blind}", known.unreachable(one.registry)),
+                None => blind,
+            }));
+            left.extend(stuck);
+            removed.extend(one.removed);
+        }
+        (removed, left)
+    }
+}
+
+/// What it removes from one Engine, over as many passes as it takes.
+struct OfEngine<'a> {
     registry: &'a Registry,
     docker: Docker,
+    /// As what it was noted, if it is not the Engine that this process looks for.
+    known: Option<Known>,
     patience: Patience,
     /// By name: a container is listed again while its removal, perhaps by another kill, goes on.
     removed: Vec<String>,
@@ -22,14 +85,14 @@ pub(super) struct Sweep<'a> {
     blind: Option<String>,
 }
 
-impl<'a> Sweep<'a> {
-    pub(super) fn new(registry: &'a Registry) -> Self {
+impl<'a> OfEngine<'a> {
+    fn new(registry: &'a Registry, docker: Docker, known: Option<Known>) -> Self {
         let (removed, stuck) = (Vec::new(), BTreeMap::new());
-        Self { registry, docker: Docker::default(), patience: Patience::default(), removed, stuck, blind: None }
+        Self { registry, docker, known, patience: Patience::default(), removed, stuck, blind: None }
     }
 
     /// One more sweep; whether the Engine has been seen without a container of the registry at its end.
-    pub(super) fn until_none_is_left(&mut self) -> bool {
+    fn until_none_is_left(&mut self) -> bool {
         if self.patience.is_silent() {
             // It was asked a moment ago, and said nothing to that.
             return false;
@@ -53,16 +116,6 @@ impl<'a> Sweep<'a> {
         }
         self.blind = Some("the Engine does not get on with removing containers, or more keep appearing".to_owned());
         false
-    }
-
-    /// What a start has brought last is given its time.
-    pub(super) fn has_seen_a_start_end(&mut self) {
-        self.patience.moved();
-    }
-
-    /// Whether there is any use in waiting for the Engine: it answers, and something has changed not long ago.
-    pub(super) fn gets_on(&self) -> bool {
-        self.blind.is_none() && !self.patience.is_over()
     }
 
     /// Removes what there is; whether there was nothing.
@@ -101,12 +154,6 @@ impl<'a> Sweep<'a> {
             self.patience.moved();
             self.removed.push(name);
         }
-    }
-
-    /// What was removed, by name, and what is left, in sentences.
-    pub(super) fn done(self) -> (Vec<String>, Vec<String>) {
-        let stuck = self.stuck.into_values().map(|(name, problem)| format!("container {name}: {problem}"));
-        (self.removed, stuck.chain(self.blind).collect())
     }
 }
 

@@ -164,6 +164,38 @@ fn a_task_that_fails_gives_its_place_back() {
     assert_eq!(agent(&scene, "ada")["active"], json!([]));
 }
 
+/// Workflow `t`, whose only node is the built-in agent's, as `agent`.
+fn task(scene: &Scene, agent: &str) {
+    let text = format!(
+        "---\nworkflowId: t\ntitle: t\nnodes:\n  - id: work\n    title: w\n    kind: session_turn\n    prompt: x\n    outputs: \
+         {{mode: notify, requiredFiles: []}}\n    container:\n      runtime: builtin\n      agent: {agent}\n---\n"
+    );
+    scene.write("workflows/t.task.md", text);
+}
+
+#[test]
+fn what_waits_for_a_decision_is_over_with_its_agent() {
+    let model = Model::start(|_| Move::Call("finish", json!({"summary": "done"})));
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    hire(&scene, "ada", "config: {budget: {requests: 1}}");
+    task(&scene, "ada");
+    scene.start("t", "one");
+    scene.drive("one", 0);
+    scene.start("t", "two");
+    scene.drive("two", 11);
+    let id = scene.the_one("two").0;
+    let done = scene.tf(&["agent", "offboard", "ada", "--reason", "moved on", "--json"]).ok().json();
+    assert_eq!((&done["ended"], &done["dropped"]), (&json!([]), &json!(["two/work"])));
+    let shown = scene.show("two");
+    assert_eq!((&shown["status"], &shown["nodes"][0]["status"]), (&json!("failed"), &json!("failed")));
+    assert!(shown.to_string().contains("agent `ada` was offboarded"), "{shown:#}");
+    // Nobody is asked any more for what nobody would use.
+    assert_eq!(scene.waiting("two"), Vec::<Value>::new());
+    scene.tf(&["approve", &id, "--show"]).exits(7);
+    scene.is_sound("two");
+}
+
 #[test]
 fn a_role_has_so_much_a_day_in_whatever_run() {
     let model = Model::start(|_| Move::Call("finish", json!({"summary": "done"})));
@@ -171,16 +203,8 @@ fn a_role_has_so_much_a_day_in_whatever_run() {
     talks_to(&scene, &model);
     hire(&scene, "ada", "config: {budget: {requests: 2}}");
     scene.tf(&["agent", "hire", "role-ada", "--name", "eve"]).ok();
-    let task = |agent: &str| {
-        let container = format!("runtime: builtin\nagent: {agent}");
-        let text = format!(
-            "---\nworkflowId: t\ntitle: t\nnodes:\n  - id: work\n    title: w\n    kind: session_turn\n    prompt: x\n    outputs: {{mode: notify, requiredFiles: []}}\n    container:\n      {}\n---\n",
-            container.replace('\n', "\n      ")
-        );
-        scene.write("workflows/t.task.md", text);
-    };
     let drive = |run: &str, agent: &str, code: i32| {
-        task(agent);
+        task(&scene, agent);
         scene.start("t", run);
         scene.drive(run, code);
     };
@@ -217,7 +241,7 @@ fn a_role_has_so_much_a_day_in_whatever_run() {
     scene.tf(&["llm", "usage", "--agent", "nobody"]).exits(3).complains("there is no agent `nobody`");
     // Another role has its own.
     hire(&scene, "bob", "config: {budget: {requests: 1}}");
-    task("bob");
+    task(&scene, "bob");
     scene.start("t", "four");
     scene.drive("four", 0);
     scene.is_sound("four");

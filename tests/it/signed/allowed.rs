@@ -137,3 +137,100 @@ fn a_file_that_is_gone_lets_nobody_decide() {
         scene.tf(&["audit", "verify", run]).ok().says("1 signed decision");
     }
 }
+
+#[test]
+fn what_was_decided_before_anybody_could_sign_is_driven_on_only_as_long_as_signatures_are_not_required() {
+    let scene = scene();
+    asked(&scene, "r");
+    scene.approve("r");
+    crate::words::hosts(&scene, 2);
+    scene.start("hosts", "open");
+    let (id, digest) = first(&scene, "open");
+    scene.tf(&["approve", &id, "--digest", &digest]).ok();
+    let key = make_key(&scene.outside("home/.ssh/id_ed25519"), "ed25519", &[]);
+    allow(&scene, &format!("ada {}", public(&key)));
+    scene.tf(&["tick", "open"]).ok();
+    scene.tf(&["audit", "verify", "open"]).ok().says("before approvers were configured");
+    scene.set("signatures = \"auto\"", "signatures = \"required\"");
+    scene.tf(&["tick", "open"]).exits(8).complains("took effect without a signature");
+    scene.tf(&["audit", "verify", "open"]).exits(8).says("took effect without a signature");
+}
+
+#[test]
+fn an_expired_key_brings_nothing_into_force_by_a_time_that_it_claims() {
+    let scene = signed();
+    crate::words::hosts(&scene, 2);
+    scene.start("hosts", "r");
+    let (id, digest) = first(&scene, "r");
+    scene.tf(&["approve", &id, "--digest", &digest]).ok();
+    scene.tf(&["tick", "r"]).ok();
+    let key = scene.outside("home/.ssh/id_ed25519");
+    let decided = scene.events("r", "capability.approved")[0].clone();
+    // The same decision, signed anew with a time of before it was asked for, in a journal that fits it.
+    let path = format!("decisions/{id}.json");
+    let mut early = scene.json(&path);
+    early["at"] = serde_json::json!((Utc::now() - Duration::hours(2)).to_rfc3339());
+    let text = bytes(&early);
+    let signature = sign(&key, DECISION, &text);
+    let digest = |bytes: &[u8]| {
+        use sha2::Digest as _;
+        sha2::Sha256::digest(bytes).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+    };
+    let then = &decided["data"]["decision"];
+    let edits = [
+        (then["file"].as_str().unwrap().to_owned(), digest(&text)),
+        (then["signature"].as_str().unwrap_or("none").to_owned(), digest(&signature)),
+        (then["at"].as_str().unwrap().to_owned(), early["at"].as_str().unwrap().to_owned()),
+    ];
+    put(&scene, &early, Some(&signature));
+    super::rewritten::rewrite(&scene, "r", &|line: &str| {
+        if !line.contains("\"capability.approved\"") {
+            return line.to_owned();
+        }
+        edits.iter().fold(line.to_owned(), |line, (from, to)| line.replace(from, to))
+    });
+    scene.tf(&["tick", "r"]).exits(8).complains("before anybody had asked");
+    // And one whose key is over when it comes into force.
+    allow(&scene, &format!("ada valid-before=\"{}\" {}", time(-1), public(&key)));
+    scene.tf(&["tick", "r"]).exits(8);
+}
+
+/// In a mount table of its own, so that nothing of it is ever the machine's.
+#[test]
+fn the_machines_own_list_counts_whatever_the_registry_says() {
+    let scene = signed();
+    let decision = asked(&scene, "r");
+    let (id, digest) = (decision["request"].as_str().unwrap(), decision["digest"].as_str().unwrap());
+    let own = public(&scene.outside("home/.ssh/id_ed25519"));
+    let etc = scene.outside("etc");
+    fs::create_dir_all(etc.join("taskforge")).unwrap();
+    fs::copy("/etc/passwd", etc.join("passwd")).unwrap();
+    let there = |line: &str, arguments: &str| {
+        fs::write(etc.join("taskforge/allowed_signers"), format!("{line}\n")).unwrap();
+        let script = format!(
+            "mount --bind {} /etc && exec {} {arguments} --registry {}",
+            etc.display(),
+            env!("CARGO_BIN_EXE_taskforge"),
+            scene.root().display()
+        );
+        let mut call = Command::new("unshare");
+        call.args(["--mount", "sh", "-c", &script]).stdin(Stdio::null());
+        call.env("HOME", scene.outside("home")).env("USER", "ada").env("LOGNAME", "ada").env_remove("SSH_AUTH_SOCK");
+        let done = call.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        (done.status.code(), said)
+    };
+    // The registry's own list has her, and its settings ask for nothing.
+    let approve = format!("approve {id} --digest {digest}");
+    let other = make_key(&scene.outside("keys/other"), "ed25519", &[]);
+    let (code, said) = there(&format!("ada {}", public(&other)), &approve);
+    assert!(code == Some(4) && said.contains("no key of yours"), "{said}");
+    let (code, said) = there(&format!("ada {own}"), &approve);
+    assert_eq!(code, Some(0), "{said}");
+    let (code, said) = there(&format!("ada {}", public(&other)), "audit verify r");
+    assert_eq!(code, Some(8), "{said}");
+    let (code, said) = there(&format!("ada {own}"), "audit verify r");
+    assert!(code == Some(0) && said.contains("1 signed decision"), "{said}");
+    let (_, said) = there(&format!("ada {own}"), "doctor");
+    assert!(said.contains("1 key(s) may, by /etc/taskforge/allowed_signers"), "{said}");
+}

@@ -94,6 +94,13 @@ pub fn ssh_keygen_verifies(scene: &Scene, name: &str, namespace: &str, file: &Pa
     assert!(must(verify.output().unwrap()).contains("Good"));
 }
 
+/// The id and the digest of what waits first in a run.
+pub fn first(scene: &Scene, run: &str) -> (String, String) {
+    let waiting = scene.waiting(run);
+    let of = |field: &str| waiting[0][field].as_str().unwrap().to_owned();
+    (of("id"), of("digest"))
+}
+
 /// Starts a run that waits for a decision, and what a person would write by hand to approve it.
 pub fn asked(scene: &Scene, run: &str) -> Value {
     scene.start("ask", run);

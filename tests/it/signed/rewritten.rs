@@ -32,7 +32,7 @@ pub fn rechained(run: &str, journal: &str, edit: Edit<'_>) -> String {
 }
 
 /// Rewrites a run with all that this machine keeps of its journal's past.
-fn rewrite(scene: &Scene, run: &str, edit: Edit<'_>) {
+pub fn rewrite(scene: &Scene, run: &str, edit: Edit<'_>) {
     let file = format!("runs/{run}/events.jsonl");
     let text = rechained(run, &scene.read(&file), edit);
     scene.write(&file, text);

@@ -75,3 +75,59 @@ fn without_approvers_there_is_nothing_to_sign() {
     assert!(says(&scene, "net:a.example:443").contains("allow by p.yaml:3"));
     scene.tf(&["policy", "sign"]).exits(4).complains("allowed_signers");
 }
+
+#[test]
+fn what_a_rule_granted_rests_on_the_signed_rules_that_are_kept_with_the_run() {
+    let scene = signed();
+    let rules = "format: 1\nrules:\n- {effect: allow, kind: net, name: 'h1.*'}\n";
+    scene.write("policies/p.yaml", rules);
+    scene.tf(&["policy", "sign"]).ok();
+    crate::words::hosts(&scene, 2);
+    scene.start("hosts", "r");
+    let decided = scene.events("r", "capability.approved")[0]["data"]["decision"].clone();
+    assert_eq!(decided["by"], "policy:p.yaml:3");
+    let folder = format!("runs/r/policies/{}", &decided["file"].as_str().unwrap()[..12]);
+    assert_eq!(scene.read(&format!("{folder}/p.yaml")), rules);
+    ssh_keygen_verifies(
+        &scene,
+        "ada",
+        &format!("taskforge-policy@{}", scene.id()),
+        &scene.path(&format!("{folder}/p.yaml")),
+    );
+    // The registry's rules say something else now.
+    scene.write("policies/p.yaml", RULES);
+    scene.tf(&["tick", "r"]).ok();
+    scene.tf(&["audit", "verify", "r"]).ok();
+    let exported = scene.outside("run.tar");
+    scene.tf(&["audit", "export", "r", "-o", exported.to_str().unwrap()]).ok();
+    let unpacked = scene.outside("unpacked");
+    tar::Archive::new(fs::File::open(&exported).unwrap()).unpack(&unpacked).unwrap();
+    let script = || {
+        let own = unpacked.join("r");
+        let done = Command::new("python3").arg(own.join("verify.py")).arg(&own).output().unwrap();
+        (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned())
+    };
+    assert_eq!(script().0, Some(0), "{}", script().1);
+    let kept = unpacked.join("r").join(folder.strip_prefix("runs/r/").unwrap());
+    fs::rename(kept.join("p.yaml.sig"), scene.outside("sig")).unwrap();
+    let said = script();
+    assert!(said.0 == Some(1) && said.1.contains("p.yaml, by which") && said.1.contains("is not signed"), "{said:?}");
+    fs::copy(scene.path(&format!("decisions/../allowed_signers")), kept.join("p.yaml.sig")).unwrap();
+    assert!(script().1.contains("is signed by nobody who may"), "{:?}", script());
+    fs::remove_file(kept.join("p.yaml")).unwrap();
+    assert!(script().1.contains("the rules by which policy:p.yaml:3 granted"), "{:?}", script());
+    // Rules of nobody's, which whoever writes there puts down, and the signature gone.
+    let refused = |why: &str| {
+        scene.tf(&["audit", "verify", "r"]).exits(8).says(why);
+        scene.tf(&["tick", "r"]).exits(8).complains(why);
+    };
+    let signature = scene.path(&format!("{folder}/p.yaml.sig"));
+    let whole = fs::read(&signature).unwrap();
+    fs::remove_file(&signature).unwrap();
+    refused("the same files say ask by p.yaml:3: it would allow this, but no approver has signed the file");
+    fs::write(&signature, whole).unwrap();
+    scene.write(&format!("{folder}/p.yaml"), format!("{rules}# more\n"));
+    refused("the rules that it names lie nowhere in the run");
+    scene.write(&format!("{folder}/p.yaml"), rules);
+    scene.tf(&["audit", "verify", "r"]).ok();
+}
