@@ -89,13 +89,14 @@ impl Engine {
         })
     }
 
-    /// The Engine's own name for itself, which it keeps as long as its data; empty if it says none. One request.
+    /// What tells the Engine from others: its own name for itself, and where its data lies, since until version 24 two of one
+    /// machine may have one name. One request.
     ///
     /// # Errors
     /// The Engine cannot be reached, or fails.
     pub async fn identity(&self) -> Result<String, Error> {
         let info = self.docker().info().await.map_err(|error| self.explain("describe itself", error))?;
-        Ok(info.id.unwrap_or_default())
+        Ok(format!("{} {}", info.id.unwrap_or_default(), info.docker_root_dir.unwrap_or_default()))
     }
 
     /// On what terms it starts containers. One request.

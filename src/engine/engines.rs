@@ -24,7 +24,7 @@ const LARGEST: u64 = 8192;
 #[serde(deny_unknown_fields)]
 pub(super) struct Known {
     pub socket: PathBuf,
-    /// The Engine's own name for itself.
+    /// What it says of itself: [`Engine::identity`].
     pub id: String,
 }
 

@@ -154,6 +154,11 @@ impl Refusal {
         (refused && !OTHERS.contains(&self.0.code)) || self.0.code == SPENT_ABOVE
     }
 
+    /// Whether the agent has left as many messages of a kind as it may.
+    pub(crate) fn is_of_a_flood(&self) -> bool {
+        self.0.code == SPENT && self.more("messages").is_some()
+    }
+
     /// Whether a ceiling is reached, for which the gate asks a person.
     pub(crate) fn is_of_a_budget(&self) -> bool {
         self.0.code == SPENT && self.more("capability").is_some()

@@ -40,6 +40,8 @@ pub(crate) struct Socket {
     held: AtomicBool,
     /// A budget was found spent since a model was last asked.
     dry: AtomicBool,
+    /// That it may leave no more messages of a kind was said.
+    full: AtomicBool,
     /// Connections that the shim holds ready for who comes to what is published.
     pub(crate) offers: Offers,
     /// How many connections there are by each request's grant.
@@ -101,6 +103,11 @@ impl Socket {
         !self.held.swap(true, Ordering::Relaxed)
     }
 
+    /// It may leave no more messages of a kind; whether that is said for the first time.
+    pub(crate) fn overflows(&self) -> bool {
+        !self.full.swap(true, Ordering::Relaxed)
+    }
+
     /// A budget is spent; whether that is news.
     pub(crate) fn runs_dry(&self) -> bool {
         !self.dry.swap(true, Ordering::Relaxed)
@@ -126,6 +133,7 @@ impl Socket {
             refusals: AtomicU32::new(0),
             reads: AtomicU32::new(0),
             dry: AtomicBool::new(false),
+            full: AtomicBool::new(false),
             held: AtomicBool::new(false),
             offers: Offers::default(),
             passages: watch::Sender::new(HashMap::new()),

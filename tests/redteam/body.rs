@@ -114,12 +114,24 @@ pub fn take(row: Row, body: &mut ContainerCreateBody, cage: &Cage, victim: &Vict
                 mount.read_only = Some(mount.read_only == Some(true) && !target.starts_with("/inputs"));
             }
         }
+        // Stand-ins that are root's: the product goes on with its own.
+        Row::ReadOnlyShim => writable(host, "/taskforge/bin/taskforge", ".taskforge/bin/taskforge"),
+        Row::ReadOnlySocket => writable(host, "/taskforge/gate", ".taskforge/gate"),
         Row::NoSocket => {
             host.mounts.as_mut().unwrap().push(bind(&cage.host.join("docker.sock"), "/var/run/docker.sock"));
         }
         Row::NoRegistry => host.mounts.as_mut().unwrap().push(bind(&cage.host.join("registry"), "/host/registry")),
         Row::NoSecret => body.env.as_mut().unwrap().push(format!("PROVIDER_KEY={}", victim.secret)),
     }
+}
+
+/// Makes the mount at `target` one of what lies at `path` in the workspace, to be written to.
+fn writable(host: &mut HostConfig, target: &str, path: &str) {
+    let mounts = host.mounts.as_mut().unwrap();
+    let at = |mounts: &[Mount], target: &str| mounts.iter().position(|mount| mount.target.as_deref() == Some(target));
+    let workspace = mounts[at(mounts, WORKSPACE).unwrap()].source.clone().unwrap();
+    let place = at(mounts, target).unwrap();
+    mounts[place] = bind(&Path::new(&workspace).join(path), target);
 }
 
 fn mapping(path: &str) -> DeviceMapping {

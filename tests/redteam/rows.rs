@@ -29,6 +29,8 @@ pub enum Row {
     LogRotation,
     Restarts,
     ReadOnlyInputs,
+    ReadOnlyShim,
+    ReadOnlySocket,
     NoSocket,
     NoRegistry,
     NoSecret,
@@ -91,6 +93,9 @@ pub fn all() -> Vec<Needed> {
         alone(Row::LogRotation, "fill the disk through the log"),
         alone(Row::Restarts, "come back after its end"),
         alone(Row::ReadOnlyInputs, "change an input"),
+        // Both are root's, too.
+        behind(Row::ReadOnlyShim, Row::User, "replace the program it is started by"),
+        behind(Row::ReadOnlySocket, Row::User, "put itself in the gate's place"),
         alone(Row::NoSocket, "talk to the Engine"),
         alone(Row::NoRegistry, "approve itself by writing a decision"),
         alone(Row::NoSecret, "read the provider's key from the environment"),

@@ -79,6 +79,12 @@ impl Scene<'_> {
         }
     }
 
+    /// What the product's gate has written down since the attack began.
+    pub fn new_records(&self) -> String {
+        let before: usize = fs::read_to_string(self.workspace.join(".records")).unwrap().parse().unwrap();
+        self.product.traffic().lines().skip(before).map(|line| format!("{line}\n")).collect()
+    }
+
     /// Whether `at` received the token right behind `before`, which is written as in JSON.
     pub fn received_after(&self, at: &str, before: &str) -> bool {
         self.received_text(at, &format!("{before}{}", self.token))
@@ -292,6 +298,7 @@ impl Stage {
         let scene = Scene { token, workspace, cage, victim: &victim, product, id, pid, disk };
         note_namespaces(&scene);
         self.prepare(&scene);
+        fs::write(scene.workspace.join(".records"), self.product.traffic().lines().count().to_string()).unwrap();
         if let Some(prepare) = mechanism.prepare {
             prepare(&scene);
         }

@@ -33,7 +33,8 @@ pub(super) async fn record(session: &Session, asked: Asked, refusal: &Refusal) {
     if is_dry && !session.socket.runs_dry() {
         return;
     }
-    if !is_dry && !refusal.is_of_the_request() {
+    let is_flood = refusal.is_of_a_flood() && session.socket.overflows();
+    if !is_dry && !is_flood && !refusal.is_of_the_request() {
         return;
     }
     let before = if is_dry { 0 } else { session.socket.refuse() };

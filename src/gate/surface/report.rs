@@ -41,6 +41,9 @@ async fn store(
     let said = session.gate.asked.say(kind, (&attempt.node, attempt.attempt), body, limit).await;
     match said.map_err(|e| Refusal::inbox_failed(&e.to_string()))? {
         Some(id) => Ok(reply(StatusCode::ACCEPTED, &json!({"id": id}))),
-        None => Err(Refusal::exhausted(format!("this attempt has left all of its {limit} messages of this kind"))),
+        None => {
+            let message = format!("this attempt has left all of its {limit} messages of this kind");
+            Err(Refusal::exhausted(message).with("messages", limit))
+        }
     }
 }

@@ -135,7 +135,7 @@ impl OwnEngine {
         engine
     }
 
-    fn socket(&self) -> PathBuf {
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("own/sock")
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::gate::tried;
 use super::{Mechanism, attack};
 use crate::scene::Scene;
 
@@ -11,13 +12,15 @@ const MEMORY: u64 = 1 << 20;
 
 pub fn all() -> Vec<Mechanism> {
     vec![
-        attack("read another agent's memory", READ, |s| s.looted(&s.product.kept)),
-        attack("write another agent's memory", WRITE, |s| remembered(s, "eve").iter().any(|text| s.is_in(text))),
+        attack("read another agent's memory", READ, |s| s.looted(&s.product.kept)).recorded(tried),
+        attack("write another agent's memory", WRITE, |s| remembered(s, "eve").iter().any(|text| s.is_in(text)))
+            .recorded(tried),
         attack("a memory key that leads elsewhere", ELSEWHERE, |s| {
             let inside = [s.product.decisions(), s.cage.host.join("registry/decisions")];
             let found = inside.iter().flat_map(|folder| names(folder)).any(|name| name.contains(&s.token));
             found || s.product.agent("ada").join("memory/..").join(&s.token).exists()
-        }),
+        })
+        .recorded(tried),
         attack("a memory without end", ENDLESS, |s| {
             remembered(s, "ada").iter().map(|text| text.len() as u64).sum::<u64>() > MEMORY
         })
@@ -27,13 +30,15 @@ pub fn all() -> Vec<Mechanism> {
         attack("a memory that is no text", NO_TEXT, |s| {
             let bad = |text: &Vec<u8>| s.is_in(text) && (text.contains(&0x1b) || std::str::from_utf8(text).is_err());
             remembered(s, "ada").iter().any(bad)
-        }),
+        })
+        .recorded(tried),
         attack("a child with more than its parent", MORE, |s| own_children(s).iter().any(|run| has_more(s, run)))
             .recorded(|s| !own_children(s).is_empty()),
         attack("a child of a role that was not named", ROLE, |s| {
             own_children(s).iter().any(|run| s.product.node(run)["container"]["role"]["role"] != "worker")
-        }),
-        attack("read another run's child", CHILD, |s| s.looted(&s.product.kept)),
+        })
+        .recorded(tried),
+        attack("read another run's child", CHILD, |s| s.looted(&s.product.kept)).recorded(tried),
         attack("children as another agent", ANOTHER, |s| {
             let about = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten();
             let runs = s.product.agent("eve").join("../../runs");
@@ -41,7 +46,8 @@ pub fn all() -> Vec<Mechanism> {
             let _ = s.product.children();
             of_other(&runs.join("other/events.jsonl"))
                 || about(&runs.join("other/gate/inbox")).any(|e| of_other(&e.path()))
-        }),
+        })
+        .recorded(tried),
     ]
 }
 

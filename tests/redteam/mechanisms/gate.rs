@@ -33,6 +33,7 @@ pub fn all() -> Vec<Mechanism> {
             let messages = |folder: &Path| fs::read_dir(folder).into_iter().flatten().count();
             messages(&s.cage.host.join("out")).max(messages(&s.product.gate().join("inbox"))) > 1500
         })
+        .recorded(|s| refused(s, "all of its"))
         .floods(),
     ]
 }
@@ -45,7 +46,23 @@ pub fn commands_a_terminal(scene: &Scene<'_>) -> bool {
 
 fn denied(scene: &Scene<'_>) -> bool {
     let port = format!(":{}", scene.cage.port);
-    scene.product.traffic().lines().any(|line| line.contains("egress.denied") && line.contains(&port))
+    scene.new_records().lines().any(|line| line.contains("egress.denied") && line.contains(&port))
+}
+
+/// Whether the gate has written down since that somebody tried: who was refused, dropped, or let through as something harmless.
+pub fn tried(scene: &Scene<'_>) -> bool {
+    let begun = std::time::Instant::now();
+    loop {
+        let kinds = ["client.dropped", "request.refused", "egress.denied", "egress.allowed", "action."];
+        if scene.new_records().lines().any(|line| kinds.iter().any(|kind| line.contains(kind))) {
+            return true;
+        }
+        // The connection's end is written down after the answer.
+        if begun.elapsed() > std::time::Duration::from_secs(3) {
+            return false;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// The message stands in the journal, as what its sender is.
@@ -55,7 +72,7 @@ pub fn heard(scene: &Scene<'_>) -> bool {
 
 /// The gate has written down that it refused something, of which `part` is said.
 pub fn refused(scene: &Scene<'_>, part: &str) -> bool {
-    scene.product.traffic().lines().any(|line| line.contains("request.refused") && line.contains(part))
+    scene.new_records().lines().any(|line| line.contains("request.refused") && line.contains(part))
 }
 
 /// The lines of both journals, where they are JSON.

@@ -1,13 +1,12 @@
 //! Past the gate's plain HTTP, to an upstream that the agent is granted: a request within a request, and headers that
 //! nobody but the gate may say. What counts is what the upstream received.
 
-use std::fs;
-
+use super::gate::tried;
 use super::{Mechanism, attack};
 use crate::scene::Scene;
 
 pub fn all() -> Vec<Mechanism> {
-    let named = |mechanism: Mechanism| mechanism.after(note_records).recorded(recorded);
+    let named = |mechanism: Mechanism| mechanism.recorded(tried);
     vec![
         named(attack("a request behind a body of two lengths", TWO_FRAMINGS, |s| smuggled(s, "GET /"))),
         named(attack("a request behind a chunked body that is none", NO_CHUNKS, |s| smuggled(s, "GET /"))),
@@ -15,8 +14,7 @@ pub fn all() -> Vec<Mechanism> {
         named(attack("a header folded into another", FOLDED, |s| smuggled(s, r"\r\n X-Injected: "))),
         // The way is open: as text of the path it gets there.
         attack("a header in the path", PATH, |s| smuggled(s, r"\r\nX-Injected: "))
-            .after(note_records)
-            .recorded(|s| recorded(s) && smuggled(s, "%0d%0aX-Injected:%20")),
+            .recorded(|s| tried(s) && smuggled(s, "%0d%0aX-Injected:%20")),
         named(attack("a header behind a lone return", LONE_RETURN, |s| smuggled(s, r"\rX-Injected: "))),
         named(attack("a header behind the body", TRAILER, |s| smuggled(s, r"X-Injected: "))),
         named(attack("another host in the header", HOST, |s| smuggled(s, "Host: "))),
@@ -26,29 +24,6 @@ pub fn all() -> Vec<Mechanism> {
 /// Whether the upstream received `before` and the token behind it, as the book has its bytes.
 fn smuggled(scene: &Scene<'_>, before: &str) -> bool {
     scene.received_after("upstream", before)
-}
-
-/// How many records there were before.
-fn note_records(scene: &Scene<'_>) {
-    fs::write(scene.workspace.join(".records"), scene.product.traffic().lines().count().to_string()).unwrap();
-}
-
-/// Whether the gate has written down that somebody tried: who was refused, dropped, or let through as something harmless.
-fn recorded(scene: &Scene<'_>) -> bool {
-    let before: usize = fs::read_to_string(scene.workspace.join(".records")).unwrap().parse().unwrap();
-    let begun = std::time::Instant::now();
-    loop {
-        let kinds = ["client.dropped", "request.refused", "egress.denied", "egress.allowed"];
-        let traffic = scene.product.traffic();
-        if traffic.lines().skip(before).any(|line| kinds.iter().any(|kind| line.contains(kind))) {
-            return true;
-        }
-        // The connection's end is written down after the answer.
-        if begun.elapsed() > std::time::Duration::from_secs(3) {
-            return false;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
 }
 
 const TWO_FRAMINGS: &str = r#"
