@@ -42,7 +42,7 @@ pub struct Ask {
     pub stream: bool,
     /// `stream_options.include_usage`.
     pub include_usage: bool,
-    /// What the provider would fetch: addresses of images and the like.
+    /// What the provider would fetch: addresses of images and the like, up to one more than may be named.
     pub addresses: Vec<String>,
     /// How many tools are offered.
     pub tools: usize,

@@ -52,8 +52,8 @@ const DOORS: [&str; 28] = [
 const OWN_HANDS: [&str; 3] = ["bash_", "text_editor_", "memory_"];
 /// What lets one of Anthropic's servers connect to others, in `anthropic-beta`.
 const BETA: &str = "mcp-client-";
-/// How many addresses are listed.
-const MOST_ADDRESSES: usize = 64;
+/// How many addresses a request may name, where they are looked at. One more is listed, so that it shows.
+pub const MOST_ADDRESSES: usize = 64;
 
 /// What a request may not ask of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -128,7 +128,6 @@ pub(super) fn addresses(messages: &Value) -> Vec<String> {
     for message in messages.as_array().into_iter().flatten() {
         parts(message.get("content"), &mut found);
     }
-    found.truncate(MOST_ADDRESSES);
     found
 }
 
@@ -146,7 +145,7 @@ fn parts(content: Option<&Value>, found: &mut Vec<String>) {
                 && !url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
                 && found.len() <= MOST_ADDRESSES
             {
-                found.push(url.chars().take(2048).collect());
+                found.push(url.to_owned());
             }
         }
         // Results hold parts of their own; what a call holds is the model's.
