@@ -40,6 +40,12 @@ fn what_a_provider_would_reach_for_an_agent_is_refused_by_name_and_never_sent() 
         (chat_path, image("https://images.example/a.png"), "provider_side_access"),
         (chat_path, image("file:///etc/passwd"), "provider_side_access"),
         (
+            chat_path,
+            json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "https://a/b"}}]}]}),
+            "provider_side_access",
+        ),
+        ("/v1/embeddings", json!({"model": "m", "input": [{"image": "https://a/b"}]}), "provider_side_access"),
+        (
             "/v1/messages",
             with(message(), "mcp_servers", json!([{"type": "url", "url": "https://x"}])),
             "provider_side_access",
