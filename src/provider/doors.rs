@@ -49,7 +49,7 @@ const DOORS: [&str; 28] = [
     "agent_id",
 ];
 /// Tools of Anthropic's that an agent's client performs itself, by what their types begin with.
-const OWN_HANDS: [&str; 3] = ["bash_", "text_editor_", "memory_"];
+const OWN_HANDS: [&str; 4] = ["bash_", "text_editor_", "memory_", "computer_"];
 /// What lets one of Anthropic's servers connect to others, in `anthropic-beta`.
 const BETA: &str = "mcp-client-";
 /// How many addresses a request may name, where they are looked at. One more is listed, so that it shows.
@@ -224,7 +224,6 @@ mod tests {
             (Wire::Messages, json!({"type": "web_search_20250305", "name": "web_search"})),
             (Wire::Messages, json!({"type": "web_fetch_20250910", "name": "web_fetch"})),
             (Wire::Messages, json!({"type": "code_execution_20250825", "name": "x"})),
-            (Wire::Messages, json!({"type": "computer_20250124", "name": "computer"})),
             (Wire::Messages, json!({"type": "mcp_toolset", "mcp_server_name": "x"})),
             (Wire::Messages, json!({"type": ["custom"], "name": "x"})),
         ] {
@@ -235,6 +234,7 @@ mod tests {
             (Wire::Chat, json!({"type": "custom", "custom": {"name": "f"}})),
             (Wire::Messages, json!({"name": "f", "input_schema": {}})),
             (Wire::Messages, json!({"type": "bash_20250124", "name": "bash"})),
+            (Wire::Messages, json!({"type": "computer_20250124", "name": "computer"})),
         ] {
             assert_eq!(tool(wire, own.clone()), None, "{own}");
         }
