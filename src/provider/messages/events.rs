@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reply::{stop, usage};
+use super::reply::{Spoken, spoken, stop, usage};
 use crate::provider::reading::{Said, parse};
 
 /// What the open block holds.
@@ -54,13 +54,17 @@ impl Events {
             self.usage = said.clone();
         }
         let words = |pointer: &str| chunk.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-        if let Some(text) = words("/choices/0/delta/reasoning_content") {
-            self.enter(Block::Thinking, json!({"type": "thinking", "thinking": "", "signature": ""}), out);
-            self.delta(json!({"type": "thinking_delta", "thinking": text}), out);
-        }
-        if let Some(text) = words("/choices/0/delta/content").or_else(|| words("/choices/0/delta/refusal")) {
-            self.enter(Block::Text, json!({"type": "text", "text": ""}), out);
-            self.delta(json!({"type": "text_delta", "text": text}), out);
+        for spoken in chunk.pointer("/choices/0/delta").map_or_else(|| Ok(Vec::new()), spoken)? {
+            match spoken {
+                Spoken::Thought(text) => {
+                    self.enter(Block::Thinking, json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+                    self.delta(json!({"type": "thinking_delta", "thinking": text}), out);
+                }
+                Spoken::Text(text) => {
+                    self.enter(Block::Text, json!({"type": "text", "text": ""}), out);
+                    self.delta(json!({"type": "text_delta", "text": text}), out);
+                }
+            }
         }
         for call in chunk.pointer("/choices/0/delta/tool_calls").and_then(Value::as_array).into_iter().flatten() {
             self.call(call, out)?;
@@ -168,6 +172,14 @@ mod tests {
             }
         }
         blocks
+    }
+
+    #[test]
+    fn thoughts_are_told_whatever_they_are_called() {
+        let deltas = [json!({"reasoning": "a"}), json!({"reasoning_content": "b"}), json!({"content": "c"})];
+        assert_eq!(told(&deltas), ["thinking ab", "text c"]);
+        let parts = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]});
+        assert_eq!(told(&[parts]), ["thinking a", "text b"]);
     }
 
     #[test]
