@@ -470,7 +470,7 @@ impl Passage {
             fields.insert("finishReason".into(), json!(self.facts.finish_reason));
             fields.insert("usage".into(), self.facts.usage.take().unwrap_or(Value::Null));
         }
-        if matches!(end, End::Failed { .. })
+        if matches!(end, End::Failed { .. } | End::Aborted)
             && let Some(usage) = self.facts.usage.take()
         {
             fields.insert("usage".into(), usage);

@@ -42,7 +42,7 @@ pub struct Ask {
     pub stream: bool,
     /// `stream_options.include_usage`.
     pub include_usage: bool,
-    /// What the provider would fetch: addresses of images and the like.
+    /// What the provider would fetch: addresses of images and the like, up to one more than may be named.
     pub addresses: Vec<String>,
     /// How many tools are offered.
     pub tools: usize,
@@ -88,13 +88,16 @@ impl Ask {
             return Err(door.into());
         }
         // What stands in the place of a conversation, for its digest.
-        let said = match wire {
-            Wire::Chat | Wire::Messages => body.messages.filter(Value::is_array).ok_or(AskError::Messages)?,
-            Wire::Embeddings => body.input.filter(|input| !input.is_null()).ok_or(AskError::Input)?,
+        let (said, beside) = match wire {
+            Wire::Chat | Wire::Messages => {
+                (body.messages.filter(Value::is_array).ok_or(AskError::Messages)?, body.input)
+            }
+            Wire::Embeddings => (body.input.filter(|input| !input.is_null()).ok_or(AskError::Input)?, body.messages),
         };
         Ok(Self {
             wire,
-            addresses: addresses(&said),
+            // Some servers embed messages.
+            addresses: addresses([&said].into_iter().chain(&beside)),
             digest: messages_digest(&said, body.tools.as_ref()),
             model: body.model,
             stream: body.stream.unwrap_or(false),

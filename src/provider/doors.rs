@@ -49,11 +49,11 @@ const DOORS: [&str; 28] = [
     "agent_id",
 ];
 /// Tools of Anthropic's that an agent's client performs itself, by what their types begin with.
-const OWN_HANDS: [&str; 3] = ["bash_", "text_editor_", "memory_"];
+const OWN_HANDS: [&str; 4] = ["bash_", "text_editor_", "memory_", "computer_"];
 /// What lets one of Anthropic's servers connect to others, in `anthropic-beta`.
 const BETA: &str = "mcp-client-";
-/// How many addresses are listed.
-const MOST_ADDRESSES: usize = 64;
+/// How many addresses a request may name, where they are looked at. One more is listed, so that it shows.
+pub const MOST_ADDRESSES: usize = 64;
 
 /// What a request may not ask of a provider.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,39 +122,68 @@ impl Door {
     }
 }
 
-/// The addresses that a provider would fetch for `messages`: of images, documents, sound; `data:` URLs are none.
-pub(super) fn addresses(messages: &Value) -> Vec<String> {
+/// The addresses that a provider would fetch for a conversation or what is embedded: of images, documents, sound; `data:` URLs
+/// are none. Servers have many shapes for them, so every text counts that begins as an address does and is not there to be read.
+pub(super) fn addresses<'v>(said: impl IntoIterator<Item = &'v Value>) -> Vec<String> {
     let mut found = Vec::new();
-    for message in messages.as_array().into_iter().flatten() {
-        parts(message.get("content"), &mut found);
+    for message in said.into_iter().flat_map(listed) {
+        for (key, value) in message.as_object().into_iter().flatten() {
+            match key.as_str() {
+                "content" => listed(value).for_each(|part| members(part, &mut found)),
+                // What the model said, and cited.
+                "tool_calls" | "function_call" | "annotations" => {}
+                key => walk(key, value, &mut found),
+            }
+        }
     }
-    found.truncate(MOST_ADDRESSES);
     found
 }
 
-fn parts(content: Option<&Value>, found: &mut Vec<String>) {
-    for part in content.and_then(Value::as_array).into_iter().flatten() {
-        let Some(members) = part.as_object() else { continue };
-        for (key, value) in members {
-            let key = key.to_ascii_lowercase();
-            let url = match key.as_str() {
-                "source" | "file" => value.get("url").or_else(|| value.get("file_url")),
-                key if key.ends_with("_url") => value.get("url").or(Some(value)),
-                _ => None,
-            };
-            if let Some(url) = url.and_then(Value::as_str)
-                && !url.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"))
-                && found.len() <= MOST_ADDRESSES
-            {
-                found.push(url.chars().take(2048).collect());
-            }
-        }
-        // Results hold parts of their own; what a call holds is the model's.
-        if part.get("type").and_then(Value::as_str) != Some("tool_use") {
-            parts(part.get("content"), found);
-            parts(part.pointer("/source/content"), found);
+/// The items of a list, or the one value.
+fn listed(value: &Value) -> std::slice::Iter<'_, Value> {
+    value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice).iter()
+}
+
+/// An object's members. What stands in a list beside objects is text.
+fn members(part: &Value, found: &mut Vec<String>) {
+    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+    for (key, value) in part.as_object().into_iter().flatten() {
+        match (kind, key.as_str()) {
+            // What a call holds is the model's.
+            ("tool_use", "input" | "content") | ("text", "citations") => {}
+            // Results hold parts of their own, or are text; so are documents that are text.
+            (_, "content") if value.is_array() => listed(value).for_each(|part| members(part, found)),
+            ("tool_result" | "content", "content") | ("search_result", "source") | ("text", "data")
+                if value.is_string() => {}
+            (_, key) => walk(key, value, found),
         }
     }
+}
+
+fn walk(key: &str, value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) => {
+            let key = key.to_ascii_lowercase();
+            let read = matches!(key.as_str(), "text" | "thinking" | "refusal" | "title" | "context" | "name");
+            let named = key == "url" || key.ends_with("_url");
+            let text = text.trim();
+            let data = text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:"));
+            let address = !data && (named || (!read && !key.starts_with("reasoning") && has_scheme(text)));
+            if address && found.len() <= MOST_ADDRESSES {
+                found.push(text.to_owned());
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| walk(key, item, found)),
+        Value::Object(_) => members(value, found),
+        _ => {}
+    }
+}
+
+/// Whether `text` begins with `scheme://`.
+fn has_scheme(text: &str) -> bool {
+    let Some((scheme, _)) = text.split_once("://") else { return false };
+    scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
 }
 
 #[cfg(test)]
@@ -195,7 +224,6 @@ mod tests {
             (Wire::Messages, json!({"type": "web_search_20250305", "name": "web_search"})),
             (Wire::Messages, json!({"type": "web_fetch_20250910", "name": "web_fetch"})),
             (Wire::Messages, json!({"type": "code_execution_20250825", "name": "x"})),
-            (Wire::Messages, json!({"type": "computer_20250124", "name": "computer"})),
             (Wire::Messages, json!({"type": "mcp_toolset", "mcp_server_name": "x"})),
             (Wire::Messages, json!({"type": ["custom"], "name": "x"})),
         ] {
@@ -206,6 +234,7 @@ mod tests {
             (Wire::Chat, json!({"type": "custom", "custom": {"name": "f"}})),
             (Wire::Messages, json!({"name": "f", "input_schema": {}})),
             (Wire::Messages, json!({"type": "bash_20250124", "name": "bash"})),
+            (Wire::Messages, json!({"type": "computer_20250124", "name": "computer"})),
         ] {
             assert_eq!(tool(wire, own.clone()), None, "{own}");
         }
@@ -213,7 +242,7 @@ mod tests {
 
     #[test]
     fn addresses_are_found_wherever_a_provider_looks_and_not_in_calls() {
-        let found = addresses(&json!([
+        let found = addresses([&json!([
             {"role": "user", "content": "https://in.words"},
             {"role": "user", "content": [
                 {"type": "image_url", "image_url": {"url": "https://a/1"}}, {"type": "image_url", "image_url": "https://a/2"},
@@ -222,7 +251,55 @@ mod tests {
                 {"type": "image", "source": {"type": "url", "url": "https://a/4"}},
                 {"type": "tool_result", "content": [{"type": "document", "source": {"type": "url", "url": "https://a/5"}}]}]},
             {"role": "assistant", "content": [{"type": "tool_use", "input": {"image_url": "https://no"}, "content": [{"image_url": "no"}]}]},
-        ]));
+        ])]);
         assert_eq!(found, ["https://a/1", "https://a/2", "https://a/3", "https://a/4", "https://a/5"]);
+    }
+
+    #[test]
+    fn addresses_are_found_in_every_shape_that_a_server_documents() {
+        for part in [
+            json!({"type": "file", "file": {"filename": "a", "file_data": "https://evil/"}}),
+            json!({"type": "file", "file": {"file_id": "HTTPS://evil/"}}),
+            json!({"type": "file", "file": {"url": "//evil/"}}),
+            json!({"type": "input_audio", "input_audio": {"data": " https://evil/", "format": "wav"}}),
+            json!({"type": "video", "video": ["https://evil/"]}),
+            json!({"type": "video_url", "video_url": [{"url": "evil"}]}),
+            json!({"type": "image_url", "image_url": ["evil"]}),
+            json!({"type": "image", "image": "gs://evil/"}),
+            json!({"type": "image", "source": "s3://evil/"}),
+            json!({"type": "image", "content": "https://evil/"}),
+        ] {
+            let one = json!([{"role": "user", "content": [part]}]);
+            assert_eq!(addresses([&one]).len(), 1, "{one}");
+            let alone = json!([{"role": "user", "content": one[0]["content"][0]}]);
+            assert_eq!(addresses([&alone]).len(), 1, "{alone}");
+            let inner = json!([{"content": [{"type": "tool_result", "content": one[0]["content"]}]}]);
+            assert_eq!(addresses([&inner]).len(), 1, "{inner}");
+        }
+        assert_eq!(addresses([&json!([{"role": "user", "content": "x", "images": ["https://evil/"]}])]).len(), 1);
+        assert_eq!(addresses([&json!([{"text": "https://words/"}, {"image": "https://evil/"}])]), ["https://evil/"]);
+        assert_eq!(addresses([&json!({"image": "https://evil/"})]), ["https://evil/"]);
+    }
+
+    #[test]
+    fn what_is_there_to_be_read_is_no_address() {
+        let words = "https://in.words/";
+        let all = json!([
+            words,
+            {"role": "user", "name": words, "content": words},
+            {"role": "user", "content": [words, {"type": "text", "text": words, "citations": [{"url": words}]},
+                {"type": "document", "title": words, "context": words, "source": {"type": "text", "media_type": "text/plain", "data": words}},
+                {"type": "document", "source": {"type": "content", "content": words}},
+                {"type": "search_result", "source": words, "title": words, "content": [{"type": "text", "text": words}]},
+                {"type": "tool_result", "tool_use_id": "t", "content": words},
+                {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}},
+                {"type": "file", "file": {"filename": "a.pdf", "file_data": "data:application/pdf;base64,AA"}}]},
+            {"role": "assistant", "reasoning_content": words, "reasoning_details": [{"type": "reasoning.text", "text": words}],
+                "refusal": words, "annotations": [{"type": "url_citation", "url_citation": {"url": words}}],
+                "tool_calls": [{"id": "c", "type": "function", "function": {"name": "f", "arguments": words}}],
+                "content": [{"type": "thinking", "thinking": words, "signature": "c2ln"}, {"type": "tool_use", "id": "t", "name": "f", "input": {"url": words}}]},
+            {"role": "tool", "tool_call_id": "c", "content": words},
+        ]);
+        assert_eq!(addresses([&all]), [""; 0]);
     }
 }

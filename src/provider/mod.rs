@@ -48,7 +48,7 @@ use hyper::{HeaderMap, StatusCode};
 pub use ask::{Ask, AskError};
 pub use chat::Untranslatable;
 pub use completion::{Assembly, Outcome};
-pub use doors::Door;
+pub use doors::{Door, MOST_ADDRESSES};
 pub use error::ProviderError;
 pub use foreign::{Dialect, Foreign};
 pub use glob::glob_matches;

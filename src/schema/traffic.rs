@@ -64,6 +64,7 @@ kinds! {
         reason: Option<String>,
         reached: Option<bool>,
         status: Option<u16>,
+        usage: Option<Map<String, Value>>,
         first_byte_ms: Option<u64>,
         total_ms: Option<u64>,
         body: Option<BodyRef>,

@@ -59,6 +59,13 @@ impl Taken {
         }
         let came = outcome.body().map_or(0, |body| body.bytes) / BYTES_A_TOKEN;
         let (prompt, completion, cached) = said.map_or((Count::Unsaid, Count::Unsaid, 0), counts);
+        if outcome.kind == Kind::LlmAborted {
+            // What was said before the client left is of a part of the answer: what it read is known, and what it wrote was at
+            // least as much as came.
+            let prompt = if let Count::Said(count @ 1..) = prompt { count } else { read };
+            let completion = completion.or(0).max(came);
+            return Self { tokens: Tokens { prompt, completion, cached: cached.min(prompt) }, estimated: true };
+        }
         // Nobody asks for nothing, and some servers send the object without its numbers.
         let uncounted = !matches!((prompt, completion), (Count::Said(1..), _) | (_, Count::Said(1..)));
         let estimated = uncounted || prompt == Count::Wrong || completion == Count::Wrong;
@@ -167,5 +174,18 @@ mod tests {
         assert_eq!(failed(json!({"status": 200})).0, 100);
         assert_eq!(taken(Kind::LlmAborted, json!({"reached": false})), (0, 0, 0, false));
         assert_eq!(taken(Kind::LlmAborted, json!({})).0, 100);
+    }
+
+    #[test]
+    fn who_hangs_up_is_charged_what_was_known_and_what_came() {
+        let left = |usage: Value| taken(Kind::LlmAborted, json!({"status": 200, "usage": usage}));
+        assert_eq!(left(Value::Null), (100, 20, 0, true));
+        assert_eq!(left(json!({"input_tokens": 5000, "output_tokens": 1})), (5000, 20, 0, true));
+        assert_eq!(left(json!({"input_tokens": 0, "output_tokens": 0})), (100, 20, 0, true));
+        assert_eq!(left(json!({"prompt_tokens": 7000, "completion_tokens": 900})), (7000, 900, 0, true));
+        assert_eq!(
+            left(json!({"input_tokens": 1, "cache_read_input_tokens": 9, "output_tokens": -1})),
+            (10, 20, 9, true)
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reply::{stop, usage};
+use super::reply::{Spoken, spoken, stop, usage};
 use crate::provider::reading::{Said, parse};
 
 /// What the open block holds.
@@ -10,8 +10,7 @@ use crate::provider::reading::{Said, parse};
 enum Block {
     Thinking,
     Text,
-    /// The call with this index.
-    Call(u64),
+    Call,
 }
 
 /// Where a stream stands.
@@ -19,6 +18,8 @@ enum Block {
 pub(super) struct Events {
     begun: bool,
     open: Option<Block>,
+    /// Index and id of the last call.
+    call: (u64, String),
     /// How many blocks were begun.
     blocks: u64,
     finish: Option<String>,
@@ -53,13 +54,17 @@ impl Events {
             self.usage = said.clone();
         }
         let words = |pointer: &str| chunk.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-        if let Some(text) = words("/choices/0/delta/reasoning_content") {
-            self.enter(Block::Thinking, json!({"type": "thinking", "thinking": "", "signature": ""}), out);
-            self.delta(json!({"type": "thinking_delta", "thinking": text}), out);
-        }
-        if let Some(text) = words("/choices/0/delta/content").or_else(|| words("/choices/0/delta/refusal")) {
-            self.enter(Block::Text, json!({"type": "text", "text": ""}), out);
-            self.delta(json!({"type": "text_delta", "text": text}), out);
+        for spoken in chunk.pointer("/choices/0/delta").map_or_else(|| Ok(Vec::new()), spoken)? {
+            match spoken {
+                Spoken::Thought(text) => {
+                    self.enter(Block::Thinking, json!({"type": "thinking", "thinking": "", "signature": ""}), out);
+                    self.delta(json!({"type": "thinking_delta", "thinking": text}), out);
+                }
+                Spoken::Text(text) => {
+                    self.enter(Block::Text, json!({"type": "text", "text": ""}), out);
+                    self.delta(json!({"type": "text_delta", "text": text}), out);
+                }
+            }
         }
         for call in chunk.pointer("/choices/0/delta/tool_calls").and_then(Value::as_array).into_iter().flatten() {
             self.call(call, out)?;
@@ -71,16 +76,23 @@ impl Events {
     }
 
     fn call(&mut self, call: &Value, out: &mut Vec<u8>) -> Result<(), Said> {
-        let index = call.get("index").and_then(Value::as_u64).unwrap_or(0);
+        let index = call.get("index").and_then(Value::as_u64);
         let words = |pointer: &str| call.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty());
-        match (words("/id"), self.open) {
-            (_, Some(Block::Call(open))) if open == index => {}
-            (Some(id), _) => {
+        let open = self.open == Some(Block::Call);
+        let (last, last_id) = (self.call.0, self.call.1.as_str());
+        match words("/id") {
+            // Some servers number no calls, or all alike: what has an id of its own is a call of its own. Others give each
+            // piece of a call its id.
+            Some(id) if !open || id != last_id || index.is_some_and(|index| index != last) => {
                 let start = json!({"type": "tool_use", "id": id, "name": words("/function/name"), "input": {}});
-                self.enter(Block::Call(index), start, out);
+                self.call = (index.unwrap_or(last), id.to_owned());
+                self.leave(out);
+                self.enter(Block::Call, start, out);
             }
+            Some(_) => {}
+            None if open && index.is_none_or(|index| index == last) => {}
             // Blocks come one after the other on this wire.
-            (None, _) => return Err(Said::garbled("its answer goes on with a call that is not the last one")),
+            None => return Err(Said::garbled("its answer goes on with a call that is not the last one")),
         }
         if let Some(piece) = words("/function/arguments") {
             self.delta(json!({"type": "input_json_delta", "partial_json": piece}), out);
@@ -131,4 +143,68 @@ pub(super) fn write(out: &mut Vec<u8>, name: &str, mut more: Value) {
         event.append(more);
     }
     out.extend_from_slice(format!("event: {name}\ndata: {event}\n\n").as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// What the blocks of these deltas hold.
+    fn told(deltas: &[Value]) -> Vec<String> {
+        let (mut events, mut out) = (Events::default(), Vec::new());
+        for delta in deltas {
+            let chunk = json!({"id": "c", "model": "m", "choices": [{"index": 0, "delta": delta}]});
+            events.chunk(chunk.to_string().as_bytes(), &mut out).unwrap();
+        }
+        let mut blocks = Vec::new();
+        for line in String::from_utf8(out).unwrap().lines().filter_map(|line| line.strip_prefix("data: ")) {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let own = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
+            if event["type"] == "content_block_start" {
+                blocks.push(format!("{} ", own("/content_block/id").or(own("/content_block/type")).unwrap()));
+            }
+            for key in ["text", "thinking", "partial_json"] {
+                blocks
+                    .last_mut()
+                    .into_iter()
+                    .for_each(|last| last.push_str(own(&format!("/delta/{key}")).unwrap_or("")));
+            }
+        }
+        blocks
+    }
+
+    #[test]
+    fn thoughts_are_told_whatever_they_are_called() {
+        let deltas = [json!({"reasoning": "a"}), json!({"reasoning_content": "b"}), json!({"content": "c"})];
+        assert_eq!(told(&deltas), ["thinking ab", "text c"]);
+        let parts = json!({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "a"}]}, {"type": "text", "text": "b"}]});
+        assert_eq!(told(&[parts]), ["thinking a", "text b"]);
+    }
+
+    #[test]
+    fn parallel_calls_are_blocks_of_their_own_however_they_are_numbered() {
+        let call = |index: Value, id: Value, arguments: &str| {
+            let mut call = json!({"type": "function", "function": {"name": "f", "arguments": arguments}});
+            for (key, value) in [("index", index), ("id", id)] {
+                if !value.is_null() {
+                    call[key] = value;
+                }
+            }
+            call
+        };
+        let (none, zero) = (Value::Null, json!(0));
+        for index in [&none, &zero] {
+            let (a, b) = (call(index.clone(), "a".into(), "{\"x\":1}"), call(index.clone(), "b".into(), "{\"x\":2}"));
+            let expected = ["a {\"x\":1}", "b {\"x\":2}"];
+            assert_eq!(told(&[json!({"tool_calls": [a, b]})]), expected, "{index}");
+            assert_eq!(told(&[json!({"tool_calls": [a]}), json!({"tool_calls": [b]})]), expected, "{index}");
+            let (first, rest) = (call(index.clone(), "a".into(), "{\"x\""), call(index.clone(), none.clone(), ":1}"));
+            let again = call(index.clone(), "a".into(), ":1}");
+            for rest in [rest, again] {
+                let deltas = [json!({"tool_calls": [first]}), json!({"tool_calls": [rest, b]})];
+                assert_eq!(told(&deltas), expected, "{index}");
+            }
+        }
+    }
 }

@@ -20,8 +20,11 @@ pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> 
         Format::Schema(schema) => drop(body.insert("format".into(), schema.clone())),
     }
     if let Some(effort) = asked.effort {
+        // Other models are told yes or no, and levels are an error.
+        let levels = model.rsplit('/').next().is_some_and(|name| name.starts_with("gpt-oss"));
         let think = match effort {
             Effort::None => Value::Bool(false),
+            _ if !levels => Value::Bool(true),
             Effort::Minimal | Effort::Low => "low".into(),
             Effort::Medium => "medium".into(),
             Effort::High | Effort::Highest => "high".into(),
@@ -132,4 +135,26 @@ fn options(asked: &Request, max_tokens: Option<u64>) -> Map<String, Value> {
     set("frequency_penalty", sampling.frequency_penalty.map(Value::from));
     set("stop", (!sampling.stop.is_empty()).then(|| sampling.stop.clone().into()));
     options
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn levels_of_thinking_are_for_the_models_that_have_them() {
+        for (model, effort, think) in [
+            ("gpt-oss:20b", "low", json!("low")),
+            ("someone/gpt-oss", "xhigh", json!("high")),
+            ("qwen3:8b", "low", json!(true)),
+            ("qwen3:8b", "high", json!(true)),
+            ("qwen3:8b", "none", json!(false)),
+        ] {
+            let body =
+                json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": effort});
+            let asked = Request::parse(body.to_string().as_bytes()).unwrap();
+            assert_eq!(request(&asked, model, None).unwrap()["think"], think, "{model} {effort}");
+        }
+    }
 }

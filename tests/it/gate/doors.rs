@@ -40,6 +40,12 @@ fn what_a_provider_would_reach_for_an_agent_is_refused_by_name_and_never_sent() 
         (chat_path, image("https://images.example/a.png"), "provider_side_access"),
         (chat_path, image("file:///etc/passwd"), "provider_side_access"),
         (
+            chat_path,
+            json!({"model": "m", "messages": [{"role": "user", "content": [{"type": "file", "file": {"file_data": "https://a/b"}}]}]}),
+            "provider_side_access",
+        ),
+        ("/v1/embeddings", json!({"model": "m", "input": [{"image": "https://a/b"}]}), "provider_side_access"),
+        (
             "/v1/messages",
             with(message(), "mcp_servers", json!([{"type": "url", "url": "https://x"}])),
             "provider_side_access",
@@ -79,10 +85,18 @@ fn an_image_goes_along_as_data_by_a_grant_of_its_host_or_by_the_models_setting()
     world.apply();
     assert_eq!(world.chat(&image(url)).status, 200);
     assert_eq!(world.chat(&image("https://other.example/a.png")).code(), "provider_side_access");
+    assert_eq!(world.chat(&image("https://images.example\\@other.example/")).code(), "provider_side_access");
+    let many = |more: &[&str]| {
+        let urls = std::iter::repeat_n(url, 64).chain(more.iter().copied());
+        let parts: Vec<Value> = urls.map(|url| json!({"type": "image_url", "image_url": {"url": url}})).collect();
+        json!({"model": "m", "messages": [{"role": "user", "content": parts}]})
+    };
+    assert_eq!(world.chat(&many(&["https://other.example/a.png"])).code(), "too_many_addresses");
+    assert_eq!(world.chat(&many(&[])).status, 200);
     world.policy.models.iter_mut().for_each(|rule| rule.image_addresses = true);
     world.apply();
     assert_eq!(world.chat(&image("https://other.example/a.png")).status, 200);
-    assert_eq!(upstream.got().len(), 3);
+    assert_eq!(upstream.got().len(), 4);
 }
 
 #[test]
