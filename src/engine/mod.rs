@@ -116,7 +116,7 @@ pub use kill::{
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};
-pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role};
+pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role, warnings as role_warnings};
 pub use rulings::{policies, policies_in};
 pub use schedules::{RevokedSchedule, revoke_schedule};
 pub use seal::{Sealable, Sealed, checkpoint_keys, list_checkpoints, seal};

@@ -49,6 +49,14 @@ fn what_is_wrong_with_a_role_is_said_and_nobody_is_hired() {
     said.complains("there is no skills/nothing/SKILL.md");
     scene.write("roles/other.role.md", scene.read("roles/typo.role.md"));
     scene.tf(&["role", "validate", "other"]).exits(2).says("`role` is `typo`, and the file is that of `other`");
+    role(&scene, "worker", "");
+    role(&scene, "idle", "allowedActions: [email.send]\nconfig: {delegation: {roles: [worke, worker, nobody-here]}}");
+    let warned = scene.tf(&["role", "validate", "idle"]).ok();
+    warned.says("idle: valid\n").says("idle: warning: may email.send, but `config.email.recipients` is empty");
+    warned.says("names `worke`, and there is no such role (did you mean `worker`?)\n");
+    warned.says("names `nobody-here`, and there is no such role\n");
+    let listed = scene.tf(&["role", "validate", "idle", "--json"]).ok().json();
+    assert_eq!(listed[0]["warnings"].as_array().unwrap().len(), 3, "{listed:#}");
     scene.tf(&["agent", "hire", "nope", "--name", "ada"]).exits(3).complains("there is no role `nope`");
     scene.tf(&["agent", "hire", "../../etc/x", "--name", "ada"]).exits(2);
     role(&scene, "plain", "");
