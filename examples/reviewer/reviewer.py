@@ -62,7 +62,7 @@ def review(prompt):
         return call | {"key": "review-%d-%s" % (number, commit)}
 
     (done,) = yield "%d remarks." % len(remarks), [("act", submit)]
-    if (parsed(done, "github.review.submit").get("error") or {}).get("code") != "key_reused":
+    if refused(done) != "key_reused":
         result(done, "github.review.submit")
     kept, wrote = yield "", [
         memory("set", key=own, value=json.dumps({"commit": commit[:12], "remarks": len(remarks)})),
@@ -71,6 +71,12 @@ def review(prompt):
     parsed(kept, "memory set")
     parsed(wrote, "write_file")
     yield "", [finish("%s#%d: %s with %d remarks." % (repo, number, verdict, len(remarks)))]
+
+
+def refused(text):
+    """The code by which the gate refused it, if it did."""
+    error = json.loads(text).get("error")
+    return error.get("code") if isinstance(error, dict) else None
 
 
 def result(text, what):
