@@ -235,9 +235,11 @@ mod tests {
         super::super::hire(&registry, &RoleName::parse("tester").unwrap(), &ada).unwrap();
         let [damaged, own] = [0, 1].map(|n| recorded::runs(&registry)[n].clone());
         let node = NodeId::parse("work").unwrap();
-        for file in ["events.jsonl", "taskforge.json"] {
-            std::fs::write(folder.path().join(format!("runs/{damaged}/{file}")), "{broken\n").unwrap();
-        }
+        // A journal that no disk gives back, and what was made of it neither.
+        let journal = folder.path().join(format!("runs/{damaged}/events.jsonl"));
+        std::fs::remove_file(&journal).unwrap();
+        std::fs::create_dir(&journal).unwrap();
+        std::fs::write(folder.path().join(format!("runs/{damaged}/taskforge.json")), "{broken\n").unwrap();
         assert!(Store::open(&registry, &damaged).and_then(|store| store.peek()).is_err());
         queue(&registry, &ada, &damaged, &node).unwrap();
         queue(&registry, &ada, &own, &node).unwrap();
