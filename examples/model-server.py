@@ -42,13 +42,13 @@ def next_turn(messages):
     results = {m.get("tool_call_id"): text_of(m) for m in messages if m.get("role") == "tool"}
     said = [m for m in messages if m.get("role") == "assistant"]
     task = TASKS[titles[0]](prompt)
-    number = 0
+    number, tries = 0, 0
     text, calls = next(task)
     asking, got = list(range(len(calls))), {}
     for message in said:
         made = message.get("tool_calls") or []
         had = [(call["function"]["name"], loads(call["function"]["arguments"])) for call in made]
-        if had != [calls[n] for n in asking]:
+        if had != [worded(calls[n], tries) for n in asking]:
             raise Refused("the conversation has a turn that this server would not have answered: %.300s" % json.dumps(had))
         unanswered = [call["id"] for call in made if call["id"] not in results]
         if unanswered:
@@ -57,14 +57,20 @@ def next_turn(messages):
         got.update((n, results[call["id"]]) for n, call in zip(asking, made))
         asking = [n for n in asking if interrupted(got[n])]
         if asking:
-            text = "That was interrupted; again."
+            text, tries = "That was interrupted; again.", tries + 1
             continue
         try:
             text, calls = task.send([got[n] for n in range(len(calls))])
         except StopIteration:
             raise Refused("the task was finished; nothing follows") from None
-        asking, got = list(range(len(calls))), {}
-    return text, [("call_%d" % (number + at), *calls[n]) for at, n in enumerate(asking, start=1)]
+        asking, got, tries = list(range(len(calls))), {}, 0
+    return text, [("call_%d" % (number + at), *worded(calls[n], tries)) for at, n in enumerate(asking, start=1)]
+
+
+def worded(call, tries):
+    """The call as it is made after `tries` interruptions: a task can give a function of that, and never says the same twice."""
+    name, arguments = call
+    return name, arguments(tries) if callable(arguments) else arguments
 
 
 def interrupted(result):

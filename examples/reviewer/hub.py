@@ -210,6 +210,8 @@ class Connection(http.server.BaseHTTPRequestHandler):
             with self.server.lock:
                 repository = Repository(self.server.folder, found.group(1))
                 value = self.answer(repository, found.group(2) or "", dict(urllib.parse.parse_qsl(query)), body)
+            while body is not None and self.server.hold and self.server.hold.exists():
+                time.sleep(0.05)
             self.send(200, value)
         except Answer as answer:
             self.send(answer.status, {"message": str(answer)})
@@ -267,9 +269,11 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     arguments.add_argument("folder", type=pathlib.Path, help="where owner/name.git are")
     arguments.add_argument("--port", type=int, default=8417, help="0 takes a free one (default: 8417)")
+    arguments.add_argument("--hold", type=pathlib.Path, help="while this file is there, no review is answered")
     arguments.add_argument("--token-file", type=pathlib.Path, required=True, help="the token that has to be sent")
     given = arguments.parse_args()
     server = Server(("127.0.0.1", given.port), Connection)
+    server.hold = given.hold
     server.folder, server.token = given.folder, given.token_file.read_text().strip()
     print("listening on http://127.0.0.1:%d/api/v3" % server.server_address[1], flush=True)
     try:

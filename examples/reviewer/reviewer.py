@@ -54,10 +54,16 @@ def review(prompt):
     verdict = "REQUEST_CHANGES" if remarks else "COMMENT"
     comments = [{"path": path, "line": line, "body": text} for path, line, text in remarks]
     body = summary(patches["files"], remarks, before)
-    (done,) = yield "%d remarks." % len(remarks), [
-        act("github.review.submit", repo=repo, number=number, commit=commit, verdict=verdict, body=body, comments=comments)
-    ]
-    result(done, "github.review.submit")
+
+    def submit(tries):
+        # Like any model, it does not find the same words twice. The key says that it is one review all the same.
+        said = body + "".join("\nLooked at once more." for _ in range(tries))
+        name, call = act("github.review.submit", repo=repo, number=number, commit=commit, verdict=verdict, body=said, comments=comments)
+        return call | {"key": "review-%d-%s" % (number, commit)}
+
+    (done,) = yield "%d remarks." % len(remarks), [("act", submit)]
+    if refused(done) != "key_reused":
+        result(done, "github.review.submit")
     kept, wrote = yield "", [
         memory("set", key=own, value=json.dumps({"commit": commit[:12], "remarks": len(remarks)})),
         write_file("/workspace/report.md", "# %s#%d at %s\n\n%s\n" % (repo, number, commit[:12], body)),
@@ -65,6 +71,12 @@ def review(prompt):
     parsed(kept, "memory set")
     parsed(wrote, "write_file")
     yield "", [finish("%s#%d: %s with %d remarks." % (repo, number, verdict, len(remarks)))]
+
+
+def refused(text):
+    """The code by which the gate refused it, if it did."""
+    error = json.loads(text).get("error")
+    return error.get("code") if isinstance(error, dict) else None
 
 
 def result(text, what):

@@ -24,6 +24,9 @@ pub struct Brief {
     /// Whether there is a memory to work with.
     #[serde(default)]
     pub memory: bool,
+    /// Whether there is somebody to give work to.
+    #[serde(default)]
+    pub delegates: bool,
     /// What it was told it has and has no more, a sentence each.
     #[serde(default)]
     pub notices: Vec<String>,
@@ -125,6 +128,29 @@ pub fn verbs_text(memory: bool, actions: bool, children: bool) -> String {
     if lines.is_empty() { lines } else { format!("\nWhat is open to you; each answers with JSON:\n{lines}") }
 }
 
+/// What the built-in agent is told of what its role opens, behind who it is: the actions, by name, and the roles that it
+/// may give work to. Empty where there is neither.
+///
+/// Both are as the role says, and not as a person granted meanwhile: the text is the same in every attempt.
+#[must_use]
+pub fn role_text(actions: &[String], delegates_to: &[String]) -> String {
+    let mut lines = String::new();
+    if !actions.is_empty() {
+        lines.push_str(&format!(
+            "- With the tool act: {}. Without an action it lists on what each may be used. Anything else is asked for with \
+             request_capability, as the refusal says.\n",
+            actions.join(", ")
+        ));
+    }
+    if !delegates_to.is_empty() {
+        lines.push_str(&format!(
+            "- With the tool delegate: a part of your work can be given to {}.\n",
+            delegates_to.join(", ")
+        ));
+    }
+    if lines.is_empty() { lines } else { format!("\nWhat your role lets you do:\n{lines}") }
+}
+
 fn section(text: &mut String, title: &str, items: &[String], prefix: &str) {
     if items.is_empty() {
         return;
@@ -161,6 +187,15 @@ mod tests {
         let text = verbs_text(true, false, true);
         assert!(text.contains("agent memory list`") && text.contains("agent delegate ROLE"), "{text}");
         assert!(!text.contains("action"), "{text}");
+    }
+
+    #[test]
+    fn a_role_that_opens_nothing_is_not_spoken_of() {
+        assert_eq!(role_text(&[], &[]), "");
+        let text = role_text(&["github.pr.list".into(), "slack.post".into()], &[]);
+        assert!(text.contains("tool act: github.pr.list, slack.post.") && !text.contains("delegate"), "{text}");
+        let text = role_text(&[], &["worker".into(), "other".into()]);
+        assert!(text.contains("given to worker, other.") && !text.contains("tool act"), "{text}");
     }
 
     #[test]

@@ -15,10 +15,11 @@ use super::decision::{Standing, standing};
 use super::error::AgentError;
 use super::gate_client::{GateClient, Reply};
 use super::narration::{Narration, complain, line, readable};
-use super::tools::{Roots, Tool, read_file, shell, write_file};
+use super::tools::{Roots, Tool, Work, read_file, shell, write_file};
 use super::turn::{Call, spoken};
-use super::verbs::ask_memory;
+use super::verbs::{ask_memory, begin_child, child_id, follow_child, look_at_child};
 use super::{chat, env, exit, refusal};
+use crate::run::id::RequestId;
 
 /// How long a decision is waited for before the attempt suspends: a policy that allows answers within that.
 const DECISION: Duration = Duration::from_secs(2);
@@ -155,7 +156,7 @@ impl<'a> Agent<'a> {
 
     async fn ask(&mut self) -> Result<(), AgentError> {
         let backoff = self.options.backoff;
-        let tools = Tool::definitions_for(self.brief.memory);
+        let tools = Tool::definitions_for(self.brief.memory, self.brief.delegates);
         let message = chat::ask(&self.gate, &self.brief.model, &mut self.conversation, &tools, backoff).await?;
         let spoken = spoken(&message);
         if !spoken.is_empty() {
@@ -218,7 +219,8 @@ impl<'a> Agent<'a> {
             }
             Tool::ReadFile { path } => read_file(&self.options.roots, path),
             Tool::WriteFile { path, content } => write_file(&self.options.roots, path, content),
-            Tool::Act { action, arguments, key } => {
+            Tool::Act { action: None, .. } => self.gate.get("/taskforge/v1/actions").await?.json()?,
+            Tool::Act { action: Some(action), arguments, key } => {
                 let mut body = json!({"arguments": arguments});
                 if let Some(key) = key {
                     body["key"] = key.as_str().into();
@@ -237,8 +239,35 @@ impl<'a> Agent<'a> {
                     None => reply.json()?,
                 }
             }
+            Tool::Delegate { work, wait_seconds } => self.delegate(work, Duration::from_secs(*wait_seconds)).await?,
             Tool::RequestCapability { .. } | Tool::Finish { .. } => Value::Null,
         })
+    }
+
+    /// Gives work away, or waits for what was given away before: what is known of the child at the end.
+    async fn delegate(&self, work: &Work, patience: Duration) -> Result<Value, AgentError> {
+        let until = Instant::now() + patience;
+        let (id, first) = match work {
+            Work::New(asked) => {
+                let reply = begin_child(&self.gate, asked).await?;
+                if let Some(error) = for_the_model(&reply)? {
+                    return Ok(json!({"error": error}));
+                }
+                let known = reply.json()?;
+                (child_id(&known), Some(known))
+            }
+            Work::Known(id) if RequestId::parse(id).is_ok() => (id.clone(), None),
+            Work::Known(_) => return Ok(json!({"error": "`child` is not the id of a child"})),
+        };
+        let last = match (follow_child(&self.gate, &id, until).await?, first) {
+            (Some(reply), _) => reply,
+            (None, Some(known)) => return Ok(known),
+            (None, None) => look_at_child(&self.gate, &id, 0).await?,
+        };
+        match for_the_model(&last)? {
+            Some(error) => Ok(json!({"error": error})),
+            None => last.json(),
+        }
     }
 
     /// What the gate refused this attempt after `after`, and the number to ask from next time.
@@ -259,11 +288,14 @@ impl<'a> Agent<'a> {
     async fn request_capabilities(&mut self, calls: &[Call]) -> Result<bool, AgentError> {
         let mut waiting = Vec::new();
         for call in calls {
-            let Ok(Tool::RequestCapability { capability, reason, deploy }) = &call.tool else { continue };
+            let Ok(Tool::RequestCapability { capability, reason, deploy, schedule }) = &call.tool else { continue };
             self.narration.step(&format!("request_capability: {capability} — {reason}"));
             let mut body = json!({"capability": capability, "reason": reason});
             if let Some(deploy) = deploy {
                 body["deploy"] = json!(deploy);
+            }
+            if let Some(schedule) = schedule {
+                body["schedule"] = json!(schedule);
             }
             let reply = self.gate.post("/taskforge/v1/capabilities", &body).await?;
             if let Some(error) = for_the_model(&reply)? {

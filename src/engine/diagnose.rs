@@ -52,6 +52,7 @@ pub fn diagnose(registry: Option<&Registry>, every: bool) -> Vec<Diagnosis> {
         Some(registry) => {
             found.extend(look_at(registry));
             found.push(runs(registry, every));
+            found.extend(unclear(registry));
             found.extend(agents(registry));
         }
         None => found.push(note("registry", "none here", "taskforge init DIR")),
@@ -186,11 +187,8 @@ fn watches(registry: &Registry) -> Vec<Diagnosis> {
             Standing::Stuck => found.push(bad("schedule", detail(), &format!("taskforge watch show {}", one.name))),
             Standing::New | Standing::Good | Standing::Over => {}
         }
-        if one.approved.is_none()
-            && let Some(agent) = &one.definition.agent
-            && !super::agents::is_hired(registry, agent).unwrap_or(false)
-        {
-            let detail = format!("{}: there is no agent `{agent}`, or it was offboarded", one.name);
+        if let Some((agent, why)) = super::lacks_agent(registry, one) {
+            let detail = format!("{}: {why}", one.name);
             found.push(bad("watch", detail, &format!("taskforge agent hire ROLE --name {agent}")));
         }
     }
@@ -293,6 +291,19 @@ fn agents(registry: &Registry) -> Vec<Diagnosis> {
     }
     if found.is_empty() && !names.is_empty() {
         found.push(good("agents", format!("{}, each journal whole", names.len())));
+    }
+    found
+}
+
+/// What agents may have done and nobody knows, run by run: their gates do it no second time, and nobody else is asked.
+fn unclear(registry: &Registry) -> Vec<Diagnosis> {
+    let mut found = Vec::new();
+    for run in repair::runs(registry).unwrap_or_default() {
+        // What is wrong with a run is said of it.
+        let Ok(state) = Store::open(registry, &run).and_then(|store| store.peek()) else { continue };
+        for one in super::unclear_actions(registry, &state).unwrap_or_default() {
+            found.push(note("unclear action", format!("{run}: {one}"), &one.fix));
+        }
     }
     found
 }

@@ -118,11 +118,11 @@ pub use kill::{
 pub use listing::{Listed, list};
 pub use openclaw_image::{MadeOpenclaw, make_openclaw_image};
 pub use refresh::{Outdated, outdated, rebuild};
-pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role};
+pub use roles::{Declared, ListedRole, declared, list_roles, new_role, of_agent, role, warnings as role_warnings};
 pub use rulings::{policies, policies_in};
 pub use schedules::{RevokedSchedule, revoke_schedule};
 pub use seal::{Sealable, Sealed, checkpoint_keys, list_checkpoints, seal};
-pub use settled::{SettledAction, settle_action};
+pub use settled::{SettledAction, UnclearAction, settle_action, unclear_actions};
 pub use shelf::{Cleared, Shelf, Shelved, clear_images, find_image, images_on_engine, shelf, users_of_images};
 pub use standing::{StandingGrant, role_scope, standing_grants, workflow_scope};
 pub use start::{Start, Started, check_start, find_workflow, start};
@@ -131,6 +131,6 @@ pub use tick::{Ticked, tick};
 pub use verify::{Given, verify, verify_against};
 pub use vouched::{SignedPolicy, sign_policies, unsigned_policies};
 pub use watching::{
-    FailedWork, Found, Looked, Looking, Standing, WatchStatus, look as look_for_watch, look_all as look_for_watches,
-    names as watch_names, reset as reset_watch, standing as watch_standing, watches,
+    FailedWork, Found, Looked, Looking, Standing, WatchStatus, lacks_agent, look as look_for_watch,
+    look_all as look_for_watches, names as watch_names, reset as reset_watch, standing as watch_standing, watches,
 };

@@ -338,10 +338,15 @@ fn attempt_policy(
     }
     let memory = persona.and_then(|persona| persona.memory_use(definition));
     let delegation = persona.and_then(|persona| children::delegation(&persona.bundle.role));
+    let delegates = delegation.is_some();
     let actions = allowed::actions(state, definition, persona.map(|persona| &persona.bundle.role), line);
-    // The built-in agent has tools for these, which say it themselves.
-    if container.runtime == Runtime::Openclaw {
-        system.push_str(&brief::verbs_text(memory.is_some(), !actions.is_empty(), delegation.is_some()));
+    match container.runtime {
+        Runtime::Openclaw => {
+            system.push_str(&brief::verbs_text(memory.is_some(), !actions.is_empty(), delegates));
+        }
+        // Its tools say how; which names they take only its role says.
+        Runtime::Builtin => system.push_str(&opened(persona, definition, &actions, delegation.as_ref())),
+        Runtime::Command => {}
     }
     Ok(wire::Attempt {
         socket: attempt.plan.socket.clone(),
@@ -373,6 +378,7 @@ fn attempt_policy(
             outputs,
             inputs,
             memory: memory.is_some(),
+            delegates,
             notices: told::losses(state, &definition.id),
         },
         memory,
@@ -384,6 +390,21 @@ fn attempt_policy(
             .collect(),
         publish: None,
     })
+}
+
+/// What the role of a node opens to the built-in agent, in words.
+fn opened(
+    persona: Option<&Persona>,
+    definition: &NodeDefinition,
+    actions: &[wire::AllowedAction],
+    delegation: Option<&wire::DelegationUse>,
+) -> String {
+    let Some(persona) = persona else { return String::new() };
+    let by = allowed::by(&persona.bundle.role, definition);
+    let names: Vec<String> =
+        actions.iter().filter(|action| action.by == by).map(|action| action.name.clone()).collect();
+    let roles: Vec<String> = delegation.iter().flat_map(|to| &to.roles).map(ToString::to_string).collect();
+    brief::role_text(&names, &roles)
 }
 
 /// What the gate gives to a node: what it asked for, in this attempt or before, and a person approved.

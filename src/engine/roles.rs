@@ -10,6 +10,7 @@ use crate::role::agent::Agent;
 use crate::role::{Bundle, BundleError, FILE_LIMIT, Role, SKILL_LIMIT, renamed, shipped, shipped_skill};
 use crate::run::definition::{NodeDefinition, Pinned, RoleBinding};
 use crate::run::id::{Digest, RoleName, SkillName};
+use crate::run::nearest::nearest;
 use crate::run::ruling::{Effect, Ruling};
 
 use super::error::Error;
@@ -68,6 +69,24 @@ pub fn declared(registry: &Registry, role: &Role) -> Vec<Declared> {
         Declared { capability: capability.clone(), ruling: policies.rule_on(&asked) }
     };
     role.capabilities.iter().map(ruling).collect()
+}
+
+/// What is sound in `role` and is probably not meant: actions that may be done upon nothing, and roles to give work to that
+/// the registry does not have.
+#[must_use]
+pub fn warnings(registry: &Registry, role: &Role) -> Vec<String> {
+    let mut warnings = role.idle();
+    // What is wrong with the folder is said of the roles themselves.
+    let Ok(known) = files::list(registry.layout()) else { return warnings };
+    for name in &role.config.delegation.roles {
+        if known.iter().any(|known| known == name.as_str()) {
+            continue;
+        }
+        let near = nearest(name.as_str(), known.iter().map(String::as_str));
+        let near = near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"));
+        warnings.push(format!("`config.delegation.roles` names `{name}`, and there is no such role{near}"));
+    }
+    warnings
 }
 
 /// Refuses a role that declares what a rule denies: its agents could never work as it says.

@@ -1,17 +1,21 @@
 //! Actions whose outcome the gate cannot find out: a person looks, and says what became of one. Their word is journaled, the
 //! gate is told, and takes it the next time that the agent asks for the same.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
 
 use super::actor::operator;
 use super::error::Error;
 use super::gate;
 use super::store::Store;
-use crate::gate::records::{self, Kind};
+use crate::gate::records::{self, Kind, Record};
 use crate::registry::Registry;
+use crate::run::capability::Capability;
 use crate::run::command::Command;
 use crate::run::event::Settled;
 use crate::run::id::{NodeId, RunId};
+use crate::run::state::{Request, State};
 
 /// The longest comment, in bytes.
 const LONGEST: usize = 4096;
@@ -82,4 +86,75 @@ pub fn settle_action(
     }
     let action = intent.text("action").unwrap_or_default().to_owned();
     Ok(SettledAction { run: run.clone(), node, action, settled, told })
+}
+
+/// An action that changes something, of which nothing says whether it was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnclearAction {
+    pub node: String,
+    /// Such as `email.send`.
+    pub action: String,
+    pub target: String,
+    /// The record of its intent.
+    pub seq: u64,
+    /// What says what became of it.
+    pub fix: String,
+}
+
+/// The actions of the run `state` whose outcome nobody knows, and of which no person has said it. What a node at work has begun
+/// and not ended is under way. Only runs in which something may be done through the gate are read.
+///
+/// # Errors
+/// When the records cannot be read.
+pub fn unclear_actions(registry: &Registry, state: &State) -> Result<Vec<UnclearAction>, Error> {
+    let granted = |request: &Request| matches!(request.meant(), Capability::Action(_));
+    let acts = state.created.nodes.iter().any(|node| node.role().is_some()) || state.requests.iter().any(granted);
+    let path = registry.layout().run(&state.run).traffic();
+    if !acts || !path.exists() {
+        return Ok(Vec::new());
+    }
+    let traffic = records::read(&path, &state.run)?;
+    let mut unclear: BTreeMap<u64, &Record> = BTreeMap::new();
+    let mut failed = BTreeSet::new();
+    for record in &traffic.records {
+        let intent = record.fields.get("intent").and_then(serde_json::Value::as_u64);
+        match (&record.kind, intent) {
+            (Kind::ActionRequested, _) if record.text("key").is_some() => {
+                unclear.insert(record.seq, record);
+            }
+            (Kind::ActionFailed, Some(intent))
+                if record.fields.get("unclear").and_then(serde_json::Value::as_bool) == Some(true) =>
+            {
+                failed.insert(intent);
+            }
+            (Kind::ActionDone | Kind::ActionFailed, Some(intent)) => {
+                unclear.remove(&intent);
+            }
+            _ => {}
+        }
+    }
+    let live: BTreeSet<&str> = state.live_attempts().map(|(definition, _)| definition.id.as_str()).collect();
+    let under_way = |record: &Record| {
+        let node = record.node.as_deref().unwrap_or_default();
+        live.contains(node) && !failed.contains(&record.seq)
+    };
+    let settled: BTreeSet<u64> = state.settled.iter().map(|settled| settled.record).collect();
+    let told = unclear.into_values().filter(|record| !settled.contains(&record.seq) && !under_way(record));
+    Ok(told
+        .map(|record| UnclearAction {
+            node: record.node.clone().unwrap_or_default(),
+            action: record.text("action").unwrap_or_default().to_owned(),
+            target: record.text("target").unwrap_or_default().to_owned(),
+            seq: record.seq,
+            fix: format!("taskforge action settle {} {} --done|--not-done --comment TEXT", state.run, record.seq),
+        })
+        .collect())
+}
+
+impl std::fmt::Display for UnclearAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { node, action, target, seq, .. } = self;
+        write!(f, "whether {action} to {target} by node {node} was done is not known (record {seq})")
+    }
 }

@@ -384,6 +384,13 @@ pub fn verify_against(registry: &Registry, run: &RunId, given: &Given) -> Result
             let records = store.records()?;
             decisions(registry, &state, &records, given, &mut report)?;
             refusals(&records, &mut report);
+            if state.status.is_terminal() && report.problems.is_empty() {
+                let unclear = super::unclear_actions(registry, &state)?.into_iter();
+                let warning = |one: super::UnclearAction| {
+                    Problem::of("gate/traffic.jsonl", 0, 0, format!("{one}; `{}` says it", one.fix))
+                };
+                report.warnings.extend(unclear.map(warning));
+            }
         }
         Err(error) if report.problems.is_empty() => {
             report.problems.push(Problem::of("events.jsonl", 0, 0, error.to_string()));

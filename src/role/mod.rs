@@ -63,6 +63,36 @@ pub struct Role {
     pub prompt: String,
 }
 
+impl Role {
+    /// What it allows and yet makes impossible: actions of a family of which nothing may be named. A sentence for each family.
+    #[must_use]
+    pub fn idle(&self) -> Vec<String> {
+        let config = &self.config;
+        let review = |action: &Action| *action == Action::GithubReviewSubmit;
+        let families = [
+            (Family::Github, config.github.repositories.is_empty(), "github.repositories"),
+            (Family::Slack, config.slack.channels.is_empty(), "slack.channels"),
+            (Family::Email, config.email.recipients.is_empty(), "email.recipients"),
+            (Family::Webhook, config.webhook.urls.is_empty(), "webhook.urls"),
+        ];
+        let mut notes = Vec::new();
+        let mut note = |actions: Vec<&str>, key: &str| {
+            if !actions.is_empty() {
+                let names = actions.join(", ");
+                notes.push(format!("may {names}, but `config.{key}` is empty: nothing is allowed"));
+            }
+        };
+        for (family, empty, key) in families {
+            let of_it = self.allowed_actions.iter().filter(|action| empty && action.family() == family);
+            note(of_it.map(|action| action.as_str()).collect(), key);
+        }
+        let idle = !config.github.repositories.is_empty() && config.github.verdicts.is_empty();
+        let reviews = self.allowed_actions.iter().filter(|action| idle && review(action));
+        note(reviews.map(|action| action.as_str()).collect(), "github.verdicts");
+        notes
+    }
+}
+
 /// Hard limits of the role's containers; what is absent comes from `taskforge.toml`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]

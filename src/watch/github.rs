@@ -87,13 +87,15 @@ pub(crate) async fn look(
         if numbers.len() > MOST_PAGES * PER_PAGE {
             return Err(lie(repository, "its pages are larger than was asked for"));
         }
-        if !list.is_empty() && numbers.len() == before {
-            return Err(lie(repository, "it gives the same page again and again"));
-        }
         // Servers give fewer than asked for, and say by the link that there is more.
         let link = answer.headers.get("link").and_then(|link| link.to_str().ok()).unwrap_or_default();
         if list.is_empty() || (list.len() < PER_PAGE && !link.contains("rel=\"next\"")) {
             return Ok((Listed::Found { items, etag: tag, odd }, pause(&answer)));
+        }
+        // What changes between two requests moves what was seen to the next page; a page that is only that has one after it
+        // for one thing alone.
+        if numbers.len() == before {
+            return Err(lie(repository, "it gives the same page again and again"));
         }
         if page == MOST_PAGES {
             odd = Some(format!(

@@ -12,6 +12,7 @@ fn brief() -> Brief {
         outputs: vec![],
         inputs: vec![],
         memory: false,
+        delegates: false,
         notices: vec![],
     }
 }

@@ -11,4 +11,4 @@ mod tool;
 pub(crate) use files::{read_file, write_file};
 pub use roots::Roots;
 pub(crate) use shell::shell;
-pub(crate) use tool::Tool;
+pub(crate) use tool::{Tool, Work};

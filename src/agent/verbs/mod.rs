@@ -20,6 +20,7 @@ use super::error::AgentError;
 pub use action::{ActionCall, action};
 pub(crate) use asked::unanswered;
 pub use delegate::{Delegated, delegate};
+pub(crate) use delegate::{begin as begin_child, follow as follow_child, id as child_id, look as look_at_child};
 pub(crate) use memory::ask as ask_memory;
 pub use memory::{MemoryVerb, memory};
 pub use progress::progress;

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::acts;
+use super::{Wanted, acts};
 use crate::cli::root::Context;
 use crate::cli::run_arg::RunArg;
 use crate::cli::table::Table;
@@ -11,12 +11,7 @@ use crate::engine::Store;
 use crate::failure::Failure;
 use crate::gate::records;
 
-pub(super) fn run(
-    context: &Context<'_>,
-    run: &RunArg,
-    node: Option<&str>,
-    action: Option<&str>,
-) -> Result<(), Failure> {
+pub(super) fn run(context: &Context<'_>, run: &RunArg, node: Option<&str>, wanted: &Wanted) -> Result<(), Failure> {
     let registry = context.registry()?;
     let run = run.find(&registry)?;
     let settled = Store::open(&registry, &run)?.load()?.settled;
@@ -25,11 +20,12 @@ pub(super) fn run(
     let traffic = if path.exists() { Some(records::read(&path, &run)?) } else { None };
     let mut found = traffic.as_ref().map(|traffic| acts(traffic, &settled)).unwrap_or_default();
     found.retain(|act| node.is_none_or(|node| act.record.node.as_deref() == Some(node)));
-    found.retain(|act| action.is_none_or(|action| act.record.text("action") == Some(action)));
+    found.retain(|act| wanted.fits(act));
+    let found = wanted.tail(&found);
     let values: Vec<Value> = found.iter().map(super::Act::json).collect();
     context.output.result(&json!({"run": run, "actions": values}), || {
         let mut table = Table::new(["SEQ", "TIME", "NODE", "ATTEMPT", "ACTION", "TARGET", "BY", "STANDING", ""]);
-        for act in &found {
+        for act in found {
             let record = act.record;
             let text = |key: &str| record.text(key).unwrap_or("-").to_owned();
             let cells = [

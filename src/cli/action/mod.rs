@@ -4,6 +4,7 @@ mod log;
 pub(super) mod of_agent;
 mod settle;
 mod show;
+mod wanted;
 
 use std::process::ExitCode;
 
@@ -15,6 +16,8 @@ use crate::gate::records::{Kind as Recorded, Record, Traffic};
 use crate::run::event::Settled;
 use crate::run::id::AgentName;
 
+pub(super) use wanted::Wanted;
+
 use super::root::Context;
 use super::run_arg::RunArg;
 
@@ -22,7 +25,9 @@ use super::run_arg::RunArg;
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// List what was asked for, by whose leave, and how it ended
-    #[command(after_help = "Examples:\n  taskforge action log demo-1\n  taskforge action log --agent ada")]
+    #[command(
+        after_help = "Examples:\n  taskforge action log demo-1 --denied\n  taskforge action log --agent ada --since 2d --last 20"
+    )]
     Log {
         #[arg(required_unless_present = "agent", conflicts_with = "agent")]
         run: Option<RunArg>,
@@ -32,9 +37,8 @@ pub(crate) enum Action {
         /// Only this node's
         #[arg(long, conflicts_with = "agent")]
         node: Option<String>,
-        /// Only of this action, such as github.pr.comment
-        #[arg(long)]
-        action: Option<String>,
+        #[command(flatten)]
+        wanted: Wanted,
     },
     /// Show one action: its arguments, and what came of it
     #[command(after_help = "Example:\n  taskforge action show demo-1 12")]
@@ -49,10 +53,8 @@ pub(crate) enum Action {
 impl Action {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
         match self {
-            Self::Log { run: Some(run), node, action, .. } => {
-                log::run(context, &run, node.as_deref(), action.as_deref())
-            }
-            Self::Log { agent: Some(agent), action, .. } => of_agent::run(context, &agent, action.as_deref(), None),
+            Self::Log { run: Some(run), node, wanted, .. } => log::run(context, &run, node.as_deref(), &wanted),
+            Self::Log { agent: Some(agent), wanted, .. } => of_agent::run(context, &agent, &wanted),
             // The arguments are read so that there is one of the two.
             Self::Log { .. } => Err(Failure::new(Kind::Usage, "name a run, or an agent with --agent")),
             Self::Show { run, seq } => show::run(context, &run, seq),
@@ -85,6 +87,11 @@ impl Act<'_> {
             (_, Some(_)) => "failed",
             (_, None) => "open",
         }
+    }
+
+    /// Whether it changes something: only such has a key.
+    fn changes(&self) -> bool {
+        self.record.text("key").is_some()
     }
 
     /// What a person or the service said of it.

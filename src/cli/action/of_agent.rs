@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use super::acts;
+use super::{Wanted, acts};
 use crate::cli::root::Context;
 use crate::cli::table::Table;
 use crate::cli::terminal::plain;
@@ -22,28 +22,22 @@ struct Line {
     cells: [String; 8],
 }
 
-/// Shows what `agent` asked for, the newest last: only of `action`, and only the `last` so many, where that is said. A run
-/// that cannot be read is named, and holds up none of the others.
+/// Shows what `agent` asked for, the newest last, as far as it is `wanted`. A run that cannot be read is named, and holds up none of the others.
 ///
 /// # Errors
 /// When there is no such agent, or the runs cannot be listed.
-pub(crate) fn run(
-    context: &Context<'_>,
-    agent: &AgentName,
-    action: Option<&str>,
-    last: Option<usize>,
-) -> Result<(), Failure> {
+pub(crate) fn run(context: &Context<'_>, agent: &AgentName, wanted: &Wanted) -> Result<(), Failure> {
     let registry = context.registry()?;
     AgentStore::open(&registry, agent)?;
     let (mut lines, mut unread) = (Vec::new(), Vec::new());
     for run in queries::list_runs(&registry)? {
-        match of_run(&registry, &run, agent, action) {
+        match of_run(&registry, &run, agent, wanted) {
             Ok(more) => lines.extend(more),
             Err(why) => unread.push(json!({"run": run, "why": why})),
         }
     }
     lines.sort_by(|one, other| one.time.cmp(&other.time));
-    let lines = &lines[last.map_or(0, |last| lines.len().saturating_sub(last))..];
+    let lines = wanted.tail(&lines);
     let values: Vec<&Value> = lines.iter().map(|line| &line.value).collect();
     context.output.result(&json!({"agent": agent, "actions": values, "unread": unread}), || {
         let mut table = Table::new(["TIME", "RUN", "SEQ", "ACTION", "TARGET", "BY", "STANDING", ""]);
@@ -74,7 +68,7 @@ fn works_for(registry: &Registry, state: &State, agent: &AgentName) -> Option<(R
     }
 }
 
-fn of_run(registry: &Registry, run: &RunId, agent: &AgentName, action: Option<&str>) -> Result<Vec<Line>, String> {
+fn of_run(registry: &Registry, run: &RunId, agent: &AgentName, wanted: &Wanted) -> Result<Vec<Line>, String> {
     let state = Store::open(registry, run).and_then(|store| store.peek()).map_err(|error| error.to_string())?;
     let own = state.created.nodes.iter().filter(|node| node.agent() == Some(agent));
     let mut nodes: BTreeSet<&str> = own.map(|node| node.id.as_str()).collect();
@@ -93,8 +87,7 @@ fn of_run(registry: &Registry, run: &RunId, agent: &AgentName, action: Option<&s
     let traffic = records::read(&path, run).map_err(|error| error.to_string())?;
     let own = acts(&traffic, &state.settled).into_iter().filter(|act| {
         let record = act.record;
-        record.node.as_deref().is_some_and(|node| nodes.contains(node))
-            && action.is_none_or(|action| record.text("action") == Some(action))
+        record.node.as_deref().is_some_and(|node| nodes.contains(node)) && wanted.fits(act)
     });
     let line = |act: super::Act<'_>| {
         let record = act.record;

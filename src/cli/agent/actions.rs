@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::Context;
-use crate::cli::action::of_agent;
+use crate::cli::action::{Wanted, of_agent};
 use crate::failure::Failure;
 use crate::run::id::AgentName;
 
@@ -16,17 +16,13 @@ use crate::run::id::AgentName;
 #[command(after_help = "Example:\n  taskforge agent actions ada --action github.pr.comment --last 10")]
 pub(crate) struct Actions {
     agent: AgentName,
-    /// Only of this action, such as github.pr.comment
-    #[arg(long)]
-    action: Option<String>,
-    /// Only the last so many
-    #[arg(long, value_name = "N")]
-    last: Option<usize>,
+    #[command(flatten)]
+    wanted: Wanted,
 }
 
 impl Actions {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
-        of_agent::run(context, &self.agent, self.action.as_deref(), self.last)?;
+        of_agent::run(context, &self.agent, &self.wanted)?;
         Ok(ExitCode::SUCCESS)
     }
 }

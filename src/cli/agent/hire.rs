@@ -37,6 +37,9 @@ impl Hire {
                     plain(&declared.ruling.to_string())
                 );
             }
+            for warning in &hired.warnings {
+                let _ = writeln!(text, "  warning: {}", plain(warning));
+            }
             let _ = write!(text, "`taskforge agent run {} \"…\"` gives it work.", hired.name);
             text
         })?;

@@ -9,6 +9,7 @@ use crate::cli::table::Table;
 use crate::engine;
 use crate::failure::Failure;
 use crate::role::agent::AgentStatus;
+use crate::run::id::RoleName;
 
 /// List hired agents
 #[derive(Debug, Args)]
@@ -17,6 +18,20 @@ pub(crate) struct List {
     /// Those that were offboarded, too
     #[arg(long)]
     all: bool,
+    /// Only those of this role
+    #[arg(long)]
+    role: Option<RoleName>,
+    /// Only those that stand so: `idle`, `working`, `offboarded`
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    status: Vec<AgentStatus>,
+}
+
+fn status(text: &str) -> Result<AgentStatus, String> {
+    let all = [AgentStatus::Idle, AgentStatus::Working, AgentStatus::Offboarded];
+    all.into_iter().find(|status| status.as_str() == text).ok_or_else(|| {
+        let all = all.map(AgentStatus::as_str);
+        format!("is no status; there are {}", all.join(", "))
+    })
 }
 
 impl List {
@@ -25,7 +40,14 @@ impl List {
         let gone = |listed: &engine::ListedAgent| {
             listed.agent.as_ref().is_some_and(|agent| agent.status() == AgentStatus::Offboarded)
         };
-        agents.retain(|listed| self.all || !gone(listed));
+        agents.retain(|listed| self.all || self.status.contains(&AgentStatus::Offboarded) || !gone(listed));
+        // Nothing is known of one that cannot be read, so that no filter may hide it.
+        agents.retain(|listed| {
+            listed.agent.as_ref().is_none_or(|agent| {
+                self.role.as_ref().is_none_or(|role| agent.role == *role)
+                    && (self.status.is_empty() || self.status.contains(&agent.status()))
+            })
+        });
         context.output.result(&agents, || {
             let mut table = Table::new(["AGENT", "ROLE", "STATUS", "AT WORK", "WAITING", "TASKS", "REMEMBERS"]);
             for listed in &agents {

@@ -7,7 +7,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use crate::cli::role::describe;
+use crate::cli::role::{describe, row};
 use crate::cli::terminal::plain;
 use crate::engine::{self, AgentStore};
 use crate::failure::Failure;
@@ -49,13 +49,13 @@ impl Show {
             }
             let _ = write!(text, "\n{}", describe(&bundle.role));
             for task in &agent.active {
-                let _ = writeln!(text, "  at work     {}/{} attempt {}", task.run, task.node, task.attempt);
+                row(&mut text, "at work", &format!("{}/{} attempt {}", task.run, task.node, task.attempt));
             }
             for (run, node) in &agent.queue {
-                let _ = writeln!(text, "  waiting     {run}/{node}");
+                row(&mut text, "waiting", &format!("{run}/{node}"));
             }
             for (key, bytes) in &agent.memory {
-                let _ = writeln!(text, "  remembers   {key} ({bytes} bytes)");
+                row(&mut text, "remembers", &format!("{key} ({bytes} bytes)"));
             }
             text
         })?;

@@ -6,6 +6,8 @@ mod revoke;
 mod show;
 mod wanted;
 
+pub(super) use wanted::since;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;

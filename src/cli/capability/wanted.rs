@@ -70,7 +70,7 @@ fn state(text: &str) -> Result<RequestStatus, String> {
     })
 }
 
-fn since(text: &str) -> Result<DateTime<Utc>, String> {
+pub(in crate::cli) fn since(text: &str) -> Result<DateTime<Utc>, String> {
     let ago =
         |span: Duration| chrono::Duration::from_std(span).ok().and_then(|span| Utc::now().checked_sub_signed(span));
     let spanned = quantity::duration(text).ok().and_then(ago);

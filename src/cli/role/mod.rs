@@ -12,7 +12,7 @@ use clap::Subcommand;
 use super::root::Context;
 use crate::failure::Failure;
 
-pub(crate) use show::describe;
+pub(crate) use show::{describe, row};
 
 /// What agents are: look at roles, check them, start from one that ships
 #[derive(Debug, Subcommand)]

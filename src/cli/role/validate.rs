@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
+use crate::cli::terminal::plain;
 use crate::engine;
 use crate::failure::{Failure, Kind};
 use crate::run::ruling::Effect;
@@ -44,12 +45,16 @@ impl Validate {
                     ));
                 }
             }
+            let warnings = found.role.as_ref().map(|role| engine::role_warnings(&registry, role)).unwrap_or_default();
             wrong |= !problems.is_empty();
             match problems.is_empty() {
                 true => text.push_str(&format!("{name}: valid\n")),
                 false => text.push_str(&format!("{}\n", problems.join("\n"))),
             }
-            values.push(json!({"role": name, "ok": problems.is_empty(), "problems": problems}));
+            for warning in &warnings {
+                text.push_str(&format!("{name}: warning: {}\n", plain(warning)));
+            }
+            values.push(json!({"role": name, "ok": problems.is_empty(), "problems": problems, "warnings": warnings}));
         }
         context.output.result(&values, || if text.is_empty() { "No roles.".to_owned() } else { text })?;
         Ok(if wrong { ExitCode::from(Kind::Usage.exit_code()) } else { ExitCode::SUCCESS })

@@ -10,7 +10,7 @@ use crate::cli::output::{BAD, DIM, GOOD, WAITING};
 use crate::cli::run_arg::RunArg;
 use crate::cli::set_aside;
 use crate::cli::terminal::plain;
-use crate::engine::{Store, deployments_of, waiting_of, waits_for};
+use crate::engine::{Store, deployments_of, unclear_actions, waiting_of, waits_for};
 use crate::failure::Failure;
 use crate::run::state::State;
 use crate::run::status::NodeStatus;
@@ -31,7 +31,19 @@ impl Show {
         let store = Store::open(&registry, &run)?;
         let state = store.load()?;
         let waits = waits_for(&state, registry.config().is_ok_and(|config| config.openclaw.cli.is_some()));
-        context.output.result(&value(&state, &waits), || text(&state, &waits))?;
+        // Records that cannot be read are for `audit verify` to say.
+        let unclear = unclear_actions(&registry, &state).unwrap_or_default();
+        let mut shown = value(&state, &waits);
+        if !unclear.is_empty() {
+            shown["unclearActions"] = json!(unclear);
+        }
+        context.output.result(&shown, || {
+            let mut text = text(&state, &waits);
+            for one in &unclear {
+                let _ = write!(text, "\n{WAITING}Unclear{WAITING:#}: {}\n  {}\n", plain(&one.to_string()), one.fix);
+            }
+            text
+        })?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -28,7 +28,8 @@ fn failed(one: &engine::WatchStatus) -> Option<String> {
 
 impl List {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<ExitCode, Failure> {
-        let watches = engine::watches(&context.registry()?)?;
+        let registry = context.registry()?;
+        let watches = engine::watches(&registry)?;
         context.output.result(&watches, || {
             let mut table = Table::new(["WATCH", "SOURCE", "TARGET", "STANDS", "LAST LOOK", "PROBLEM"]);
             for one in &watches {
@@ -38,7 +39,12 @@ impl List {
                     one.target.clone(),
                     word(one.standing).to_owned(),
                     one.looked.map(|at| at.format("%Y-%m-%d %H:%M:%S").to_string()).unwrap_or_default(),
-                    one.problems.first().cloned().or_else(|| failed(one)).unwrap_or_default(),
+                    one.problems
+                        .first()
+                        .cloned()
+                        .or_else(|| engine::lacks_agent(&registry, one).map(|(_, why)| why))
+                        .or_else(|| failed(one))
+                        .unwrap_or_default(),
                 ]);
             }
             table.or("No watches. `[watch.NAME]` in taskforge.toml makes one: docs/watching.md.")

@@ -29,17 +29,27 @@ pub(crate) enum Room {
 /// Whether `agent` has room for `node` of `run`, which this process drives.
 ///
 /// # Errors
-/// [`Error::Agent`] if it was offboarded; when its journal, or another run's, cannot be read.
+/// [`Error::Agent`] if it was offboarded; when its journal cannot be read. Another run that cannot be read keeps the place
+/// that it has, and does not hold up the queue.
 pub(crate) fn room(registry: &Registry, agent: &AgentName, run: &RunId, node: &NodeId) -> Result<Room, Error> {
     let store = AgentStore::open(registry, agent)?;
     let mut found = store.peek()?;
     found.require_hired()?;
     let me = (run.clone(), node.clone());
     let queued = found.queue.contains(&me);
+    let mut unreadable = None;
     if found.is_full_beside(run, node) {
-        found = reconcile(registry, &store, found, run)?;
+        (found, unreadable) = reconcile(registry, &store, found, run)?;
     }
     if found.is_full_beside(run, node) {
+        if let Some((task, error)) = unreadable {
+            let (holds, run) = (format!("{}/{}", task.run, task.node), task.run);
+            let why = format!(
+                "agent `{agent}` has a place taken by {holds}, and that run cannot be read ({error}): \
+                 `taskforge repair {run} --dry-run` says what is wrong with it"
+            );
+            return Ok(Room::Full { why, behind: run, queued });
+        }
         let other = found.active.iter().find(|task| (&task.run, &task.node) != (run, node));
         let Some(other) = other else { return Ok(Room::Free) };
         let most = found.max_concurrent;
@@ -49,7 +59,9 @@ pub(crate) fn room(registry: &Registry, agent: &AgentName, run: &RunId, node: &N
     let free = u64::from(found.max_concurrent).saturating_sub(found.active.len() as u64);
     let mut ahead = 0;
     for waiting in found.queue.iter().take_while(|waiting| **waiting != me) {
-        if !waits(registry, waiting)? {
+        // What cannot be read cannot begin either; it keeps its turn for when it is mended.
+        let Ok(waits) = waits(registry, waiting) else { continue };
+        if !waits {
             let (run, node) = waiting.clone();
             store.commit(TICK, |_, _| Ok(vec![AgentEvent::Unqueued { run, node }]))?;
             continue;
@@ -150,21 +162,32 @@ pub(crate) fn leave(registry: &Registry, agent: &AgentName, run: &RunId) -> Resu
     Ok(())
 }
 
-/// The agent without the places of attempts that are over.
-fn reconcile(registry: &Registry, store: &AgentStore<'_>, agent: Agent, own: &RunId) -> Result<Agent, Error> {
-    let mut over = Vec::new();
+/// A place whose run cannot be read, and why.
+type Unreadable = (Task, Error);
+
+/// The agent without the places of attempts that are over. Whether one is cannot be told where the run cannot be read.
+fn reconcile(
+    registry: &Registry,
+    store: &AgentStore<'_>,
+    agent: Agent,
+    own: &RunId,
+) -> Result<(Agent, Option<Unreadable>), Error> {
+    let (mut over, mut unreadable) = (Vec::new(), None);
     for task in &agent.active {
-        if !is_live(registry, task, own)? {
-            over.push(task.clone());
+        match is_live(registry, task, own) {
+            Ok(true) => {}
+            Ok(false) => over.push(task.clone()),
+            Err(error) => unreadable = Some((task.clone(), error)),
         }
     }
     if over.is_empty() {
-        return Ok(agent);
+        return Ok((agent, unreadable));
     }
-    store.commit(TICK, |agent, _| {
+    let agent = store.commit(TICK, |agent, _| {
         let over = over.into_iter().filter(|task| agent.active.contains(task));
         Ok(over.map(AgentEvent::Ended).collect())
-    })
+    })?;
+    Ok((agent, unreadable))
 }
 
 fn is_live(registry: &Registry, task: &Task, own: &RunId) -> Result<bool, Error> {
@@ -192,4 +215,47 @@ fn waits(registry: &Registry, (run, node): &(RunId, NodeId)) -> Result<bool, Err
     };
     let ready = state.node(node).is_some_and(|(_, node)| node.status == NodeStatus::Ready && node.live().is_none());
     Ok(state.status == RunStatus::Running && ready)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::engine::recorded;
+    use crate::run::id::RoleName;
+
+    #[test]
+    fn a_run_that_cannot_be_read_holds_its_place_and_not_the_queue() {
+        let (folder, registry) = recorded::registry();
+        std::fs::create_dir_all(folder.path().join("roles")).unwrap();
+        let role =
+            "---\nrole: tester\ndisplayName: Tester\ndescription: Tests\ntasks: {maxConcurrent: 1}\n---\nYou test.\n";
+        std::fs::write(folder.path().join("roles/tester.role.md"), role).unwrap();
+        let ada = AgentName::parse("ada").unwrap();
+        super::super::hire(&registry, &RoleName::parse("tester").unwrap(), &ada).unwrap();
+        let [damaged, own] = [0, 1].map(|n| recorded::runs(&registry)[n].clone());
+        let node = NodeId::parse("work").unwrap();
+        // A journal that no disk gives back, and what was made of it neither.
+        let journal = folder.path().join(format!("runs/{damaged}/events.jsonl"));
+        std::fs::remove_file(&journal).unwrap();
+        std::fs::create_dir(&journal).unwrap();
+        std::fs::write(folder.path().join(format!("runs/{damaged}/taskforge.json")), "{broken\n").unwrap();
+        assert!(Store::open(&registry, &damaged).and_then(|store| store.peek()).is_err());
+        queue(&registry, &ada, &damaged, &node).unwrap();
+        queue(&registry, &ada, &own, &node).unwrap();
+        assert_eq!(room(&registry, &ada, &own, &node).unwrap(), Room::Free);
+        let stands = |run: &RunId| {
+            AgentStore::open(&registry, &ada).unwrap().peek().unwrap().queue.iter().any(|(queued, _)| queued == run)
+        };
+        assert!(stands(&damaged), "it keeps its turn");
+        let task = Task { run: damaged.clone(), node: node.clone(), attempt: 1 };
+        assert!(claim(&registry, &ada, &task).unwrap());
+        match room(&registry, &ada, &own, &node).unwrap() {
+            Room::Full { why, behind, .. } => {
+                assert_eq!(behind, damaged);
+                assert!(why.contains(&format!("`taskforge repair {damaged} --dry-run`")), "{why}");
+            }
+            Room::Free => panic!("there is one place, and it is taken"),
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub struct Hired {
     pub digest: Digest,
     /// What it will ask for in each run, and what the policies say of that today.
     pub capabilities: Vec<Declared>,
+    /// What is probably not meant, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// Hires an agent `name` as `role`. Nothing is started.
@@ -52,7 +55,14 @@ pub fn hire(registry: &Registry, role: &RoleName, name: &AgentName) -> Result<Hi
         // What was just written folds; if it did not, the first command would say so.
         fold(records).map(|agent| projection(&agent, head)).unwrap_or_default()
     })?;
-    Ok(Hired { name: name.clone(), id, role: role.clone(), digest, capabilities })
+    Ok(Hired {
+        name: name.clone(),
+        id,
+        role: role.clone(),
+        digest,
+        capabilities,
+        warnings: roles::warnings(registry, &bundle.role),
+    })
 }
 
 /// A model that no line of the table serves would fail each task.

@@ -7,4 +7,4 @@ mod look;
 mod told;
 
 pub use self::look::{Looking, look, look_all};
-pub use self::told::{FailedWork, Found, Looked, Standing, WatchStatus, names, reset, standing, watches};
+pub use self::told::{FailedWork, Found, Looked, Standing, WatchStatus, lacks_agent, names, reset, standing, watches};

@@ -9,7 +9,7 @@ use crate::engine::store::Store;
 use crate::registry::config::{Watch, WatchSource};
 use crate::registry::schedules::{self as files, ScheduleFile};
 use crate::registry::{Registry, WatchLock};
-use crate::run::id::RunId;
+use crate::run::id::{AgentName, RunId};
 use crate::run::status::RunStatus;
 use crate::run::timetable::{SHOWN, When};
 use crate::watch::{self, WatchState};
@@ -95,6 +95,14 @@ pub struct WatchStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub next: Vec<DateTime<Utc>>,
     pub state: WatchState,
+}
+
+/// The agent that `one` of the settings gives work to and that is not there, and what that is called; none where all is well.
+#[must_use]
+pub fn lacks_agent<'w>(registry: &Registry, one: &'w WatchStatus) -> Option<(&'w AgentName, String)> {
+    let agent = one.definition.agent.as_ref().filter(|_| one.approved.is_none())?;
+    let hired = crate::engine::agents::is_hired(registry, agent).unwrap_or(false);
+    (!hired).then(|| (agent, format!("there is no agent `{agent}`, or it was offboarded")))
 }
 
 /// All watches by name: those of the settings, and the schedules of agents.

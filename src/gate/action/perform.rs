@@ -104,24 +104,22 @@ impl Act {
         let _turn = turn.lock().await;
         let node = self.attempt.node.as_str();
         if self.action.is_write() {
-            let standing =
-                self.gate.recorder.index(|index| index.acts().standing(node, &self.key, self.digest.as_ref()));
+            let target = bounded(&self.action.target());
+            let standing = self
+                .gate
+                .recorder
+                .index(|index| index.acts().standing(node, &self.key, self.digest.as_ref(), (&self.name, &target)));
             match standing {
-                Err(()) => {
-                    let message = "this idempotency key was used for something else";
-                    let doing = Doing { name: &self.name, target: &self.action.target() };
-                    deny(&self.gate, &self.socket, doing, "key_reused", message).await?;
-                    return Err(Refusal::new(StatusCode::CONFLICT, "key_reused", message));
-                }
-                Ok(Standing::Free) => {}
-                Ok(Standing::Done { record, body }) => {
+                Standing::Other => return Err(self.reused().await?),
+                Standing::Free => {}
+                Standing::Done { record, body } => {
                     let result = body.and_then(|body| self.gate.recorder.bodies().load(&body).ok());
                     let result = result.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or(Value::Null);
                     return Ok(self.answer(record, true, &result));
                 }
-                Ok(Standing::Unclear { intent, since }) => {
+                Standing::Unclear { intent, since, same } => {
                     if let Some(done) = self.settle(intent, &since).await? {
-                        return Ok(done);
+                        return if same { Ok(done) } else { Err(self.reused().await?) };
                     }
                 }
             }
@@ -136,6 +134,15 @@ impl Act {
             Err(refusal) => Outcome::NotDone(Failure::new(refusal.code(), "it was taken back before it was done")),
         };
         self.end(intent, outcome).await
+    }
+
+    /// The refusal to do something else under a key that was used, once it is on record.
+    async fn reused(&self) -> Result<Refusal, Refusal> {
+        let message = "this idempotency key was used for something else";
+        let doing = Doing { name: &self.name, target: &self.action.target() };
+        deny(&self.gate, &self.socket, doing, "key_reused", message).await?;
+        let refusal = Refusal::new(StatusCode::CONFLICT, "key_reused", message);
+        Ok(refusal.hint("if that was the same in other words, it is done; if it was not, take another key"))
     }
 
     /// The rule that allows it.

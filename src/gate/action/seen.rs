@@ -21,6 +21,8 @@ struct Act {
     time: String,
     /// What was to be done, as a digest: a key is for one thing.
     digest: String,
+    /// The action, and upon what: where it would be looked for.
+    place: (String, String),
     standing: Ended,
 }
 
@@ -45,11 +47,14 @@ pub(crate) enum Standing {
         record: u64,
         body: Option<BodyRef>,
     },
-    /// It was begun, and nothing says how it ended; since when.
+    /// It was begun, and nothing says how it ended; since when, and whether it was the same to the letter.
     Unclear {
         intent: u64,
         since: String,
+        same: bool,
     },
+    /// The key stands for something else.
+    Other,
 }
 
 impl Acts {
@@ -58,11 +63,13 @@ impl Acts {
         match record.kind {
             Kind::ActionRequested => {
                 let Some(key) = record.text("key") else { return };
-                let place = (node.clone(), key.to_owned());
+                let by = (node.clone(), key.to_owned());
                 let digest = record.text("digest").unwrap_or_default().to_owned();
+                let word = |field| record.text(field).unwrap_or_default();
+                let place = (word("action").to_owned(), whereabouts(word("target")).to_owned());
                 let (intent, time) = (record.seq, record.time.clone());
-                self.begun.insert(intent, place.clone());
-                self.acts.insert(place, Act { intent, time, digest, standing: Ended::Open });
+                self.begun.insert(intent, by.clone());
+                self.acts.insert(by, Act { intent, time, digest, place, standing: Ended::Open });
             }
             Kind::ActionDone | Kind::ActionFailed => {
                 let intent = record.fields.get("intent").and_then(serde_json::Value::as_u64);
@@ -82,16 +89,25 @@ impl Acts {
         }
     }
 
-    /// How far the action with `key` has come, and whether it is another than that with `digest`.
-    pub(crate) fn standing(&self, node: &str, key: &str, digest: &str) -> Result<Standing, ()> {
-        let Some(act) = self.acts.get(&(node.to_owned(), key.to_owned())) else { return Ok(Standing::Free) };
-        if act.digest != digest {
-            return Err(());
-        }
-        Ok(match &act.standing {
+    /// How far the action with `key` has come, of which `digest` says what is meant now, and `place` what is done upon what.
+    ///
+    /// What was not done has not used its key. What may have been done in other words is looked for where it would be.
+    pub(crate) fn standing(&self, node: &str, key: &str, digest: &str, place: (&str, &str)) -> Standing {
+        let Some(act) = self.acts.get(&(node.to_owned(), key.to_owned())) else { return Standing::Free };
+        let same = act.digest == digest;
+        let there = act.place.0 == place.0 && act.place.1 == whereabouts(place.1);
+        match &act.standing {
             Ended::NotDone => Standing::Free,
-            Ended::Done { record, body } => Standing::Done { record: *record, body: body.clone() },
-            Ended::Open | Ended::Unclear => Standing::Unclear { intent: act.intent, since: act.time.clone() },
-        })
+            Ended::Done { record, body } if same => Standing::Done { record: *record, body: body.clone() },
+            Ended::Open | Ended::Unclear if same || there => {
+                Standing::Unclear { intent: act.intent, since: act.time.clone(), same }
+            }
+            Ended::Done { .. } | Ended::Open | Ended::Unclear => Standing::Other,
+        }
     }
+}
+
+/// The pull request of a review's target, without its verdict: that is what a second wording may change.
+fn whereabouts(target: &str) -> &str {
+    target.split(' ').next().unwrap_or_default()
 }

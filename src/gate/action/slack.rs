@@ -32,6 +32,12 @@ impl Call {
                     .to_owned(),
             ));
         }
+        if channel.starts_with('#') && name != "slack.message.send" {
+            return Err(Wrong(format!(
+                "Slack reads a channel by its id alone, and {channel} is a name: write the id, such as C0123456789, which stands \
+                 at the end of what Slack shows about the channel"
+            )));
+        }
         let stamp = |text: String| match is_stamp(&text) {
             true => Ok(text),
             false => Err(Wrong("it is not a message's time as Slack writes it: 1700000000.123456".to_owned())),
@@ -83,11 +89,11 @@ impl Call {
     pub(crate) async fn perform(&self, service: &Service, key: &str) -> Outcome {
         let done = match self {
             Self::List { channel, limit } => {
-                let path = format!("/conversations.history?channel={}&limit={limit}", escaped(channel));
+                let path = format!("/conversations.history?channel={channel}&limit={limit}");
                 asked(service, &path).await.map(|found| json!({"messages": messages(&found)}))
             }
             Self::Read { channel, ts } => {
-                let path = format!("/conversations.replies?channel={}&ts={ts}&limit={PER_PAGE}", escaped(channel));
+                let path = format!("/conversations.replies?channel={channel}&ts={ts}&limit={PER_PAGE}");
                 asked(service, &path).await.map(|found| json!({"messages": messages(&found)}))
             }
             Self::Send { channel, text, thread } => {
@@ -115,9 +121,13 @@ impl Call {
 
     pub(crate) async fn find(&self, service: &Service, key: &str) -> Found {
         let Self::Send { channel, thread, .. } = self else { return Found::NotThere };
+        if channel.starts_with('#') {
+            // The id is in the answer, which was lost.
+            return Found::Unknown(format!("Slack is looked through by a channel's id, and {channel} is a name"));
+        }
         let place = match thread {
-            Some(thread) => format!("/conversations.replies?channel={}&ts={thread}", escaped(channel)),
-            None => format!("/conversations.history?channel={}", escaped(channel)),
+            Some(thread) => format!("/conversations.replies?channel={channel}&ts={thread}"),
+            None => format!("/conversations.history?channel={channel}"),
         };
         let mut cursor = String::new();
         for _ in 0..MOST_SEARCHED {
@@ -143,11 +153,6 @@ impl Call {
         }
         Found::Unknown("there are more messages than are looked through".to_owned())
     }
-}
-
-/// As it stands in a query: `#` is all that it can hold and a query cannot.
-fn escaped(channel: &str) -> String {
-    channel.replace('#', "%23")
 }
 
 fn is_stamp(text: &str) -> bool {

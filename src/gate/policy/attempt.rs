@@ -170,6 +170,9 @@ pub struct Brief {
     /// Whether it has a memory to work with.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub memory: bool,
+    /// Whether there is somebody to give work to.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub delegates: bool,
     /// What it was told it has and has no more, a sentence each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,

@@ -158,19 +158,29 @@ fn the_prompt_has_the_newest_and_names_the_rest() {
     assert!(recalled.text.ends_with("to be had from the memory by their keys: large\n"));
     assert_eq!(recall(&BTreeMap::new(), 200), Recalled::default());
     assert_eq!(recall(&entries, 0).left_out.len(), 3);
+    assert!(recall(&entries, 0).text.ends_with("Not shown for their size: 3, see `memory list`\n"));
+    let many: BTreeMap<MemoryKey, Entry> =
+        (0..256).map(|n| (key(&format!("{}{n:03}", "k".repeat(97))), entry("x", n))).collect();
+    let text = recall(&many, 8 * 1024).text;
+    assert!(text.len() < 8 * 1024 + 256, "{}", text.len());
+    assert!(text.contains("by their keys: kkk") && text.ends_with(" more, see `memory list`\n"), "{text}");
 }
 
 proptest! {
     #[test]
-    fn what_is_recalled_keeps_to_its_budget(values in proptest::collection::vec(".{0,200}", 0..20), budget in 0u64..2000) {
+    fn what_is_recalled_keeps_to_its_budget(
+        values in proptest::collection::vec(".{0,200}", 0..60), long in 0usize..95, budget in 0u64..2000,
+    ) {
         let entries: BTreeMap<MemoryKey, Entry> = values
             .into_iter()
             .enumerate()
-            .map(|(n, value)| (key(&format!("k{n}")), Entry { value, at: at(n as i64) }))
+            .map(|(n, value)| (key(&format!("k{}{n}", "x".repeat(long))), Entry { value, at: at(n as i64) }))
             .collect();
         let recalled = recall(&entries, budget);
         let shown: usize = recalled.text.lines().filter(|line| line.starts_with("- ")).map(|line| line.len() + 1).sum();
         prop_assert!(shown as u64 <= budget);
+        // The heading and the words around the names.
+        prop_assert!(recalled.text.len() as u64 <= budget + 256, "{}", recalled.text);
         let lines = recalled.text.lines().filter(|line| line.starts_with("- k")).count();
         prop_assert_eq!(lines + recalled.left_out.len(), entries.len());
     }

@@ -274,6 +274,8 @@ fn the_same_thing_is_done_once_unless_it_is_said_to_be_another() {
     assert_eq!(denied.last().unwrap().text("code"), Some("key_reused"));
     assert_eq!(keyed("k2", "once").json()["repeated"], false);
     assert_eq!(github.comments().len(), 3);
+    assert_eq!(keyed("k2", "in other words").code(), "key_reused");
+    assert_eq!(github.comments().len(), 3);
     // Eight at once are one.
     let answers: Vec<Value> = std::thread::scope(|scope| {
         let threads: Vec<_> =
@@ -366,6 +368,15 @@ fn a_server_that_falls_over_is_looked_at_before_it_is_asked_again() {
     assert!(
         github.server.got().iter().any(|got| got.head.starts_with("GET /api/v3/repos/octo/demo/issues/7/comments?"))
     );
+    // Under a key it is looked for in whatever words; what was not there has not used the key, and what was done has.
+    let keyed = |text: &str| {
+        world.post("/taskforge/v1/actions/github.pr.comment", &json!({"arguments": comment(text), "key": "k"}))
+    };
+    assert_eq!(keyed("falls in these words").status, 502);
+    assert_eq!(keyed("in other words").json()["repeated"], false);
+    assert_eq!(github.comments().len(), 2);
+    assert_eq!(keyed("falls in these words").code(), "key_reused");
+    assert_eq!(github.comments().len(), 2);
 }
 
 #[test]

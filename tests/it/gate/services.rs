@@ -55,6 +55,10 @@ fn slack() -> (Upstream, Arc<Mutex<Vec<Value>>>) {
                 json!({"ok": true, "channel": message["channel"], "ts": message["ts"], "message": {}}).to_string(),
             );
         } else if path.starts_with("/api/conversations.") {
+            // As the real one: a name is no channel there.
+            if path.contains("channel=%23") || path.contains("channel=#") {
+                return wire.json(json!({"ok": false, "error": "channel_not_found"}).to_string());
+            }
             // One a page: who looks has to turn them.
             let at = path
                 .split("cursor=")
@@ -86,7 +90,8 @@ fn slack_is_read_and_written_in_named_channels_and_a_lost_message_is_found_again
     std::fs::write(world.root.path().join("secrets/keys.json"), json!({"vault:slack": KEY}).to_string()).unwrap();
     let base_url = format!("http://127.0.0.1:{}/api", server.port);
     world.policy.services.slack = Some(Endpoint { base_url, key: Some("vault:slack".into()), timeout_ms: None });
-    let rules = ActionRules { channels: vec!["C0123".into(), "C0GONE".into()], ..ActionRules::default() };
+    let rules =
+        ActionRules { channels: vec!["C0123".into(), "C0GONE".into(), "#team".into()], ..ActionRules::default() };
     allow(&mut world, &["slack.message.list", "slack.message.read", "slack.message.send"], &rules);
     let world = world.start();
     let sent = act(&world, "slack.message.send", &json!({"channel": "C0123", "text": "hello"})).json();
@@ -117,11 +122,23 @@ fn slack_is_read_and_written_in_named_channels_and_a_lost_message_is_found_again
         }
     }
     assert_eq!(messages.lock().unwrap().len(), 8, "none of them twice");
+    // By its name a channel can be written to. Whether a lost message is there cannot be told.
+    assert_eq!(act(&world, "slack.message.send", &json!({"channel": "#team", "text": "hello"})).status, 200);
+    let named = json!({"channel": "#team", "text": "lost?"});
+    assert_eq!(act(&world, "slack.message.send", &named).json()["error"]["unclear"], true);
+    let again = act(&world, "slack.message.send", &named);
+    assert_eq!(again.code(), "action_unclear");
+    assert!(again.json()["error"]["message"].as_str().unwrap().contains("by a channel's id, and #team is a name"));
+    assert_eq!(messages.lock().unwrap().len(), 10);
+    let refused = act(&world, "slack.message.list", &json!({"channel": "#team"})).json()["error"]["message"].clone();
+    assert!(refused.as_str().unwrap().contains("write the id, such as C0123456789"), "{refused}");
     for (name, arguments, status, code) in [
         ("slack.message.send", json!({"channel": "C0GONE", "text": "x"}), 502, "service_refused"),
         ("slack.message.send", json!({"channel": "C0999", "text": "x"}), 403, "arguments_not_allowed"),
         ("slack.message.send", json!({"channel": "#general", "text": "x"}), 403, "arguments_not_allowed"),
         ("slack.message.send", json!({"channel": "general", "text": "x"}), 422, "bad_arguments"),
+        ("slack.message.list", json!({"channel": "#team"}), 422, "bad_arguments"),
+        ("slack.message.read", json!({"channel": "#team", "ts": "1700000000.000001"}), 422, "bad_arguments"),
         ("slack.message.list", json!({"channel": "C0123&token=x"}), 422, "bad_arguments"),
         ("slack.message.list", json!({"channel": "C0123", "limit": 1000}), 422, "bad_arguments"),
         ("slack.message.read", json!({"channel": "C0123", "ts": "1&x=y"}), 422, "bad_arguments"),

@@ -130,6 +130,60 @@ say(delegate("worker", "z")[1]["error"]["message"])
 }
 
 #[test]
+fn the_built_in_agent_knows_what_its_role_opens_and_gives_work_away_by_tool() {
+    let model = Model::start(|talk| match (talk.said[0].starts_with("Look"), talk.answers.len()) {
+        (true, _) => Move::Call("finish", json!({"summary": format!("did: {}", talk.said[0])})),
+        (false, 0) => Move::Call("act", json!({})),
+        (false, 1) => Move::Call("delegate", json!({"role": "other", "task": "Look at x"})),
+        (false, 2) => {
+            Move::Call("delegate", json!({"role": "worker", "task": "Look at x", "requests": 5, "waitSeconds": 0}))
+        }
+        (false, 3) => {
+            let asked: Value = serde_json::from_str(&talk.answers[2]).unwrap();
+            Move::Call("delegate", json!({"child": asked["id"]}))
+        }
+        (false, 4) => Move::Call(
+            "request_capability",
+            json!({"capability": "schedule:weekly", "reason": "more", "when": "0 7 * * 1", "task": "Look at y"}),
+        ),
+        (false, 5) => Move::Call("write_file", json!({"path": "report.md", "content": "done"})),
+        _ => Move::Call("finish", json!({"summary": talk.answers.join("\n")})),
+    });
+    let scene = Scene::new();
+    talks_to(&scene, &model);
+    role(&scene, "worker", WORKER);
+    role(&scene, "other", "");
+    hire(&scene, "ada", PARENT);
+    scene.tf(&["agent", "run", "ada", "Give it away", "--detach"]).ok();
+    scene.drive("ada-1", 11);
+    let shown = scene.waiting("ada-1")[0].clone();
+    assert_eq!(shown["what"], "schedule:weekly (0 7 * * 1)");
+    scene.approve("ada-1");
+    scene.drive("ada-1", 0);
+    let ended = state(&scene, "ada-1");
+    let summary = ended["nodes"][0]["result"]["summary"].as_str().unwrap().to_owned();
+    let answers: Vec<Value> = summary.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers[0]["actions"][0]["name"], "github.pr.list", "{summary}");
+    assert_eq!(answers[1]["error"], "this attempt may give work to worker, and not to `other`");
+    assert_eq!((&answers[2]["status"], &answers[3]["status"]), (&json!("asked"), &json!("completed")), "{summary}");
+    assert_eq!(answers[3]["result"]["summary"], "did: Look at x");
+    assert_eq!(answers[4]["status"], "approved", "{summary}");
+    assert_eq!(ended["children"].as_array().unwrap().len(), 1, "one message is one child");
+    assert_eq!(scene.json("schedules/ada.weekly.json")["task"], "Look at y");
+    let talks = model.talks();
+    let theirs: Vec<&str> =
+        talks.iter().filter(|talk| !talk.said[0].starts_with("Look")).map(|talk| talk.system.as_str()).collect();
+    for part in ["What your role lets you do:\n", "With the tool act: github.pr.list.", "be given to worker.\n"] {
+        assert_eq!(theirs[0].matches(part).count(), 1, "{part}\n{}", theirs[0]);
+    }
+    assert!(theirs.iter().all(|system| *system == theirs[0]), "it is the same after the suspension");
+    let child = &talks.iter().find(|talk| talk.said[0].starts_with("Look")).unwrap().system;
+    // The worker's own role within its parent's.
+    assert!(child.contains("With the tool act: github.pr.list.") && !child.contains("review.submit"), "{child}");
+    scene.is_sound("ada-1");
+}
+
+#[test]
 fn what_ends_the_parent_ends_the_child_and_a_grandchild() {
     // The child gives work on, once; the grandchild thinks for ever.
     let model = Model::start(|talk| match (talk.said[0].contains("deep"), talk.answers.len()) {

@@ -49,6 +49,14 @@ fn what_is_wrong_with_a_role_is_said_and_nobody_is_hired() {
     said.complains("there is no skills/nothing/SKILL.md");
     scene.write("roles/other.role.md", scene.read("roles/typo.role.md"));
     scene.tf(&["role", "validate", "other"]).exits(2).says("`role` is `typo`, and the file is that of `other`");
+    role(&scene, "worker", "");
+    role(&scene, "idle", "allowedActions: [email.send]\nconfig: {delegation: {roles: [worke, worker, nobody-here]}}");
+    let warned = scene.tf(&["role", "validate", "idle"]).ok();
+    warned.says("idle: valid\n").says("idle: warning: may email.send, but `config.email.recipients` is empty");
+    warned.says("names `worke`, and there is no such role (did you mean `worker`?)\n");
+    warned.says("names `nobody-here`, and there is no such role\n");
+    let listed = scene.tf(&["role", "validate", "idle", "--json"]).ok().json();
+    assert_eq!(listed[0]["warnings"].as_array().unwrap().len(), 3, "{listed:#}");
     scene.tf(&["agent", "hire", "nope", "--name", "ada"]).exits(3).complains("there is no role `nope`");
     scene.tf(&["agent", "hire", "../../etc/x", "--name", "ada"]).exits(2);
     role(&scene, "plain", "");
@@ -110,6 +118,13 @@ fn a_name_is_given_once_and_a_role_is_pinned() {
     scene.tf(&["agent", "hire", "role-ada", "--name", "ada"]).exits(7);
     assert_eq!(scene.tf(&["agent", "list", "--json"]).ok().json(), json!([]));
     let all = scene.tf(&["agent", "list", "--all", "--json"]).ok().json();
+    let only = |more: &[&str]| {
+        let found = scene.tf(&[&["agent", "list", "--json"], more].concat()).ok().json();
+        found.as_array().unwrap().len()
+    };
+    assert_eq!((only(&["--status", "offboarded"]), only(&["--status", "idle,working"])), (1, 0));
+    assert_eq!(only(&["--status", "offboarded", "--role", "nobody"]), 0);
+    scene.tf(&["agent", "list", "--status", "gone"]).exits(2).complains("there are idle, working, offboarded");
     assert_eq!(all[0]["agent"]["offboarded"]["reason"], "moved on");
     scene.tf(&["agent", "logs", "ada"]).ok().says("offboarded: moved on");
     assert_eq!(agent_journal(&scene, "ada").len(), 2);
@@ -168,6 +183,11 @@ fn people_read_and_correct_a_memory() {
     scene.tf(&["memory", "get", "ada", "team.style"]).exits(3);
     assert!(!scene.path("agents/ada/memory/team.style.md").exists());
     let history = scene.tf(&["memory", "history", "ada", "team.style", "--json"]).ok().json();
+    let last = scene.tf(&["memory", "history", "ada", "team.style", "--last", "1", "--json"]).ok().json();
+    assert_eq!(
+        last.as_array().unwrap().as_slice(),
+        history.as_array().unwrap().last().map_or(&[][..], std::slice::from_ref)
+    );
     let values: Vec<_> = history.as_array().unwrap().iter().map(|version| version["value"].clone()).collect();
     assert_eq!(values, [json!("short\nand plain"), json!("-x"), json!(null)]);
     assert_eq!(history[0]["actor"], "operator:ada");

@@ -353,23 +353,17 @@ fn silent_mail_server() -> (u16, Arc<AtomicUsize>) {
     (port, mails)
 }
 
-#[test]
-fn an_agent_hears_how_a_person_settled_what_was_unclear() {
+/// An agent that sends a mail of which nobody knows whether it is sent, and goes on with `script`; and how many were.
+fn unclear_mail(script: &str) -> (Scene, Arc<AtomicUsize>) {
     let (port, mails) = silent_mail_server();
-    let scene = stage(
-        r#"
+    let begin = r#"
 import time
 mail = {"to": "ada@example.org", "subject": "once", "body": "b"}
 say(ask("action:email.send,to=ada@example.org")[0])
 say(act("email.send", **mail)[0] != 0, code(act("email.send", **mail)))
 say("unclear")
-done = act("email.send", **mail)
-while done[0] != 0:
-    time.sleep(0.1)
-    done = act("email.send", **mail)
-say(done[1]["repeated"], done[1]["result"]["settled"], done[1]["result"]["comment"])
-"#,
-    );
+"#;
+    let scene = stage(&format!("{begin}{script}"));
     let settings = scene.read("taskforge.toml");
     let service =
         format!("[actions.email]\nserver = \"127.0.0.1:{port}\"\ntls = \"none\"\nfrom = \"agent@example.org\"\n");
@@ -378,14 +372,51 @@ say(done[1]["repeated"], done[1]["result"]["settled"], done[1]["result"]["commen
     wait_for_request(&scene);
     scene.approve(RUN);
     hear(&scene, "unclear");
+    (scene, mails)
+}
+
+#[test]
+fn what_is_unclear_is_told_to_people_and_warned_of_at_the_end() {
+    let (scene, _) = unclear_mail("");
+    complete(&scene);
+    let warned = scene.tf(&["audit", "verify", RUN]).ok();
+    warned
+        .says("whether email.send to ada@example.org by node work was done is not known")
+        .says("taskforge action settle");
+}
+
+#[test]
+fn an_agent_hears_how_a_person_settled_what_was_unclear() {
+    let (scene, mails) = unclear_mail(
+        r#"
+done = act("email.send", **mail)
+while done[0] != 0:
+    time.sleep(0.1)
+    done = act("email.send", **mail)
+say(done[1]["repeated"], done[1]["result"]["settled"], done[1]["result"]["comment"])
+"#,
+    );
     let standing =
         || scene.tf(&["action", "log", RUN, "--action", "email.send", "--json"]).ok().json()["actions"][0].clone();
     let act = standing();
     assert_eq!(act["standing"], "unclear", "{act}");
     let seq = act["record"]["seq"].to_string();
+    let listed = |more: &[&str]| {
+        let found = scene.tf(&[&["action", "log", RUN, "--json"], more].concat()).ok().json();
+        found["actions"].as_array().unwrap().len()
+    };
+    assert_eq!((listed(&["--unclear"]), listed(&["--denied"]), listed(&["--denied", "--unclear"])), (1, 0, 1));
+    assert_eq!((listed(&["--since", "2h"]), listed(&["--since", "2999-01-01T00:00:00Z"])), (1, 0));
+    assert_eq!((listed(&["--last", "1"]), listed(&["--last", "0"])), (1, 0));
+    scene.tf(&["action", "log", RUN, "--since", "soon"]).exits(2).complains("is neither a time");
+    let command = format!("taskforge action settle {RUN} {seq} --done|--not-done --comment TEXT");
+    scene.tf(&["run", "show", RUN]).ok().says(&command);
+    let doctor = scene.tf(&["doctor"]).printed();
+    assert!(doctor.contains(&command), "{doctor}");
     scene.tf(&["action", "settle", RUN, &seq, "--comment", "x"]).exits(2);
     scene.tf(&["action", "settle", RUN, "99999", "--done", "--comment", "x"]).exits(3);
     scene.tf(&["action", "settle", RUN, &seq, "--done", "--comment", "It is in the outbox."]).ok();
+    assert!(!scene.tf(&["run", "show", RUN]).ok().stdout.contains(&command), "it is settled");
     complete(&scene);
     assert_eq!(said(&scene), ["0", "True action_unclear", "unclear", "True done It is in the outbox."]);
     assert_eq!(mails.load(Ordering::SeqCst), 1);

@@ -95,6 +95,24 @@ fn endless_pages_and_circles_end() {
 }
 
 #[test]
+fn what_moves_to_the_last_page_between_two_requests_is_known_already() {
+    let hub = Hub::start();
+    hub.add("acme/tool");
+    let scene = watching(&hub, &["acme/tool"], "atOnce = 1");
+    // 101 are open. The last of them changes after the first page was read: it is first by now, and the 100th, which was seen,
+    // is what is left for the second.
+    hub.before(move |line, _, wire| {
+        let numbers = if line.contains("&page=1 ") { 1..=100 } else { 100..=100 };
+        let more = if line.contains("&page=1 ") { "link: <http://127.0.0.1:1/>; rel=\"next\"\r\n" } else { "" };
+        let all: Vec<Value> = numbers.map(|n| pull(n, &json!({}))).collect();
+        list(wire, more, &json!(all).to_string());
+        true
+    });
+    assert_eq!(look(&scene)["problems"], json!([]));
+    assert_eq!(runs(&scene).len(), 1);
+}
+
+#[test]
 fn the_credential_goes_nowhere_else_and_into_no_file() {
     let (hub, thief) = (Hub::start(), Hub::start());
     hub.add("acme/tool");

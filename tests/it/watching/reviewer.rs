@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::{runs, state_path};
+use crate::docker_api;
 use crate::model_server::repository;
 use crate::scene::{Scene, text};
 
@@ -28,6 +29,13 @@ impl Example {
         let ports = [("8417", free_port()), ("8418", free_port())];
         for file in ["model-server.py", "analyst.py", "reviewer"] {
             copy(&repository("examples").join(file), &scene.outside("checkout/examples").join(file), &ports);
+        }
+        {
+            let readme = scene.outside("checkout/examples/reviewer/README.md");
+            let text = fs::read_to_string(&readme).unwrap();
+            let held = text.replace("hub.py\" --port", "hub.py\" --hold \"$WORK/hold\" --port");
+            assert_ne!(text, held, "the hub is started otherwise");
+            fs::write(&readme, held).unwrap();
         }
         Self { scene, group: None }
     }
@@ -190,6 +198,30 @@ fn each_pull_request_is_reviewed_once_and_again_after_a_push() {
     assert_eq!(example.reviewed(), all);
     let scene = &example.scene;
     runs(scene).iter().for_each(|run| scene.is_sound(run));
+    // A push whose review arrives while its answer is held back, and the agent that waits for it is ended: the one that goes on
+    // words its review differently, and that is the same review.
+    let hold = example.scene.outside("hold");
+    fs::write(&hold, "").unwrap();
+    let commit = example.bash(&push.replace("Longer", "Still")).trim().to_owned();
+    let begun = std::time::Instant::now();
+    while !example.reviewed().iter().any(|(_, of, _)| *of == commit) {
+        example.scene.tf(&["tick", "--all"]).ok();
+        assert!(begun.elapsed().as_secs() < 240, "nobody reviewed the third push");
+    }
+    for container in docker_api::containers(&example.scene.id()) {
+        docker_api::call("POST", &format!("/containers/{}/kill", text(&container["Id"])), &Value::Null);
+    }
+    fs::remove_file(&hold).unwrap();
+    example.tick_to_the_end(5);
+    all.push(review(2, &commit, "COMMENTED"));
+    all.sort();
+    assert_eq!(example.reviewed(), all);
+    let scene = &example.scene;
+    let every = runs(scene);
+    every.iter().for_each(|run| scene.is_sound(run));
+    let reused =
+        every.iter().filter(|run| scene.read(&format!("runs/{run}/gate/traffic.jsonl")).contains("\"key_reused\""));
+    assert_eq!(reused.count(), 1, "the second wording was asked for");
     // Nobody but the vault, the hub and its clients has the token.
     let token = fs::read_to_string(scene.outside("token")).unwrap();
     let found = Command::new("grep").args(["-rl", &token]).arg(scene.root()).output().unwrap();

@@ -37,4 +37,7 @@ fn what_is_wrong_with_a_watch_is_said_with_its_key() {
     scene.write("taskforge.toml", settings);
     append(&scene, &format!("\n[watch.x]\n{pulls}task = \"t\"\n"));
     scene.tf(&["watch", "list"]).exits(2).complains("needs [actions.github]");
+    // Before anybody has looked, too.
+    append(&scene, &format!("\n{github}"));
+    scene.tf(&["watch", "list"]).ok().says("there is no agent `ada`, or it was offboarded");
 }
