@@ -204,7 +204,7 @@ impl Held {
             let python = only(Ecosystem::Pip, readback::wanted_wheels(lock));
             found.extend(python::differences(&before.python, &python, &self.python));
             let npm = only(Ecosystem::Npm, super::npm::wanted(lock));
-            let after = super::npm::without_bundled(lock, self.npm.clone());
+            let after = super::npm::without_unlisted(lock, self.npm.clone());
             found.extend(readback::differences("npm package", &before.npm, &npm, &after));
         }
         found.extend(self.odd.difference(&before.odd).cloned());

@@ -40,7 +40,7 @@ pub use fetch::{FetchOrder, Fetched, fetch};
 pub use installed::Installed;
 pub use limits::Limits;
 pub use lock::Lock;
-pub use npm_pin::{NpmPin, Sha512};
+pub use npm_pin::{Bundled, NpmPin, Sha512};
 pub use pins::{AptPin, PinError, PipPin};
 pub use recipe::{Recipe, TEMPLATE};
 pub use resolve::{Cause, Resolution, ResolveOrder, Unresolvable, resolve};

@@ -57,6 +57,9 @@ impl Show {
             for (name, version, sum) in image.recipe.lock().pins() {
                 let _ = writeln!(text, "  {name} {version}  {sum}");
             }
+            for (pin, inner) in image.recipe.lock().bundled() {
+                let _ = writeln!(text, "  npm:{} {}  within {}", inner.place(), inner.version, pin.filename());
+            }
             text
         })
     }
