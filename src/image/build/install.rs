@@ -40,7 +40,8 @@ impl Bench<'_> {
     ) -> Result<(String, Installed), Error> {
         let (recipe, steps) = (self.order.recipe, self.order.recipe.steps());
         let mut image = self.base.id.clone().unwrap_or_default();
-        let mut held = self.of_base(guard, &image).await?;
+        let base = self.of_base(guard, &image).await?;
+        let mut held = base.clone();
         let mut attempts = 0_u64;
         for (i, step) in steps.iter().enumerate() {
             let last = i + 1 == steps.len();
@@ -58,7 +59,7 @@ impl Bench<'_> {
             }
         }
         log.push(b"\ninstalled versions read back: equal to the lock\n");
-        let mut installed = self.installed(&held);
+        let mut installed = self.installed(&held, Some(&base));
         installed.network_attempts = NonZeroU64::new(attempts);
         Ok((image, installed))
     }
@@ -120,25 +121,27 @@ impl Bench<'_> {
         Ok(held)
     }
 
-    /// What an image that is there holds: Debian's packages, and Python's and npm's if its recipe has any.
+    /// What an image that is there holds, which was built upon image `base`, if that is there as well.
     pub(super) async fn what_is_installed<G, E: Into<Refusal>>(
         &self,
         guard: &impl Fn() -> Result<G, E>,
         image: &str,
+        base: Option<&str>,
     ) -> Result<Installed, Error> {
-        Ok(self.installed(&self.look(guard, image).await?))
+        let held = self.look(guard, image).await?;
+        let before = match base {
+            Some(base) => Some(self.of_base(guard, base).await?),
+            None => None,
+        };
+        Ok(self.installed(&held, before.as_ref()))
     }
 
-    fn installed(&self, held: &Held) -> Installed {
+    fn installed(&self, held: &Held, base: Option<&Held>) -> Installed {
         let recipe = self.order.recipe;
-        let (apt, mut pip, mut npm) = held.versions();
-        if recipe.lock().pip().is_empty() {
-            pip.clear();
-        }
-        if recipe.lock().npm().is_empty() {
-            npm.clear();
-        }
-        Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip, npm)
+        let (apt, pip, npm) = held.versions();
+        let mut installed = Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip, npm);
+        installed.by_debian = base.map(|base| held.by_debian(base, recipe.lock())).unwrap_or_default();
+        installed
     }
 
     fn spec<'s>(&'s self, image: &'s str, role: Role) -> Spec<'s> {

@@ -210,3 +210,24 @@ proptest! {
         let _ = held(&files);
     }
 }
+
+#[test]
+fn what_packages_of_debians_brought_is_told_from_the_bases_and_the_locks() {
+    let metadata = |name: &str| format!("usr/lib/python3/dist-packages/{name}-1.egg-info");
+    let (old, brought, locked) = (metadata("old"), metadata("brought"), format!("{DIST}/thing-1.0.dist-info/METADATA"));
+    let base = [(old.as_str(), 0o644, "Name: old\nVersion: 1\n")];
+    let odd = ("node_modules/odd/package.json", 0o644, "{\"name\": \"odd\", \"version\": \"1.0.0\"}");
+    let inner =
+        ("node_modules/odd/node_modules/pad/package.json", 0o644, "{\"name\": \"pad\", \"version\": \"1.0.0\"}");
+    let more = [
+        (brought.as_str(), 0o644, "Name: brought\nVersion: 1\n"),
+        (locked.as_str(), 0o644, "Name: thing\nVersion: 1.0\n"),
+        odd,
+        inner,
+        ("node_modules/deb/package.json", 0o644, "{\"name\": \"deb\", \"version\": \"1.0.0\"}"),
+    ];
+    let (before, after) = (held(&base), held(&[&base[..], &more[..]].concat()));
+    let by_debian: Vec<String> = after.by_debian(&before, &lock()).into_iter().collect();
+    assert_eq!(by_debian, ["npm:deb", "pip:brought"]);
+    assert!(before.by_debian(&before, &lock()).is_empty());
+}
