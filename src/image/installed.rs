@@ -56,15 +56,34 @@ pub struct Installed {
     /// What approved packages of Debian's brought for Python and npm, as `pip:NAME` and `npm:PLACE`.
     #[serde(default, rename = "byDebian", skip_serializing_if = "BTreeSet::is_empty")]
     pub by_debian: BTreeSet<String>,
-    /// How often the installation tried to reach a network, which it has none of; absent where it never did, or where
-    /// nobody could look.
+    /// How often the installation tried to reach a network, which it has none of; absent where it was not seen to.
     #[serde(default, rename = "networkAttempts", skip_serializing_if = "Option::is_none")]
     pub network_attempts: Option<NonZeroU64>,
+    /// Whether the installation, or a part of it, could not be looked at for that. Earlier versions did not say.
+    #[serde(default, rename = "networkUnseen", skip_serializing_if = "std::ops::Not::not")]
+    pub network_unseen: bool,
 }
 
 impl Installed {
     pub(super) fn new(recipe: Digest, at: String, apt: Versions, pip: Versions, npm: Versions) -> Self {
-        Self { format: 1, recipe, at, apt, pip, npm, by_debian: BTreeSet::new(), network_attempts: None }
+        Self {
+            format: 1,
+            recipe,
+            at,
+            apt,
+            pip,
+            npm,
+            by_debian: BTreeSet::new(),
+            network_attempts: None,
+            network_unseen: false,
+        }
+    }
+
+    /// Takes down what was counted of one step: `None` where nobody could look.
+    pub(super) fn count_attempts(&mut self, tried: Option<u64>) {
+        let before = self.network_attempts.map_or(0, NonZeroU64::get);
+        self.network_attempts = NonZeroU64::new(before.saturating_add(tried.unwrap_or_default()));
+        self.network_unseen |= tried.is_none();
     }
 
     /// Where each package came from, those of `lock` left out: named as by [`Installed::all`], and with its version.
@@ -122,5 +141,30 @@ impl Installed {
             return Err(Error::format(NAME, format!("it would be larger than {LIMIT} bytes")));
         }
         folder::replace(&images_folder.join(NAME), &bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn none_that_was_seen_is_told_from_none_that_could_be_seen() {
+        let said = |tried: &[Option<u64>]| {
+            let empty = Versions::new;
+            let mut installed = Installed::new(Digest::of(b"x"), String::new(), empty(), empty(), empty());
+            tried.iter().for_each(|tried| installed.count_attempts(*tried));
+            let folder = tempfile::tempdir().unwrap();
+            installed.write(folder.path()).unwrap();
+            let text = std::fs::read_to_string(folder.path().join(NAME)).unwrap();
+            assert_eq!(Installed::read(folder.path()).unwrap().unwrap(), installed);
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            (value["networkAttempts"].as_u64(), value["networkUnseen"].as_bool())
+        };
+        assert_eq!(said(&[Some(0), Some(0)]), (None, None));
+        assert_eq!(said(&[Some(2), Some(0), Some(3)]), (Some(5), None));
+        assert_eq!(said(&[None]), (None, Some(true)));
+        assert_eq!(said(&[Some(2), None, Some(0)]), (Some(2), Some(true)));
     }
 }

@@ -46,6 +46,9 @@ impl Show {
                         "network   tried {attempts} times while it was installed, and refused: see build.log"
                     );
                 }
+                if installed.network_unseen {
+                    let _ = writeln!(text, "network   what was tried while it was installed could not be looked at");
+                }
             }
             if let Some(failure) = &image.failure {
                 let _ = writeln!(text, "failed    {}", plain(failure));
