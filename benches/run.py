@@ -3,6 +3,8 @@
 
     python3 benches/run.py [--pairs N] [--only NAME] [--images] [--desk] [--agents] [--watch] [--skip-build] [--write FILE]
 
+It ends with 1, and names them, if anything took longer than its bound.
+
 The two of a pair run one after the other in random order, so that a slow moment of the machine hits both; the ratio is
 the median of the pairs' ratios. A pair's time runs from before the process is spawned until it has ended.
 """
@@ -332,6 +334,12 @@ def table(chosen, pairs, many, gate, images, desk, agents, watch):
     return "\n".join(lines)
 
 
+def missed(text):
+    """What the rows of `text` are of whose bound was not kept."""
+    rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    return [cells[0] for cells in rows if cells[-1] == "**no**"]
+
+
 def write(path, text):
     begin, end = "<!-- table -->", "<!-- end of table -->"
     document = path.read_text()
@@ -360,6 +368,8 @@ def main():
     print(text)
     if given.write:
         write(given.write, text)
+    if late := missed(text):
+        sys.exit("\n".join("missed its bound: " + what for what in late))
 
 
 if __name__ == "__main__":

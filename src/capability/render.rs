@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::diff::{Line, diff};
 use super::review::Review;
-use crate::image::{Lock, NpmPin};
+use crate::image::{Bundled, Lock, NpmPin};
 use crate::run::deployment::Proposed;
 use crate::run::timetable::Scheduled;
 use crate::run::visible::{visible, visible_line};
@@ -118,23 +118,30 @@ fn quote(text: &mut String, words: &str) {
 }
 
 fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
-    let _ = writeln!(text, "\nPackages of the image: {} (+ new, ~ changed)", lock.len());
+    let within = match lock.bundled().count() {
+        0 => String::new(),
+        inner => format!(", and {inner} within others' archives"),
+    };
+    let _ = writeln!(text, "\nPackages of the image: {}{within} (+ new, ~ changed)", lock.len());
     let mut rows = Vec::new();
     let mut removed = Vec::new();
     for pin in lock.apt() {
         let old = before.and_then(|b| b.apt().iter().find(|o| o.name == pin.name && o.arch == pin.arch));
         let sum = format!("sha256:{}", pin.sha256);
-        rows.push((mark(old, pin), "apt", pin.name.clone(), &pin.version, sum, host(pin.url.as_deref())));
+        let host = host(pin.url.as_deref());
+        rows.push((mark(old, pin), "apt", pin.name.clone(), &pin.version, sum, host, Vec::new()));
     }
     for pin in lock.pip() {
         let old = before.and_then(|b| b.pip().iter().find(|o| o.name == pin.name));
         let sum = format!("sha256:{}", pin.sha256);
-        rows.push((mark(old, pin), "pip", pin.name.clone(), &pin.version, sum, host(pin.url.as_deref())));
+        let host = host(pin.url.as_deref());
+        rows.push((mark(old, pin), "pip", pin.name.clone(), &pin.version, sum, host, Vec::new()));
     }
     for pin in lock.npm() {
         let old = before.and_then(|b| b.npm().iter().find(|o| o.location == pin.location));
         let sum = format!("sha512:{}", pin.sha512.as_str());
-        rows.push((mark(old, pin), "npm", place(pin), &pin.version, sum, host(pin.url.as_deref())));
+        let (host, more) = (host(pin.url.as_deref()), brought(pin));
+        rows.push((mark(old, pin), "npm", place(&pin.location, &pin.name), &pin.version, sum, host, more));
     }
     if let Some(before) = before {
         let gone = before.apt().iter().filter(|o| !lock.apt().iter().any(|n| n.name == o.name && n.arch == o.arch));
@@ -142,12 +149,15 @@ fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
         let gone = before.pip().iter().filter(|o| !lock.pip().iter().any(|n| n.name == o.name));
         removed.extend(gone.map(|o| ("pip", o.name.clone(), &o.version)));
         let gone = before.npm().iter().filter(|o| !lock.npm().iter().any(|n| n.location == o.location));
-        removed.extend(gone.map(|o| ("npm", place(o), &o.version)));
+        removed.extend(gone.map(|o| ("npm", place(&o.location, &o.name), &o.version)));
     }
     let names = rows.iter().map(|r| r.2.len()).max().unwrap_or(0);
     let versions = rows.iter().map(|r| r.3.len()).max().unwrap_or(0);
-    for (mark, kind, name, version, sum, host) in rows {
+    for (mark, kind, name, version, sum, host, more) in rows {
         let _ = writeln!(text, "{mark} {kind} {name:names$}  {version:versions$}  {sum}  {host}");
+        for line in more {
+            let _ = writeln!(text, "{mark}       {line}");
+        }
     }
     for (kind, name, version) in removed {
         let _ = writeln!(text, "- {kind} {name}  {version}");
@@ -155,12 +165,24 @@ fn packages(text: &mut String, lock: &Lock, before: Option<&Lock>) {
 }
 
 /// `a/node_modules/b` where one package has its own `b`; what lies there, if its name is another.
-fn place(pin: &NpmPin) -> String {
-    let place = pin.location.strip_prefix("node_modules/").unwrap_or(&pin.location);
-    match place.rsplit("node_modules/").next() == Some(pin.name.as_str()) {
+fn place(location: &str, name: &str) -> String {
+    let place = location.strip_prefix("node_modules/").unwrap_or(location);
+    match place.rsplit("node_modules/").next() == Some(name) {
         true => place.to_owned(),
-        false => format!("{place} = {}", pin.name),
+        false => format!("{place} = {name}"),
     }
+}
+
+/// What else a package of npm puts into the image: others within its archive, and commands.
+fn brought(pin: &NpmPin) -> Vec<String> {
+    let inner = |inner: &Bundled| format!("holds {} {}", place(&inner.location, &inner.name), inner.version);
+    let unlisted = pin.bundles && pin.bundled.is_empty();
+    let unlisted = unlisted.then(|| "holds packages of its own, which an earlier version did not list".to_owned());
+    // `/usr/local/bin` comes first where programs are looked for.
+    let command = |(name, file): (&String, &String)| {
+        format!("command {name} ({file}), in /usr/local/bin: before another of that name")
+    };
+    pin.bundled.iter().map(inner).chain(unlisted).chain(pin.bin.iter().map(command)).collect()
 }
 
 fn mark<T: PartialEq>(old: Option<&T>, new: &T) -> char {

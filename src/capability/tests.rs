@@ -1,8 +1,10 @@
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::container::ImageRef;
-use crate::image::{AptPin, Lock, PipPin, Recipe};
+use crate::image::{AptPin, Bundled, Lock, NpmPin, PipPin, Recipe, Sha512};
 use crate::run::capability::Capability;
 use crate::run::id::{Digest, NodeId, RequestId, RunId};
 use crate::run::terms::Terms;
@@ -52,6 +54,50 @@ fn review(reason: &str) -> Review {
 #[test]
 fn a_review_as_a_person_sees_it() {
     insta::assert_snapshot!(review("I want to draw a bar chart of the sales.\nIt is pure Python.").render());
+}
+
+#[test]
+fn what_an_archive_of_npm_brings_and_its_commands_are_shown() {
+    let pin = |name: &str| NpmPin {
+        location: format!("node_modules/{name}"),
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+        sha512: Sha512::parse(&"0".repeat(128)).unwrap(),
+        bin: BTreeMap::new(),
+        bundles: false,
+        bundled: Vec::new(),
+        url: None,
+    };
+    let inner = |place: &str, name: &str| Bundled {
+        location: format!("node_modules/big/node_modules/{place}"),
+        name: name.to_owned(),
+        version: "1.3.0".to_owned(),
+    };
+    let big = NpmPin {
+        bin: BTreeMap::from([("python3".to_owned(), "bin/x.js".to_owned())]),
+        bundles: true,
+        bundled: vec![inner("pad", "left-pad"), inner("left-pad", "left-pad")],
+        ..pin("big")
+    };
+    let before = Lock::default().with_npm(vec![pin("old")]).unwrap();
+    let lock = before.clone().with_npm(vec![pin("old"), big, NpmPin { bundles: true, ..pin("early") }]).unwrap();
+    assert_ne!(
+        lock.digest(),
+        before.with_npm(vec![pin("old"), NpmPin { bundles: true, ..pin("big") }, pin("early")]).unwrap().digest()
+    );
+    let mut review = review("");
+    review.lock = Some(lock);
+    review.lock_before = Some(Lock::default().with_npm(vec![pin("old")]).unwrap());
+    let text = review.render();
+    for line in [
+        "Packages of the image: 3, and 2 within others' archives (+ new, ~ changed)\n",
+        "\n+       holds big/node_modules/left-pad 1.3.0\n",
+        "\n+       holds big/node_modules/pad = left-pad 1.3.0\n",
+        "\n+       command python3 (bin/x.js), in /usr/local/bin: before another of that name\n",
+        "\n+       holds packages of its own, which an earlier version did not list\n",
+    ] {
+        assert!(text.contains(line), "{line}{text}");
+    }
 }
 
 #[test]

@@ -352,16 +352,32 @@ pub(crate) fn build(store: &Store<'_>, state: &State, recipe: &Digest) -> Result
 const PASSING: [i32; 4] =
     [0, Kind::Locked.exit_code() as i32, Kind::Unavailable.exit_code() as i32, Kind::Killed.exit_code() as i32];
 
-/// Journals that the installation of an image tried to reach a network, where it did.
+/// Journals that the installation of an image tried to reach a network, where it did or where nobody could see.
 pub(crate) fn tell_of_attempts(store: &Store<'_>, recipe: &Digest) -> Result<(), Error> {
     // What cannot be read holds up no run: it is a report, of what was prevented.
     let installed = Installed::read(&store.registry().layout().image(recipe)).ok().flatten();
-    let Some(attempts) = installed.and_then(|installed| installed.network_attempts) else { return Ok(()) };
-    let short = recipe.short();
-    let message = format!(
-        "Installing the packages of image {short} tried {attempts} times to reach a network, and was refused: see images/{short}/build.log"
-    );
+    let Some(message) = installed.and_then(|installed| attempts_of(&installed)) else { return Ok(()) };
     store.commit(TICK, Command::Progress { inbox: None, node: None, message }).map(drop)
+}
+
+/// What a run is told of what its image's installation tried.
+fn attempts_of(installed: &Installed) -> Option<String> {
+    let short = installed.recipe.short();
+    let said = match (installed.network_attempts, installed.network_unseen) {
+        (None, false) => return None,
+        (Some(attempts), false) => {
+            format!(
+                "Installing the packages of image {short} tried {attempts} times to reach a network, and was refused"
+            )
+        }
+        (Some(attempts), true) => format!(
+            "Installing the packages of image {short} tried at least {attempts} times to reach a network, and was refused; a part of it could not be looked at"
+        ),
+        (None, true) => format!(
+            "Whether installing the packages of image {short} tried to reach a network, which it had none of, could not be looked at"
+        ),
+    };
+    Some(format!("{said}: see images/{short}/build.log"))
 }
 
 /// Takes the image of an approved set into use. What it was made from lies in this registry from then on, also where
@@ -522,4 +538,29 @@ pub(crate) fn ca_bundle(registry: &Registry) -> Result<Option<PathBuf>, Error> {
     }
     let places = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     Ok(places.into_iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_of_attempts_and_of_those_that_nobody_could_see() {
+        let recipe = Digest::of(b"recipe");
+        let said = |more: &str| {
+            let text = format!(r#"{{"format":1,"recipe":"{recipe}","at":"","apt":{{}},"pip":{{}}{more}}}"#);
+            attempts_of(&serde_json::from_str(&text).unwrap())
+        };
+        assert_eq!(said(""), None, "it was looked at, and there were none");
+        let log = format!(": see images/{}/build.log", recipe.short());
+        for (more, part) in [
+            (r#","networkAttempts":3"#, "tried 3 times to reach a network, and was refused"),
+            (r#","networkUnseen":true"#, "tried to reach a network, which it had none of, could not be looked at"),
+            (r#","networkAttempts":3,"networkUnseen":true"#, "tried at least 3 times to reach a network"),
+        ] {
+            let line = said(more).unwrap();
+            assert!(line.contains(part) && line.ends_with(&log) && line.contains(recipe.short()), "{line}");
+        }
+    }
 }

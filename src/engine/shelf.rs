@@ -54,8 +54,16 @@ pub fn shelf(registry: &Registry) -> Result<Shelf, Error> {
     for entry in entries {
         let entry = entry.map_err(|source| Error::Io { action: "read", path: folder.clone(), source })?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.starts_with('.') || !entry.path().join("recipe.json").exists() {
+        if name.starts_with('.') {
             continue;
+        }
+        match entry.path().join("recipe.json").try_exists() {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                shelf.unreadable.push((name, error.to_string()));
+                continue;
+            }
         }
         match shelved(entry.path()) {
             Ok(image) if image.identity.short() == name => shelf.images.push(image),

@@ -223,7 +223,11 @@ pub async fn read_installed<G, E: Into<Refusal>>(
     let base = inspect(docker, &found.image).await?.ok_or_else(|| Error::NoBase { image: recipe.tag() })?;
     let deadline = Instant::now() + order.limits.wall;
     let bench = install::Bench { docker, order, deadline, staged: order.folder, base: &base };
-    let held = bench.what_is_installed(guard, &found.image).await?;
+    // Only for where packages came from: the image is what it is without it.
+    let upon = inspect(docker, recipe.from().as_str()).await?;
+    let upon = upon.filter(|upon| layers(upon).is_ok_and(|layers| layers == recipe.base())).and_then(|upon| upon.id);
+    folder::make(order.packages)?;
+    let held = bench.what_is_installed(guard, &found.image, upon.as_deref()).await?;
     keep(order, &held)?;
     Ok(held)
 }

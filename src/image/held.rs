@@ -204,11 +204,24 @@ impl Held {
             let python = only(Ecosystem::Pip, readback::wanted_wheels(lock));
             found.extend(python::differences(&before.python, &python, &self.python));
             let npm = only(Ecosystem::Npm, super::npm::wanted(lock));
-            let after = super::npm::without_bundled(lock, self.npm.clone());
+            let after = super::npm::without_unlisted(lock, self.npm.clone());
             found.extend(readback::differences("npm package", &before.npm, &npm, &after));
         }
         found.extend(self.odd.difference(&before.odd).cloned());
         found
+    }
+
+    /// What packages of Debian's brought for Python and npm, in an image that a build made upon `before` by `lock`: all that
+    /// is neither the base's nor the lock's, nor within an archive of npm's.
+    pub(super) fn by_debian(&self, before: &Self, lock: &Lock) -> BTreeSet<String> {
+        let (_, pip, npm) = self.versions();
+        let (_, old_pip, old_npm) = before.versions();
+        let pip = pip.into_iter().filter(|(name, version)| old_pip.get(name) != Some(version));
+        let pip = pip.filter(|(name, _)| !lock.pip().iter().any(|pin| pin.name == *name));
+        let npm = npm.into_iter().filter(|(place, said)| old_npm.get(place) != Some(said));
+        let npm = npm.filter(|(place, _)| !lock.npm().iter().any(|pin| pin.location == *place || pin.holds(place)));
+        let place = |place: String| format!("npm:{}", place.strip_prefix("node_modules/").unwrap_or(&place));
+        pip.map(|(name, _)| format!("pip:{name}")).chain(npm.map(|(found, _)| place(found))).collect()
     }
 
     /// The files that run as another and did not in `before`, or were others there.

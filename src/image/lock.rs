@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::Error;
-use super::npm_pin::NpmPin;
+use super::npm_pin::{Bundled, NpmPin};
 use super::pins::{AptPin, PinError, PipPin};
 use crate::run::canonical;
 use crate::run::capability::Capability;
@@ -80,11 +80,15 @@ impl Lock {
     /// [`PinError`] if a text does not fit its grammar, a place or a command stands twice, or one version of a package
     /// has two digests.
     pub fn with_npm(mut self, mut npm: Vec<NpmPin>) -> Result<Self, PinError> {
+        npm.iter_mut().for_each(|pin| pin.bundled.sort_unstable());
         npm.iter().try_for_each(NpmPin::check)?;
         npm.sort_unstable();
-        if let Some(twice) = npm.windows(2).find(|pair| pair[0].location == pair[1].location) {
-            let location = &twice[0].location;
-            return Err(PinError::new(&twice[0].name, "location", location, "in the lock only once"));
+        let mut places = BTreeSet::new();
+        for pin in &npm {
+            let all = pin.bundled.iter().map(|inner| &inner.location).chain([&pin.location]);
+            if let Some(twice) = all.into_iter().find(|place| !places.insert((*place).clone())) {
+                return Err(PinError::new(&pin.name, "location", twice, "in the lock only once"));
+            }
         }
         let (mut digests, mut commands) = (BTreeMap::new(), BTreeSet::new());
         for pin in &npm {
@@ -174,8 +178,12 @@ impl Lock {
         });
         if !self.npm.is_empty() {
             let npm = |n: &NpmPin| {
-                json!({"location": n.location, "name": n.name, "version": n.version, "sha512": n.sha512, "bin": n.bin,
-                       "bundles": n.bundles})
+                let mut pin = json!({"location": n.location, "name": n.name, "version": n.version, "sha512": n.sha512,
+                                     "bin": n.bin, "bundles": n.bundles});
+                if !n.bundled.is_empty() {
+                    pin["bundled"] = json!(n.bundled);
+                }
+                pin
             };
             content["npm"] = self.npm.iter().map(npm).collect();
         }
@@ -188,16 +196,21 @@ impl Lock {
         canonical::digest("taskforge-lock-v1", &self.content())
     }
 
-    /// What this lock installs that `before` does not, in just this version.
+    /// What came within the archives of npm's packages, each with the one that brings it.
+    pub fn bundled(&self) -> impl Iterator<Item = (&NpmPin, &Bundled)> {
+        self.npm.iter().flat_map(|pin| pin.bundled.iter().map(move |inner| (pin, inner)))
+    }
+
+    /// What this lock installs that `before` does not, in just this version, also within another's archive.
     #[must_use]
     pub fn beyond(&self, before: &Self) -> Vec<Capability> {
         let pip = self.pip.iter().filter(|pin| !before.pip.contains(pin)).filter_map(PipPin::granted);
         let apt = self.apt.iter().filter(|pin| !before.apt.contains(pin)).filter_map(AptPin::granted);
-        let npm = self.npm.iter().filter(|pin| !before.npm.contains(pin)).filter_map(NpmPin::granted);
-        let mut beyond: Vec<Capability> = pip.chain(apt).chain(npm).collect();
+        let npm = self.npm.iter().filter(|pin| !before.npm.contains(pin));
+        let npm = npm.flat_map(|pin| pin.granted().into_iter().chain(pin.bundled.iter().filter_map(Bundled::granted)));
+        let mut seen = BTreeSet::new();
         // One version of a package may lie at several places.
-        beyond.dedup();
-        beyond
+        pip.chain(apt).chain(npm).filter(|one| seen.insert(one.clone())).collect()
     }
 
     /// `capability` with the version that the lock gives it; `None` if the lock does not hold it.

@@ -33,6 +33,7 @@ pub(in crate::image) fn npm(name: &str, version: &str) -> NpmPin {
         sha512: super::super::npm_pin::Sha512::parse(&Digest::of(name.as_bytes()).as_str().repeat(2)).unwrap(),
         bin: BTreeMap::new(),
         bundles: false,
+        bundled: Vec::new(),
         url: Some(format!("https://registry.example/{name}/-/a.tgz")),
     }
 }
@@ -148,4 +149,33 @@ fn a_lock_without_npm_is_what_it_was_before_there_was_one() {
     assert!(!String::from_utf8(lock.to_bytes()).unwrap().contains("npm"));
     assert!(lock.content().get("npm").is_none());
     assert_ne!(lock.digest(), lock.with_npm(vec![npm("a", "1.0.0")]).unwrap().digest());
+}
+
+#[test]
+fn what_lies_within_an_archive_of_npm_is_a_part_of_the_lock() {
+    let inner = |place: &str, name: &str| Bundled {
+        location: format!("node_modules/{place}/node_modules/{name}"),
+        name: name.to_owned(),
+        version: "1.3.0".to_owned(),
+    };
+    let with = |bundled| NpmPin { bundles: true, bundled, ..npm("big", "1.0.0") };
+    let lock = |pins: Vec<NpmPin>| Lock::default().with_npm(pins);
+    let good = lock(vec![with(vec![inner("big", "z"), inner("big", "left-pad")]), npm("b", "1.0.0")]).unwrap();
+    assert_eq!(Lock::parse(&good.to_bytes()).unwrap(), good);
+    // What a rule that denies `npm:left-pad` is asked about.
+    let said = |caps: Vec<Capability>| caps.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let unlisted = lock(vec![with(Vec::new()), npm("b", "1.0.0")]).unwrap();
+    let all = ["npm:b@1.0.0", "npm:big@1.0.0", "npm:left-pad@1.3.0", "npm:z@1.3.0"];
+    assert_eq!(said(good.beyond(&Lock::default())), all);
+    assert_eq!(said(good.beyond(&good)), [""; 0]);
+    assert_eq!(good.bundled().count(), 2);
+    // Of before they were listed: as it was.
+    assert!(!String::from_utf8(unlisted.to_bytes()).unwrap().contains("bundled"));
+    assert!(unlisted.content()["npm"][1].get("bundled").is_none());
+    assert_ne!(unlisted.digest(), good.digest());
+    // Two things at one place are none.
+    let nested = NpmPin { location: "node_modules/big/node_modules/z".to_owned(), ..npm("z", "1.0.0") };
+    assert!(lock(vec![with(vec![inner("big", "z")]), nested]).is_err());
+    assert!(lock(vec![with(vec![inner("big", "z"), inner("big", "z")])]).is_err());
+    assert!(lock(vec![with(vec![inner("b", "z")]), npm("b", "1.0.0")]).is_err());
 }

@@ -37,10 +37,10 @@ pub use build::{BuildOrder, Built, LABEL, base_layers, find, read_installed, run
 pub use dockerfile::{Ecosystem, Step};
 pub use error::{Error, Refusal};
 pub use fetch::{FetchOrder, Fetched, fetch};
-pub use installed::Installed;
+pub use installed::{Installed, Layer};
 pub use limits::Limits;
 pub use lock::Lock;
-pub use npm_pin::{NpmPin, Sha512};
+pub use npm_pin::{Bundled, NpmPin, Sha512};
 pub use pins::{AptPin, PinError, PipPin};
 pub use recipe::{Recipe, TEMPLATE};
 pub use resolve::{Cause, Resolution, ResolveOrder, Unresolvable, resolve};

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 use super::dockerfile::{Ecosystem, PACKAGES, Step};
 use super::error::Error;
 use super::lock::Lock;
-use super::npm_pin::NpmPin;
 
 /// Unpacks what `npm.txt` lists. It runs in an image that has no tool for this but Python.
 const UNPACK: &str = include_str!("npm/unpack.py");
@@ -57,7 +56,9 @@ pub(super) fn read_list(bytes: &[u8]) -> Result<BTreeMap<String, String>, Error>
 }
 
 pub(super) fn wanted(lock: &Lock) -> BTreeMap<String, String> {
-    lock.npm().iter().map(|pin| (pin.location.clone(), shown(&pin.name, &pin.version))).collect()
+    let own = lock.npm().iter().map(|pin| (pin.location.clone(), shown(&pin.name, &pin.version)));
+    let inner = lock.bundled().map(|(_, inner)| (inner.location.clone(), shown(&inner.name, &inner.version)));
+    own.chain(inner).collect()
 }
 
 pub(super) fn shown(name: &str, version: &str) -> String {
@@ -65,21 +66,22 @@ pub(super) fn shown(name: &str, version: &str) -> String {
     format!("{name}@{}", version.trim_start_matches(['v', '=']))
 }
 
-/// `found` without what came in another package's archive, which that one's digest covers.
-pub(super) fn without_bundled(lock: &Lock, found: BTreeMap<String, String>) -> BTreeMap<String, String> {
+/// `found` without what came within the archive of a package whose lock is from before those were listed: its digest
+/// covers them.
+pub(super) fn without_unlisted(lock: &Lock, found: BTreeMap<String, String>) -> BTreeMap<String, String> {
     let places: BTreeSet<&str> = lock.npm().iter().map(|pin| pin.location.as_str()).collect();
-    let bundled = |place: &str| {
-        let holds = |pin: &&NpmPin| place.strip_prefix(pin.location.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        let holder = lock.npm().iter().filter(holds).max_by_key(|pin| pin.location.len());
-        !places.contains(place) && holder.is_some_and(|pin| pin.bundles)
+    let unlisted = |place: &str| {
+        let holder = lock.npm().iter().filter(|pin| pin.holds(place)).max_by_key(|pin| pin.location.len());
+        !places.contains(place) && holder.is_some_and(|pin| pin.bundles && pin.bundled.is_empty())
     };
-    found.into_iter().filter(|(place, _)| !bundled(place)).collect()
+    found.into_iter().filter(|(place, _)| !unlisted(place)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::super::lock::tests::npm;
+    use super::super::npm_pin::{Bundled, NpmPin};
     use super::*;
 
     #[test]
@@ -99,14 +101,26 @@ mod tests {
     }
 
     #[test]
-    fn only_a_bundles_own_packages_are_excused() {
-        let lock = vec![NpmPin { bundles: true, ..npm("a", "1.0.0") }, npm("b", "1.0.0")];
+    fn only_a_bundles_own_packages_are_excused_and_only_where_the_lock_does_not_list_them() {
+        let listed = Bundled {
+            location: "node_modules/c/node_modules/y".to_owned(),
+            name: "y".to_owned(),
+            version: "1.0.0".to_owned(),
+        };
+        let lock = vec![
+            NpmPin { bundles: true, ..npm("a", "1.0.0") },
+            npm("b", "1.0.0"),
+            NpmPin { bundles: true, bundled: vec![listed], ..npm("c", "1.0.0") },
+        ];
         let lock = Lock::default().with_npm(lock).unwrap();
         let list = r#"[["node_modules/a","a","v1.0.0"],["node_modules/a/node_modules/x","x","1"],
-            ["node_modules/b","b","1.0.0"],["node_modules/b/node_modules/x","x","1"],["node_modules/ab","ab","1"]]"#;
-        let found = without_bundled(&lock, read_list(list.as_bytes()).unwrap());
+            ["node_modules/b","b","1.0.0"],["node_modules/b/node_modules/x","x","1"],["node_modules/ab","ab","1"],
+            ["node_modules/c","c","1.0.0"],["node_modules/c/node_modules/x","x","1"]]"#;
+        let found = without_unlisted(&lock, read_list(list.as_bytes()).unwrap());
         let places: Vec<&str> = found.keys().map(String::as_str).collect();
-        assert_eq!(places, ["node_modules/a", "node_modules/ab", "node_modules/b", "node_modules/b/node_modules/x"]);
+        let kept = ["a", "ab", "b", "b/node_modules/x", "c", "c/node_modules/x"];
+        assert_eq!(places, kept.map(|place| format!("node_modules/{place}")));
+        assert_eq!(wanted(&lock)["node_modules/c/node_modules/y"], "y@1.0.0");
         assert_eq!(found["node_modules/a"], "a@1.0.0");
         assert!(read_list(b"{}").is_err());
     }

@@ -82,24 +82,74 @@ pub struct NpmPin {
     /// Whether the archive brings packages of its own in its `node_modules`.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bundles: bool,
+    /// Those packages. Locks of before they were listed have none, whose digests stay what they are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bundled: Vec<Bundled>,
     /// Where the registry offered it, without credentials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
 }
 
+/// A package that came within another's archive, whose digest covers it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Bundled {
+    /// Below the place of the package that brings it.
+    pub location: String,
+    pub name: String,
+    pub version: String,
+}
+
+impl Bundled {
+    /// Where it lies, below the topmost `node_modules`.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        below_the_topmost(&self.location)
+    }
+
+    /// The package as a capability, as [`NpmPin::granted`].
+    #[must_use]
+    pub fn granted(&self) -> Option<Capability> {
+        granted(&self.name, &self.version)
+    }
+}
+
+/// What holds for every package in a tree, wherever it came from.
+fn check_placed(name: &str, version: &str, location: &str) -> Result<(), PinError> {
+    let error = |what, text: &str, expected| PinError::new(name, what, text, expected);
+    if !is_name(name) {
+        return Err(error("name", name, "an npm name"));
+    }
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b".+-".contains(&b);
+    let digit = version.starts_with(|c: char| c.is_ascii_digit());
+    if !digit || !version.bytes().all(fits) || version.len() > 64 {
+        return Err(error("version", version, "an npm version"));
+    }
+    if location.len() > LOCATION || !is_location(location) {
+        return Err(error("location", location, "a path of `node_modules/NAME`"));
+    }
+    Ok(())
+}
+
+fn granted(name: &str, version: &str) -> Option<Capability> {
+    let exact = Capability::parse(&format!("npm:{name}@{version}"));
+    exact.or_else(|_| Capability::parse(&format!("npm:{name}"))).ok()
+}
+
+fn below_the_topmost(location: &str) -> &str {
+    location.strip_prefix("node_modules/").unwrap_or(location)
+}
+
 impl NpmPin {
     pub(super) fn check(&self) -> Result<(), PinError> {
         let error = |what, text: &str, expected| PinError::new(&self.name, what, text, expected);
-        if !is_name(&self.name) {
-            return Err(error("name", &self.name, "an npm name"));
-        }
-        let version = |b: u8| b.is_ascii_alphanumeric() || b".+-".contains(&b);
-        let digit = self.version.starts_with(|c: char| c.is_ascii_digit());
-        if !digit || !self.version.bytes().all(version) || self.version.len() > 64 {
-            return Err(error("version", &self.version, "an npm version"));
-        }
-        if self.location.len() > LOCATION || !is_location(&self.location) {
-            return Err(error("location", &self.location, "a path of `node_modules/NAME`"));
+        check_placed(&self.name, &self.version, &self.location)?;
+        for inner in &self.bundled {
+            check_placed(&inner.name, &inner.version, &inner.location)?;
+            if !self.bundles || !self.holds(&inner.location) {
+                return Err(error("bundled package", &inner.location, "below the package that bundles it"));
+            }
         }
         if self.filename().len() > FILE_NAME {
             return Err(error("name", &self.name, "short enough for a file's name"));
@@ -124,7 +174,12 @@ impl NpmPin {
     /// Where it lies, below the topmost `node_modules`.
     #[must_use]
     pub fn place(&self) -> &str {
-        self.location.strip_prefix("node_modules/").unwrap_or(&self.location)
+        below_the_topmost(&self.location)
+    }
+
+    /// Whether `location` lies below this package's.
+    pub(super) fn holds(&self, location: &str) -> bool {
+        location.strip_prefix(self.location.as_str()).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Whether this is the `name` that an import from anywhere finds.
@@ -136,8 +191,7 @@ impl NpmPin {
     /// The package as a capability: `npm:name@version`, or without the version if it has build metadata.
     #[must_use]
     pub fn granted(&self) -> Option<Capability> {
-        let exact = Capability::parse(&format!("npm:{}@{}", self.name, self.version));
-        exact.or_else(|_| Capability::parse(&format!("npm:{}", self.name))).ok()
+        granted(&self.name, &self.version)
     }
 }
 
@@ -214,6 +268,22 @@ mod tests {
         bad(|p| p.bin = BTreeMap::from([("../sh".into(), "x".into())]));
         bad(|p| p.bin = BTreeMap::from([("a".into(), "../x".into())]));
         bad(|p| p.bin = BTreeMap::from([("a".into(), "/bin/sh".into())]));
+        let inner = |location: &str, name: &str, version: &str| {
+            vec![Bundled { location: location.into(), name: name.into(), version: version.into() }]
+        };
+        let bundling = |bundled| NpmPin { bundles: true, bundled, ..npm("a", "1.0.0") };
+        let below = "node_modules/a/node_modules/b";
+        bundling(inner(below, "b", "1.0.0")).check().unwrap();
+        for wrong in [
+            inner("node_modules/b", "b", "1.0.0"),
+            inner("node_modules/ab/node_modules/b", "b", "1.0.0"),
+            inner("node_modules/a/../b", "b", "1.0.0"),
+            inner(below, "JSONStream", "1.0.0"),
+            inner(below, "b", "latest"),
+        ] {
+            assert!(bundling(wrong.clone()).check().is_err(), "{wrong:?}");
+        }
+        assert!(NpmPin { bundles: false, ..bundling(inner(below, "b", "1.0.0")) }.check().is_err());
         bad(|p| p.url = Some("https://me:secret@host/a.tgz".into()));
         bad(|p| p.url = Some("git+ssh://host/a.git".into()));
     }

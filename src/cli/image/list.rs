@@ -69,5 +69,6 @@ pub(super) fn describe(image: &Shelved, there: &BTreeMap<Digest, OnEngine>, know
         "id": found.map(|found| &found.id), "size": found.map(|found| found.size),
         "builtAt": image.installed.as_ref().map(|installed| &installed.at), "failure": image.failure,
         "networkAttempts": image.installed.as_ref().and_then(|installed| installed.network_attempts),
+        "networkUnseen": image.installed.as_ref().is_some_and(|installed| installed.network_unseen),
     })
 }

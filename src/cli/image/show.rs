@@ -46,6 +46,9 @@ impl Show {
                         "network   tried {attempts} times while it was installed, and refused: see build.log"
                     );
                 }
+                if installed.network_unseen {
+                    let _ = writeln!(text, "network   what was tried while it was installed could not be looked at");
+                }
             }
             if let Some(failure) = &image.failure {
                 let _ = writeln!(text, "failed    {}", plain(failure));
@@ -56,6 +59,9 @@ impl Show {
             text.push_str("\nApproved\n");
             for (name, version, sum) in image.recipe.lock().pins() {
                 let _ = writeln!(text, "  {name} {version}  {sum}");
+            }
+            for (pin, inner) in image.recipe.lock().bundled() {
+                let _ = writeln!(text, "  npm:{} {}  within {}", inner.place(), inner.version, pin.filename());
             }
             text
         })

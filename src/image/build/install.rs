@@ -1,7 +1,6 @@
 //! The install steps of one build, each in a container without a network, and the reading back.
 
 use std::collections::HashMap;
-use std::num::NonZeroU64;
 use std::path::Path;
 
 use bollard::Docker;
@@ -40,13 +39,14 @@ impl Bench<'_> {
     ) -> Result<(String, Installed), Error> {
         let (recipe, steps) = (self.order.recipe, self.order.recipe.steps());
         let mut image = self.base.id.clone().unwrap_or_default();
-        let mut held = self.of_base(guard, &image).await?;
-        let mut attempts = 0_u64;
+        let base = self.of_base(guard, &image).await?;
+        let mut held = base.clone();
+        let mut attempts = Vec::new();
         for (i, step) in steps.iter().enumerate() {
             let last = i + 1 == steps.len();
             let tried;
             (image, tried) = self.step(guard, log, &image, step, last).await?;
-            attempts = attempts.saturating_add(tried);
+            attempts.push(tried);
             let before = std::mem::replace(&mut held, self.look(guard, &image).await?);
             let differences = held.differs(&before, step.ecosystem, recipe.lock());
             if !differences.is_empty() {
@@ -58,12 +58,13 @@ impl Bench<'_> {
             }
         }
         log.push(b"\ninstalled versions read back: equal to the lock\n");
-        let mut installed = self.installed(&held);
-        installed.network_attempts = NonZeroU64::new(attempts);
+        let mut installed = self.installed(&held, Some(&base));
+        attempts.into_iter().for_each(|tried| installed.count_attempts(tried));
         Ok((image, installed))
     }
 
-    /// Runs one step; the id of the image that it makes, and how often something in it tried to reach a network.
+    /// Runs one step; the id of the image that it makes, and how often something in it tried to reach a network, if that can
+    /// be seen.
     async fn step<G, E: Into<Refusal>>(
         &self,
         guard: &impl Fn() -> Result<G, E>,
@@ -71,7 +72,7 @@ impl Bench<'_> {
         image: &str,
         step: &Step,
         last: bool,
-    ) -> Result<(String, u64), Error> {
+    ) -> Result<(String, Option<u64>), Error> {
         let host = self.staged.canonicalize().map_err(Error::file("find", self.staged))?;
         let mut spec = self.spec(image, Role::Build);
         spec.binds = vec![Bind { host, inside: PACKAGES, writable: false }];
@@ -91,7 +92,6 @@ impl Bench<'_> {
                 ),
                 None => log.push(b"\nwhether this step tried to reach a network cannot be seen from here\n"),
             }
-            let tried = tried.unwrap_or_default();
             let comment = format!("taskforge: {} packages", step.ecosystem.as_str());
             Ok((sandbox.commit(self.config(last), &comment).await?, tried))
         })
@@ -120,25 +120,30 @@ impl Bench<'_> {
         Ok(held)
     }
 
-    /// What an image that is there holds: Debian's packages, and Python's and npm's if its recipe has any.
+    /// What an image that is there holds, which was built upon image `base`, if that is there as well.
     pub(super) async fn what_is_installed<G, E: Into<Refusal>>(
         &self,
         guard: &impl Fn() -> Result<G, E>,
         image: &str,
+        base: Option<&str>,
     ) -> Result<Installed, Error> {
-        Ok(self.installed(&self.look(guard, image).await?))
+        let held = self.look(guard, image).await?;
+        let before = match base {
+            Some(base) => Some(self.of_base(guard, base).await?),
+            None => None,
+        };
+        let mut installed = self.installed(&held, before.as_ref());
+        // Whoever installed it may have looked; nobody did here.
+        installed.count_attempts(None);
+        Ok(installed)
     }
 
-    fn installed(&self, held: &Held) -> Installed {
+    fn installed(&self, held: &Held, base: Option<&Held>) -> Installed {
         let recipe = self.order.recipe;
-        let (apt, mut pip, mut npm) = held.versions();
-        if recipe.lock().pip().is_empty() {
-            pip.clear();
-        }
-        if recipe.lock().npm().is_empty() {
-            npm.clear();
-        }
-        Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip, npm)
+        let (apt, pip, npm) = held.versions();
+        let mut installed = Installed::new(recipe.identity(), time::isoformat(chrono::Utc::now()), apt, pip, npm);
+        installed.by_debian = base.map(|base| held.by_debian(base, recipe.lock())).unwrap_or_default();
+        installed
     }
 
     fn spec<'s>(&'s self, image: &'s str, role: Role) -> Spec<'s> {

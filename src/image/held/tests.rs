@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use tar::{Builder, EntryType, Header};
 
 use super::super::lock::tests::{apt, npm, pip};
+use super::super::npm_pin::{Bundled, NpmPin};
 use super::*;
 
 const STATUS: &str = "Package: jq\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0\n";
@@ -89,6 +90,27 @@ fn each_step_may_change_what_it_is_for_and_nothing_else() {
     assert!(said(&with(&[odd]), Ecosystem::Npm).is_empty());
     assert_eq!(said(&with(&[odd, thing]), Ecosystem::Npm).len(), 1, "no step of npm brings a wheel");
     assert_eq!(said(&with(&[odd, thing]), Ecosystem::Pip).len(), 1, "no wheel brings a package of npm");
+    // What lies within an archive is what the lock says of it, too.
+    let inner = Bundled {
+        location: "node_modules/odd/node_modules/pad".to_owned(),
+        name: "pad".to_owned(),
+        version: "1.0.0".to_owned(),
+    };
+    let bundling = NpmPin { bundles: true, bundled: vec![inner], ..npm("odd", "1.0.0") };
+    let bundling = Lock::default().with_npm(vec![bundling]).unwrap();
+    let said_of = |there: &Held| there.differs(&before, Ecosystem::Npm, &bundling);
+    let pad = |version: &'static str| ("node_modules/odd/node_modules/pad/package.json", 0o644, version);
+    let listed = pad("{\"name\": \"pad\", \"version\": \"1.0.0\"}");
+    let more =
+        ("node_modules/odd/node_modules/evil/package.json", 0o644, "{\"name\": \"evil\", \"version\": \"1.0.0\"}");
+    assert!(said_of(&with(&[odd, listed])).is_empty());
+    assert_eq!(said_of(&with(&[odd])), ["npm package `node_modules/odd/node_modules/pad` pad@1.0.0 is missing"]);
+    let newer = pad("{\"name\": \"pad\", \"version\": \"1.0.1\"}");
+    assert!(said_of(&with(&[odd, newer]))[0].ends_with("is pad@1.0.1 instead of pad@1.0.0"));
+    assert_eq!(
+        said_of(&with(&[odd, listed, more])),
+        ["npm package `node_modules/odd/node_modules/evil` evil@1.0.0 was not asked for"]
+    );
     let updates = ("var/lib/dpkg/updates/0001", 0o644, "Package: b\n");
     assert_eq!(
         said(&with(&[thing, updates]), Ecosystem::Pip),
@@ -187,4 +209,25 @@ proptest! {
         let files = [("var/lib/dpkg/status", 0o644, &*text), (metadata.as_str(), 0o644, &*text), ("node_modules/x/package.json", 0o644, &*text)];
         let _ = held(&files);
     }
+}
+
+#[test]
+fn what_packages_of_debians_brought_is_told_from_the_bases_and_the_locks() {
+    let metadata = |name: &str| format!("usr/lib/python3/dist-packages/{name}-1.egg-info");
+    let (old, brought, locked) = (metadata("old"), metadata("brought"), format!("{DIST}/thing-1.0.dist-info/METADATA"));
+    let base = [(old.as_str(), 0o644, "Name: old\nVersion: 1\n")];
+    let odd = ("node_modules/odd/package.json", 0o644, "{\"name\": \"odd\", \"version\": \"1.0.0\"}");
+    let inner =
+        ("node_modules/odd/node_modules/pad/package.json", 0o644, "{\"name\": \"pad\", \"version\": \"1.0.0\"}");
+    let more = [
+        (brought.as_str(), 0o644, "Name: brought\nVersion: 1\n"),
+        (locked.as_str(), 0o644, "Name: thing\nVersion: 1.0\n"),
+        odd,
+        inner,
+        ("node_modules/deb/package.json", 0o644, "{\"name\": \"deb\", \"version\": \"1.0.0\"}"),
+    ];
+    let (before, after) = (held(&base), held(&[&base[..], &more[..]].concat()));
+    let by_debian: Vec<String> = after.by_debian(&before, &lock()).into_iter().collect();
+    assert_eq!(by_debian, ["npm:deb", "pip:brought"]);
+    assert!(before.by_debian(&before, &lock()).is_empty());
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::super::error::Error;
 use super::super::lock::Lock;
-use super::super::npm_pin::{NpmPin, Sha512, is_name};
+use super::super::npm_pin::{Bundled, NpmPin, Sha512, is_name};
 use super::super::output::Output;
 use super::super::pins::shown_url;
 use super::super::pip_index;
@@ -212,14 +212,17 @@ pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
     }
     let needed = needed(&lock.packages, asked);
     let mut pins: Vec<NpmPin> = Vec::new();
-    let mut bundled: Vec<String> = Vec::new();
+    let mut bundled: Vec<Bundled> = Vec::new();
     for (location, entry) in lock.packages {
         // The one without a place is the folder that npm was called in.
         if location.is_empty() {
             continue;
         }
+        let place = location.rsplit("node_modules/").next().unwrap_or_default();
+        let name = entry.name.clone().unwrap_or_else(|| place.to_owned());
         if entry.in_bundle {
-            bundled.push(location);
+            // A version that is none is refused with the pin.
+            bundled.push(Bundled { location, name, version: entry.version.unwrap_or_default() });
             continue;
         }
         if !entry.fits() {
@@ -228,8 +231,6 @@ pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
             }
             return Ok(Read::No(Cause::NoBinary, format!("`{location}` is not for this kind of machine")));
         }
-        let place = location.rsplit("node_modules/").next().unwrap_or_default();
-        let name = entry.name.unwrap_or_else(|| place.to_owned());
         let url = entry.resolved.unwrap_or_default();
         let archive = (url.starts_with("https://") || url.starts_with("http://")) && !entry.link;
         let sha512 = entry.integrity.as_deref().and_then(Sha512::of_integrity).filter(|_| archive);
@@ -241,12 +242,15 @@ pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
         let wanted = location.strip_prefix("node_modules/").is_some_and(|place| asked.contains(&place));
         let bin =
             if wanted { entry.bin.into_iter().map(|(c, file)| (c, plain(&file))).collect() } else { BTreeMap::new() };
-        pins.push(NpmPin { location, name, version, sha512, bin, bundles: false, url: shown_url(&url) });
+        let url = shown_url(&url);
+        pins.push(NpmPin { location, name, version, sha512, bin, bundles: false, bundled: Vec::new(), url });
     }
-    for place in bundled {
-        let holds = |pin: &&mut NpmPin| place.strip_prefix(&pin.location).is_some_and(|rest| rest.starts_with('/'));
-        if let Some(holder) = pins.iter_mut().filter(holds).max_by_key(|pin| pin.location.len()) {
+    for inner in bundled {
+        let holders = pins.iter_mut().filter(|pin| pin.holds(&inner.location));
+        // Without one it came with what is not for this kind of machine.
+        if let Some(holder) = holders.max_by_key(|pin| pin.location.len()) {
             holder.bundles = true;
+            holder.bundled.push(inner);
         }
     }
     Ok(Read::Pins(pins, needed))

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::apt::read_uris;
+use super::npm::{Read, read_lock};
 use super::pip::{cause, missing, read_report};
 use super::*;
 use proptest::prelude::*;
@@ -33,6 +34,27 @@ fn refuses_a_report_without_digests_or_with_another_shape() {
     assert!(read_report(report(url, &format!(r#"{{"sha256":"{DIGEST}"}}"#), "../a").as_bytes()).is_err());
     assert!(read_report(b"{\"version\":\"2\",\"install\":[]}").is_err());
     assert!(read_report(b"[]").is_err());
+}
+
+#[test]
+fn reads_npms_lock_with_what_lies_within_archives() {
+    let integrity = format!("sha512-{}==", "A".repeat(86));
+    let own = format!(r#""resolved":"https://host/x.tgz","integrity":"{integrity}""#);
+    let text = format!(
+        r#"{{"lockfileVersion":3,"packages":{{"":{{}},
+        "node_modules/big":{{"version":"1.0.0",{own},"bin":{{"big":"./big.js"}}}},
+        "node_modules/big/node_modules/left-pad":{{"version":"1.3.0","inBundle":true}},
+        "node_modules/big/node_modules/left-pad/node_modules/@a/b":{{"name":"c","version":"2.0.0","inBundle":true}},
+        "node_modules/elsewhere":{{"version":"1.0.0",{own},"optional":true,"os":"aix"}},
+        "node_modules/elsewhere/node_modules/x":{{"version":"1.0.0","inBundle":true,"optional":true}}}}}}"#
+    );
+    let Read::Pins(pins, _) = read_lock(text.as_bytes(), &["big"]).unwrap() else { panic!() };
+    assert_eq!(pins.len(), 1);
+    let inner: Vec<_> = pins[0].bundled.iter().map(|i| (i.place(), i.name.as_str(), i.version.as_str())).collect();
+    let left_pad = "big/node_modules/left-pad";
+    let nested = "big/node_modules/left-pad/node_modules/@a/b";
+    assert_eq!(inner, [(left_pad, "left-pad", "1.3.0"), (nested, "c", "2.0.0")]);
+    assert!(Lock::default().with_npm(pins).is_ok());
 }
 
 #[test]

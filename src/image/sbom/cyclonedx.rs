@@ -38,10 +38,9 @@ pub(super) fn of(sbom: &Sbom<'_>) -> Value {
 }
 
 fn component(package: &Package) -> Value {
-    let layer = if package.of_base { "base" } else { "approved" };
     let mut component = json!({
         "type": "library", "bom-ref": package.purl, "name": package.name, "version": package.version,
-        "purl": package.purl, "properties": [{"name": "taskforge:layer", "value": layer}],
+        "purl": package.purl, "properties": [{"name": "taskforge:layer", "value": package.layer.as_str()}],
     });
     if let Some(sum) = &package.sum {
         let (algorithm, digits) = match sum {

@@ -23,7 +23,7 @@ pub struct Sbom<'a> {
     recipe: &'a Recipe,
     /// When the image was read back; none if it never was here.
     at: Option<&'a str>,
-    /// The lock's packages, then the base's; sorted within both.
+    /// The lock's packages, then what came within them and the base's: each once.
     packages: Vec<Package>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::installed::Installed;
+use super::super::installed::{Installed, Layer};
 use super::super::lock::Lock;
 use super::super::npm_pin::Sha512;
 use crate::run::id::Digest;
@@ -24,8 +24,7 @@ pub(super) struct Package {
     /// Of the file that it was installed from; none of what the base held.
     pub(super) sum: Option<Sum>,
     pub(super) url: Option<String>,
-    /// Whether the base held it.
-    pub(super) of_base: bool,
+    pub(super) layer: Layer,
 }
 
 /// The packages of `lock`, and those of `installed` beyond them.
@@ -36,7 +35,7 @@ pub(super) fn all(lock: &Lock, installed: Option<&Installed>) -> Vec<Package> {
         purl: deb(&pin.name, &pin.version, &pin.arch),
         sum: Some(Sum::Sha256(pin.sha256.clone())),
         url: pin.url.clone(),
-        of_base: false,
+        layer: Layer::Approved,
     });
     let pip = lock.pip().iter().map(|pin| Package {
         name: pin.name.clone(),
@@ -44,44 +43,47 @@ pub(super) fn all(lock: &Lock, installed: Option<&Installed>) -> Vec<Package> {
         purl: pypi(&pin.name, &pin.version),
         sum: Some(Sum::Sha256(pin.sha256.clone())),
         url: pin.url.clone(),
-        of_base: false,
+        layer: Layer::Approved,
     });
-    // What lies at several places is one package.
-    let mut seen = BTreeSet::new();
-    let npm = lock.npm().iter().filter(|pin| seen.insert((&pin.name, &pin.version))).map(|pin| Package {
+    let npm = lock.npm().iter().map(|pin| Package {
         name: pin.name.clone(),
         version: pin.version.clone(),
         purl: purl_of_npm(&pin.name, &pin.version),
         sum: Some(Sum::Sha512(pin.sha512.clone())),
         url: pin.url.clone(),
-        of_base: false,
+        layer: Layer::Approved,
     });
-    let mut all: Vec<Package> = apt.chain(pip).chain(npm).collect();
-    let Some(installed) = installed else { return all };
-    let locked: BTreeSet<String> = lock.apt().iter().map(|pin| format!("{}:{}", pin.name, pin.arch)).collect();
-    let base = |name: &str, version: &str, purl: String| Package {
+    let other = |name: &str, version: &str, purl: String, layer| Package {
         name: name.to_owned(),
         version: version.to_owned(),
         purl,
         sum: None,
         url: None,
-        of_base: true,
+        layer,
     };
-    for (id, version) in installed.apt.iter().filter(|(id, _)| !locked.contains(*id)) {
-        let (name, arch) = id.split_once(':').unwrap_or((id, "all"));
-        all.push(base(name, version, deb(name, version, arch)));
+    let inner = lock
+        .bundled()
+        .map(|(_, inner)| other(&inner.name, &inner.version, purl_of_npm(&inner.name, &inner.version), Layer::Bundled));
+    let mut all: Vec<Package> = apt.chain(pip).chain(npm).chain(inner).collect();
+    for (name, version, layer) in installed.into_iter().flat_map(|installed| installed.beyond(lock)) {
+        let Some((kind, name)) = name.split_once(':') else { continue };
+        all.push(match kind {
+            "apt" => {
+                let (name, arch) = name.split_once(':').unwrap_or((name, "all"));
+                other(name, version, deb(name, version, arch), layer)
+            }
+            "pip" => other(name, version, pypi(name, version), layer),
+            _ => {
+                // What lies at a place says itself what it is called.
+                let said = installed.and_then(|installed| installed.npm.get(&format!("node_modules/{name}")));
+                let name = said.and_then(|said| said.rsplit_once('@')).map_or(name, |(name, _)| name);
+                other(name, version, purl_of_npm(name, version), layer)
+            }
+        });
     }
-    let locked: BTreeSet<&str> = lock.pip().iter().map(|pin| pin.name.as_str()).collect();
-    for (name, version) in installed.pip.iter().filter(|(name, _)| !locked.contains(name.as_str())) {
-        all.push(base(name, version, pypi(name, version)));
-    }
-    // What the base brought, and what came within another package's archive.
-    let locked: BTreeSet<&str> = lock.npm().iter().map(|pin| pin.location.as_str()).collect();
-    let mut others = BTreeSet::new();
-    for (_, said) in installed.npm.iter().filter(|(place, _)| !locked.contains(place.as_str())) {
-        let Some((name, version)) = said.rsplit_once('@').filter(|_| others.insert(said)) else { continue };
-        all.push(base(name, version, purl_of_npm(name, version)));
-    }
+    // What lies at several places is one package, and a folder that says no name is none.
+    let mut seen = BTreeSet::new();
+    all.retain(|package| !package.name.is_empty() && seen.insert(package.purl.clone()));
     all
 }
 

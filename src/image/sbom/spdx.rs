@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::installed::Layer;
 use super::Sbom;
 use super::package::{Package, Sum};
 
@@ -47,7 +48,11 @@ fn package(id: &str, package: &Package) -> Value {
         "externalRefs": [{
             "referenceCategory": "PACKAGE-MANAGER", "referenceType": "purl", "referenceLocator": package.purl,
         }],
-        "comment": if package.of_base { "of the base image" } else { "approved for this image" },
+        "comment": match package.layer {
+            Layer::Approved => "approved for this image",
+            Layer::Bundled => "came within a package approved for this image",
+            Layer::Base => "of the base image",
+        },
     });
     if let Some(sum) = &package.sum {
         let (algorithm, digits) = match sum {

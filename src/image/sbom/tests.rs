@@ -91,3 +91,64 @@ fn a_package_of_npm_is_in_the_bill_once_with_its_sha512() {
     assert_eq!(sums, &serde_json::json!([{"alg": "SHA-512", "content": pin.sha512}]));
     assert!(bill.spdx().to_string().contains(&format!("\"checksumValue\":\"{}\"", pin.sha512.as_str())));
 }
+
+#[test]
+fn what_came_within_another_package_is_billed_once_and_called_what_it_is() {
+    use crate::image::lock::tests::npm;
+    use crate::image::{Bundled, NpmPin};
+    let inner = |name: &str| Bundled {
+        location: format!("node_modules/big/node_modules/{name}"),
+        name: name.to_owned(),
+        version: "1.0.0".to_owned(),
+    };
+    let big = NpmPin { bundles: true, bundled: vec![inner("left-pad"), inner("same")], ..npm("big", "1.0.0") };
+    let lock = Lock::new(vec![], vec![apt("python3-six", "1.16")]).unwrap();
+    let lock = lock.with_npm(vec![big, npm("same", "1.0.0")]).unwrap();
+    let recipe = Recipe::new(recipe().from().clone(), vec![Digest::of(b"base")], lock);
+    let of = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+    let mut installed = Installed::new(
+        recipe.identity(),
+        "2026-11-02T03:04:05.678+00:00".to_owned(),
+        of(&[("python3-six:amd64", "1.16")]),
+        of(&[("six", "1.16"), ("pip", "23.0"), ("", "")]),
+        of(&[
+            ("node_modules/big", "big@1.0.0"),
+            ("node_modules/big/node_modules/left-pad", "left-pad@1.0.0"),
+            ("node_modules/big/node_modules/same", "same@1.0.0"),
+            ("node_modules/big/node_modules/same/node_modules/deep", "deep@1.0.0"),
+            ("node_modules/old", "old@1.0.0"),
+            ("node_modules/old/node_modules/in-old", "in-old@1.0.0"),
+            ("node_modules/old/node_modules/none", "@"),
+            ("node_modules/same", "same@1.0.0"),
+        ]),
+    );
+    installed.by_debian = BTreeSet::from(["pip:six".to_owned()]);
+    let bill = Sbom::new(&recipe, Some(&installed));
+    let (cyclonedx, spdx) = (bill.cyclonedx(), bill.spdx());
+    let components = cyclonedx["components"].as_array().unwrap();
+    let layers: BTreeMap<&str, &str> = components
+        .iter()
+        .map(|c| (c["purl"].as_str().unwrap(), c["properties"][0]["value"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("pkg:deb/debian/python3-six@1.16?arch=amd64", "approved"),
+        ("pkg:npm/big@1.0.0", "approved"),
+        ("pkg:npm/deep@1.0.0", "bundled"),
+        ("pkg:npm/in-old@1.0.0", "base"),
+        ("pkg:npm/left-pad@1.0.0", "bundled"),
+        ("pkg:npm/old@1.0.0", "base"),
+        ("pkg:npm/same@1.0.0", "approved"),
+        ("pkg:pypi/pip@23.0", "base"),
+        ("pkg:pypi/six@1.16", "bundled"),
+    ];
+    assert_eq!(layers, BTreeMap::from(expected));
+    assert_eq!(components.len(), expected.len(), "no two of one name");
+    let comment = |name: &str| {
+        let packages = spdx["packages"].as_array().unwrap();
+        packages.iter().find(|package| package["name"] == name).unwrap()["comment"].clone()
+    };
+    assert_eq!(comment("left-pad"), "came within a package approved for this image");
+    // Of an image that was never read back here, the lock says as much as it knows.
+    let purls: Vec<String> = Sbom::new(&recipe, None).packages.into_iter().map(|package| package.purl).collect();
+    assert_eq!(purls[1..], ["pkg:npm/big@1.0.0", "pkg:npm/same@1.0.0", "pkg:npm/left-pad@1.0.0"]);
+}
