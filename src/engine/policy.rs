@@ -174,6 +174,8 @@ pub(crate) fn model_rule(rule: &config::ModelRule) -> wire::ModelRule {
         model: rule.model.clone(),
         timeout_ms: rule.timeout.map(millis),
         max_tokens: rule.max_tokens,
+        thinking: rule.thinking,
+        max_tokens_field: rule.max_tokens_field,
         image_addresses: rule.image_addresses,
         retries: rule.retries,
         fallback: rule.fallback.iter().map(fallback).collect(),

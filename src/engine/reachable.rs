@@ -41,6 +41,8 @@ mod tests {
             model: None,
             timeout_ms: None,
             max_tokens: None,
+            thinking: crate::provider::Thinking::Budget,
+            max_tokens_field: crate::provider::MaxTokensField::MaxCompletionTokens,
             image_addresses: false,
             retries: 0,
             fallback: fallback.collect(),

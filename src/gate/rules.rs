@@ -88,6 +88,8 @@ impl Rules {
         let target = Target {
             model: model.cloned(),
             max_tokens: rule.max_tokens,
+            thinking: rule.thinking,
+            max_tokens_field: rule.max_tokens_field,
             silence: rule.timeout_ms.map(Duration::from_millis),
             counts: false,
         };

@@ -85,13 +85,13 @@ impl Foreign {
         };
         let (path, body, reading): (_, _, Box<dyn Reading>) = match self.dialect {
             Dialect::Anthropic => {
-                let body = anthropic::request(asked, model, target.max_tokens)?;
+                let body = anthropic::request(asked, model, target)?;
                 ("/messages".to_owned(), body, Box::new(anthropic::Answer::new(about)))
             }
             Dialect::Gemini => {
                 let verb = if asked.stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
                 let path = format!("/models/{}:{verb}", segment(model)?);
-                (path, gemini::request(asked, target.max_tokens)?, Box::new(gemini::Answer::new(about)))
+                (path, gemini::request(asked, model, target.max_tokens)?, Box::new(gemini::Answer::new(about)))
             }
             Dialect::Ollama => {
                 let body = ollama::request(asked, model, target.max_tokens)?;

@@ -5,7 +5,7 @@ use super::embedding::Embedding;
 use super::messages::{self, Reworded};
 use super::reading::{About, Framing, Reading};
 use super::sse::Events;
-use super::{Ask, Outcome, Wire, anthropic, gemini, ollama};
+use super::{Ask, MaxTokensField, Outcome, Target, Wire, anthropic, gemini, ollama};
 
 /// The longest event that is read here, in bytes.
 const LONGEST_EVENT: usize = 1 << 20;
@@ -23,9 +23,9 @@ pub(crate) fn asked(bytes: &[u8]) -> usize {
         2
     });
     for asked in [Request::parse(bytes), messages::request(bytes)].into_iter().flatten() {
-        drop(again(&asked, "m"));
-        said += usize::from(anthropic::request(&asked, "m", None).is_ok());
-        said += usize::from(gemini::request(&asked, None).is_ok());
+        drop(again(&asked, "m", MaxTokensField::default()));
+        said += usize::from(anthropic::request(&asked, "m", &Target::default()).is_ok());
+        said += usize::from(gemini::request(&asked, "gemini-3-pro", None).is_ok());
         said += usize::from(ollama::request(&asked, "m", None).is_ok());
     }
     said

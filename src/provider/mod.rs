@@ -59,7 +59,7 @@ pub(crate) use nodes::Values;
 pub use nodes::{TooComplex, check_complexity, check_complexity_within};
 pub use normal::{canonical, messages_digest, normalise_text};
 pub use openai::OpenAi;
-pub use outgoing::{Outgoing, Prepared, Target, Wire};
+pub use outgoing::{MaxTokensField, Outgoing, Prepared, Target, Thinking, Wire};
 pub use replay::Replay;
 pub use room::Room;
 pub use sse::Events;

@@ -62,7 +62,7 @@ impl Provider for OpenAi {
             if asked.sampling.top_k.is_some() {
                 return Err(Untranslatable::parameter("top_k", "has no counterpart at this provider"));
             }
-            let body = again(&asked, target.model.as_deref().unwrap_or(&request.ask.model));
+            let body = again(&asked, target.model.as_deref().unwrap_or(&request.ask.model), target.max_tokens_field);
             let mut headers = HeaderMap::new();
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             return Ok(Prepared {

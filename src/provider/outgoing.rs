@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::HeaderMap;
+use serde::{Deserialize, Serialize};
 
 use super::reading::Reading;
 use super::sent::Sent;
@@ -56,6 +57,38 @@ pub struct Outgoing {
     pub ask: Ask,
 }
 
+/// How a model of Anthropic's is asked to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Thinking {
+    /// With so many tokens set aside, as models until Opus 4.6 take it.
+    #[default]
+    Budget,
+    /// As much as it finds right, with an effort, as later ones do.
+    Adaptive,
+}
+
+/// What servers that speak OpenAI's wire call the bound of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    #[default]
+    MaxCompletionTokens,
+    /// Its older name, the only one that some servers take.
+    MaxTokens,
+}
+
+impl MaxTokensField {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxCompletionTokens => "max_completion_tokens",
+            Self::MaxTokens => "max_tokens",
+        }
+    }
+}
+
 /// What the model table says about a request's way.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Target {
@@ -65,6 +98,10 @@ pub struct Target {
     pub max_tokens: Option<u64>,
     /// How long the upstream may stay silent.
     pub silence: Option<Duration>,
+    /// How a model is asked to think.
+    pub thinking: Thinking,
+    /// What the bound of an answer is called.
+    pub max_tokens_field: MaxTokensField,
     /// A budget counts tokens or money: the upstream is asked what a streamed answer took, whether the agent asks or not.
     pub counts: bool,
 }

@@ -21,8 +21,8 @@ use super::messages::{self, Reworded};
 use super::reading::{About, Reading};
 use super::translate::translate;
 use super::{
-    Answer, Ask, Assembly, Events, OpenAi, Outcome, Outgoing, Provider as _, ProviderError, Room, Target, Wire,
-    anthropic, client, gemini, ollama,
+    Answer, Ask, Assembly, Events, MaxTokensField, OpenAi, Outcome, Outgoing, Provider as _, ProviderError, Room,
+    Target, Thinking, Wire, anthropic, client, gemini, ollama,
 };
 
 const WIRES: [&str; 3] = ["anthropic", "gemini", "ollama"];
@@ -43,8 +43,8 @@ fn reading(wire: &str, include_usage: bool) -> Box<dyn Reading> {
 fn sent(wire: &str, asked: &[u8]) -> Result<Value, Untranslatable> {
     let asked = Request::parse(asked)?;
     match wire {
-        "anthropic" => anthropic::request(&asked, "real", None),
-        "gemini" => gemini::request(&asked, None),
+        "anthropic" => anthropic::request(&asked, "real", &Target::default()),
+        "gemini" => gemini::request(&asked, "real", None),
         _ => ollama::request(&asked, "real", None),
     }
 }
@@ -277,17 +277,72 @@ fn anthropics_clients_get_its_messages_and_events_from_everybody() {
 }
 
 #[test]
+fn models_of_one_provider_are_asked_in_the_ways_that_they_know() {
+    let asked = |effort: &str| {
+        let body = serde_json::json!({"model": "m", "messages": [{"role": "user", "content": "x"}], "reasoning_effort": effort});
+        Request::parse(body.to_string().as_bytes()).unwrap()
+    };
+    let adaptive = Target { thinking: Thinking::Adaptive, ..Target::default() };
+    let of = |effort: &str| anthropic::request(&asked(effort), "real", &adaptive).unwrap();
+    for (effort, word) in [("minimal", "low"), ("low", "low"), ("medium", "medium"), ("high", "high"), ("xhigh", "max")]
+    {
+        let body = of(effort);
+        assert_eq!(body["thinking"], serde_json::json!({"type": "adaptive"}), "{body:#}");
+        assert_eq!(body["output_config"]["effort"], word, "{body:#}");
+    }
+    assert!(of("none").get("thinking").is_none() && of("none").get("output_config").is_none());
+    let budget = anthropic::request(&asked("low"), "real", &Target::default()).unwrap();
+    assert_eq!(budget["thinking"], serde_json::json!({"type": "enabled", "budget_tokens": 4096}));
+    let bounded = messages::request(
+        br#"{"model": "m", "max_tokens": 7, "messages": [{"role": "user", "content": "x"}], "output_config": {"effort": "high"}}"#,
+    )
+    .unwrap();
+    assert_eq!(again(&bounded, "real", MaxTokensField::MaxTokens)["max_tokens"], 7);
+    let usual = again(&bounded, "real", MaxTokensField::default());
+    assert_eq!((&usual["max_completion_tokens"], &usual["reasoning_effort"]), (&7.into(), &"high".into()));
+}
+
+/// A call of another model's, or over a wire that has no place for a signature: Gemini's models from the third generation on
+/// refuse a history with one.
+#[test]
+fn calls_without_a_signature_go_back_to_gemini_with_the_word_for_that() {
+    let call = |id: &str, signature: Option<&str>| {
+        let mut call = serde_json::json!({"id": id, "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        if let Some(signature) = signature {
+            call["extra_content"] = serde_json::json!({"google": {"thought_signature": signature}});
+        }
+        call
+    };
+    let sent = |model: &str, first: Option<&str>| {
+        let body = serde_json::json!({"model": "m", "messages": [
+            {"role": "user", "content": "x"},
+            {"role": "assistant", "tool_calls": [call("a", first), call("b", None)]},
+            {"role": "tool", "tool_call_id": "a", "content": "1"}, {"role": "tool", "tool_call_id": "b", "content": "2"}
+        ]});
+        let body = gemini::request(&Request::parse(body.to_string().as_bytes()).unwrap(), model, None).unwrap();
+        let parts = body["contents"][1]["parts"].as_array().unwrap().clone();
+        parts.into_iter().map(|part| part.get("thoughtSignature").cloned()).collect::<Vec<_>>()
+    };
+    let unsigned = Some("skip_thought_signature_validator".into());
+    assert_eq!(sent("gemini-3-pro-preview", None), [unsigned.clone(), None]);
+    assert_eq!(sent("gemini-3.5-flash", None), [unsigned, None]);
+    assert_eq!(sent("gemini-3-pro", Some("c2ln")), [Some("c2ln".into()), None]);
+    assert_eq!(sent("gemini-2.5-pro", None), [None, None]);
+    assert_eq!(sent("gemini-embedding-001", None), [None, None]);
+}
+
+#[test]
 fn anthropics_requests_are_put_into_everybodys_words() {
     let root = root().join("messages");
     for case in ["text", "tools", "image", "reasoning", "json"] {
         let asked = messages::request(&std::fs::read(root.join(case).join("asked.json")).unwrap()).unwrap();
         let all = serde_json::json!({
-            "openai": again(&asked, "real"), "gemini": gemini::request(&asked, None).unwrap(),
+            "openai": again(&asked, "real", MaxTokensField::default()), "gemini": gemini::request(&asked, "real", None).unwrap(),
             "ollama": ollama::request(&asked, "real", None).unwrap(),
         });
         golden(&root.join(case).join("sent.json"), &pretty(all.to_string().as_bytes()));
         // What is said again on OpenAI's wire is read as the same request.
-        let read = Request::parse(again(&asked, "real").to_string().as_bytes()).unwrap();
+        let read = Request::parse(again(&asked, "real", MaxTokensField::default()).to_string().as_bytes()).unwrap();
         // How much room is left is of the text that it was read from.
         let mut expected = Request { include_usage: asked.stream, values: read.values, ..asked };
         for message in &mut expected.messages {

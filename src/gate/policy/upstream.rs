@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::provider::{MaxTokensField, Thinking};
 use crate::run::capability::{ActionLimit, ActionRules};
 
 /// What a million tokens of a model cost, in millionths of the currency.
@@ -142,6 +143,12 @@ pub struct ModelRule {
     /// The most tokens of an answer, where an agent does not say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tokens: Option<u64>,
+    /// How a model of Anthropic's is asked to think.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub thinking: Thinking,
+    /// What the bound of an answer is called upstream.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub max_tokens_field: MaxTokensField,
     /// Whether a request may name images and documents by address, which the provider then fetches.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub image_addresses: bool,
@@ -173,6 +180,10 @@ impl ModelRule {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
 const fn is_zero(number: &u32) -> bool {
     *number == 0
 }

@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::content::messages;
 use crate::provider::chat::{Choice, Effort, Format, Message, Part, Request, Untranslatable};
+use crate::provider::{Target, Thinking};
 
 /// How long an answer may get where an agent does not say; the wire wants a number.
 const MAX_TOKENS: u64 = 8192;
@@ -14,7 +15,7 @@ const LEAST_BUDGET: u64 = 1024;
 ///
 /// # Errors
 /// What the wire cannot say.
-pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> Result<Value, Untranslatable> {
+pub(crate) fn request(asked: &Request, model: &str, target: &Target) -> Result<Value, Untranslatable> {
     let (system, rest) = asked.system()?;
     let mut body = Map::new();
     body.insert("model".into(), model.into());
@@ -32,12 +33,12 @@ pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> 
         return Err(Untranslatable::content(place, "is empty, which this provider does not take"));
     }
     body.insert("messages".into(), messages(rest).into());
-    sampling(asked, max_tokens, &mut body)?;
+    sampling(asked, target, &mut body)?;
     tools(asked, &mut body);
     match &asked.format {
         Format::Text => {}
         Format::Schema(schema) => {
-            body.insert("output_config".into(), json!({"format": {"type": "json_schema", "schema": schema}}));
+            output(&mut body, "format", json!({"type": "json_schema", "schema": schema}));
         }
         Format::Json => {
             return Err(Untranslatable::format("is `json_object`; this provider takes a schema (`json_schema`)"));
@@ -58,7 +59,14 @@ fn says(part: &Part) -> bool {
     !matches!(part, Part::Text(text) if text.trim().is_empty())
 }
 
-fn sampling(asked: &Request, max_tokens: Option<u64>, body: &mut Map<String, Value>) -> Result<(), Untranslatable> {
+/// Puts one thing more into `output_config`.
+fn output(body: &mut Map<String, Value>, key: &str, value: Value) {
+    if let Some(config) = body.entry("output_config").or_insert_with(|| json!({})).as_object_mut() {
+        config.insert(key.to_owned(), value);
+    }
+}
+
+fn sampling(asked: &Request, target: &Target, body: &mut Map<String, Value>) -> Result<(), Untranslatable> {
     let sampling = &asked.sampling;
     for (name, given) in [
         ("seed", sampling.seed.is_some()),
@@ -71,9 +79,12 @@ fn sampling(asked: &Request, max_tokens: Option<u64>, body: &mut Map<String, Val
     }
     let most = sampling.max_tokens;
     let budget = asked.effort.and_then(budget);
-    let all = most.or(max_tokens).unwrap_or_else(|| MAX_TOKENS + budget.unwrap_or(0));
+    let all = most.or(target.max_tokens).unwrap_or_else(|| MAX_TOKENS + budget.unwrap_or(0));
     body.insert("max_tokens".into(), all.into());
-    if let Some(budget) = budget {
+    if let (Some(effort), Thinking::Adaptive) = (asked.effort.filter(|_| budget.is_some()), target.thinking) {
+        body.insert("thinking".into(), json!({"type": "adaptive"}));
+        output(body, "effort", word(effort).into());
+    } else if let Some(budget) = budget {
         // Thinking is a part of what the answer may take.
         let budget = budget.min(all.saturating_sub(1));
         if budget < LEAST_BUDGET {
@@ -106,6 +117,16 @@ fn sampling(asked: &Request, max_tokens: Option<u64>, body: &mut Map<String, Val
         body.insert("stop_sequences".into(), sampling.stop.clone().into());
     }
     Ok(())
+}
+
+/// The effort, for models that set nothing aside.
+const fn word(effort: Effort) -> &'static str {
+    match effort {
+        Effort::None | Effort::Minimal | Effort::Low => "low",
+        Effort::Medium => "medium",
+        Effort::High => "high",
+        Effort::Highest => "max",
+    }
 }
 
 /// The tokens set aside for thinking; none is no thinking.

@@ -2,10 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::provider::MaxTokensField;
+
 use super::{Assistant, Choice, Effort, Format, Image, Message, Part, Request, Tool, called};
 
-/// The body of `POST /chat/completions` for `model`.
-pub(crate) fn again(asked: &Request, model: &str) -> Value {
+/// The body of `POST /chat/completions` for `model`, in which `bound` is the most tokens of its answer.
+pub(crate) fn again(asked: &Request, model: &str, bound: MaxTokensField) -> Value {
     let mut body = Map::new();
     body.insert("model".into(), model.into());
     body.insert("messages".into(), asked.messages.iter().map(message).collect());
@@ -20,7 +22,7 @@ pub(crate) fn again(asked: &Request, model: &str) -> Value {
         set("parallel_tool_calls", asked.one_call.then(|| false.into()));
     }
     let sampling = &asked.sampling;
-    set("max_completion_tokens", sampling.max_tokens.map(Value::from));
+    set(bound.as_str(), sampling.max_tokens.map(Value::from));
     set("temperature", sampling.temperature.map(Value::from));
     set("top_p", sampling.top_p.map(Value::from));
     set("stop", (!sampling.stop.is_empty()).then(|| sampling.stop.clone().into()));

@@ -6,14 +6,24 @@ use serde_json::{Map, Value, json};
 use crate::provider::Values;
 use crate::provider::chat::{Assistant, Image, Message, Part, Untranslatable};
 
-/// The turns of `all`, of which the first is `messages[first]`. What results hold of JSON is taken from `values`.
-pub(super) fn contents(all: &[Message], first: usize, mut values: Values) -> Result<Vec<Value>, Untranslatable> {
+/// What stands for a signature that there is none of, by Google's page on thought signatures: the calls are another model's, or
+/// came over a wire that has no place for one.
+const UNSIGNED: &str = "skip_thought_signature_validator";
+
+/// The turns of `all`, of which the first is `messages[first]`. What results hold of JSON is taken from `values`. With `signs`
+/// the model wants its calls back signed.
+pub(super) fn contents(
+    all: &[Message],
+    first: usize,
+    mut values: Values,
+    signs: bool,
+) -> Result<Vec<Value>, Untranslatable> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for (at, message) in all.iter().enumerate() {
         let (role, mut parts) = match message {
             Message::System(_) => continue,
             Message::User(parts) => ("user", user(parts, first + at)?),
-            Message::Assistant(assistant) => ("model", said(assistant)),
+            Message::Assistant(assistant) => ("model", said(assistant, signs)),
             Message::Tool { id, name, text } => {
                 ("user", vec![result(id, name, text, &format!("messages[{}].content", first + at), &mut values)?])
             }
@@ -39,14 +49,16 @@ fn user(parts: &[Part], message: usize) -> Result<Vec<Value>, Untranslatable> {
     parts.iter().enumerate().map(one).collect()
 }
 
-fn said(assistant: &Assistant) -> Vec<Value> {
+fn said(assistant: &Assistant, signs: bool) -> Vec<Value> {
     let mut parts = Vec::new();
     if !assistant.text.is_empty() {
         parts.push(signed(json!({"text": assistant.text}), assistant.signature.as_deref()));
     }
-    for call in &assistant.calls {
+    for (at, call) in assistant.calls.iter().enumerate() {
         let part = json!({"functionCall": {"id": call.id, "name": call.name, "args": call.arguments}});
-        parts.push(signed(part, call.signature.as_deref()));
+        // Of calls that belong together the first has it.
+        let missing = (signs && at == 0).then_some(UNSIGNED);
+        parts.push(signed(part, call.signature.as_deref().or(missing)));
     }
     parts
 }

@@ -12,14 +12,14 @@ const MOST_STOPS: usize = 5;
 ///
 /// # Errors
 /// What the wire cannot say.
-pub(crate) fn request(asked: &Request, max_tokens: Option<u64>) -> Result<Value, Untranslatable> {
+pub(crate) fn request(asked: &Request, model: &str, max_tokens: Option<u64>) -> Result<Value, Untranslatable> {
     let (system, rest) = asked.system()?;
     let mut body = Map::new();
     if !system.is_empty() {
         let parts: Vec<Value> = system.iter().map(|text| json!({"text": text})).collect();
         body.insert("systemInstruction".into(), json!({"parts": parts}));
     }
-    body.insert("contents".into(), contents(rest, system.len(), asked.values)?.into());
+    body.insert("contents".into(), contents(rest, system.len(), asked.values, wants_signatures(model))?.into());
     tools(asked, &mut body)?;
     if asked.sampling.stop.len() > MOST_STOPS {
         return Err(Untranslatable::value(
@@ -32,6 +32,13 @@ pub(crate) fn request(asked: &Request, max_tokens: Option<u64>) -> Result<Value,
         body.insert("generationConfig".into(), config.into());
     }
     Ok(Value::Object(body))
+}
+
+/// Whether a model answers nothing to calls of its own that come back without the signature that it gave them: from the third
+/// generation on.
+fn wants_signatures(model: &str) -> bool {
+    let generation = model.strip_prefix("gemini-").and_then(|rest| rest.split(['.', '-']).next());
+    generation.and_then(|number| number.parse::<u32>().ok()).is_some_and(|number| number >= 3)
 }
 
 fn config(asked: &Request, max_tokens: Option<u64>) -> Map<String, Value> {

@@ -59,14 +59,32 @@ pub(super) fn effort(value: Option<Value>) -> Result<Option<Effort>, Untranslata
     }
 }
 
-/// Reads `output_config.format`.
-pub(super) fn format(value: Option<Value>) -> Result<Format, Untranslatable> {
-    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok(Format::Text) };
-    let known = value.as_object().is_some_and(|members| members.keys().all(|key| key == "format"));
-    match value.pointer("/format/schema").filter(|schema| known && schema.is_object()) {
-        Some(schema) => Ok(Format::Schema(schema.clone())),
-        None => Err(Untranslatable::parameter("output_config", "holds more than a format with a schema")),
-    }
+/// Reads `output_config`: the format of the answer, and the effort.
+pub(super) fn output(value: Option<Value>) -> Result<(Format, Option<Effort>), Untranslatable> {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Ok((Format::Text, None)) };
+    let known = value.as_object().is_some_and(|all| all.keys().all(|key| matches!(key.as_str(), "format" | "effort")));
+    let refused = || Untranslatable::parameter("output_config", "holds more than a format with a schema and an effort");
+    let format = match (value.get("format"), value.pointer("/format/schema")) {
+        (None | Some(Value::Null), _) => Format::Text,
+        (_, Some(schema)) if schema.is_object() => Format::Schema(schema.clone()),
+        _ => return Err(refused()),
+    };
+    let effort = match value.get("effort") {
+        None | Some(Value::Null) => None,
+        Some(effort) => Some(match effort.as_str() {
+            Some("low") => Effort::Low,
+            Some("medium") => Effort::Medium,
+            Some("high") => Effort::High,
+            Some("xhigh" | "max") => Effort::Highest,
+            _ => {
+                return Err(Untranslatable::value(
+                    "output_config.effort",
+                    "is none of low, medium, high, xhigh and max",
+                ));
+            }
+        }),
+    };
+    if known { Ok((format, effort)) } else { Err(refused()) }
 }
 
 /// Refuses what is left, unless it says nothing about the answer.

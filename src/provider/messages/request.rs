@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{blocks, parameter};
 use crate::provider::Values;
-use crate::provider::chat::{Message, Request, Sampling, Untranslatable};
+use crate::provider::chat::{Effort, Message, Request, Sampling, Untranslatable};
 
 /// Reads a body that [`Ask::parse`](crate::provider::Ask::parse) has let pass.
 ///
@@ -38,6 +38,7 @@ pub(crate) fn request(body: &[u8]) -> Result<Request, Untranslatable> {
         Some(Value::Array(all)) => all.iter().map(|one| one.as_str().map(str::to_owned)).collect(),
         Some(_) => None,
     };
+    let (format, effort) = parameter::output(take("output_config"))?;
     let request = Request {
         messages,
         tools: parameter::tools(take("tools"))?,
@@ -53,8 +54,12 @@ pub(crate) fn request(body: &[u8]) -> Result<Request, Untranslatable> {
             stop: stop.ok_or_else(|| Untranslatable::malformed("stop_sequences", "is not a list of texts"))?,
             ..Sampling::default()
         },
-        format: parameter::format(take("output_config"))?,
-        effort: parameter::effort(take("thinking"))?,
+        format,
+        // Who sets no tokens aside says by this how much is to be thought, if at all.
+        effort: match (parameter::effort(take("thinking"))?, effort) {
+            (Some(Effort::None), _) => Some(Effort::None),
+            (thinking, effort) => effort.or(thinking),
+        },
         stream: take("stream").and_then(|value| value.as_bool()).unwrap_or(false),
         // What was used is a part of every answer on this wire.
         include_usage: true,

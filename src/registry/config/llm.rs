@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::{Provider, ProviderKind, units};
+use crate::provider::{MaxTokensField, Thinking};
 
 /// Models and who serves them.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -122,6 +123,12 @@ pub struct ModelRule {
     pub timeout: Option<Duration>,
     /// The most tokens of an answer, where an agent does not say.
     pub max_tokens: Option<u64>,
+    /// How a model of Anthropic's is asked to think: `budget`, or `adaptive` from Opus 4.7 on.
+    #[serde(default)]
+    pub thinking: Thinking,
+    /// What a server that speaks OpenAI's wire calls the bound of an answer to who speaks Anthropic's.
+    #[serde(default)]
+    pub max_tokens_field: MaxTokensField,
     /// Whether agents may name images and documents by address: the provider then connects to hosts that they choose.
     #[serde(default)]
     pub image_addresses: bool,
@@ -156,6 +163,8 @@ impl ModelRule {
             model: None,
             timeout: None,
             max_tokens: None,
+            thinking: Thinking::default(),
+            max_tokens_field: MaxTokensField::default(),
             image_addresses: false,
             retries: two(),
             fallback: Vec::new(),
