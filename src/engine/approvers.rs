@@ -24,7 +24,7 @@ use super::store::Store;
 use super::verify::{self, Decided};
 
 /// How far the clock of a reviewer's machine may be behind.
-const SKEW: chrono::Duration = chrono::Duration::minutes(10);
+pub(super) const SKEW: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Largest `allowed_signers`, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -203,6 +203,13 @@ pub(crate) fn passed_by(state: &State) -> impl Iterator<Item = &crate::run::defi
         .map(|(definition, _)| definition)
 }
 
+/// Why a decision on request `id` that was made `at` cannot have been: nobody had asked then.
+pub(super) fn too_early(state: &State, id: &RequestId, at: &str) -> Option<String> {
+    let asked = state.request(id)?.at;
+    let is = parse_time(at).is_some_and(|claimed| claimed + SKEW < asked);
+    is.then(|| format!("says that it was made at {at}, before anybody had asked: is a clock wrong?"))
+}
+
 /// What of one proven decision does not hold any more.
 fn stands(
     registry: &Registry,
@@ -215,11 +222,7 @@ fn stands(
     let Some(bytes) = decisions::read(&path)? else { return Ok(Some("is gone, and its proof with it".to_owned())) };
     let signature = decisions::read(&decisions::signature(&path))?;
     let times: Vec<DateTime<Utc>> = at.copied().into_iter().collect();
-    let early = || {
-        let asked = state.request(&decided.id)?.at;
-        let is = parse_time(&record.at).is_some_and(|claimed| claimed + SKEW < asked);
-        is.then(|| format!("says that it was made at {}, before anybody had asked", record.at))
-    };
+    let early = || too_early(state, &decided.id, &record.at);
     Ok(match prove(allowed, &state.created.registry, &bytes, signature.as_deref(), &times) {
         Err(Unproven::Unsigned) => Some("has lost its signature".to_owned()),
         Err(Unproven::Refused(reason)) => Some(reason),
@@ -270,7 +273,11 @@ pub(crate) fn require_proven(store: &Store<'_>, state: &State) -> Result<(), Err
     }
     let allowed = read(registry)?;
     // When each took effect stands in the whole journal only, and says something where a key has a beginning or an end.
-    let timed = allowed.entries().iter().any(|entry| entry.validity != Validity::default());
+    let timed = allowed.entries().iter().any(|entry| {
+        let key = signature::fingerprint(&entry.key);
+        let signed = decided.iter().any(|one| one.record.key.as_ref() == Some(&key));
+        entry.validity != Validity::default() && signed
+    });
     let times = if timed { verify::times_of(&store.records()?) } else { BTreeMap::new() };
     match unproven(registry, state, &allowed, &times)?.into_iter().next() {
         Some((file, what)) => Err(Error::Unproven { run: store.run().clone(), file, what }),

@@ -332,6 +332,9 @@ fn sign(
     let bytes = file.to_bytes();
     let proof = match (signer, allowed) {
         (Some(signer), Some(allowed)) => {
+            if let Some(early) = approvers::too_early(state, &waiting.id, &file.at) {
+                return Err(Error::Unsigned(format!("it {early}")));
+            }
             let armoured = signer.sign(signature::DECISION, &bytes)?;
             // As whoever reads it will see it: nothing is written that would not count.
             let proof =

@@ -4,8 +4,6 @@
 use std::ops::Not as _;
 use std::path::{Path, PathBuf};
 
-use chrono::{DateTime, Utc};
-
 use crate::capability::policy::Policies;
 use crate::registry::decisions::signature as signature_of;
 use crate::registry::{Registry, policies as files, project};
@@ -17,7 +15,7 @@ use crate::run::time::parse_time;
 use crate::signature::AllowedSigners;
 
 use super::error::Error;
-use super::{images, rulings, vouched};
+use super::{approvers, images, rulings, vouched};
 
 /// Keeps the rules by which `events` say what they say, before these are journaled.
 ///
@@ -90,20 +88,28 @@ pub(super) fn problem(
     allowed: Option<&AllowedSigners>,
 ) -> Option<String> {
     let (ruling, decision) = (request.ruling()?, request.decision.as_ref()?);
-    let at: DateTime<Utc> = parse_time(&decision.at)?;
-    let folder = registry.layout().run(&state.run).policies().join(ruling.policies.short());
-    let kept = vouched::kept(&folder, &ruling.policies, allowed, &state.created.registry, at);
-    let policies = kept.or_else(|| {
-        let now = rulings::of_run(registry, state);
-        (*now.digest() == ruling.policies).then_some(now)
-    });
-    let Some(policies) = policies else {
-        return allowed.map(|_| "the rules that it names lie nowhere in the run".to_owned());
-    };
+    let Some(at) = parse_time(&decision.at) else { return Some("its time cannot be read".to_owned()) };
+    if at + approvers::SKEW < request.at {
+        return Some(format!("it says that it was made at {}, before anybody had asked", decision.at));
+    }
     let (capability, brings) = match images::stands_for(state, request) {
         Ok(stands_for) => stands_for,
         Err(error) => return Some(error.to_string()),
     };
-    let said = rulings::on_by(&policies, state, state.role_of(&request.node), &capability, &brings);
-    (said.effect != Effect::Allow).then(|| format!("the same files say {said}"))
+    let says =
+        |policies: &Policies| rulings::on_by(policies, state, state.role_of(&request.node), &capability, &brings);
+    let folder = registry.layout().run(&state.run).policies().join(ruling.policies.short());
+    let kept = vouched::kept(&folder, &ruling.policies, allowed, &state.created.registry, at);
+    // The registry's own may be the same files, and signed since.
+    let now = || Some(rulings::of_run(registry, state)).filter(|now| *now.digest() == ruling.policies);
+    let said: Vec<Ruling> = kept.iter().map(&says).collect();
+    if said.iter().any(|said| said.effect == Effect::Allow) {
+        return None;
+    }
+    match now().as_ref().map(says).or_else(|| said.into_iter().next()) {
+        Some(said) => (said.effect != Effect::Allow).then(|| format!("the same files say {said}")),
+        // Runs of before anybody could sign may be older than what keeps the rules.
+        None if !state.created.signed && !approvers::is_required(registry).unwrap_or(true) => None,
+        None => allowed.map(|_| "the rules that it names lie nowhere in the run".to_owned()),
+    }
 }

@@ -12,8 +12,8 @@ use crate::run::capability::Capability;
 use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
-use super::images;
 use super::shelf::shelf;
+use super::{engines, images};
 
 /// What became of it.
 #[derive(Debug, Clone, Serialize)]
@@ -118,6 +118,7 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
             limits: &limits,
         };
         let (engine, guard) = (docker.engine()?, permit(registry));
+        engines::note(registry, docker)?;
         let resolved = docker.wait(|_| image::resolve(engine.docker(), &order, &guard));
         crate::registry::kill::refuse_if_killed(registry.layout())?;
         approved = match resolved? {

@@ -221,6 +221,7 @@ fn price(price: &config::Price) -> wire::Price {
         input: millionths(price.input),
         output: millionths(price.output),
         cached: millionths(price.cached.unwrap_or(price.input)),
+        written: millionths(price.written()),
     }
 }
 

@@ -106,6 +106,9 @@ fn look(store: &Store<'_>, state: &State, id: &RequestId) -> Result<Found, Error
     if file.request != *id || file.run != *store.run() {
         return wrong(bytes, "it is for another request");
     }
+    if let Some(early) = proof.as_ref().and_then(|_| approvers::too_early(state, id, &file.at)) {
+        return wrong(bytes, &format!("it {early}"));
+    }
     let verdict = match file.verdict {
         FileVerdict::Approve => Verdict::Approve,
         FileVerdict::Deny => Verdict::Deny,

@@ -224,6 +224,7 @@ const fn ends_something(action: &Action) -> bool {
         Action::FinishKill
             | Action::Settle
             | Action::Expire { .. }
+            | Action::Dismiss { .. }
             | Action::Collect { how: How::Offboarded | How::Revoked | How::Cancelled, .. }
             | Action::Stop { .. }
             | Action::Remove { .. }

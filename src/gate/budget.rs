@@ -326,9 +326,15 @@ fn price<'p>(prices: &'p [Price], model: &str) -> Option<&'p Price> {
 fn money(prices: &[Price], spent: &Spent) -> u64 {
     let of = |(model, tokens): (&String, &super::records::Tokens)| {
         let Some(price) = price(prices, model) else { return 0 };
-        let fresh = u128::from(tokens.prompt.saturating_sub(tokens.cached)) * u128::from(price.input);
-        let cached = u128::from(tokens.cached) * u128::from(price.cached);
-        fresh.saturating_add(cached).saturating_add(u128::from(tokens.completion) * u128::from(price.output))
+        [
+            (tokens.fresh(), price.input),
+            (tokens.cached, price.cached),
+            (tokens.written, price.written),
+            (tokens.completion, price.output),
+        ]
+        .into_iter()
+        .map(|(count, price)| u128::from(count) * u128::from(price))
+        .fold(0, u128::saturating_add)
     };
     let total = spent.models.iter().map(of).fold(0, u128::saturating_add);
     u64::try_from(total.div_ceil(u128::from(MILLION))).unwrap_or(u64::MAX)
@@ -345,13 +351,16 @@ mod tests {
 
     fn spent(requests: u64, models: &[(&str, u64, u64, u64)]) -> Spent {
         let tokens = |(model, prompt, cached, completion): &(&str, u64, u64, u64)| {
-            ((*model).to_owned(), Tokens { prompt: *prompt, cached: *cached, completion: *completion })
+            ((*model).to_owned(), Tokens { prompt: *prompt, cached: *cached, completion: *completion, written: 0 })
         };
         Spent { requests, models: models.iter().map(tokens).collect() }
     }
 
     fn prices() -> Vec<Price> {
-        let price = |pattern: &str, input, output, cached| Price { pattern: pattern.to_owned(), input, output, cached };
+        let price = |pattern: &str, input, output, cached| {
+            let written = 2 * input;
+            Price { pattern: pattern.to_owned(), input, output, cached, written }
+        };
         vec![price("small-*", 1_000_000, 4_000_000, 100_000), price("*", 10_000_000, 30_000_000, 10_000_000)]
     }
 
@@ -363,6 +372,9 @@ mod tests {
         assert_eq!(money(&[], &spent), 0);
         assert_eq!(money(&prices(), &self::spent(1, &[("small-1", 0, 0, 0)])), 0);
         assert_eq!(money(&prices(), &self::spent(1, &[("small-1", 10, 10, 0)])), 1);
+        let mut written = self::spent(1, &[("small-1", 1000, 400, 50)]);
+        written.models.values_mut().for_each(|tokens| tokens.written = 100);
+        assert_eq!(money(&prices(), &written), 500 + 40 + 2 * 100 + 200);
         let all = self::spent(1, &[("x", u64::MAX, 0, u64::MAX)]);
         assert_eq!(money(&prices(), &all), u64::MAX);
     }

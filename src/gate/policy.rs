@@ -311,7 +311,7 @@ mod tests {
             "services":{"github":{"baseUrl":"https://api.github.example","key":"vault:github-token"},
                 "email":{"server":"mail.example.org:587","tls":"starttls","user":"u","key":"vault:mail","from":"a@example.org"}},
             "secrets":{"vault:github-token":"0123456789ab","vault:mail":"ba9876543210"},
-            "prices":[{"match":"small-*","input":1000000,"output":4000000,"cached":100000}],
+            "prices":[{"match":"small-*","input":1000000,"output":4000000,"cached":100000,"written":2000000}],
             "attempts":[{"socket":"3f9c2a","node":"gather","attempt":1,"deadline":"2026-01-01T00:00:00Z","models":["recorded"],
                 "grants":[{"request":"01JD2Z3V5Q8M4K7N9P1R2S3T4V","capability":"net:files.example.org:443",
                     "until":"2026-01-01T00:00:00Z"}],

@@ -126,7 +126,7 @@ impl Door {
 /// are none. Servers have many shapes for them, so every text counts that begins as an address does and is not there to be read.
 pub(super) fn addresses<'v>(said: impl IntoIterator<Item = &'v Value>) -> Vec<String> {
     let mut found = Vec::new();
-    for message in said.into_iter().flat_map(listed) {
+    for message in said.into_iter().flat_map(listed).flat_map(listed) {
         for (key, value) in message.as_object().into_iter().flatten() {
             match key.as_str() {
                 "content" => listed(value).for_each(|part| members(part, &mut found)),

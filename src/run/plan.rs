@@ -230,10 +230,6 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         actions.extend(open.map(|request| Action::Deliver { id: request.id.clone() }));
     }
     if !state.status.is_terminal() {
-        let gone: Vec<Action> = dismissals(state, seen);
-        if !gone.is_empty() {
-            return gone;
-        }
         let over = expiries(state, seen);
         if !over.is_empty() {
             // What is granted no more is in no container that is started.
@@ -243,6 +239,7 @@ pub fn plan(state: &State, seen: &Observed) -> Vec<Action> {
         if !sets.is_empty() {
             return sets;
         }
+        actions.extend(dismissals(state, seen));
         actions.extend(wakes(state, seen));
         actions.extend(waits(state, seen));
         actions.extend(images(state, seen));

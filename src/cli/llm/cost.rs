@@ -27,6 +27,7 @@ pub(super) struct Sum {
     pub(super) unclosed: u64,
     pub(super) prompt_tokens: u64,
     pub(super) cached_tokens: u64,
+    pub(super) written_tokens: u64,
     pub(super) completion_tokens: u64,
     /// In the currency of the price table, without what is in `unpriced`.
     pub(super) cost: f64,
@@ -55,14 +56,16 @@ impl Sum {
         self.estimated += u64::from(estimated);
         self.prompt_tokens = self.prompt_tokens.saturating_add(tokens.prompt);
         self.cached_tokens = self.cached_tokens.saturating_add(tokens.cached);
+        self.written_tokens = self.written_tokens.saturating_add(tokens.written);
         self.completion_tokens = self.completion_tokens.saturating_add(tokens.completion);
         let request = exchange.request;
         let model = request.text("upstreamModel").or_else(|| request.text("model")).unwrap_or_default();
         match price(llm, model) {
             Some(price) => {
                 let cached = price.cached.unwrap_or(price.input);
-                let fresh = float(tokens.prompt.saturating_sub(tokens.cached)) * price.input;
-                self.cost += (fresh + float(tokens.cached) * cached + float(tokens.completion) * price.output) / UNIT;
+                let read = float(tokens.fresh()) * price.input + float(tokens.cached) * cached;
+                let written = float(tokens.written) * price.written();
+                self.cost += (read + written + float(tokens.completion) * price.output) / UNIT;
             }
             None => self.unpriced += 1,
         }

@@ -18,7 +18,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), Failure> {
     };
     let price = |rule: &ModelRule| {
         let model = rule.model.as_deref().unwrap_or(&rule.glob);
-        price_of(llm, model).map(|price| json!({"input": price.input, "output": price.output, "cached": price.cached}))
+        price_of(llm, model).map(|price| json!({"input": price.input, "output": price.output, "cached": price.cached, "written": price.written}))
     };
     let one = |rule: &ModelRule| {
         let fallback: Vec<Value> = rule

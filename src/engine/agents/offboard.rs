@@ -12,7 +12,7 @@ use crate::engine::given::StillDeployed;
 use crate::engine::store::Store;
 use crate::engine::{deployments, listing, seal, tick};
 use crate::registry::index::Ask;
-use crate::registry::{Registry, schedules};
+use crate::registry::{Registry, kill, schedules};
 use crate::role::agent::AgentEvent;
 use crate::run::id::{AgentName, NodeId, RunId};
 use crate::run::state::State;
@@ -99,6 +99,9 @@ fn waiting_for(registry: &Registry, name: &AgentName) -> Result<Vec<(RunId, Node
             continue;
         }
         let Ok(state) = Store::open(registry, &listed.run).and_then(|store| store.load()) else { continue };
+        if state.status.is_terminal() {
+            continue;
+        }
         let waits = state.pairs().filter(|(definition, node)| {
             definition.agent() == Some(name) && node.status == NodeStatus::Waiting && node.live().is_none()
         });
@@ -122,9 +125,12 @@ fn deployed_by(registry: &Registry, name: &AgentName) -> Result<Vec<StillDeploye
 /// Ticks `run` until no attempt of `name` lives in it, none of it waits, and the runs that it gave work to are over. Another
 /// process that drives it does the same.
 fn end_in(registry: &Registry, name: &AgentName, run: &RunId) -> Result<(), Error> {
+    // Under the switch nothing runs, and nothing is decided on: what waits ends when the run is driven again.
+    let killed = kill::read(registry.layout())?.is_some();
     let of_agent = |state: &State| {
+        let waits = !killed && !state.status.is_terminal();
         state.pairs().any(|(definition, node)| {
-            let there = node.live().is_some() || node.status == NodeStatus::Waiting;
+            let there = node.live().is_some() || (waits && node.status == NodeStatus::Waiting);
             definition.agent() == Some(name) && there
         })
     };

@@ -17,6 +17,8 @@ pub struct Price {
     pub output: u64,
     /// Of input that was read from a cache.
     pub cached: u64,
+    /// Of input that was written to one.
+    pub written: u64,
 }
 
 /// An LLM upstream.

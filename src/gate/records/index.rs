@@ -100,6 +100,7 @@ impl Spent {
         let sum = self.models.entry(model.to_owned()).or_default();
         sum.prompt = sum.prompt.saturating_add(tokens.prompt);
         sum.cached = sum.cached.saturating_add(tokens.cached);
+        sum.written = sum.written.saturating_add(tokens.written);
         sum.completion = sum.completion.saturating_add(tokens.completion);
     }
 }

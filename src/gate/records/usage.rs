@@ -25,6 +25,22 @@ pub struct Tokens {
     pub completion: u64,
     /// Those of `prompt` that were read from a cache.
     pub cached: u64,
+    /// Those of `prompt` that were written to one.
+    pub written: u64,
+}
+
+impl Tokens {
+    /// With parts of what was read that are together no more than that.
+    fn fitting(self) -> Self {
+        let cached = self.cached.min(self.prompt);
+        Self { cached, written: self.written.min(self.prompt - cached), ..self }
+    }
+
+    /// Those of `prompt` that came from no cache and went into none.
+    #[must_use]
+    pub const fn fresh(&self) -> u64 {
+        self.prompt.saturating_sub(self.cached).saturating_sub(self.written)
+    }
 }
 
 /// What a request to a model took.
@@ -58,13 +74,13 @@ impl Taken {
             return Self::default();
         }
         let came = outcome.body().map_or(0, |body| body.bytes) / BYTES_A_TOKEN;
-        let (prompt, completion, cached) = said.map_or((Count::Unsaid, Count::Unsaid, 0), counts);
+        let (prompt, completion, (cached, written)) = said.map_or((Count::Unsaid, Count::Unsaid, (0, 0)), counts);
         if outcome.kind == Kind::LlmAborted {
             // What was said before the client left is of a part of the answer: what it read is known, and what it wrote was at
             // least as much as came.
             let prompt = if let Count::Said(count @ 1..) = prompt { count } else { read };
             let completion = completion.or(0).max(came);
-            return Self { tokens: Tokens { prompt, completion, cached: cached.min(prompt) }, estimated: true };
+            return Self { tokens: Tokens { prompt, completion, cached, written }.fitting(), estimated: true };
         }
         // Nobody asks for nothing, and some servers send the object without its numbers.
         let uncounted = !matches!((prompt, completion), (Count::Said(1..), _) | (_, Count::Said(1..)));
@@ -73,8 +89,9 @@ impl Taken {
             prompt: if uncounted { read } else { prompt.or(read) },
             completion: if uncounted { came } else { completion.or(came) },
             cached,
+            written,
         };
-        Self { tokens: Tokens { cached: tokens.cached.min(tokens.prompt), ..tokens }, estimated }
+        Self { tokens: tokens.fitting(), estimated }
     }
 }
 
@@ -109,21 +126,23 @@ impl Count {
     }
 }
 
-/// What was read, what was written, and what of the former came from a cache: in OpenAI's shape, or in Anthropic's, which
-/// counts that apart.
-fn counts(usage: &Value) -> (Count, Count, u64) {
+/// What was read, what was said, and what of the former came from a cache and went into one: in OpenAI's shape, or in
+/// Anthropic's, which counts these apart.
+fn counts(usage: &Value) -> (Count, Count, (u64, u64)) {
     let count = |pointer: &str| Count::of(usage, pointer);
     let more = |pointer: &str| count(pointer).or(0);
     match count("/input_tokens") {
         Count::Unsaid => {
-            (count("/prompt_tokens"), count("/completion_tokens"), more("/prompt_tokens_details/cached_tokens"))
+            let details =
+                ["cached_tokens", "cache_write_tokens"].map(|name| more(&format!("/prompt_tokens_details/{name}")));
+            (count("/prompt_tokens"), count("/completion_tokens"), details.into())
         }
         Count::Said(input) => {
-            let cached = more("/cache_read_input_tokens");
-            let prompt = input.saturating_add(cached).saturating_add(more("/cache_creation_input_tokens"));
-            (Count::Said(prompt), count("/output_tokens"), cached)
+            let (cached, written) = (more("/cache_read_input_tokens"), more("/cache_creation_input_tokens"));
+            let prompt = input.saturating_add(cached).saturating_add(written);
+            (Count::Said(prompt), count("/output_tokens"), (cached, written))
         }
-        Count::Wrong => (Count::Wrong, count("/output_tokens"), 0),
+        Count::Wrong => (Count::Wrong, count("/output_tokens"), (0, 0)),
     }
 }
 
@@ -143,6 +162,23 @@ mod tests {
         let record = Record { seq: 2, at: 0, time, kind, node: None, attempt: None, fields: all, prev };
         let Taken { tokens, estimated } = Taken::of(400, Some(&record));
         (tokens.prompt, tokens.completion, tokens.cached, estimated)
+    }
+
+    #[test]
+    fn what_goes_into_a_cache_is_counted_apart_on_both_wires() {
+        let parts = |usage: Value| {
+            let (prompt, completion, (cached, written)) = counts(&usage);
+            let tokens = Tokens { prompt: prompt.or(0), completion: completion.or(0), cached, written }.fitting();
+            (tokens.prompt, tokens.cached, tokens.written, tokens.fresh())
+        };
+        let anthropic = json!({"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": 7, "cache_creation_input_tokens": 5});
+        assert_eq!(parts(anthropic), (15, 7, 5, 3));
+        let openai = json!({"prompt_tokens": 15, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 7, "cache_write_tokens": 5}});
+        assert_eq!(parts(openai), (15, 7, 5, 3));
+        // More than there is of it is all of it.
+        let wrong =
+            json!({"prompt_tokens": 15, "prompt_tokens_details": {"cached_tokens": 9, "cache_write_tokens": 50}});
+        assert_eq!(parts(wrong), (15, 9, 6, 0));
     }
 
     #[test]

@@ -222,7 +222,10 @@ pub(super) fn read_lock(bytes: &[u8], asked: &[&str]) -> Result<Read, Error> {
         let name = entry.name.clone().unwrap_or_else(|| place.to_owned());
         if entry.in_bundle {
             // A version that is none is refused with the pin.
-            bundled.push(Bundled { location, name, version: entry.version.unwrap_or_default() });
+            // As its author wrote it: npm itself reads `v1.0.0` as 1.0.0.
+            let version = entry.version.unwrap_or_default();
+            let version = version.trim().trim_start_matches(['v', '=']).to_owned();
+            bundled.push(Bundled { location, name, version });
             continue;
         }
         if !entry.fits() {

@@ -81,9 +81,13 @@ impl Events {
         let open = self.open == Some(Block::Call);
         let (last, last_id) = (self.call.0, self.call.1.as_str());
         match words("/id") {
-            // Some servers number no calls, or all alike: what has an id of its own is a call of its own. Others give each
-            // piece of a call its id.
-            Some(id) if !open || id != last_id || index.is_some_and(|index| index != last) => {
+            // Some servers number no calls, or all alike: what has an id and a name of its own is a call of its own. Others give
+            // each piece of a call an id, the same or another each time.
+            Some(id)
+                if !open
+                    || index.is_some_and(|index| index != last)
+                    || (id != last_id && words("/function/name").is_some()) =>
+            {
                 let start = json!({"type": "tool_use", "id": id, "name": words("/function/name"), "input": {}});
                 self.call = (index.unwrap_or(last), id.to_owned());
                 self.leave(out);
@@ -172,6 +176,24 @@ mod tests {
             }
         }
         blocks
+    }
+
+    /// Some servers give each piece of one call another id.
+    #[test]
+    fn pieces_of_one_call_stay_together_whatever_ids_they_have() {
+        let piece = |id: &str, more: Value| {
+            let mut call = json!({"index": 0, "id": id, "function": {"arguments": "{"}});
+            if let (Some(function), Some(more)) = (call["function"].as_object_mut(), more.as_object()) {
+                function.extend(more.clone());
+            }
+            json!({"tool_calls": [call]})
+        };
+        let deltas = [
+            piece("a", json!({"name": "f"})),
+            piece("b", json!({"arguments": "\"x\":"})),
+            piece("c", json!({"arguments": "1}"})),
+        ];
+        assert_eq!(told(&deltas), ["a {\"x\":1}"]);
     }
 
     #[test]

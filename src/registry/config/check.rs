@@ -44,7 +44,7 @@ pub(super) fn check(config: &Config) -> Result<(), Wrong> {
         require(rule.max_tokens != Some(0), "llm.models", || format!("maxTokens of {:?} is zero", rule.glob))?;
     }
     for price in &config.llm.prices {
-        let sums = [Some(price.input), Some(price.output), price.cached];
+        let sums = [Some(price.input), Some(price.output), price.cached, price.written];
         let good = sums.into_iter().flatten().all(|sum| sum.is_finite() && sum >= 0.0);
         require(good, "llm.prices", || format!("a price of {:?} is not a number of at least zero", price.glob))?;
     }

@@ -105,6 +105,15 @@ pub struct Price {
     pub output: f64,
     /// Of input that was read from a cache; as `input` if unset.
     pub cached: Option<f64>,
+    /// Of input that was written to one; twice `input` if unset, which is the most that is known to be asked for it.
+    pub written: Option<f64>,
+}
+
+impl Price {
+    #[must_use]
+    pub fn written(&self) -> f64 {
+        self.written.unwrap_or(2.0 * self.input)
+    }
 }
 
 /// One line of the model table. `match` is a glob in which only `*` is special.

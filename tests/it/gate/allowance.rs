@@ -127,7 +127,8 @@ fn models_are_listed_while_they_are_granted() {
 
 #[test]
 fn money_is_counted_by_the_price_table_for_each_grant() {
-    let price = Price { pattern: "big-*".into(), input: 1_000_000, output: 4_000_000, cached: 1_000_000 };
+    let price =
+        Price { pattern: "big-*".into(), input: 1_000_000, output: 4_000_000, cached: 1_000_000, written: 2_000_000 };
     let (upstream, mut world) = granting(seven(), &[grant(FIRST, "llm:*,money=0.00003")]);
     world.policy.prices = vec![price];
     world.apply();

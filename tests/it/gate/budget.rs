@@ -119,7 +119,8 @@ fn money_is_counted_by_the_price_table_and_a_model_without_a_price_is_not_asked(
     let upstream = upstream();
     let mut world = world(&upstream, Ceilings { money: Some(20), ..Ceilings::default() });
     // Three in at 1 and four out at 2 a million: 11 millionths an answer.
-    let price = Price { pattern: "m".into(), input: 1_000_000, output: 2_000_000, cached: 1_000_000 };
+    let price =
+        Price { pattern: "m".into(), input: 1_000_000, output: 2_000_000, cached: 1_000_000, written: 2_000_000 };
     world.policy.prices.push(price);
     let world = world.start();
     told(&world, 1);
