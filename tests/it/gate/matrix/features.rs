@@ -403,7 +403,7 @@ fn requests() -> Vec<Feature> {
                 vec![("/reasoning_effort", json!("medium"))],
                 vec![("/thinking", json!({"type": "enabled", "budget_tokens": 8192}))],
                 vec![("/generationConfig/thinkingConfig", json!({"includeThoughts": true, "thinkingBudget": 8192}))],
-                vec![("/think", json!("medium"))],
+                vec![("/think", json!(true))],
             ],
         ),
         row(
