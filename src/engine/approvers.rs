@@ -24,7 +24,7 @@ use super::store::Store;
 use super::verify::{self, Decided};
 
 /// How far the clock of a reviewer's machine may be behind.
-pub(super) const SKEW: chrono::Duration = chrono::Duration::minutes(10);
+const SKEW: chrono::Duration = chrono::Duration::minutes(10);
 
 /// Largest `allowed_signers`, in bytes.
 const LARGEST: u64 = 1 << 20;

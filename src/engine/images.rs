@@ -105,9 +105,7 @@ pub(super) fn resolving(
         scope: &scope,
         limits: &limits,
     };
-    let guard = || -> Result<StartPermit, image::Refusal> {
-        StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
-    };
+    let guard = permit(registry);
     let engine = docker.engine()?;
     engines::note(registry, docker)?;
     let layers = docker.wait(|_| image::base_layers(engine.docker(), &reference))?;
@@ -442,6 +440,11 @@ pub fn read_image_back(registry: &Registry, made: &Recipe) -> Result<Installed, 
     })
 }
 
+/// Asks, each time before a container of a build is started, whether it may be.
+pub(super) fn permit(registry: &Registry) -> impl Fn() -> Result<StartPermit, image::Refusal> {
+    move || StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
+}
+
 /// Does `work` with all that a build of `made` needs.
 fn with_order<T>(
     registry: &Registry,
@@ -467,9 +470,7 @@ fn with_order<T>(
         scope: &scope,
         limits: &limits,
     };
-    let guard = || -> Result<StartPermit, image::Refusal> {
-        StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
-    };
+    let guard = permit(registry);
     let docker = Docker::default();
     engines::note(registry, &docker)?;
     work(&docker, &order, &guard)

@@ -89,8 +89,8 @@ pub(super) fn problem(
 ) -> Option<String> {
     let (ruling, decision) = (request.ruling()?, request.decision.as_ref()?);
     let Some(at) = parse_time(&decision.at) else { return Some("its time cannot be read".to_owned()) };
-    if at + approvers::SKEW < request.at {
-        return Some(format!("it says that it was made at {}, before anybody had asked", decision.at));
+    if let Some(early) = approvers::too_early(state, &request.id, &decision.at) {
+        return Some(format!("it {early}"));
     }
     let (capability, brings) = match images::stands_for(state, request) {
         Ok(stands_for) => stands_for,

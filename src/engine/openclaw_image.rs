@@ -5,11 +5,10 @@ use serde::Serialize;
 
 use crate::container::ImageRef;
 use crate::image::{self, Lock, Recipe, Resolution, ResolveOrder, Scope};
+use crate::registry::Registry;
 use crate::registry::config::{Config, OpenclawImage};
-use crate::registry::{Registry, StartPermit};
 use crate::run::capability::Capability;
 
-use super::dispatch::START_PATIENCE;
 use super::docker::Docker;
 use super::error::Error;
 use super::shelf::shelf;
@@ -117,7 +116,7 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
             scope: &scope,
             limits: &limits,
         };
-        let (engine, guard) = (docker.engine()?, permit(registry));
+        let (engine, guard) = (docker.engine()?, images::permit(registry));
         engines::note(registry, docker)?;
         let resolved = docker.wait(|_| image::resolve(engine.docker(), &order, &guard));
         crate::registry::kill::refuse_if_killed(registry.layout())?;
@@ -129,8 +128,4 @@ fn resolve(registry: &Registry, config: &Config, docker: &Docker, base: &ImageRe
         };
     }
     Ok(approved)
-}
-
-fn permit(registry: &Registry) -> impl Fn() -> Result<StartPermit, image::Refusal> {
-    move || StartPermit::acquire(registry, START_PATIENCE).map_err(|error| Box::new(error) as image::Refusal)
 }
